@@ -1,0 +1,1 @@
+"""Local models: recogniser, voice, language model and turn model, run on this machine."""

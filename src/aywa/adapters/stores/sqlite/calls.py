@@ -1,0 +1,257 @@
+"""Calls and their events in SQLite: rows from the API, and from the projector, which may come twice and in either order.
+
+A deleted call leaves an empty row behind, so that what is projected later finds it and is dropped.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ormsgpack
+from sqlalchemy import Select, delete, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from aywa.adapters.stores.sqlite.documents import dump, iso, newest, one, to_document
+from aywa.adapters.stores.sqlite.engine import Database
+from aywa.adapters.stores.sqlite.tables import call_events, calls
+from aywa.ports.journal import CallProjection, JournalRecord
+from aywa.ports.store import Change, Document, EarlierCall, JsonObject, ListQuery, NewCall
+
+_EVENT = (
+    call_events.c.call_id,
+    call_events.c.org_id,
+    call_events.c.seq,
+    call_events.c.at_s,
+    call_events.c.role,
+    call_events.c.kind,
+    call_events.c.data,
+)
+
+
+class SqliteCalls:
+    """The calls' documents."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def insert(self, call: NewCall, idempotent_since_ms: int) -> None:
+        async with self._database.write() as connection:
+            if call.idempotency is not None:
+                await connection.execute(
+                    update(calls)
+                    .where(
+                        calls.c.org_id == call.document.org_id,
+                        calls.c.idempotency == call.idempotency,
+                        calls.c.created_ms < idempotent_since_ms,
+                    )
+                    .values(idempotency=None)
+                )
+            await connection.execute(insert(calls).values(**_columns(call)))
+
+    async def earlier(self, org_id: str, idempotency: str, since_ms: int) -> EarlierCall | None:
+        found = one(calls).add_columns(calls.c.digest)
+        found = found.where(
+            calls.c.org_id == org_id, calls.c.idempotency == idempotency, calls.c.created_ms >= since_ms
+        )
+        async with self._database.read() as connection:
+            row = (await connection.execute(found)).first()
+        return None if row is None else EarlierCall(to_document(row), row.digest)
+
+    async def refuse(self, org_id: str, call_id: str, now_ms: int, change: Change) -> Document | None:
+        return await self._change(org_id, call_id, now_ms, change, {"idempotency": None})
+
+    async def get(self, org_id: str, call_id: str) -> Document | None:
+        async with self._database.read() as connection:
+            row = (await connection.execute(_one(org_id, call_id))).first()
+        return None if row is None else to_document(row)
+
+    async def guest(self, call_id: str, guest_digest: str, since_ms: int) -> str | None:
+        found = select(calls.c.org_id).where(
+            calls.c.id == call_id,
+            calls.c.guest_digest == guest_digest,
+            calls.c.created_ms >= since_ms,
+            calls.c.deleted_ms.is_(None),
+        )
+        async with self._database.read() as connection:
+            return (await connection.execute(found)).scalar_one_or_none()
+
+    async def list(self, org_id: str, query: ListQuery) -> Sequence[str]:
+        found = newest(calls, org_id, query).where(calls.c.deleted_ms.is_(None))
+        async with self._database.read() as connection:
+            return [str(row[0]) for row in await connection.execute(found)]
+
+    async def change(self, org_id: str, call_id: str, now_ms: int, change: Change) -> Document | None:
+        return await self._change(org_id, call_id, now_ms, change, {})
+
+    async def _change(
+        self, org_id: str, call_id: str, now_ms: int, change: Change, columns: dict[str, Any]
+    ) -> Document | None:
+        async with self._database.write() as connection:
+            row = (await connection.execute(_one(org_id, call_id))).first()
+            if row is None:
+                return None
+            old = to_document(row)
+            body = change(json.loads(old.text)) | {"updatedAt": iso(now_ms)}
+            new = Document(old.id, old.org_id, old.created_ms, now_ms, dump(body))
+            await connection.execute(
+                update(calls)
+                .where(calls.c.id == call_id)
+                .values(updated_ms=now_ms, status=body["status"], document=new.text, **columns)
+            )
+        return new
+
+    async def delete(self, org_id: str, call_id: str, now_ms: int) -> Document | None:
+        async with self._database.write(durable=True) as connection:
+            row = (await connection.execute(_one(org_id, call_id))).first()
+            if row is None:
+                return None
+            await connection.execute(
+                update(calls)
+                .where(calls.c.id == call_id)
+                .values(deleted_ms=now_ms, document="{}", idempotency=None, guest_digest=None)
+            )
+            await connection.execute(delete(call_events).where(call_events.c.call_id == call_id))
+        return to_document(row)
+
+
+class SqliteProjection:
+    """What the journal's projector writes, and what is read back of it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def apply(self, records: Sequence[JournalRecord], projections: Sequence[CallProjection]) -> None:
+        async with self._database.write() as connection:
+            ids = {record.call_id for record in records} | {item.call_id for item in projections}
+            known = await _known(connection, ids)
+            now_ms = time.time_ns() // 1_000_000
+            for projection in projections:
+                row = known.setdefault(projection.call_id, _CallRow(projection.org_id, now_ms))
+                row.take(projection, now_ms)
+            for call_id, row in known.items():
+                await row.write(connection, call_id)
+            rows = [_event_row(record) for record in records if not _is_deleted(known, record.call_id)]
+            if rows:
+                await connection.execute(upsert(call_events).on_conflict_do_nothing(), rows)
+
+    async def events(self, org_id: str | None, call_id: str) -> list[JournalRecord]:
+        found = select(*_EVENT).where(call_events.c.call_id == call_id).order_by(call_events.c.seq)
+        if org_id is not None:
+            found = found.where(call_events.c.org_id == org_id)
+        async with self._database.read() as connection:
+            rows = await connection.execute(found)
+            return [JournalRecord(*row[:6], ormsgpack.unpackb(row[6])) for row in rows]
+
+    async def unended(self) -> list[tuple[str, str]]:
+        found = select(calls.c.id, calls.c.org_id).where(
+            calls.c.status != "ended", calls.c.deleted_ms.is_(None)
+        )
+        async with self._database.read() as connection:
+            return [(row[0], row[1]) for row in await connection.execute(found)]
+
+
+def _one(org_id: str, call_id: str) -> Select[Any]:
+    return one(calls).where(calls.c.id == call_id, calls.c.org_id == org_id, calls.c.deleted_ms.is_(None))
+
+
+async def _known(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, _CallRow]:
+    known: dict[str, _CallRow] = {}
+    wanted = sorted(ids)
+    for start in range(0, len(wanted), 500):  # older SQLite builds take 999 parameters at most
+        found = select(
+            calls.c.id,
+            calls.c.org_id,
+            calls.c.created_ms,
+            calls.c.deleted_ms,
+            calls.c.last_seq,
+            calls.c.document,
+        ).where(calls.c.id.in_(wanted[start : start + 500]))
+        for call_id, *values in await connection.execute(found):
+            known[call_id] = _CallRow(*values)
+    return known
+
+
+def _is_deleted(known: dict[str, _CallRow], call_id: str) -> bool:
+    return call_id in known and known[call_id].deleted_ms is not None
+
+
+@dataclass(slots=True)
+class _CallRow:
+    """A call's row while a batch is applied to it. text: what is stored, None when the row is not there yet."""
+
+    org_id: str
+    created_ms: int
+    deleted_ms: int | None = None
+    last_seq: int = 0
+    text: str | None = None
+    body: JsonObject | None = None
+    updated_ms: int = 0
+
+    def take(self, projection: CallProjection, now_ms: int) -> None:
+        """Takes over what is newer; anything else changes nothing."""
+        if self.deleted_ms is not None or projection.org_id != self.org_id:
+            return
+        if projection.last_seq <= self.last_seq:
+            return
+        if self.body is None:
+            self.body = json.loads(self.text) if self.text is not None else self._new(projection)
+        self.body |= projection.document
+        self.body["updatedAt"] = iso(now_ms)
+        self.updated_ms = now_ms
+        self.last_seq = projection.last_seq
+
+    async def write(self, connection: AsyncConnection, call_id: str) -> None:
+        """Writes what was taken over."""
+        if self.body is None:
+            return
+        values = {
+            "type": self.body.get("type", ""),
+            "status": self.body.get("status", "queued"),
+            "updated_ms": self.updated_ms,
+            "last_seq": self.last_seq,
+            "document": dump(self.body),
+        }
+        if self.text is not None:
+            await connection.execute(update(calls).where(calls.c.id == call_id).values(values))
+            return
+        values |= {"id": call_id, "org_id": self.org_id, "created_ms": self.created_ms}
+        values["assistant_id"] = self.body.get("assistantId")
+        await connection.execute(insert(calls).values(values))
+
+    def _new(self, projection: CallProjection) -> JsonObject:
+        return {"id": projection.call_id, "orgId": self.org_id, "createdAt": iso(self.created_ms)}
+
+
+def _columns(call: NewCall) -> dict[str, Any]:
+    document = call.document
+    return {
+        "id": document.id,
+        "org_id": document.org_id,
+        "type": call.type,
+        "status": call.status,
+        "assistant_id": call.assistant_id,
+        "created_ms": document.created_ms,
+        "updated_ms": document.updated_ms,
+        "last_seq": 0,
+        "idempotency": call.idempotency,
+        "digest": call.digest,
+        "guest_digest": call.guest_digest,
+        "document": document.text,
+    }
+
+
+def _event_row(record: JournalRecord) -> dict[str, Any]:
+    return {
+        "call_id": record.call_id,
+        "seq": record.seq,
+        "org_id": record.org_id,
+        "at_s": record.at_s,
+        "role": record.role,
+        "kind": record.kind,
+        "data": ormsgpack.packb(dict(record.data)),
+    }

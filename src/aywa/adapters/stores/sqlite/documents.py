@@ -1,0 +1,112 @@
+"""Assistants (and later other configuration) in SQLite: one table a kind, the JSON text beside what it is found by."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, Table, delete, insert, select, update
+
+from aywa.adapters.stores.sqlite.engine import Database
+from aywa.ports.store import Change, Document, JsonObject, ListQuery, Span
+
+
+class SqliteDocuments:
+    """One table of documents."""
+
+    def __init__(self, database: Database, table: Table) -> None:
+        self._database = database
+        self._table = table
+
+    async def insert(self, document: Document) -> None:
+        async with self._database.write(durable=True) as connection:
+            await connection.execute(
+                insert(self._table).values(
+                    id=document.id,
+                    org_id=document.org_id,
+                    created_ms=document.created_ms,
+                    updated_ms=document.updated_ms,
+                    document=document.text,
+                )
+            )
+
+    async def get(self, org_id: str, document_id: str) -> Document | None:
+        async with self._database.read() as connection:
+            row = (await connection.execute(self._one(org_id, document_id))).first()
+        return None if row is None else to_document(row)
+
+    async def list(self, org_id: str, query: ListQuery) -> Sequence[str]:
+        async with self._database.read() as connection:
+            rows = await connection.execute(newest(self._table, org_id, query))
+            return [str(row[0]) for row in rows]
+
+    async def change(self, org_id: str, document_id: str, now_ms: int, change: Change) -> Document | None:
+        async with self._database.write(durable=True) as connection:
+            row = (await connection.execute(self._one(org_id, document_id))).first()
+            if row is None:
+                return None
+            old = to_document(row)
+            body = change(json.loads(old.text)) | {"updatedAt": iso(now_ms)}
+            new = Document(old.id, old.org_id, old.created_ms, now_ms, dump(body))
+            await connection.execute(
+                update(self._table)
+                .where(self._table.c.id == new.id)
+                .values(updated_ms=new.updated_ms, document=new.text)
+            )
+        return new
+
+    async def delete(self, org_id: str, document_id: str) -> Document | None:
+        async with self._database.write(durable=True) as connection:
+            row = (await connection.execute(self._one(org_id, document_id))).first()
+            if row is not None:
+                await connection.execute(delete(self._table).where(self._table.c.id == document_id))
+        return None if row is None else to_document(row)
+
+    def _one(self, org_id: str, document_id: str) -> Select[Any]:
+        return one(self._table).where(self._table.c.id == document_id, self._table.c.org_id == org_id)
+
+
+def one(table: Table) -> Select[Any]:
+    """Selects what to_document reads."""
+    return select(table.c.id, table.c.org_id, table.c.created_ms, table.c.updated_ms, table.c.document)
+
+
+def to_document(row: Row[Any]) -> Document:
+    """A row of `one` as the port's record."""
+    return Document(row[0], row[1], row[2], row[3], row[4])
+
+
+def dump(body: JsonObject) -> str:
+    """A document's text. ASCII only, so that every string a client can send can be stored."""
+    return json.dumps(body, separators=(",", ":"), allow_nan=False)
+
+
+def iso(ms: int) -> str:
+    """Unix milliseconds as ISO 8601 UTC with milliseconds and Z."""
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def newest(table: Table, org_id: str, query: ListQuery) -> Select[Any]:
+    """Selects the texts that the query asks for."""
+    columns = table.c
+    found = select(columns.document).where(columns.org_id == org_id)
+    for bound in (*_within(columns.created_ms, query.created), *_within(columns.updated_ms, query.updated)):
+        found = found.where(bound)
+    for name, value in query.equal:
+        found = found.where(columns[name] == value)
+    return found.order_by(columns.created_ms.desc(), columns.id.desc()).limit(query.limit)
+
+
+def _within(column: ColumnElement[int], span: Span) -> list[ColumnElement[bool]]:
+    bounds: list[ColumnElement[bool]] = []
+    if span.gt is not None:
+        bounds.append(column > span.gt)
+    if span.lt is not None:
+        bounds.append(column < span.lt)
+    if span.ge is not None:
+        bounds.append(column >= span.ge)
+    if span.le is not None:
+        bounds.append(column <= span.le)
+    return bounds

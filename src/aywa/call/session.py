@@ -1,0 +1,306 @@
+"""One call, the brain's shell: one inbox, one owner task; children may only post.
+
+Takes an event, asks the conversation, puts both on record, carries out every command, takes the next. Decides nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aywa.call.recogniser import Recogniser
+from aywa.call.replies import ReplyMaker, ReplyRoutes
+from aywa.core import commands as do
+from aywa.core import events as ev
+from aywa.core.conversation import Conversation
+from aywa.ports import media as to_media
+from aywa.ports.errors import ProviderError
+from aywa.ports.journal import Journal
+from aywa.ports.llm import ChatMessage, LlmRequest
+from aywa.ports.media import MediaPlane
+from aywa.ports.stt import Stt
+from aywa.ports.turn_model import TurnModel
+
+TURN_AUDIO_S = 8.0
+# Contract 4.2, what a client gets when its assistant names no messages; the last four are ours.
+CLIENT_MESSAGES = frozenset(
+    "conversation-update function-call hang model-output speech-update status-update transfer-update "
+    "transcript tool-calls user-interrupted voice-input workflow.node.started assistant.started turn- "
+    "latency floor error warning".split()
+)
+_ALWAYS = frozenset(("status-update", "turn-latency", "floor", "error", "warning"))
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """The call's providers. turn_model: None where there is none."""
+
+    stt: Stt
+    reply: ReplyRoutes
+    turn_model: TurnModel | None = None
+    language: str = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPlan:
+    """What a session is told once. ended_extra: put beside the last status-update to the client."""
+
+    started: ev.CallStarted
+    leg_id: str = "caller"
+    join_timeout_s: float = 15.0
+    inbox_limit: int = 20_000
+    client_messages: frozenset[str] = CLIENT_MESSAGES
+    ended_extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Session:
+    """Runs from queued to ended. `post` may be called at any time from the loop's thread, and never waits."""
+
+    def __init__(self, plan: SessionPlan, routes: Routes, media: MediaPlane, journal: Journal) -> None:
+        self._plan = plan
+        self._routes = routes
+        self._media = media
+        self._journal = journal
+        self._loop = asyncio.get_running_loop()
+        self._conversation = Conversation(plan.leg_id, plan.join_timeout_s)
+        self._inbox: deque[ev.Event] = deque()
+        self._alarm: asyncio.Future[None] | None = None
+        self._group: asyncio.TaskGroup | None = None
+        self._children: set[asyncio.Task[None]] = set()
+        self._replies: dict[int, tuple[ReplyMaker, asyncio.Task[None]]] = {}
+        self._recogniser: Recogniser | None = None
+        self._seq = 0
+        self._ended = False
+        self.call_id = plan.started.call_id
+        self.epoch_s = self._loop.time()
+        self.overrun = 0
+
+    @property
+    def conversation(self) -> Conversation:
+        """The call's state, to be read only."""
+        return self._conversation
+
+    def post(self, event: ev.Event) -> None:
+        """Puts an event into the inbox. Past the limit it is dropped and counted: a call must not eat the process."""
+        if self._ended:
+            return
+        if len(self._inbox) >= self._plan.inbox_limit:
+            self.overrun += 1
+            return
+        self._inbox.append(event)
+        self._ring()
+
+    async def run(self) -> None:
+        """From queued to ended. Cancelled, it ends the call first."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                self.post(self._plan.started)
+                try:
+                    await self._own()
+                finally:
+                    self._ended = True
+                    for child in self._children:
+                        child.cancel()
+        finally:
+            self._ended = True
+            if self._recogniser is not None:
+                await self._recogniser.close()
+
+    async def _own(self) -> None:
+        while not self._ended:
+            await self._next()
+            while self._inbox and not self._ended:
+                event = self._inbox.popleft()
+                now = self._now()
+                self._note(now, "event", event)
+                self._observe(event)
+                self._carry_out(self._conversation.handle(event, now), now)
+            now = self._now()
+            deadline = self._conversation.deadline
+            if deadline is not None and now >= deadline:
+                cmds = self._conversation.wake(now)
+                if cmds:
+                    self._record(now, "event", "Woken", {})
+                self._carry_out(cmds, now)
+
+    async def _next(self) -> None:
+        if self._inbox:
+            return
+        deadline = self._conversation.deadline
+        self._alarm = self._loop.create_future()
+        timer = None if deadline is None else self._loop.call_at(self.epoch_s + deadline, self._ring)
+        try:
+            await self._alarm
+        finally:
+            self._alarm = None
+            if timer is not None:
+                timer.cancel()
+
+    def _ring(self) -> None:
+        if self._alarm is not None and not self._alarm.done():
+            self._alarm.set_result(None)
+
+    def _now(self) -> float:
+        return self._loop.time() - self.epoch_s
+
+    # --- commands ------------------------------------------------------------------------------------------------
+
+    def _carry_out(self, cmds: list[do.Command], now: float) -> None:
+        for command in cmds:
+            self._note(now, "command", command)
+            self._do(command)
+
+    def _do(self, command: do.Command) -> None:
+        match command:
+            case do.FinalizeTranscript():
+                if self._recogniser is not None:
+                    self._recogniser.finalize()
+            case do.CommitTranscript():
+                if self._recogniser is not None:
+                    self._recogniser.commit()
+            case do.ScoreTurn():
+                self._score_turn(command)
+            case do.StartReply():
+                maker = ReplyMaker(command.reply_id, self._routes.reply, self.post)
+                self._make(maker, maker.answer(command.messages))
+            case do.SayText():
+                maker = ReplyMaker(command.reply_id, self._routes.reply, self.post)
+                self._make(maker, maker.say(command.text))
+            case do.CancelReply():
+                self._cancel(command.reply_id)
+            case do.TellClient():
+                self._tell(command)
+            case do.EndCall():
+                self._ended = True
+            case do.RecordDecision() | do.RecordMessage() | do.RecordTurn():
+                pass
+            case _:
+                self._media_command(command)
+
+    def _media_command(self, command: do.Command) -> None:
+        send = self._media.send
+        match command:
+            case do.PlayClause():
+                made = self._replies.get(command.reply_id)
+                if made is not None:
+                    send(to_media.Play(command.leg_id, command.reply_id, made[0].audio.pop(command.clause)))
+            case do.FinishPlayout():
+                send(to_media.Finish(command.leg_id, command.reply_id))
+            case do.PausePlayout():
+                send(to_media.Pause(command.leg_id))
+            case do.ResumePlayout():
+                send(to_media.Resume(command.leg_id, command.at_sample))
+            case do.DropPlayout():
+                send(to_media.Drop(command.leg_id))
+            case do.ArmPause():
+                send(to_media.Arm(command.leg_id, command.armed, command.voice_s))
+            case do.HangUp():
+                send(to_media.CloseLeg(command.leg_id, command.reason))
+            case _:
+                pass
+
+    def _tell(self, command: do.TellClient) -> None:
+        if command.type not in _ALWAYS and command.type not in self._plan.client_messages:
+            return
+        body = {"type": command.type, **command.body}
+        if body.get("status") == "ended":
+            body |= self._plan.ended_extra
+        self._media.send(to_media.SendText(self._plan.leg_id, json.dumps(body, separators=(",", ":"))))
+
+    # --- children ------------------------------------------------------------------------------------------------
+
+    def _spawn(
+        self, child: str, work: Coroutine[Any, Any, None], failed: Callable[[], None] | None = None
+    ) -> asyncio.Task[None]:
+        assert self._group is not None
+        task = self._group.create_task(self._contain(child, work, failed), name=f"{child} of {self.call_id}")
+        self._children.add(task)
+        task.add_done_callback(self._children.discard)
+        return task
+
+    async def _contain(
+        self, child: str, work: Coroutine[Any, Any, None], failed: Callable[[], None] | None = None
+    ) -> None:
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001 - a child may fail in any way, and the call goes on
+            code = error.code if isinstance(error, ProviderError) else error.__class__.__name__
+            self.post(ev.ChildFailed(child, code))
+            if failed is not None:
+                failed()
+
+    def _make(self, maker: ReplyMaker, work: Coroutine[Any, Any, None]) -> None:
+        broken = ev.ReplyFailed(maker.reply_id, "llm", "reply_child_failed")
+        task = self._spawn("reply", work, lambda: self.post(broken))
+        # Audio of a reply that is over is of no use; two are kept because one may still play while the next is made.
+        for old in sorted(self._replies)[:-2]:
+            if self._replies[old][1].done():
+                del self._replies[old]
+        self._replies[maker.reply_id] = (maker, task)
+
+    def _cancel(self, reply_id: int) -> None:
+        made = self._replies.pop(reply_id, None)
+        if made is not None:
+            made[1].cancel()
+
+    def _score_turn(self, command: do.ScoreTurn) -> None:
+        model = self._routes.turn_model
+        if model is None:
+            return
+        pcm = self._media.recent_audio(command.leg_id, TURN_AUDIO_S)
+
+        async def score() -> None:
+            self.post(ev.TurnScored(command.turn_id, await model.score(pcm)))
+
+        _ = self._spawn("turn_model", score())
+
+    # --- the leg -------------------------------------------------------------------------------------------------
+
+    def _observe(self, event: ev.Event) -> None:
+        match event:
+            case ev.LegConnected():
+                self._listen(event)
+            case ev.VoiceStarted() | ev.VoiceStopped():
+                if self._recogniser is not None:
+                    self._recogniser.voice(isinstance(event, ev.VoiceStarted))
+            case _:
+                pass
+
+    def _listen(self, event: ev.LegConnected) -> None:
+        self._recogniser = Recogniser(
+            self._routes.stt, event.leg_id, event.rate_hz, self._routes.language, self.post
+        )
+        self._media.listen(event.leg_id, self._recogniser.feed, self._recogniser.rate_hz)
+        _ = self._spawn("stt", self._recogniser.run())
+        _ = self._spawn("llm_warm", self._warm())
+
+    async def _warm(self) -> None:
+        routes = self._routes.reply
+        chat = tuple(ChatMessage(m["role"], m["content"]) for m in self._conversation.history.chat())
+        await routes.llm.warm(LlmRequest(chat, model=routes.model, max_tokens=1))
+
+    # --- the record ----------------------------------------------------------------------------------------------
+
+    def _note(self, now: float, role: str, item: ev.Event | do.Command) -> None:
+        match item:
+            case do.StartReply():
+                # The messages are the history, which is on record already.
+                brief = {"reply_id": item.reply_id, "turn_id": item.turn_id, "messages": len(item.messages)}
+                self._record(now, role, "StartReply", {**brief, "speculative": item.speculative})
+                return
+            case do.TellClient(type="conversation-update"):
+                self._record(now, role, "TellClient", {"type": item.type})
+                return
+            case _:
+                pass
+        self._record(now, role, item.__class__.__name__, item)
+
+    def _record(self, now: float, role: str, kind: str, data: object) -> None:
+        self._seq += 1
+        started = self._plan.started
+        self._journal.append(started.call_id, started.org_id, self._seq, now, role, kind, data)

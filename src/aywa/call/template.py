@@ -1,0 +1,78 @@
+"""Renders the {{variables}} of an assistant's texts (LiquidJS-compatible, contract 13.6).
+
+Values are data: what they hold is never rendered again. An undefined name gives an empty string; a template that cannot
+be read is left as it stands and named among the problems.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from liquid import Environment
+from liquid.exceptions import LiquidError
+
+_ENVIRONMENT = Environment(autoescape=False)
+# Only these are spoken or prompted; URLs, headers and bodies are rendered where they are used.
+_TEXT_FIELDS = ("firstMessage", "endCallMessage", "voicemailMessage")
+
+
+def builtin_variables(now: datetime) -> dict[str, Any]:
+    """now, date, time, month, day, year, in UTC."""
+    utc = now.astimezone(UTC)
+    return {
+        "now": utc.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "date": utc.strftime("%B %d, %Y"),
+        "time": utc.strftime("%I:%M %p"),
+        "month": utc.strftime("%B"),
+        "day": utc.strftime("%A"),
+        "year": utc.strftime("%Y"),
+    }
+
+
+def render_text(template: str, variables: Mapping[str, Any], problems: list[str], where: str) -> str:
+    """One text; what went wrong is added to problems under its place."""
+    if "{{" not in template and "{%" not in template:
+        return template
+    try:
+        return str(_ENVIRONMENT.from_string(template).render(**variables))
+    except (LiquidError, ValueError, TypeError) as error:
+        problems.append(f"{where}: {error.__class__.__name__}")
+        return template
+
+
+def render_assistant(
+    document: Mapping[str, Any], variables: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """The document with its spoken texts and prompts rendered, and the problems met."""
+    problems: list[str] = []
+    rendered = dict(document)
+    for field in _TEXT_FIELDS:
+        if isinstance(text := document.get(field), str):
+            rendered[field] = render_text(text, variables, problems, field)
+    model = document.get("model")
+    if isinstance(model, Mapping):
+        rendered["model"] = _render_model(model, variables, problems)
+    return rendered, problems
+
+
+def _render_model(
+    model: Mapping[str, Any], variables: Mapping[str, Any], problems: list[str]
+) -> dict[str, Any]:
+    rendered = dict(model)
+    if isinstance(old := model.get("systemPrompt"), str):
+        rendered["systemPrompt"] = render_text(old, variables, problems, "model.systemPrompt")
+    messages = model.get("messages")
+    if isinstance(messages, list):
+        rendered["messages"] = [
+            _render_message(m, variables, problems, f"model.messages[{i}].content")
+            for i, m in enumerate(messages)
+        ]
+    return rendered
+
+
+def _render_message(message: Any, variables: Mapping[str, Any], problems: list[str], where: str) -> Any:
+    if not isinstance(message, Mapping) or not isinstance(message.get("content"), str):
+        return message
+    return {**message, "content": render_text(message["content"], variables, problems, where)}

@@ -1,0 +1,69 @@
+"""Cuts a model's stream of text into clauses that can be spoken: the first one early, the others at sentence ends.
+
+Text comes out as it went in, apart from white space and markup that no voice should read.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+FIRST_MIN_WORDS = 2
+FIRST_MAX_WORDS = 14
+NEXT_MAX_WORDS = 40
+
+_BREAK = re.compile(r"[.!?;:,\u2014\u2026]+[\"')\]]*(?=\s)")
+_SENTENCE = re.compile(r"[.!?\u2026]+[\"')\]]*$")
+_ABBREVIATION = re.compile(
+    r"(?:^|\s)(?:mr|mrs|ms|dr|st|no|vs|etc|e\.g|i\.e|a\.m|p\.m|jr|sr|approx|dept)\.$", re.I
+)
+_MARKUP = re.compile(r"[*_`#>|~]+|\[(?=[^\]]*\]\()|\]\([^)]*\)")
+_SPACE = re.compile(r"\s+")
+
+
+@dataclass(slots=True)
+class ClauseCutter:
+    """Feed it deltas; it answers the clauses that are complete."""
+
+    _held: str = ""
+    _given: int = 0
+
+    def feed(self, delta: str) -> list[str]:
+        """Some more text."""
+        self._held += delta
+        clauses = []
+        while (end := self._end()) is not None:
+            clauses += self._take(end)
+        return clauses
+
+    def finish(self) -> list[str]:
+        """No more text will come."""
+        return self._take(len(self._held))
+
+    def _end(self) -> int | None:
+        for match in _BREAK.finditer(self._held):
+            head = self._held[: match.end()]
+            if self._may_end(head):
+                return match.end()
+        return self._forced_end()
+
+    def _may_end(self, head: str) -> bool:
+        words = len(head.split())
+        if _ABBREVIATION.search(head):
+            return False
+        if _SENTENCE.search(head.strip()):
+            return words > 0
+        return self._given == 0 and words >= FIRST_MIN_WORDS
+
+    def _forced_end(self) -> int | None:
+        limit = NEXT_MAX_WORDS if self._given else FIRST_MAX_WORDS
+        words = list(re.finditer(r"\S+", self._held))
+        return words[limit - 1].end() if len(words) > limit else None
+
+    def _take(self, end: int) -> list[str]:
+        clause = _SPACE.sub(" ", _MARKUP.sub("", self._held[:end])).strip()
+        self._held = self._held[end:]
+        if not any(c.isalnum() for c in clause):
+            return []
+        self._given += 1
+        return [clause]

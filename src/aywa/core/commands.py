@@ -1,0 +1,186 @@
+"""What must be done, in the imperative. The session carries out every one before it looks at the next event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+# --- to the recogniser and the turn model ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FinalizeTranscript:
+    """Ask the recogniser for all words so far."""
+
+    leg_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommitTranscript:
+    """Tell the recogniser that the turn was taken."""
+
+    leg_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreTurn:
+    """Ask the acoustic model whether the turn sounds complete."""
+
+    leg_id: str
+    turn_id: int
+
+
+# --- to the reply ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StartReply:
+    """Ask the model for a reply to these messages and synthesise it. speculative: before the turn is known to be over."""
+
+    reply_id: int
+    turn_id: int
+    messages: tuple[Mapping[str, Any], ...]
+    speculative: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SayText:
+    """Synthesise a fixed text as a reply of its own."""
+
+    reply_id: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelReply:
+    """Stop making the reply: model, synthesis, and audio that is held."""
+
+    reply_id: int
+
+
+# --- to the media plane ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PlayClause:
+    """Give the clause's audio to the media plane."""
+
+    leg_id: str
+    reply_id: int
+    clause: int
+
+
+@dataclass(frozen=True, slots=True)
+class FinishPlayout:
+    """No more audio will follow for the reply."""
+
+    leg_id: str
+    reply_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class PausePlayout:
+    """Stop playing at once, keep the rest."""
+
+    leg_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePlayout:
+    """Go on from the very sample where playing was paused."""
+
+    leg_id: str
+    at_sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class DropPlayout:
+    """Throw the rest of the audio away."""
+
+    leg_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArmPause:
+    """Let the media plane pause by itself at the caller's voice. voice_s: how much voice it takes."""
+
+    leg_id: str
+    armed: bool
+    voice_s: float = 0.064
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """Close the leg."""
+
+    leg_id: str
+    reason: str
+
+
+# --- to the outside ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TellClient:
+    """A message of the contract's client and server message types (4.2, 7.4), without its envelope."""
+
+    type: str
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordDecision:
+    """For the record: which machine decided what, and why. details: the figures that it went by."""
+
+    machine: str
+    decision: str
+    reason: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordMessage:
+    """For the record: an entry of the conversation's history, in the contract's shape (6.4)."""
+
+    message: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordTurn:
+    """For the record: a turn's latency at the wire and its parts, in milliseconds."""
+
+    turn_id: int
+    reply_id: int
+    latency_ms: float
+    parts_ms: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class EndCall:
+    """The call is over. reason: a published endedReason; message: a finer cause."""
+
+    reason: str
+    message: str = ""
+
+
+Command = (
+    FinalizeTranscript
+    | CommitTranscript
+    | ScoreTurn
+    | StartReply
+    | SayText
+    | CancelReply
+    | PlayClause
+    | FinishPlayout
+    | PausePlayout
+    | ResumePlayout
+    | DropPlayout
+    | ArmPause
+    | HangUp
+    | TellClient
+    | RecordDecision
+    | RecordMessage
+    | RecordTurn
+    | EndCall
+)

@@ -1,0 +1,303 @@
+"""What happened, in the past tense. Small frozen records; every one goes through the call's one inbox.
+
+Times are `at_s`: seconds since the call's epoch. Positions are counted in samples of the leg's rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class HeardWord:
+    """A word of a clause and its place in it, in samples since the clause's first one."""
+
+    text: str
+    start: int
+    end: int
+
+
+# --- from the media plane -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LegConnected:
+    """The party's audio path is open. rate_hz: of the PCM that the brain and the media plane exchange for it."""
+
+    leg_id: str
+    rate_hz: int
+
+
+@dataclass(frozen=True, slots=True)
+class LegEnded:
+    """The party's audio path is gone. cause: closed (by the far side), lost, flooded, unread, malformed, local."""
+
+    leg_id: str
+    cause: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceStarted:
+    """Voice was found on the leg; its first voiced frame arrived at at_s."""
+
+    leg_id: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceStopped:
+    """Voice ended on the leg; its last voiced frame arrived at at_s (earlier than this event)."""
+
+    leg_id: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceScored:
+    """For the record only: the voice probability of consecutive windows, one byte (0-255) each."""
+
+    leg_id: str
+    from_s: float
+    window_s: float
+    probabilities: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutStarted:
+    """The first frame of a reply's audio left."""
+
+    leg_id: str
+    reply_id: int
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutAdvanced:
+    """So many samples of the reply's audio have left; said about twice a second while it plays."""
+
+    leg_id: str
+    reply_id: int
+    position: int
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutStarved:
+    """All audio given so far has left, and more was announced."""
+
+    leg_id: str
+    reply_id: int
+    position: int
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutPaused:
+    """Playing stopped at position, by an armed pause or by command; the rest is kept."""
+
+    leg_id: str
+    reply_id: int
+    position: int
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutResumed:
+    """Playing went on from position."""
+
+    leg_id: str
+    reply_id: int
+    position: int
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutDropped:
+    """The rest of the audio was thrown away; only what lies before position has left."""
+
+    leg_id: str
+    reply_id: int
+    position: int
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlayoutFinished:
+    """All audio of the reply has left."""
+
+    leg_id: str
+    reply_id: int
+    position: int
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class DtmfReceived:
+    """A key was pressed on the leg."""
+
+    leg_id: str
+    digit: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClientMessageReceived:
+    """A control message in JSON came from the leg's far side (contract 15.1)."""
+
+    leg_id: str
+    message: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class MediaWarned:
+    """Something about the leg's media is worth knowing: audio dropped, a malformed frame, a recording that was cut."""
+
+    leg_id: str
+    code: str
+    detail: str = ""
+
+
+# --- from the recogniser and the turn model --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptReceived:
+    """What the recogniser heard since its last final. confirmed: it holds all that was fed when finalize was asked."""
+
+    leg_id: str
+    text: str
+    is_final: bool
+    confirmed: bool = False
+    words: tuple[tuple[str, float, float], ...] = ()
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnScored:
+    """The acoustic model's probability that the caller's turn is complete."""
+
+    turn_id: int
+    probability: float
+
+
+# --- from a reply ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyTextReceived:
+    """The model wrote a piece of the reply."""
+
+    reply_id: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClauseSynthesized:
+    """A clause of the reply can be played: the shell holds its audio under (reply_id, clause)."""
+
+    reply_id: int
+    clause: int
+    text: str
+    samples: int
+    words: tuple[HeardWord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyCompleted:
+    """The reply's text and audio are all there."""
+
+    reply_id: int
+    text: str
+    clauses: int
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyFailed:
+    """The reply could not be made, or not to its end. step: llm or tts."""
+
+    reply_id: int
+    step: str
+    code: str
+    message: str = ""
+
+
+# --- from elsewhere ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CallStarted:
+    """The first event of every call: who it is for and under which settings. epoch_ms: Unix time of at_s = 0."""
+
+    call_id: str
+    org_id: str
+    epoch_ms: int
+    assistant: Mapping[str, Any] = field(default_factory=dict)
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    engine_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EndRequested:
+    """Somebody with the right to do so asked for the call's end. reason: a published endedReason."""
+
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildFailed:
+    """A task of the call died; the call goes on without it or with a new one. child: stt, reply, recorder, turn_model."""
+
+    child: str
+    code: str
+    message: str = ""
+
+
+Event = (
+    LegConnected
+    | LegEnded
+    | VoiceStarted
+    | VoiceStopped
+    | VoiceScored
+    | PlayoutStarted
+    | PlayoutAdvanced
+    | PlayoutStarved
+    | PlayoutPaused
+    | PlayoutResumed
+    | PlayoutDropped
+    | PlayoutFinished
+    | DtmfReceived
+    | ClientMessageReceived
+    | MediaWarned
+    | TranscriptReceived
+    | TurnScored
+    | ReplyTextReceived
+    | ClauseSynthesized
+    | ReplyCompleted
+    | ReplyFailed
+    | CallStarted
+    | EndRequested
+    | ChildFailed
+)
+MediaEvent = (
+    LegConnected
+    | LegEnded
+    | VoiceStarted
+    | VoiceStopped
+    | VoiceScored
+    | PlayoutStarted
+    | PlayoutAdvanced
+    | PlayoutStarved
+    | PlayoutPaused
+    | PlayoutResumed
+    | PlayoutDropped
+    | PlayoutFinished
+    | DtmfReceived
+    | ClientMessageReceived
+    | MediaWarned
+)

@@ -1,0 +1,67 @@
+"""What was said and heard, as the model, the transcript and the webhooks get it. Only words that were heard are in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+MAX_MESSAGES = 200
+
+
+@dataclass(slots=True)
+class History:
+    """prompt: the assistant's own messages, put before the conversation. epoch_ms: Unix time of the call's second 0."""
+
+    prompt: tuple[Mapping[str, Any], ...] = ()
+    epoch_ms: int = 0
+    _chat: list[Mapping[str, Any]] = field(default_factory=list)
+    _messages: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def user_said(self, text: str, start_s: float, end_s: float) -> Mapping[str, Any]:
+        """A turn that was taken; answers its entry in the contract's shape (6.4)."""
+        return self._add("user", text, self._entry("user", text, start_s, end_s))
+
+    def assistant_heard(self, text: str, start_s: float, end_s: float, *, cut: bool) -> Mapping[str, Any]:
+        """The words of a reply that the caller heard. cut: the reply was longer."""
+        # Without `source` clients take a bot message for a user's (contract 2.5).
+        entry = self._entry("bot", text, start_s, end_s) | {"source": ""}
+        return self._add("assistant", f"{text} —" if cut else text, entry)
+
+    def note(self, role: str, content: str, at_s: float) -> Mapping[str, Any]:
+        """A message put in from outside."""
+        entry = {"role": role, "message": content, "time": self._ms(at_s), "secondsFromStart": round(at_s, 3)}
+        return self._add(role, content, entry)
+
+    def chat(self, caller: str = "") -> tuple[Mapping[str, Any], ...]:
+        """The messages for the model; caller: words that are not in the history yet."""
+        pending = ({"role": "user", "content": caller},) if caller else ()
+        return (*self.prompt, *self._chat[-MAX_MESSAGES:], *pending)
+
+    @property
+    def messages(self) -> tuple[Mapping[str, Any], ...]:
+        """All entries, in the contract's shape."""
+        return tuple(self._messages)
+
+    def _add(self, role: str, content: str, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+        last = self._chat[-1] if self._chat else None
+        if role == "user" and last is not None and last["role"] == "user":
+            # Two turns without a reply between them are one to the model.
+            self._chat[-1] = {"role": role, "content": f"{last['content']} {content}"}
+        else:
+            self._chat.append({"role": role, "content": content})
+        self._messages.append(entry)
+        return entry
+
+    def _entry(self, role: str, text: str, start_s: float, end_s: float) -> dict[str, Any]:
+        return {
+            "role": role,
+            "message": text,
+            "time": self._ms(start_s),
+            "endTime": self._ms(end_s),
+            "secondsFromStart": round(start_s, 3),
+            "duration": round((end_s - start_s) * 1000),
+        }
+
+    def _ms(self, at_s: float) -> int:
+        return self.epoch_ms + round(at_s * 1000)

@@ -1,0 +1,217 @@
+"""A call's document, folded from its records: what the API shows of a call is what its journal says, and nothing else.
+
+Shapes are the contract's (sections 6.2-6.4). Folding a record twice is refused by its number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+_PARTS = {
+    "endpointing": "endpointingLatency",
+    "transcriber": "transcriberLatency",
+    "model": "modelLatency",
+    "voice": "voiceLatency",
+}
+# Kinds that a person looking at the call should know of.
+_WARNINGS = frozenset(("MediaWarned", "ChildFailed", "ReplyFailed", "TemplateProblem", "JournalLost"))
+
+
+def iso(epoch_ms: float) -> str:
+    """ISO 8601 in UTC with milliseconds and Z (contract 20)."""
+    return (
+        datetime.fromtimestamp(epoch_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    )
+
+
+@dataclass(slots=True)
+class CallRecord:
+    """The state of the fold. recording_url: what the artifact's address is, if the call kept one."""
+
+    call_id: str
+    org_id: str
+    last_seq: int = 0
+    epoch_ms: int = 0
+    status: str = "queued"
+    started_at: str | None = None
+    ended_at: str | None = None
+    ended_reason: str | None = None
+    ended_message: str | None = None
+    messages: list[Mapping[str, Any]] = field(default_factory=list)
+    turns: list[dict[str, float]] = field(default_factory=list)
+    interrupted: int = 0
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    prompt: list[Mapping[str, Any]] = field(default_factory=list)
+    warnings: list[dict[str, Any]] = field(default_factory=list)
+    artifacts: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    characters: int = 0
+    discarded_replies: int = 0
+
+    def apply(self, seq: int, at_s: float, kind: str, data: Mapping[str, Any]) -> bool:
+        """Takes the next record; False if it was taken before."""
+        if seq <= self.last_seq:
+            return False
+        self.last_seq = seq
+        if kind in _WARNINGS:
+            self.warnings.append({"at": self._iso(at_s), "kind": kind, **data})
+        take = _TAKES.get(kind)
+        if take is not None:
+            take(self, at_s, data)
+        return True
+
+    def document(self) -> dict[str, Any]:
+        """The fields that the record decides, to be put over what the call was created with."""
+        document: dict[str, Any] = {
+            "status": self.status,
+            "messages": self.messages,
+            "artifact": self._artifact(),
+            "costs": self._costs(),
+            "costBreakdown": self._breakdown(),
+            "warnings": self.warnings,
+        }
+        optional = {
+            "startedAt": self.started_at,
+            "endedAt": self.ended_at,
+            "endedReason": self.ended_reason,
+            "endedMessage": self.ended_message,
+        }
+        return document | {key: value for key, value in optional.items() if value is not None}
+
+    # --- what each kind means ------------------------------------------------------------------------------------
+
+    def _on_call_started(self, at_s: float, data: Mapping[str, Any]) -> None:
+        self.epoch_ms = int(data["epoch_ms"])
+        self.variables = data.get("variables") or {}
+        model = (data.get("assistant") or {}).get("model") or {}
+        messages = model.get("messages") if isinstance(model, Mapping) else None
+        self.prompt = [m for m in messages or [] if isinstance(m, Mapping)]
+
+    def _on_leg_connected(self, at_s: float, data: Mapping[str, Any]) -> None:
+        self.status = "in-progress"
+        self.started_at = self._iso(at_s)
+
+    def _on_record_message(self, at_s: float, data: Mapping[str, Any]) -> None:
+        self.messages.append(data["message"])
+
+    def _on_record_turn(self, at_s: float, data: Mapping[str, Any]) -> None:
+        parts = data["parts_ms"]
+        turn = {name: float(parts.get(part, 0.0)) for part, name in _PARTS.items()}
+        self.turns.append({**turn, "turnLatency": float(data["latency_ms"])})
+
+    def _on_tell_client(self, at_s: float, data: Mapping[str, Any]) -> None:
+        if data.get("type") == "user-interrupted":
+            self.interrupted += 1
+
+    def _on_record_decision(self, at_s: float, data: Mapping[str, Any]) -> None:
+        if data.get("decision") == "reply_discarded":
+            self.discarded_replies += 1
+
+    def _on_reply_completed(self, at_s: float, data: Mapping[str, Any]) -> None:
+        self.prompt_tokens += int(data.get("prompt_tokens", 0))
+        self.cached_tokens += int(data.get("cached_tokens", 0))
+        self.completion_tokens += int(data.get("completion_tokens", 0))
+
+    def _on_clause_synthesized(self, at_s: float, data: Mapping[str, Any]) -> None:
+        self.characters += len(data.get("text", ""))
+
+    def _on_artifact_stored(self, at_s: float, data: Mapping[str, Any]) -> None:
+        self.artifacts[str(data["artifact"])] = data
+
+    def _on_end_call(self, at_s: float, data: Mapping[str, Any]) -> None:
+        if self.status == "ended":
+            return
+        self.status = "ended"
+        self.ended_at = self._iso(at_s)
+        self.ended_reason = str(data["reason"])
+        self.ended_message = str(data["message"]) if data.get("message") else None
+
+    # --- the contract's shapes -----------------------------------------------------------------------------------
+
+    def _artifact(self) -> dict[str, Any]:
+        roles = {"bot": "assistant"}
+        chat = [{"role": roles.get(m["role"], m["role"]), "content": m["message"]} for m in self.messages]
+        artifact: dict[str, Any] = {
+            "messages": self.messages,
+            "messagesOpenAIFormatted": [*self.prompt, *chat],
+            "transcript": self.transcript(),
+            "variableValues": self.variables,
+            "performanceMetrics": self._performance(),
+        }
+        recording = self.artifacts.get("recording")
+        if recording is not None:
+            base = str(recording["base_url"])
+            artifact["recordingUrl"] = f"{base}/mono-recording"
+            artifact["stereoRecordingUrl"] = f"{base}/stereo-recording"
+            mono = {
+                "combinedUrl": f"{base}/mono-recording",
+                "assistantUrl": f"{base}/assistant-recording",
+                "customerUrl": f"{base}/customer-recording",
+            }
+            artifact["recording"] = {"stereoUrl": f"{base}/stereo-recording", "mono": mono}
+            artifact["logUrl"] = f"{base}/call-logs"
+        return artifact
+
+    def transcript(self) -> str:
+        """Lines of what was said and heard, `AI: ` and `User: ` before them (contract 6.4)."""
+        names = {"bot": "AI", "user": "User"}
+        lines = [f"{names[m['role']]}: {m['message']}" for m in self.messages if m["role"] in names]
+        return "\n".join(lines)
+
+    def _performance(self) -> dict[str, Any]:
+        metrics: dict[str, Any] = {"turnLatencies": self.turns}
+        for name in (*_PARTS.values(), "turnLatency"):
+            values = [turn[name] for turn in self.turns]
+            metrics[f"{name}Average"] = round(sum(values) / len(values), 1) if values else 0
+        return metrics | {"numUserInterrupted": 0, "numAssistantInterrupted": self.interrupted}
+
+    def _costs(self) -> list[dict[str, Any]]:
+        minutes = round(self._minutes(), 4)
+        model = {
+            "type": "model",
+            "promptTokens": self.prompt_tokens,
+            "completionTokens": self.completion_tokens,
+        }
+        return [
+            {"type": "transport", "minutes": minutes, "cost": 0},
+            {"type": "transcriber", "minutes": minutes, "cost": 0, "transcriber": {}},
+            {**model, "model": {}, "cost": 0},
+            {"type": "voice", "characters": self.characters, "cost": 0, "voice": {}},
+        ]
+
+    def _breakdown(self) -> dict[str, Any]:
+        nothing = dict.fromkeys(("transport", "stt", "llm", "tts", "vapi", "chat", "total"), 0)
+        return nothing | {
+            "llmPromptTokens": self.prompt_tokens,
+            "llmCompletionTokens": self.completion_tokens,
+            "llmCachedPromptTokens": self.cached_tokens,
+            "ttsCharacters": self.characters,
+        }
+
+    def _minutes(self) -> float:
+        if self.started_at is None or self.ended_at is None:
+            return 0.0
+        spoken = datetime.fromisoformat(self.ended_at) - datetime.fromisoformat(self.started_at)
+        return spoken.total_seconds() / 60
+
+    def _iso(self, at_s: float) -> str:
+        return iso(self.epoch_ms + at_s * 1000)
+
+
+_TAKES: dict[str, Callable[[CallRecord, float, Mapping[str, Any]], None]] = {
+    "CallStarted": CallRecord._on_call_started,
+    "LegConnected": CallRecord._on_leg_connected,
+    "RecordMessage": CallRecord._on_record_message,
+    "RecordTurn": CallRecord._on_record_turn,
+    "TellClient": CallRecord._on_tell_client,
+    "RecordDecision": CallRecord._on_record_decision,
+    "ReplyCompleted": CallRecord._on_reply_completed,
+    "ClauseSynthesized": CallRecord._on_clause_synthesized,
+    "ArtifactStored": CallRecord._on_artifact_stored,
+    "EndCall": CallRecord._on_end_call,
+}

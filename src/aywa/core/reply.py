@@ -1,0 +1,57 @@
+"""One reply from its request to its last sample: what it answers, how far it is made, how much of it was heard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from aywa.core.events import ClauseSynthesized
+from aywa.core.playout import Ledger
+
+
+class Purpose(Enum):
+    """Why the agent speaks."""
+
+    GREETING = auto()
+    ANSWER = auto()
+    MESSAGE = auto()
+
+
+@dataclass(slots=True)
+class Marks:
+    """When things came to pass, in the call's seconds: the parts of a turn's latency."""
+
+    asked_s: float
+    token_s: float | None = None
+    clause_s: float | None = None
+
+
+@dataclass(slots=True)
+class Reply:
+    """basis: the caller's words that it answers, normalised. released: its audio may leave. started_s: its first frame
+    left. paused_at: the sample where playing stands still."""
+
+    reply_id: int
+    turn_id: int
+    purpose: Purpose
+    marks: Marks
+    basis: str = ""
+    interruptible: bool = True
+    released: bool = False
+    ends_call: bool = False
+    end_reason: str = "assistant-ended-call-after-message-spoken"
+    completed: bool = False
+    failed: bool = False
+    finishing: bool = False
+    dropping: bool = False
+    started_s: float | None = None
+    paused_at: int | None = None
+    advanced_to: int = 0
+    text: str = ""
+    waiting: list[ClauseSynthesized] = field(default_factory=list)
+    ledger: Ledger = field(default_factory=Ledger)
+
+    @property
+    def playing(self) -> bool:
+        """Some of it has left, and it is not over."""
+        return self.started_s is not None

@@ -1,0 +1,149 @@
+"""The caller's turn: from the first voice until it is taken. Runs the finalize clock and the end-of-turn wait.
+
+It says when the turn is over and why; whether it may be taken is the floor's business.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from aywa.core.events import TranscriptReceived
+from aywa.core.settings import StartSpeaking
+from aywa.core.turns.endpointing import Evidence, Wait, decide
+from aywa.core.turns.transcript import TurnTranscript
+
+SCORE_AFTER_S = 0.2
+ORPHAN_WORDS = 3
+
+
+class CallerState(Enum):
+    """SILENT: no turn. SPEAKING: voice now. PAUSED: voice ended, the clocks run."""
+
+    SILENT = auto()
+    SPEAKING = auto()
+    PAUSED = auto()
+
+
+class Ask(Enum):
+    """What a turn wants to know."""
+
+    FINALIZE = auto()
+    SCORE = auto()
+
+
+class CallerTurn:
+    """One turn after another, told apart by `turn_id`."""
+
+    def __init__(self, settings: StartSpeaking) -> None:
+        self._settings = settings
+        self._transcript = TurnTranscript()
+        self._longest_pause_s = 0.0
+        self._asked: set[Ask] = set()
+        self._score: float | None = None
+        self.turn_id = 1
+        self.state = CallerState.SILENT
+        self.started_s: float | None = None
+        self.last_voice_s = 0.0
+        self.confirmed_s: float | None = None
+
+    @property
+    def text(self) -> str:
+        """The turn's words so far."""
+        return self._transcript.text
+
+    @property
+    def confirmed(self) -> bool:
+        """The text is all that was said until the last voice ended."""
+        return self._transcript.confirmed
+
+    def voice_started(self, at_s: float) -> None:
+        """Voice began, or began again."""
+        if self.state is CallerState.SILENT:
+            self.started_s = at_s
+        elif self.state is CallerState.PAUSED:
+            self._longest_pause_s = max(self._longest_pause_s, at_s - self.last_voice_s)
+        self.state = CallerState.SPEAKING
+        self._transcript.voice_resumed()
+        self._asked.clear()
+        self._score = None
+
+    def voice_stopped(self, at_s: float) -> None:
+        """Voice ended; the clocks count from at_s."""
+        if self.state is CallerState.SILENT:
+            return
+        self.state = CallerState.PAUSED
+        self.last_voice_s = at_s
+
+    def heard(self, result: TranscriptReceived, now: float) -> None:
+        """The recogniser's word. A sentence that no voice was found for opens a turn of its own; less than that is
+        the late answer to a question about a turn that is gone."""
+        if self.state is CallerState.SILENT:
+            if not result.is_final or len(result.text.split()) < ORPHAN_WORDS:
+                return
+            self.started_s = self.last_voice_s = now
+            self.state = CallerState.PAUSED
+        # A confirmation that was asked before the voice came back does not hold all words.
+        current = result.confirmed and self.state is not CallerState.SPEAKING
+        self._transcript.apply(
+            TranscriptReceived(result.leg_id, result.text, result.is_final, current, result.words)
+        )
+        if current:
+            self.confirmed_s = now
+
+    def scored(self, probability: float) -> None:
+        """The acoustic model's word on the turn as it stands."""
+        if self.state is CallerState.PAUSED:
+            self._score = probability
+
+    def wake(self, now: float) -> list[Ask]:
+        """What is due to be asked by now; each once per pause."""
+        if self.state is not CallerState.PAUSED:
+            return []
+        due = [ask for ask in Ask if ask not in self._asked and now >= self._due_s(ask)]
+        self._asked.update(due)
+        return due
+
+    def wait(self) -> Wait:
+        """How long the turn waits as things stand."""
+        return decide(Evidence(self.text, self.confirmed, self._score, self._longest_pause_s), self._settings)
+
+    def over(self, now: float) -> Wait | None:
+        """The wait that has passed, or None while the turn is not over."""
+        if self.state is not CallerState.PAUSED:
+            return None
+        wait = self.wait()
+        return wait if now >= self.last_voice_s + wait.wait_s else None
+
+    @property
+    def ask_deadline(self) -> float | None:
+        """When something is due to be asked, in the call's seconds."""
+        if self.state is not CallerState.PAUSED:
+            return None
+        return min((self._due_s(ask) for ask in Ask if ask not in self._asked), default=None)
+
+    @property
+    def over_deadline(self) -> float | None:
+        """When the turn is over as things stand; None while the caller speaks or is silent."""
+        return self.last_voice_s + self.wait().wait_s if self.state is CallerState.PAUSED else None
+
+    @property
+    def score(self) -> float | None:
+        """The acoustic model's last word on this pause."""
+        return self._score
+
+    def next_turn(self) -> None:
+        """The turn was taken or given up: begin afresh. How this caller pauses is remembered, and fades."""
+        voiced = self.state is CallerState.SPEAKING
+        self._transcript.clear()
+        self._asked.clear()
+        self._score = None
+        self._longest_pause_s *= 0.8
+        self.turn_id += 1
+        self.confirmed_s = None
+        if not voiced:
+            self.state = CallerState.SILENT
+            self.started_s = None
+
+    def _due_s(self, ask: Ask) -> float:
+        after = self._settings.finalize_after_s if ask is Ask.FINALIZE else SCORE_AFTER_S
+        return self.last_voice_s + after

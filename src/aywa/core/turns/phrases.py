@@ -1,0 +1,98 @@
+"""What a few words mean for the floor: an acknowledgement, an interruption, an unfinished phrase, a number.
+
+English only for now; other languages bring their own lists. Decides nothing: the machines do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+_NOT_WORD = re.compile(r"[^\w\s]")
+_HUM = re.compile(
+    r"^(?:m+h*m*|h+m+|mm+|a+h+|o+h+|u+h+(?:hu+h+)?|uh ?huh|e+h+|m+ ?h+m+|hu+h+|hum+|um+|er+m*|mhmm?)$"
+)
+_NUMBER_WORD = (
+    "zero oh one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+    "sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred "
+    "double triple"
+).split()
+# A turn that ends in one of these goes on, whatever the punctuation: recognisers put a full stop after everything.
+_OPEN_ENDINGS = frozenset(
+    "and or but because if while although unless the a an my your his our their every to of at for from "
+    "with into onto between than i'm i'd i'll i've im ive um uh er erm hmm very just".split()
+)
+_YES_NO = frozenset(
+    "yes yeah yep yup sure no nope nah okay ok right correct exactly absolutely definitely certainly".split()
+)
+
+
+def normalise(text: str) -> str:
+    """Lower case, no punctuation, single spaces: for comparing what was said, not how it was written."""
+    return " ".join(_NOT_WORD.sub("", text.replace("-", " ")).lower().split())
+
+
+def words_of(text: str) -> list[str]:
+    """The normalised words."""
+    return normalise(text).split()
+
+
+def is_acknowledgement(text: str, phrases: Iterable[str]) -> bool:
+    """Every word belongs to an acknowledgement phrase or is a hum; an empty text is not one."""
+    rest = f" {normalise(text)} "
+    if not rest.strip():
+        return False
+    for phrase in sorted((normalise(p) for p in phrases), key=len, reverse=True):
+        while phrase and f" {phrase} " in rest:
+            rest = rest.replace(f" {phrase} ", " ", 1)
+            rest = f" {rest.strip()} "
+    return all(_HUM.match(word) for word in rest.split())
+
+
+def has_interruption(text: str, phrases: Iterable[str]) -> bool:
+    """One of the phrases stands in the text, as whole words."""
+    said = f" {normalise(text)} "
+    return any(f" {p} " in said for p in map(normalise, phrases) if p)
+
+
+def floor_words(text: str, acknowledgements: Iterable[str]) -> int:
+    """How many words of the text could take the floor: none if it only acknowledges; hums never count."""
+    if is_acknowledgement(text, acknowledgements):
+        return 0
+    return sum(1 for word in words_of(text) if not _HUM.match(word))
+
+
+def is_unfinished(text: str) -> bool:
+    """The text ends where no sentence ends: an article, a conjunction, a hesitation, a comma, an ellipsis, a dash."""
+    stripped = text.rstrip()
+    if stripped.endswith((",", "...", "\u2026", "-", "\u2013", ":")):
+        return True
+    said = words_of(text)
+    return bool(said) and (said[-1] in _OPEN_ENDINGS or bool(_HUM.match(said[-1])))
+
+
+def ends_in_number(text: str) -> bool:
+    """The last word is a digit, a number word or a single spelled letter: more of the same may follow."""
+    said = words_of(text)
+    if not said:
+        return False
+    last = said[-1]
+    spelled = len(said) > 1 and len(last) == 1 and last.isalpha() and last not in "ai" and len(said[-2]) == 1
+    return last.isdigit() or last in _NUMBER_WORD or spelled
+
+
+def is_short_answer(text: str) -> bool:
+    """A yes, a no or their like, at most three words."""
+    said = words_of(text)
+    return 0 < len(said) <= 3 and said[0] in _YES_NO and not is_unfinished(text)
+
+
+def ends_in_punctuation(text: str) -> bool:
+    """The text ends a sentence."""
+    return text.rstrip().endswith((".", "!", "?"))
+
+
+def contains_phrase(text: str, phrases: Sequence[str]) -> str | None:
+    """The first of the phrases that stands in the text, as whole words; None if there is none."""
+    said = f" {normalise(text)} "
+    return next((p for p in phrases if normalise(p) and f" {normalise(p)} " in said), None)

@@ -1,0 +1,162 @@
+"""When a caller's voice began and ended, from voice probabilities and the loudness of the same audio.
+
+A detector's probabilities say whether there is voice, 32 ms at a time and with a tail of their own; the short blocks'
+levels say when exactly it began and ended. So the decision comes from the first and the date from the second.
+It dates an end late rather than early: a word's soft ending is voice as long as it stands out of the noise.
+Refuses to decide whose turn it is.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceSettings:
+    """Probabilities 0..1, levels in dB.
+
+    start_windows and stop_windows: consecutive windows that decide. below_peak_db: quieter than the utterance's own
+    level by this much is not voice. above_floor_db: nor is what rises above the noise by less. least_db: nor is what
+    is quieter than this (dBFS), however silent the line. fade_db_per_s: how fast the utterance's level is forgotten.
+    back_s: how far before the deciding windows a beginning is looked for. pause_s: how long a quiet moment inside the
+    beginning of a word may be.
+    """
+
+    start_probability: float = 0.5
+    stop_probability: float = 0.35
+    start_windows: int = 2
+    stop_windows: int = 2
+    below_peak_db: float = 30.0
+    above_floor_db: float = 6.0
+    least_db: float = -62.0
+    fade_db_per_s: float = 9.0
+    back_s: float = 0.2
+    pause_s: float = 0.024
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceMoment:
+    """Voice started or stopped; at_s is when the first or the last voiced frame arrived."""
+
+    started: bool
+    at_s: float
+
+
+# The noise level before anything was heard, in dBFS; and the share of a new measurement in it, falling and rising.
+_FLOOR_DB = -70.0
+_FLOOR_FALL = 0.5
+_FLOOR_RISE = 0.05
+# How much audio is kept to date a boundary in.
+_KEPT_S = 1.0
+
+
+class VoiceDetector:
+    """One leg's. `window_s`: seconds between the windows it is fed."""
+
+    def __init__(self, window_s: float, settings: VoiceSettings | None = None) -> None:
+        self._settings = settings or VoiceSettings()
+        self._window_s = window_s
+        self._windows: deque[tuple[Sequence[float], Sequence[float]]] = deque(
+            maxlen=round(_KEPT_S / window_s)
+        )
+        self._peak_db = self._settings.least_db
+        self._floor_db = _FLOOR_DB
+        self._stopped_s = float("-inf")
+        self._quiet_windows = 0
+        self.voiced_windows = 0
+        self.active = False
+
+    def heard(
+        self, probability: float, levels_db: Sequence[float], arrived_s: Sequence[float]
+    ) -> VoiceMoment | None:
+        """The next window: its probability, and the level and time of arrival of each of its equal blocks."""
+        self._windows.append((levels_db, arrived_s))
+        if self.active:
+            return self._while_active(probability, levels_db)
+        return self._while_silent(probability, levels_db)
+
+    def start(self) -> VoiceMoment:
+        """Takes what was voiced so far for a beginning, before enough windows have said so."""
+        self.active = True
+        self._quiet_windows = 0
+        return VoiceMoment(started=True, at_s=self._began_s())
+
+    def stop(self) -> VoiceMoment | None:
+        """No more audio comes: what voice there was has ended."""
+        return self._ended() if self.active else None
+
+    def _while_silent(self, probability: float, levels_db: Sequence[float]) -> VoiceMoment | None:
+        settings = self._settings
+        if probability < settings.start_probability:
+            self.voiced_windows = 0
+            self._peak_db = settings.least_db
+            if probability < settings.stop_probability:
+                self._hear_noise(levels_db)
+            return None
+        self.voiced_windows += 1
+        self._hear_voice(levels_db)
+        return self.start() if self.voiced_windows >= settings.start_windows else None
+
+    def _while_active(self, probability: float, levels_db: Sequence[float]) -> VoiceMoment | None:
+        if probability >= self._settings.stop_probability:
+            self._quiet_windows = 0
+            self.voiced_windows += 1
+            self._hear_voice(levels_db)
+            return None
+        self._quiet_windows += 1
+        return self._ended() if self._quiet_windows >= self._settings.stop_windows else None
+
+    def _hear_voice(self, levels_db: Sequence[float]) -> None:
+        faded = self._peak_db - self._settings.fade_db_per_s * self._window_s
+        self._peak_db = max(faded, *levels_db)
+
+    def _hear_noise(self, levels_db: Sequence[float]) -> None:
+        level = sorted(levels_db)[len(levels_db) // 2]
+        share = _FLOOR_FALL if level < self._floor_db else _FLOOR_RISE
+        self._floor_db += (level - self._floor_db) * share
+
+    def _threshold_db(self) -> float:
+        settings = self._settings
+        return max(
+            self._peak_db - settings.below_peak_db,
+            self._floor_db + settings.above_floor_db,
+            settings.least_db,
+        )
+
+    def _began_s(self) -> float:
+        """Backwards from the voiced windows to the first loud block that no longer pause separates from them."""
+        threshold = self._threshold_db()
+        voiced = max(1, min(self.voiced_windows, len(self._windows)))
+        began = self._windows[-voiced][1][0]
+        block_s = self._window_s / len(self._windows[-1][0])
+        furthest = voiced + round(self._settings.back_s / self._window_s)
+        pause_s = 0.0
+        for back, (level, arrived) in self._backwards(furthest):
+            if level >= threshold:
+                began, pause_s = arrived, 0.0
+            elif back > voiced:
+                pause_s += block_s
+            if pause_s > self._settings.pause_s or arrived <= self._stopped_s:
+                break
+        return began
+
+    def _ended(self) -> VoiceMoment:
+        """The last loud block; the peak and the floor are those of before the silence."""
+        threshold = self._threshold_db()
+        last_voiced = self._windows[-1 - min(self._quiet_windows, len(self._windows) - 1)]
+        loud = (arrived for _, (level, arrived) in self._backwards(len(self._windows)) if level >= threshold)
+        self._stopped_s = next(loud, last_voiced[1][-1])
+        self.active = False
+        self.voiced_windows = 0
+        self._quiet_windows = 0
+        self._peak_db = self._settings.least_db
+        return VoiceMoment(started=False, at_s=self._stopped_s)
+
+    def _backwards(self, windows: int) -> Iterator[tuple[int, tuple[float, float]]]:
+        """The latest blocks, newest first: how many windows back (from 1), level and time of arrival."""
+        for back, (levels, arrivals) in enumerate(islice(reversed(self._windows), windows), 1):
+            for block in zip(reversed(levels), reversed(arrivals), strict=True):
+                yield back, block

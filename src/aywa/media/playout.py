@@ -1,0 +1,244 @@
+"""One leg's outgoing audio: a reply's samples in, frames out at the pace of the far side's ear.
+
+The first frame of a talkspurt leaves at once, `lead_s` of audio follows it at once, then a frame every 20 ms.
+The clock is `heard_until`: when the far side will have played all that was sent, if it plays without a break; a frame
+leaves `lead_s` before that. Positions count the reply's samples that have left; padding and silence do not count.
+Time is an argument and sending a callable, so this knows no loop. It refuses to decide what is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from aywa.core.audio.frame import FRAME_S
+from aywa.core.events import (
+    MediaEvent,
+    PlayoutAdvanced,
+    PlayoutDropped,
+    PlayoutFinished,
+    PlayoutPaused,
+    PlayoutResumed,
+    PlayoutStarted,
+    PlayoutStarved,
+)
+
+
+class _State(Enum):
+    IDLE = "no reply"
+    FLOWING = "frames leave"
+    STARVED = "all audio given has left, more was announced"
+    PAUSED = "the rest is kept"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How the audio is cut and timed. width: bytes of a sample. silence: one sample of it, in the wire's format."""
+
+    rate_hz: int
+    width: int
+    silence: bytes
+    lead_s: float
+    advance_s: float
+    queue_s: float
+    rewind_s: float
+
+
+# A frame may leave this much before its time: less than any clock's grain.
+_GRAIN_S = 1e-6
+
+
+class Playout:
+    """send(frame, heard_from_s) takes a frame in the wire's format and when the far side begins to play it (loop time);
+    post(make) takes an event. `due_s`: when `tick` wants to be called, or None."""
+
+    def __init__(
+        self,
+        leg_id: str,
+        pace: Pace,
+        send: Callable[[bytes, float], None],
+        post: Callable[[MediaEvent], None],
+        epoch_s: float,
+    ) -> None:
+        self._leg_id = leg_id
+        self._pace = pace
+        self._send = send
+        self._post = post
+        self._epoch_s = epoch_s
+        self._frame = round(pace.rate_hz * FRAME_S) * pace.width
+        self._advance_frames = max(1, round(pace.advance_s / FRAME_S))
+        self._state = _State.IDLE
+        self._audio = bytearray()
+        # The reply's sample that the buffer begins with, in bytes; and the next byte to leave, within the buffer.
+        self._base = 0
+        self._next = 0
+        self._reply_id: int | None = None
+        self._over: int | None = None
+        self._last = False
+        self._told_start = False
+        self._untold_frames = 0
+        self.heard_until_s = float("-inf")
+        self.due_s: float | None = None
+
+    @property
+    def playing(self) -> bool:
+        """Frames are leaving, or would if there were any."""
+        return self._state in (_State.FLOWING, _State.STARVED)
+
+    @property
+    def position(self) -> int:
+        """Samples of the reply that have left."""
+        return (self._base + self._next) // self._pace.width
+
+    def play(self, reply_id: int, wire: bytes, now: float) -> int:
+        """Appends audio. Answers how many bytes did not fit. A reply that is over takes no more."""
+        if not self._open(reply_id, now):
+            return 0
+        room = int(self._pace.queue_s * self._pace.rate_hz) * self._pace.width
+        room -= len(self._audio) - self._next
+        self._audio += wire[: max(0, room)]
+        if self._state is _State.STARVED and len(self._audio) > self._next:
+            self._flow(now)
+        elif self._state is _State.FLOWING:
+            self.tick(now)
+        return max(0, len(wire) - max(0, room))
+
+    def finish(self, reply_id: int, now: float) -> None:
+        """No more audio will come."""
+        if not self._open(reply_id, now):
+            return
+        self._last = True
+        if self._state is _State.STARVED:
+            self._end(PlayoutFinished, now)
+        elif self._state is _State.FLOWING:
+            self.tick(now)
+
+    def pause(self, now: float) -> None:
+        """Nothing more leaves until resume."""
+        if self._state in (_State.IDLE, _State.PAUSED):
+            return
+        self._state = _State.PAUSED
+        self.due_s = None
+        self._tell(PlayoutPaused, now)
+
+    def resume(self, at_sample: int, now: float) -> None:
+        """Goes on from at_sample, or from the nearest that is still, or already, there."""
+        if self._state is not _State.PAUSED:
+            return
+        wanted = at_sample * self._pace.width - self._base
+        self._next = min(max(0, wanted), len(self._audio))
+        self._tell(PlayoutResumed, now)
+        self._flow(now)
+
+    def drop(self, now: float) -> None:
+        """Throws away what has not left."""
+        if self._state is not _State.IDLE:
+            self._end(PlayoutDropped, now)
+
+    def tick(self, now: float) -> None:
+        """Sends what is due."""
+        if self._state is not _State.FLOWING:
+            return
+        # The far side ran dry (the loop was held up): its ear starts anew, and a burst would only delay it.
+        if self.heard_until_s < now - _GRAIN_S and self._ready():
+            self.heard_until_s = now
+        while self._state is _State.FLOWING and self.heard_until_s - self._pace.lead_s <= now + _GRAIN_S:
+            if not self._ready():
+                self._wait(now)
+                return
+            self._send_frame(now)
+        self.due_s = self.heard_until_s - self._pace.lead_s if self._state is _State.FLOWING else None
+
+    def _open(self, reply_id: int, now: float) -> bool:
+        """Whether the reply may play; an unfinished one before it is dropped."""
+        if reply_id == self._reply_id:
+            return True
+        if reply_id == self._over:
+            return False
+        self.drop(now)
+        self._audio = bytearray()
+        self._base = self._next = 0
+        self._reply_id = reply_id
+        self._last = self._told_start = False
+        self._untold_frames = 0
+        self._state = _State.STARVED
+        return True
+
+    def _flow(self, now: float) -> None:
+        self._state = _State.FLOWING
+        self.heard_until_s = max(self.heard_until_s, now)
+        if self._last and self._next == len(self._audio):
+            self._end(PlayoutFinished, now)
+        else:
+            self.tick(now)
+
+    def _ready(self) -> bool:
+        """A whole frame, or the reply's last samples."""
+        left = len(self._audio) - self._next
+        return left >= self._frame or (self._last and left > 0)
+
+    def _wait(self, now: float) -> None:
+        """Too little for a frame: it may still come in time, until the far side has played all that was sent."""
+        if self.heard_until_s > now + _GRAIN_S:
+            self.due_s = self.heard_until_s
+            return
+        if len(self._audio) > self._next:
+            self._send_frame(now)
+        self._state = _State.STARVED
+        self.due_s = None
+        self._tell(PlayoutStarved, now)
+
+    def _send_frame(self, now: float) -> None:
+        frame = bytes(self._audio[self._next : self._next + self._frame])
+        self._next += len(frame)
+        if len(frame) < self._frame:
+            frame += self._pace.silence * ((self._frame - len(frame)) // self._pace.width)
+        heard_from_s = max(self.heard_until_s, now)
+        self.heard_until_s = heard_from_s + FRAME_S
+        self._send(frame, heard_from_s)
+        self._told(now)
+        if self._last and self._next == len(self._audio) and self._state is _State.FLOWING:
+            self._end(PlayoutFinished, now)
+
+    def _told(self, now: float) -> None:
+        """Says that the reply began, and now and then how far it is."""
+        if not self._told_start and self._reply_id is not None:
+            self._told_start = True
+            self._post(PlayoutStarted(self._leg_id, self._reply_id, now - self._epoch_s))
+        self._untold_frames += 1
+        if self._untold_frames >= self._advance_frames:
+            self._tell(PlayoutAdvanced, now)
+            self._trim()
+
+    def _trim(self) -> None:
+        """Forgets what is too old to be played again; seldom, because it moves the rest."""
+        keep = int(self._pace.rewind_s * self._pace.rate_hz) * self._pace.width
+        if self._next > 2 * keep:
+            cut = self._next - keep
+            del self._audio[:cut]
+            self._base += cut
+            self._next -= cut
+
+    def _tell(
+        self,
+        kind: type[PlayoutAdvanced]
+        | type[PlayoutStarved]
+        | type[PlayoutPaused]
+        | type[PlayoutResumed]
+        | type[PlayoutDropped]
+        | type[PlayoutFinished],
+        now: float,
+    ) -> None:
+        self._untold_frames = 0
+        assert self._reply_id is not None
+        self._post(kind(self._leg_id, self._reply_id, self.position, now - self._epoch_s))
+
+    def _end(self, kind: type[PlayoutDropped] | type[PlayoutFinished], now: float) -> None:
+        self._state = _State.IDLE
+        self.due_s = None
+        self._tell(kind, now)
+        self._over, self._reply_id = self._reply_id, None
+        self._audio = bytearray()
+        self._base = self._next = 0
+        self._last = False

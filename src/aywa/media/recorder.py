@@ -1,0 +1,213 @@
+"""A leg's stereo recording: left what came from it, right what was sent to it, on one clock that starts with the leg.
+
+The loop only collects frames; a worker thread lays them out, decodes and writes them about once a second, and sets the
+sizes in the header each time, so the file is valid after a crash. What cannot be written is lost and said once; the
+call goes on. Right frames lie where the far side begins to play them; left ones end when they arrived, gaps are
+silence, and jitter up to `recording_jitter_s` moves nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from aywa.core.audio.frame import FRAME_S, Shorts, shorts
+
+_LEFT, _RIGHT = 0, 1
+_HEADER_BYTES = 44
+_MOST_BYTES = 0xFFFFFFFF - _HEADER_BYTES
+
+# Channel, place of the first sample, the frame in the wire's format.
+_Piece = tuple[int, int, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A finished file. started_s: the call's at_s of its first sample. lost: why it is not whole, or empty."""
+
+    path: Path
+    rate_hz: int
+    started_s: float
+    seconds: float
+    lost: str = ""
+
+
+class Recorder:
+    """decode: PCM16 of a frame in the wire's format. lost(detail) is called once, in the loop, when audio is lost."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        executor: Executor,
+        path: Path,
+        rate_hz: int,
+        width: int,
+        decode: Callable[[bytes], bytes],
+        lost: Callable[[str], None],
+    ) -> None:
+        self._loop = loop
+        self._executor = executor
+        self._rate_hz = rate_hz
+        self._width = width
+        self._lost = lost
+        self._why_lost = ""
+        self._file = _StereoFile(path, rate_hz, decode)
+        self._began_s = loop.time()
+        self._pieces: list[_Piece] = []
+        self._left_end = 0
+        self._right_end = 0
+        self._handed = 0
+        self._waiting = 0
+
+    def heard(self, frame: bytes, now: float, jitter_s: float) -> None:
+        """A frame came in."""
+        if self._why_lost:
+            return
+        samples = len(frame) // self._width
+        arrived = self._place(now) - min(samples, round(FRAME_S * self._rate_hz))
+        if arrived > self._left_end + jitter_s * self._rate_hz:
+            self._left_end = arrived
+        start = max(self._left_end, self._handed)
+        self._left_end = start + samples
+        self._pieces.append((_LEFT, start, frame))
+
+    def sent(self, frame: bytes, heard_from_s: float) -> None:
+        """A frame went out, to be played from then on."""
+        if self._why_lost:
+            return
+        start = max(self._place(heard_from_s), self._handed)
+        # The same clock cut into samples twice may differ by one.
+        if abs(start - self._right_end) <= 1:
+            start = self._right_end
+        self._right_end = start + len(frame) // self._width
+        self._pieces.append((_RIGHT, start, frame))
+
+    def flush(self, now: float, queue_s: float) -> None:
+        """Gives everything up to now to the worker. A worker that is too far behind loses what comes."""
+        if self._why_lost:
+            return
+        if self._waiting > queue_s * self._rate_hz:
+            self._give_up("the disk is too slow")
+        else:
+            self._hand_over(self._place(now))
+
+    def close(self, now: float, epoch_s: float) -> asyncio.Future[Recording]:
+        """Writes the rest; the result is there when the file is complete on disk, as far as it could be written."""
+        if not self._why_lost:
+            self._hand_over(max(self._place(now), self._left_end, self._right_end))
+        done: asyncio.Future[Recording] = self._loop.create_future()
+        closing = self._loop.run_in_executor(self._executor, self._file.close)
+        closing.add_done_callback(lambda closed: self._closed(closed, done, epoch_s))
+        return done
+
+    def _place(self, at_s: float) -> int:
+        return max(0, round((at_s - self._began_s) * self._rate_hz))
+
+    def _hand_over(self, until: int) -> None:
+        pieces, self._pieces = self._pieces, []
+        samples = until - self._handed
+        self._handed = until
+        self._waiting += samples
+        writing = self._loop.run_in_executor(self._executor, self._file.write, until, pieces)
+        writing.add_done_callback(lambda written: self._written(written, samples))
+
+    def _written(self, written: asyncio.Future[None], samples: int) -> None:
+        self._waiting -= samples
+        error = written.exception()
+        if error is not None:
+            self._give_up(_reason(error))
+
+    def _closed(self, closed: asyncio.Future[None], done: asyncio.Future[Recording], epoch_s: float) -> None:
+        error = closed.exception()
+        if error is not None:
+            self._give_up(_reason(error))
+        if not done.done():
+            seconds = self._file.frames / self._rate_hz
+            started_s = self._began_s - epoch_s
+            done.set_result(Recording(self._file.path, self._rate_hz, started_s, seconds, self._why_lost))
+
+    def _give_up(self, detail: str) -> None:
+        self._pieces = []
+        if not self._why_lost:
+            self._why_lost = detail
+            self._lost(detail)
+
+
+def _reason(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+class _StereoFile:
+    """The worker's side: a WAV file that grows. `frames`: stereo samples that are safely in it."""
+
+    def __init__(self, path: Path, rate_hz: int, decode: Callable[[bytes], bytes]) -> None:
+        self.path = path
+        self.frames = 0
+        self._rate_hz = rate_hz
+        self._decode = decode
+        self._file: BinaryIO | None = None
+        # What was laid out but lies after the last hand-over.
+        self._rest: Shorts = np.zeros((0, 2), np.int16)
+
+    def write(self, until: int, pieces: list[_Piece]) -> None:
+        """Writes everything before `until`."""
+        file = self._file or self._open()
+        laid_out = self._lay_out(until, pieces)
+        ready = until - self.frames
+        self._rest = laid_out[ready:].copy()
+        data = laid_out[:ready].astype("<i2").tobytes()
+        if (self.frames + ready) * 4 > _MOST_BYTES:
+            raise OSError("a WAV file holds no more than 4 GB")
+        file.seek(_HEADER_BYTES + self.frames * 4)
+        _write_all(file, data)
+        self.frames += ready
+        file.seek(0)
+        _write_all(file, _header(self._rate_hz, self.frames))
+
+    def close(self) -> None:
+        """Cuts off what an error left behind the last whole write."""
+        if self._file is None:
+            return
+        with self._file as file:
+            self._file = None
+            file.truncate(_HEADER_BYTES + self.frames * 4)
+
+    def _open(self) -> BinaryIO:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self.path.open("wb", buffering=0)
+        _write_all(self._file, _header(self._rate_hz, 0))
+        return self._file
+
+    def _lay_out(self, until: int, pieces: list[_Piece]) -> Shorts:
+        decoded = [(channel, start - self.frames, shorts(self._decode(frame))) for channel, start, frame in pieces]
+        length = max(until - self.frames, len(self._rest), *(start + len(pcm) for _, start, pcm in decoded), 0)
+        laid_out: Shorts = np.zeros((length, 2), np.int16)
+        laid_out[: len(self._rest)] = self._rest
+        for channel, start, pcm in decoded:
+            laid_out[start : start + len(pcm), channel] = pcm
+        return laid_out
+
+
+def _write_all(file: BinaryIO, data: bytes) -> None:
+    """An unbuffered file may take a part only."""
+    left = memoryview(data)
+    while left:
+        taken = file.write(left)
+        left = left[taken:]
+
+
+def _header(rate_hz: int, frames: int) -> bytes:
+    size = frames * 4
+    return struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        b"RIFF", 36 + size, b"WAVE",
+        b"fmt ", 16, 1, 2, rate_hz, rate_hz * 4, 4, 16,
+        b"data", size,
+    )  # fmt: skip

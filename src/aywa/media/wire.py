@@ -1,0 +1,40 @@
+"""A leg's audio format: bytes of a sample, silence, and both ways between the wire and PCM16."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aywa.core.audio import g711
+from aywa.ports.media import AudioFormat
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """decode and encode are None where the wire carries PCM16 as it is."""
+
+    width: int
+    silence: bytes
+    decode: Callable[[bytes], bytes] | None
+    encode: Callable[[bytes], bytes] | None
+
+    def to_pcm(self, frame: bytes) -> bytes:
+        """PCM16 of a frame."""
+        return frame if self.decode is None else self.decode(frame)
+
+    def from_pcm(self, pcm: bytes) -> bytes:
+        """The frame for PCM16."""
+        return pcm if self.encode is None else self.encode(pcm)
+
+
+_WIRES = {
+    AudioFormat.PCM16: Wire(2, b"\0\0", None, None),
+    AudioFormat.MULAW: Wire(1, g711.MULAW_SILENCE, g711.mulaw_to_pcm, g711.pcm_to_mulaw),
+}
+
+
+def wire(audio_format: AudioFormat, rate_hz: int) -> Wire:
+    """The format's wire; mu-law has one rate."""
+    if audio_format is AudioFormat.MULAW and rate_hz != g711.RATE_HZ:
+        raise ValueError(f"mu-law runs at {g711.RATE_HZ} Hz, not at {rate_hz}")
+    return _WIRES[audio_format]

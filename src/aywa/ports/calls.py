@@ -1,0 +1,50 @@
+"""What the service needs of the process that runs calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from aywa.ports.media import AudioFormat
+
+
+@dataclass(frozen=True, slots=True)
+class CallPlan:
+    """A call that may begin. assistant: the resolved document (overrides merged), in the contract's shape.
+    variables: {{name}} values. created_ms: Unix milliseconds. join_timeout_s: how long a party has to connect."""
+
+    call_id: str
+    org_id: str
+    type: str
+    assistant: Mapping[str, Any]
+    format: AudioFormat
+    rate_hz: int
+    created_ms: int
+    assistant_id: str | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    call: Mapping[str, Any] = field(default_factory=dict)
+    join_timeout_s: float = 15.0
+
+
+class CallRefused(Exception):
+    """The call cannot be taken. ended_reason: published; status: for HTTP (429 over the limit, 503 not ready)."""
+
+    def __init__(self, ended_reason: str, message: str, status: int = 503) -> None:
+        super().__init__(message)
+        self.ended_reason = ended_reason
+        self.status = status
+
+
+class CallHost(Protocol):
+    """Runs calls. Nothing here waits for a database."""
+
+    def prepare(self, plan: CallPlan) -> str:
+        """Journals the call as queued and makes the unguessable path (with token) at which its party connects over
+        WebSocket; answers the whole ws:// or wss:// URL. Raises CallRefused."""
+
+    def end(self, call_id: str, reason: str) -> bool:
+        """Asks a queued or running call to end; False when it is not here."""
+
+    def active(self) -> Mapping[str, str]:
+        """call id -> status of the calls that are here."""

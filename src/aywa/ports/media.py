@@ -1,0 +1,168 @@
+"""The media plane's side of the table: messages in, events out, and what it needs of a transport.
+
+Brain and media plane exchange messages only, so both can live in one process or in two.
+Audio is PCM16 LE mono at the leg's rate. Positions count samples of one reply's audio, from 0, across its clauses;
+silence sent while starved or paused does not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from aywa.core.events import MediaEvent
+
+
+class AudioFormat(StrEnum):
+    """How audio looks on a transport's wire."""
+
+    PCM16 = "pcm_s16le"
+    MULAW = "mulaw"
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """Append audio to the reply's playout; the first one starts a talkspurt at once. A new reply_id must come after
+    the previous reply finished or was dropped."""
+
+    leg_id: str
+    reply_id: int
+    pcm: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """No more audio will follow: PlayoutFinished is posted when the last sample has left."""
+
+    leg_id: str
+    reply_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Stop at once, keep the rest; answered by PlayoutPaused."""
+
+    leg_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Go on from at_sample; answered by PlayoutResumed."""
+
+    leg_id: str
+    at_sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Throw away what has not left; answered by PlayoutDropped (also when paused). Nothing playing: no answer."""
+
+    leg_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """While armed, voice_s of voice during playout pauses it without asking: PlayoutPaused, then VoiceStarted."""
+
+    leg_id: str
+    armed: bool
+    voice_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SendText:
+    """A text frame to the far side, where the transport has them."""
+
+    leg_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendDtmf:
+    """Digits to the far side; w and W are pauses of 0.5 and 1 s."""
+
+    leg_id: str
+    digits: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloseLeg:
+    """Close the far side's connection, after what is buffered has left; answered by LegEnded(cause="local")."""
+
+    leg_id: str
+    reason: str
+
+
+MediaMessage = Play | Finish | Pause | Resume | Drop | Arm | SendText | SendDtmf | CloseLeg
+
+
+class AudioSink(Protocol):
+    """Takes a leg's inbound audio, in arrival order, PCM16 at the rate it asked for."""
+
+    def __call__(self, pcm: bytes) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LegPlan:
+    """What a leg is to be. epoch_s: the loop time of the call's at_s = 0. post: takes the leg's events, never blocks.
+    recording: stereo WAV to write (left: this leg, right: what was sent to it), or None."""
+
+    leg_id: str
+    format: AudioFormat
+    rate_hz: int
+    epoch_s: float
+    post: Callable[[MediaEvent], None]
+    recording: Path | None = None
+
+
+class Connection(Protocol):
+    """What the media plane needs of one transport connection. No method waits."""
+
+    def send_audio(self, frame: bytes) -> None:
+        """One frame in the wire's format."""
+
+    def send_text(self, text: str) -> None:
+        """One text message."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Closes in order; the transport then calls the leg's `disconnected`."""
+
+    def buffered_bytes(self) -> int:
+        """Bytes given to the connection that the far side has not taken."""
+
+
+class Leg(Protocol):
+    """What a transport tells the media plane about one connection."""
+
+    leg_id: str
+
+    def audio_received(self, payload: bytes) -> None:
+        """A binary frame in the wire's format, of any size up to the transport's limit."""
+
+    def text_received(self, text: str) -> None:
+        """A text frame."""
+
+    def disconnected(self, cause: str, detail: str = "") -> None:
+        """The connection is gone: closed or lost."""
+
+
+class MediaPlane(Protocol):
+    """Legs, pacing, voice detection, recording."""
+
+    def add_leg(self, plan: LegPlan, connection: Connection) -> Leg:
+        """Opens the leg: LegConnected is posted."""
+
+    def send(self, message: MediaMessage) -> None:
+        """Carries the message out at once. For a leg that is gone it does nothing."""
+
+    def listen(self, leg_id: str, sink: AudioSink | None, rate_hz: int) -> None:
+        """Gives the leg's inbound audio to the sink (None: stops)."""
+
+    def recent_audio(self, leg_id: str, seconds: float) -> bytes:
+        """The leg's last inbound audio at 16 kHz (at most 8 s), for the turn model."""
+
+    async def close(self) -> None:
+        """Ends all legs, finishes all recordings."""

@@ -1,0 +1,211 @@
+"""Where documents are kept: organisations, API keys, assistants, calls. Protocols and plain records, no behaviour.
+
+A document is kept as the JSON text that the API answers with, verbatim, next to the columns it is found by.
+Every row belongs to one organisation, and every question names it: a row of another one is not there.
+Times are Unix milliseconds. Every method may raise StoreUnavailable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from aywa.ports.journal import ProjectionStore
+
+JsonObject = dict[str, Any]
+
+
+class Conflict(Exception):
+    """A row with this unique value is already there."""
+
+
+class StoreTooNew(Exception):
+    """The store was written by a newer release; this one must not touch it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    """A tenant. name: unique."""
+
+    id: str
+    name: str
+    created_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key without its secret. kind: private or public. digest: SHA-256 of the secret, in hex. hint: its first characters."""
+
+    id: str
+    org_id: str
+    name: str
+    kind: str
+    digest: str
+    hint: str
+    created_ms: int
+    last_used_ms: int | None = None
+    revoked_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A stored document. text: the whole JSON object, with id, orgId, createdAt and updatedAt."""
+
+    id: str
+    org_id: str
+    created_ms: int
+    updated_ms: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewCall:
+    """A call's first row. idempotency: the client's key, unique in the organisation; digest: of the body it came with.
+    guest_digest: SHA-256 of the token that lets the call's own party read its artifacts."""
+
+    document: Document
+    type: str
+    status: str
+    assistant_id: str | None = None
+    idempotency: str | None = None
+    digest: str | None = None
+    guest_digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierCall:
+    """A call that was made with an idempotency key before."""
+
+    document: Document
+    digest: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A time's bounds, each None or Unix milliseconds: greater than, less than, at least, at most."""
+
+    gt: int | None = None
+    lt: int | None = None
+    ge: int | None = None
+    le: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """Which documents, newest first. equal: column to value; for calls `id` and `assistant_id`."""
+
+    limit: int = 100
+    created: Span = Span()
+    updated: Span = Span()
+    equal: tuple[tuple[str, str], ...] = field(default=())
+
+
+Change = Callable[[JsonObject], JsonObject]
+"""Takes a document's body, answers its new one. Runs inside the transaction: pure, quick; what it raises rolls back."""
+
+
+class Organisations(Protocol):
+    """The tenants."""
+
+    async def insert(self, organisation: Organisation) -> None:
+        """Raises Conflict when the name is taken."""
+
+    async def get(self, org_id: str) -> Organisation | None: ...
+
+    async def list(self) -> list[Organisation]:
+        """Oldest first."""
+
+
+class ApiKeys(Protocol):
+    """The keys' rows; the secrets are nowhere."""
+
+    async def insert(self, key: ApiKey) -> None: ...
+
+    async def find(self, digest: str) -> ApiKey | None:
+        """The key with this digest, revoked or not."""
+
+    async def list(self, org_id: str | None = None) -> list[ApiKey]:
+        """Oldest first; of all organisations when none is named (for the operator)."""
+
+    async def revoke(self, org_id: str | None, key_id: str, now_ms: int) -> ApiKey | None:
+        """Marks it; a key that was revoked before keeps its time."""
+
+    async def touch(self, key_id: str, now_ms: int) -> None:
+        """Notes its use."""
+
+
+class Documents(Protocol):
+    """One kind of document."""
+
+    async def insert(self, document: Document) -> None: ...
+
+    async def get(self, org_id: str, document_id: str) -> Document | None: ...
+
+    async def list(self, org_id: str, query: ListQuery) -> Sequence[str]:
+        """The stored JSON texts."""
+
+    async def change(self, org_id: str, document_id: str, now_ms: int, change: Change) -> Document | None:
+        """Reads, changes and writes in one transaction; sets updatedAt. None when it is not there."""
+
+    async def delete(self, org_id: str, document_id: str) -> Document | None:
+        """Removes it; answers what was removed."""
+
+
+class CallDocuments(Protocol):
+    """Calls: what was asked for, and by projection what became of it."""
+
+    async def insert(self, call: NewCall, idempotent_since_ms: int) -> None:
+        """Raises Conflict when the idempotency key was used at or after idempotent_since_ms; an older use is forgotten."""
+
+    async def earlier(self, org_id: str, idempotency: str, since_ms: int) -> EarlierCall | None:
+        """The call that was made with this key at or after since_ms."""
+
+    async def refuse(self, org_id: str, call_id: str, now_ms: int, change: Change) -> Document | None:
+        """Like change, for a call that never began: its idempotency key may be used again."""
+
+    async def get(self, org_id: str, call_id: str) -> Document | None: ...
+
+    async def guest(self, call_id: str, guest_digest: str, since_ms: int) -> str | None:
+        """The organisation of a call that was made at or after since_ms with this guest token."""
+
+    async def list(self, org_id: str, query: ListQuery) -> Sequence[str]:
+        """The stored JSON texts."""
+
+    async def change(self, org_id: str, call_id: str, now_ms: int, change: Change) -> Document | None:
+        """As for Documents; the columns follow the body's status."""
+
+    async def delete(self, org_id: str, call_id: str, now_ms: int) -> Document | None:
+        """Forgets its document and its events, for good: what is projected later is dropped."""
+
+
+class Store(ProjectionStore, Protocol):
+    """All of it, over one database."""
+
+    @property
+    def organisations(self) -> Organisations: ...
+
+    @property
+    def keys(self) -> ApiKeys: ...
+
+    @property
+    def assistants(self) -> Documents: ...
+
+    @property
+    def calls(self) -> CallDocuments: ...
+
+    async def check(self) -> None:
+        """Returns when the store answers and can be written."""
+
+    async def close(self) -> None: ...
+
+
+class CallFiles(Protocol):
+    """Where a call's artifacts lie as files. Names: recording.wav (stereo: left caller, right assistant)."""
+
+    def find(self, call_id: str, name: str) -> Path | None:
+        """The file, when there is one."""
+
+    def remove(self, call_id: str) -> None:
+        """Removes everything kept for the call. May block."""

@@ -1,0 +1,221 @@
+"""A call's timeline: decisions with reasons, messages, media, providers, artifacts, warnings and the latency of each turn,
+in one ordered list. Reads the journal's records as the store keeps them; refuses to interpret what it does not know.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gzip
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from aywa.ports.journal import JournalRecord, ProjectionStore
+from aywa.ports.store import CallDocuments, Document, JsonObject
+from aywa.service.calls import missing
+from aywa.service.clock import iso, parse_iso
+from aywa.service.documents import load
+
+DENSE = frozenset(
+    ("VoiceScored", "PlayoutAdvanced", "ReplyTextReceived", "PlayClause", "FinishPlayout", "ArmPause", "TellClient")
+    + ("CommitTranscript", "FinalizeTranscript", "ScoreTurn")
+)
+"""Kinds that only the full timeline shows: many a second, or commands whose effect is another entry."""
+
+_MEDIA = frozenset(
+    ("LegConnected", "LegEnded", "VoiceStarted", "VoiceStopped", "VoiceScored", "PlayoutStarted", "PlayoutAdvanced")
+    + ("PlayoutStarved", "PlayoutPaused", "PlayoutResumed", "PlayoutDropped", "PlayoutFinished", "DtmfReceived")
+    + ("PlayClause", "FinishPlayout", "PausePlayout", "ResumePlayout", "DropPlayout", "ArmPause", "HangUp")
+)
+_PROVIDER = frozenset(
+    ("TranscriptReceived", "TurnScored", "ReplyTextReceived", "ClauseSynthesized", "ReplyCompleted", "ScoreTurn")
+    + ("StartReply", "SayText", "CancelReply", "FinalizeTranscript", "CommitTranscript")
+)
+_WARNING = frozenset(("MediaWarned", "ReplyFailed", "ChildFailed"))
+_HIDDEN = frozenset(("messages", "words", "assistant", "variables", "probabilities", "call"))
+"""Fields of records that are long, and are shown elsewhere."""
+
+_ARTIFACTS = ("recordingUrl", "stereoRecordingUrl", "logUrl", "pcapUrl", "transcript")
+
+
+class Timeline:
+    """The use-cases around what happened in a call."""
+
+    def __init__(self, calls: CallDocuments, projection: ProjectionStore) -> None:
+        self._calls = calls
+        self._projection = projection
+
+    async def of(self, org_id: str, call_id: str, *, full: bool = False) -> str:
+        """The timeline as a JSON array. Raises NotFound."""
+        document, records = await self._read(org_id, call_id)
+        return await asyncio.to_thread(lambda: json.dumps(entries(document, records, full=full), allow_nan=False))
+
+    async def log(self, org_id: str, call_id: str) -> bytes:
+        """Every record, one JSON object a line, gzipped. Raises NotFound."""
+        _, records = await self._read(org_id, call_id)
+        return await asyncio.to_thread(_gzip, records)
+
+    async def _read(self, org_id: str, call_id: str) -> tuple[Document, Sequence[JournalRecord]]:
+        document = await self._calls.get(org_id, call_id)
+        if document is None:
+            raise missing(call_id)
+        return document, await self._projection.events(org_id, call_id)
+
+
+def entries(document: Document, records: Sequence[JournalRecord], *, full: bool = False) -> list[JsonObject]:
+    """The timeline, oldest first; what happened at the same time stays in the journal's order."""
+    epoch_ms = _epoch_ms(document, records)
+    found = [_entry(record, epoch_ms) for record in records if full or record.kind not in DENSE]
+    found += _afterwards(load(document), epoch_ms)
+    found.sort(key=lambda entry: entry["atSeconds"])
+    return found
+
+
+def _epoch_ms(document: Document, records: Sequence[JournalRecord]) -> int:
+    for record in records:
+        if record.kind == "CallStarted":
+            return int(record.data.get("epoch_ms") or document.created_ms)
+    return document.created_ms
+
+
+def _entry(record: JournalRecord, epoch_ms: int) -> JsonObject:
+    source, kind, reason, text, details = _READERS.get(record.kind, _plain)(record)
+    return _made(epoch_ms, record.at_s, source, kind, reason, text, details) | {"seq": record.seq}
+
+
+def _made(
+    epoch_ms: int, at_s: float, source: str, kind: str, reason: str, text: str, details: JsonObject
+) -> JsonObject:
+    return {
+        "at": iso(round(epoch_ms + at_s * 1000)),
+        "atSeconds": round(at_s, 4),
+        "source": source,
+        "kind": kind,
+        "reason": reason,
+        "text": text,
+        "details": details,
+    }
+
+
+_Read = tuple[str, str, str, str, JsonObject]
+
+
+def _plain(record: JournalRecord) -> _Read:
+    if record.kind in _MEDIA:
+        source = "media"
+    elif record.kind in _PROVIDER:
+        source = "provider"
+    else:
+        source = "warning" if record.kind in _WARNING else "call"
+    data = record.data
+    reason = str(data.get("reason") or data.get("code") or data.get("cause") or "")
+    text = str(data.get("text") or data.get("detail") or data.get("message") or "")
+    shown = {name: value for name, value in data.items() if name not in ("reason", "text")}
+    return source, kebab(record.kind), reason, text, _details(shown)
+
+
+def _decision(record: JournalRecord) -> _Read:
+    data = record.data
+    kind = f"{data.get('machine', '')}.{data.get('decision', '')}"
+    return "decision", kind, str(data.get("reason", "")), "", _details(data.get("details") or {})
+
+
+def _message(record: JournalRecord) -> _Read:
+    message = record.data.get("message") or {}
+    text = str(message.get("message") or message.get("content") or message.get("result") or "")
+    rest = {name: value for name, value in message.items() if name not in ("message", "role")}
+    return "message", str(message.get("role", "")), "", text, _details(rest)
+
+
+def _turn(record: JournalRecord) -> _Read:
+    data = record.data
+    parts = {name: round(float(value), 1) for name, value in (data.get("parts_ms") or {}).items()}
+    latency = round(float(data.get("latency_ms") or 0.0), 1)
+    details: JsonObject = {
+        "turnId": data.get("turn_id"),
+        "replyId": data.get("reply_id"),
+        "latencyMs": latency,
+        "partsMs": parts,
+        # A part may lie inside another, so this can only say what nobody answers for.
+        "unattributedMs": round(max(latency - sum(parts.values()), 0.0), 1),
+    }
+    return "call", "turn-latency", "", f"{latency:.0f} ms from end of speech to first audio", details
+
+
+_READERS: Mapping[str, Callable[[JournalRecord], _Read]] = {
+    "RecordDecision": _decision,
+    "RecordMessage": _message,
+    "RecordTurn": _turn,
+}
+
+
+def _afterwards(body: JsonObject, epoch_ms: int) -> Iterable[JsonObject]:
+    """What the document tells that no record does: its artifacts and warnings."""
+    artifact = body.get("artifact")
+    ended_s = _seconds(body.get("endedAt"), epoch_ms)
+    for name in _ARTIFACTS:
+        value = artifact.get(name) if isinstance(artifact, dict) else None
+        if value:
+            text = value if name.endswith("Url") else f"{len(str(value))} characters"
+            yield _made(epoch_ms, ended_s, "artifact", name.removesuffix("Url"), "", text, {})
+    for warning in body.get("warnings") or ():
+        yield _made(epoch_ms, 0.0, "warning", "request", "", str(warning), {})
+
+
+def _seconds(date: Any, epoch_ms: int) -> float:
+    try:
+        return max((parse_iso(date) - epoch_ms) / 1000, 0.0)
+    except (ValueError, TypeError, AttributeError):
+        return 0.0
+
+
+def _details(data: Mapping[str, Any]) -> JsonObject:
+    return {camel(name): _json(value) for name, value in data.items() if name not in _HIDDEN}
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return {"bytes": len(value)}
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    if isinstance(value, Mapping):
+        return {str(name): _json(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json(item) for item in value]
+    return value
+
+
+def kebab(name: str) -> str:
+    """VoiceStarted -> voice-started."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
+
+
+def camel(name: str) -> str:
+    """leg_id -> legId."""
+    head, *rest = name.split("_")
+    return head + "".join(part.capitalize() for part in rest)
+
+
+def _gzip(records: Sequence[JournalRecord]) -> bytes:
+    lines = (
+        json.dumps(
+            {
+                "seq": record.seq,
+                "atSeconds": record.at_s,
+                "role": record.role,
+                "kind": record.kind,
+                "data": record.data,
+            },
+            default=_base64,
+        )
+        for record in records
+    )
+    return gzip.compress("".join(line + "\n" for line in lines).encode(), compresslevel=6, mtime=0)
+
+
+def _base64(value: Any) -> str:
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return str(value)

@@ -1,0 +1,103 @@
+"""Every command that the documents tell a reader to type is executed by a test.
+
+Fenced blocks tagged `sh` are collected from the README, CONTRIBUTING and docs; each line of theirs must stand in the
+table below with what executes it. A line of a document without a row fails, and so does a row without a line.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Here:
+    """Executed by this file, in the repository, with a home of its own; it must end with exit code 0."""
+
+
+@dataclass(frozen=True)
+class By:
+    """Executed elsewhere: `place` is a file, or file::name of a test that must exist."""
+
+    place: str
+
+
+EXECUTED: dict[str, Here | By] = {
+    "script/run": By(
+        "tests/frame/test_set_up.py::test_run_sets_up_and_then_starts_the_runtime_with_its_options"
+    ),
+    "script/test": By(".ci/run"),
+    "script/test tests/core": By("tests/frame/test_set_up.py::test_paths_go_to_pytest_alone"),
+    "script/lint": By("script/test"),
+    "script/lint --fix": By("tests/frame/test_set_up.py::test_lint_can_mend"),
+    "script/lock": By("tests/frame/test_set_up.py::test_lock_asks_for_hashes_and_names_no_index"),
+    ".venv/bin/pre-commit install": By("tests/frame/test_set_up.py::test_the_commit_hooks_can_be_installed"),
+}
+
+
+def commands(text: str) -> list[str]:
+    """The commands of a document's sh blocks: lines, joined where a backslash says so, without comments."""
+    found: list[str] = []
+    for block in BLOCK.findall(text):
+        for line in block.replace("\\\n", "").splitlines():
+            command = re.sub(r"\s+#.*$", "", line).strip()
+            if command and not command.startswith("#"):
+                found.append(" ".join(command.split()))
+    return found
+
+
+WRITTEN = {command: path for path in DOCUMENTS for command in commands(path.read_text(encoding="utf-8"))}
+
+
+def test_blocks_are_read_as_a_reader_would() -> None:
+    text = "```sh\n# first\nscript/run  # opens a page\naywa talk \\\n    --wav a.wav\n```\n\n```\nnot a command\n```\n"
+    assert commands(text) == ["script/run", "aywa talk --wav a.wav"]
+
+
+def test_every_command_in_the_documents_is_executed_by_something() -> None:
+    unknown = [
+        f"{path.relative_to(ROOT)}: {command}" for command, path in WRITTEN.items() if command not in EXECUTED
+    ]
+    assert not unknown, "say in EXECUTED what executes these"
+
+
+def test_the_table_holds_only_what_the_documents_say() -> None:
+    assert set(EXECUTED) <= set(WRITTEN)
+
+
+@pytest.mark.parametrize("command", [command for command, how in EXECUTED.items() if isinstance(how, By)])
+def test_the_place_that_executes_it_exists(command: str) -> None:
+    how = EXECUTED[command]
+    assert isinstance(how, By)
+    file, _, name = how.place.partition("::")
+    assert (ROOT / file).exists()
+    if name:
+        assert re.search(rf"def {re.escape(name)}\(", (ROOT / file).read_text(encoding="utf-8"))
+    else:
+        assert command in (ROOT / file).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "command", [command for command, how in EXECUTED.items() if isinstance(how, Here)] or [":"]
+)
+def test_it_runs(command: str, tmp_path: Path) -> None:
+    home = {"HOME": str(tmp_path), "AYWA_HOME": str(tmp_path / "aywa")}
+    ended = subprocess.run(
+        ["sh", "-euc", command],
+        cwd=ROOT,
+        env={**os.environ, **home},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr

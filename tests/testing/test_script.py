@@ -1,0 +1,90 @@
+"""The pure half of the scripted caller, asked by hand. The rest of it is seen in test_caller."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aywa.testing.script import Backchannel, BargeIn, HangUp, Pause, Say, Script, Step, WaitReply
+from aywa.testing.wire import FRAME_S, SentFrame
+
+RATE = 8000
+LOUD = np.full(160, 5000, "<i2").tobytes()
+
+
+def play(script: Script, heard_s: tuple[tuple[float, float], ...] = ()) -> list[SentFrame]:
+    """Runs a script to its end; audio arrives in the given intervals."""
+    sent = []
+    for number in range(5000):
+        now_s = number * FRAME_S
+        if any(from_s <= now_s < until_s for from_s, until_s in heard_s):
+            assert script.heard(now_s, LOUD).audible
+        frame = script.next_frame(now_s)
+        if frame is None:
+            return sent
+        sent.append(frame)
+    raise AssertionError("the script does not end")
+
+
+def script(*steps: Step) -> Script:
+    return Script(steps, RATE)
+
+
+def voiced(sent: list[SentFrame]) -> list[float]:
+    return [frame.at_s for frame in sent if frame.voiced]
+
+
+def test_cuts_into_frames_and_fills_the_last_one_up() -> None:
+    sent = play(script(Say(LOUD * 2 + LOUD[:100], "a")))
+    assert [len(frame.pcm) for frame in sent] == [320] * 3
+    assert sent[2].pcm == LOUD[:100] + bytes(220)
+
+
+def test_silence_inside_an_utterance_belongs_to_it() -> None:
+    sent = play(script(Say(LOUD + bytes(320 * 5) + LOUD + bytes(320 * 5)), Pause(0.1)))
+    assert [frame.utterance for frame in sent] == [0] * 12 + [None] * 5
+    assert voiced(sent) == [0.0, 6 * FRAME_S]
+
+
+def test_waits_for_the_end_of_a_reply() -> None:
+    sent = play(script(WaitReply(), Say(LOUD)), ((0.5, 1.0), (1.2, 2.0)))
+    # The pause of 200 ms is not the end; 400 ms after 2.0 are.
+    assert 2.38 <= voiced(sent)[0] <= 2.44
+
+
+def test_waits_longer_when_asked_to() -> None:
+    sent = play(script(WaitReply(quiet_s=1.0), Say(LOUD)), ((0.5, 1.0), (1.6, 2.0)))
+    assert 2.98 <= voiced(sent)[0] <= 3.04
+
+
+def test_a_reply_from_before_the_question_is_no_answer_to_it() -> None:
+    sent = play(script(WaitReply(), Say(LOUD * 10), WaitReply(timeout_s=5)), ((0.0, 1.0),))
+    assert 6.4 < len(sent) * FRAME_S < 6.8
+
+
+def test_an_answer_that_began_in_the_trailing_silence_counts() -> None:
+    sent = play(script(Say(LOUD * 10 + bytes(320 * 100)), WaitReply(timeout_s=5)), ((1.0, 1.5),))
+    assert len(sent) == 110
+
+
+def test_speaks_so_long_into_the_reply() -> None:
+    sent = play(script(WaitReply(), Say(LOUD), BargeIn(LOUD, after_s=0.5)), ((0.0, 0.5), (2.0, 4.0)))
+    assert 2.48 <= voiced(sent)[1] <= 2.54
+
+
+def test_a_backchannel_leaves_the_question_open() -> None:
+    steps = Say(LOUD), Backchannel(LOUD, after_s=0.5), WaitReply(quiet_s=0.6)
+    sent = play(script(*steps), ((1.0, 1.5), (2.0, 3.0)))
+    assert 1.48 <= voiced(sent)[1] <= 1.54
+    assert 3.58 <= sent[-1].at_s <= 3.64
+
+
+def test_may_speak_twice_into_one_reply() -> None:
+    steps = Backchannel(LOUD, after_s=0.5), BargeIn(LOUD, after_s=1.0)
+    assert len(voiced(play(script(*steps), ((0.1, 3.0),)))) == 2
+
+
+def test_hangs_up_where_it_is_told_to() -> None:
+    playing = script(Say(LOUD), HangUp(by_message=True), Say(LOUD))
+    assert len(play(playing)) == 1
+    assert playing.hang_up.by_message
+    assert playing.next_frame(9.0) is None
