@@ -40,7 +40,7 @@ WITNESS = """
   const connect = AudioNode.prototype.connect;
   AudioNode.prototype.connect = function (to, ...rest) {
     if (to instanceof AudioDestinationNode && this instanceof AudioWorkletNode && this.numberOfInputs === 0) {
-      const ear = this.context.createScriptProcessor(1024, 1, 1);
+      const ear = this.context.createScriptProcessor(16384, 1, 1);
       window.witness.rate = this.context.sampleRate;
       ear.onaudioprocess = (event) => window.witness.heard.push(...event.inputBuffer.getChannelData(0));
       connect.call(this, ear);

@@ -68,9 +68,9 @@ class Peer:
         return web.json_response(call, status=201)
 
     async def _get(self, _: web.Request) -> web.Response:
-        call = {"id": "call-1", "status": self.ended_status if self._over else "in-progress"}
+        call: dict[str, Any] = {"id": "call-1", "status": self.ended_status if self._over else "in-progress"}
         if self._over:
-            call |= {"endedReason": "customer-ended-call", "messages": self._messages}  # type: ignore[operator]
+            call |= {"endedReason": "customer-ended-call", "messages": self._messages}
         return web.json_response(call)
 
     async def _transport(self, request: web.Request) -> web.WebSocketResponse:

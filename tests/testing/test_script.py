@@ -13,7 +13,7 @@ LOUD = np.full(160, 5000, "<i2").tobytes()
 
 def play(script: Script, heard_s: tuple[tuple[float, float], ...] = ()) -> list[SentFrame]:
     """Runs a script to its end; audio arrives in the given intervals."""
-    sent = []
+    sent: list[SentFrame] = []
     for number in range(5000):
         now_s = number * FRAME_S
         if any(from_s <= now_s < until_s for from_s, until_s in heard_s):

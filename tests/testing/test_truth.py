@@ -16,7 +16,7 @@ from aywa.testing.truth import (
     replies,
 )
 from aywa.testing.wire import Kind, Record, Samples
-from tests.testing.test_wire import RATE, Call
+from tests.testing.test_wire import RATE, Call, near
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_texts_are_compared_as_they_sound(text: str, words: str) -> None:
         ("Sure.", "", 1),
         ("", "hello there again", -3),
         ("We open at nine and close at six to be sure.", "we open at nine to", 6),
-        ("We open at", "we open at nine and close at six", -4),
+        ("We open at", "we open at nine and close at six", -5),
         ("Your appointment is confirmed tomorrow", "your appointment is come from tomorrow", -1),
         ("Our code is forty seven ninety two.", "our code is 4792", 0),
         ("the the the", "the", 2),
@@ -70,11 +70,11 @@ def conversation() -> tuple[Record, dict[str, object]]:
 def test_messages_are_laid_over_the_recording() -> None:
     found = history(*conversation())
     assert [(message.role, message.at_s) for message in found] == [
-        ("bot", pytest.approx(0.5)),
-        ("user", pytest.approx(2.0)),
-        ("bot", pytest.approx(3.5)),
-        ("user", pytest.approx(4.9)),
-        ("bot", pytest.approx(6.0)),
+        ("bot", near(0.5)),
+        ("user", near(2.0)),
+        ("bot", near(3.5)),
+        ("user", near(4.9)),
+        ("bot", near(6.0)),
     ]
 
 
@@ -89,8 +89,8 @@ def test_without_a_reply_the_connection_is_the_beginning() -> None:
 def test_turns_get_their_words() -> None:
     record, call = conversation()
     assert exchanges(record, history(record, call)) == [
-        Exchange("What?", pytest.approx(3000), pytest.approx(3500), pytest.approx(500), "This is"),
-        Exchange("Stop.", pytest.approx(5500), pytest.approx(6000), pytest.approx(500), "Yes."),
+        Exchange("What?", near(3000), near(3500), near(500), "This is"),
+        Exchange("Stop.", near(5500), near(6000), near(500), "Yes."),
     ]
 
 
@@ -98,9 +98,8 @@ def test_replies_are_what_was_heard_between_questions() -> None:
     record, call = conversation()
     found = replies(record, history(record, call))
     assert [reply.kept for reply in found] == ["Hello.", "This is", "Yes."]
-    assert [np.count_nonzero(reply.audio) / RATE for reply in found] == pytest.approx(
-        [0.0, 1.52, 1.02], abs=0.03
-    )
+    # The greeting played before the first frame was sent, and so before the recording begins.
+    assert [np.count_nonzero(reply.audio) for reply in found] == [0, 76 * 160, 51 * 160]
 
 
 def test_audio_without_a_message_and_a_message_without_audio_count() -> None:

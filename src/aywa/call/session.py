@@ -26,11 +26,12 @@ from aywa.ports.stt import Stt
 from aywa.ports.turn_model import TurnModel
 
 TURN_AUDIO_S = 8.0
+ROUNDING_S = 1e-6
 # Contract 4.2, what a client gets when its assistant names no messages; the last four are ours.
 CLIENT_MESSAGES = frozenset(
     "conversation-update function-call hang model-output speech-update status-update transfer-update "
-    "transcript tool-calls user-interrupted voice-input workflow.node.started assistant.started turn- "
-    "latency floor error warning".split()
+    "transcript tool-calls user-interrupted voice-input workflow.node.started assistant.started "
+    "turn-latency floor error warning".split()
 )
 _ALWAYS = frozenset(("status-update", "turn-latency", "floor", "error", "warning"))
 
@@ -67,7 +68,7 @@ class Session:
         self._journal = journal
         self._loop = asyncio.get_running_loop()
         self._conversation = Conversation(plan.leg_id, plan.join_timeout_s)
-        self._inbox: deque[ev.Event] = deque()
+        self._inbox: deque[ev.Event] = deque([plan.started])
         self._alarm: asyncio.Future[None] | None = None
         self._group: asyncio.TaskGroup | None = None
         self._children: set[asyncio.Task[None]] = set()
@@ -99,7 +100,6 @@ class Session:
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
-                self.post(self._plan.started)
                 try:
                     await self._own()
                 finally:
@@ -122,7 +122,9 @@ class Session:
                 self._carry_out(self._conversation.handle(event, now), now)
             now = self._now()
             deadline = self._conversation.deadline
-            if deadline is not None and now >= deadline:
+            if deadline is not None and now >= deadline - ROUNDING_S:
+                # The loop's clock less the epoch may fall a hair short of the deadline that the timer was set for.
+                now = max(now, deadline)
                 cmds = self._conversation.wake(now)
                 if cmds:
                     self._record(now, "event", "Woken", {})

@@ -40,6 +40,11 @@ class Ear:
         self._scored = 0
         self._row = batch.open(self)
 
+    @property
+    def voiced(self) -> bool:
+        """The last window held voice, or belongs to one that has not stopped."""
+        return self.detector.voiced_windows > 0 and self.detector.quiet_windows == 0
+
     def close(self) -> None:
         """Gives the row back."""
         self._batch.close(self._row)

@@ -138,17 +138,20 @@ class Playout:
 
     def tick(self, now: float) -> None:
         """Sends what is due."""
-        if self._state is not _State.FLOWING:
+        if not self._flowing():
             return
         # The far side ran dry (the loop was held up): its ear starts anew, and a burst would only delay it.
         if self.heard_until_s < now - _GRAIN_S and self._ready():
             self.heard_until_s = now
-        while self._state is _State.FLOWING and self.heard_until_s - self._pace.lead_s <= now + _GRAIN_S:
+        while self._flowing() and self.heard_until_s - self._pace.lead_s <= now + _GRAIN_S:
             if not self._ready():
                 self._wait(now)
                 return
             self._send_frame(now)
-        self.due_s = self.heard_until_s - self._pace.lead_s if self._state is _State.FLOWING else None
+        self.due_s = self.heard_until_s - self._pace.lead_s if self._flowing() else None
+
+    def _flowing(self) -> bool:
+        return self._state is _State.FLOWING
 
     def _open(self, reply_id: int, now: float) -> bool:
         """Whether the reply may play; an unfinished one before it is dropped."""
@@ -198,7 +201,7 @@ class Playout:
         self.heard_until_s = heard_from_s + FRAME_S
         self._send(frame, heard_from_s)
         self._told(now)
-        if self._last and self._next == len(self._audio) and self._state is _State.FLOWING:
+        if self._last and self._next == len(self._audio) and self._flowing():
             self._end(PlayoutFinished, now)
 
     def _told(self, now: float) -> None:

@@ -27,11 +27,13 @@ class AudioClock:
         self._ahead_s = ahead_s
         self._end_s = end_s
         self._late_s = late_s
-        self._taken_until = float("-inf")
+        self._taken_until: float | None = None
         self._sent_until = float("-inf")
 
     def came(self, seconds: float, now: float) -> Verdict:
         """A frame that sounds so long."""
+        if self._taken_until is None:
+            self._taken_until = self._sent_until = now
         earliest = now - self._late_s
         self._sent_until = max(self._sent_until, earliest) + seconds
         if self._sent_until - now > self._end_s:

@@ -14,15 +14,15 @@ class MediaSettings:
     slot_s: the wheel's and the voice batch's slot. batch_rows: windows in one run of the detector.
     lead_s: how far ahead of the far side's ear frames leave. advance_s: how often playout's position is told.
     queue_s: a reply's audio that has not left. rewind_s: audio that has left and can be played again.
-    scored_s: how often voice probabilities are told. quiet_s: voice ends when no audio at all comes for so long.
+    chores_s: how often a leg tells its voice probabilities, writes its recording and looks at its backlog.
+    quiet_s: voice ends when no audio at all comes for so long.
     recent_s: inbound audio kept for the turn model.
     ahead_s: a client further ahead of its clock loses the excess; ahead_end_s: its leg ends. late_s: how much audio a
     client may make up for after a gap.
     unread_s: audio the far side has not taken; unread_for_s: for how long it may stay so. malformed: frames until the
     leg ends. texts_per_s: control messages; texts_end: refused ones until the leg ends.
     close_s: how long a closing connection may take to be gone.
-    recording_flush_s: how often the recording goes to disk. recording_jitter_s: a later arrival is a gap.
-    recording_queue_s: audio that waits for a slow disk.
+    recording_jitter_s: a later arrival is a gap. recording_queue_s: audio that waits for a slow disk.
     """
 
     slot_s: float = 0.005
@@ -31,7 +31,7 @@ class MediaSettings:
     advance_s: float = 0.5
     queue_s: float = 600.0
     rewind_s: float = 30.0
-    scored_s: float = 1.0
+    chores_s: float = 1.0
     quiet_s: float = 0.3
     recent_s: float = 8.0
     ahead_s: float = 2.0
@@ -43,7 +43,6 @@ class MediaSettings:
     texts_per_s: int = 50
     texts_end: int = 1000
     close_s: float = 5.0
-    recording_flush_s: float = 1.0
     recording_jitter_s: float = 0.06
     recording_queue_s: float = 30.0
     voice: VoiceSettings = field(default_factory=VoiceSettings)

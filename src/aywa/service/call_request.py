@@ -24,7 +24,7 @@ JOIN_TIMEOUT_S = 15.0
 
 RUNTIME_FIELDS = frozenset(
     ("type", "status", "startedAt", "endedAt", "endedReason", "endedMessage", "cost", "costs", "costBreakdown")
-    + ("messages", "transcript", "summary", "analysis", "artifact", "monitor", "webCallUrl", "guestToken", "orgId")
+    + ("messages", "transcript", "summary", "analysis", "artifact", "monitor", "webCallUrl", "warnings")
 )
 """Fields of a call that say what became of it: a client's are dropped."""
 

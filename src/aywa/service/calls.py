@@ -57,7 +57,7 @@ class CallLimits:
 
 @dataclass(frozen=True, slots=True)
 class Creator:
-    """Who asks. connection: where the page and the API are reached from outside, without a slash at the end."""
+    """Who asks. base_url: where the page and the API are reached from outside, without a slash at the end."""
 
     org_id: str
     key_id: str
@@ -123,7 +123,7 @@ class Calls:
         assistant = merged(await self._brain(creator.org_id, request), request.overrides)
         created_ms = self._clock()
         document = new_document(creator.org_id, created_ms, _first_body(request))
-        guest_token = secrets.token_urlsafe(24) if request.type == WEB_CALL else None
+        guest_token = secrets.token_urlsafe(24)
         await self._documents.insert(
             NewCall(
                 document,
@@ -132,19 +132,20 @@ class Calls:
                 request.assistant_id,
                 idempotency,
                 fingerprint,
-                None if guest_token is None else digest(guest_token),
+                digest(guest_token),
             ),
             created_ms - self._limits.idempotency_key_ms,
         )
         body = load(document)
-        url = await self._prepare(request, assistant, document, body)
+        artifacts = artifact_base_url(creator.base_url, document.id, guest_token)
+        url = await self._prepare(request, assistant, document, body | {"artifactBaseUrl": artifacts})
         transport = body["transport"] | {"websocketCallUrl": url}
         fields: JsonObject = {"transport": transport}
         if request.type == WEB_CALL:
-            fields["webCallUrl"] = _talk_url(creator.base_url, document.id, url, guest_token)
+            fields["webCallUrl"] = _talk_url(creator.base_url, document.id, url)
             transport["callUrl"] = fields["webCallUrl"]
         text = await self._keep(document, body, fields)
-        return text if request.type != WEB_CALL else _web_answer(text, assistant, guest_token)
+        return text if request.type != WEB_CALL else _web_answer(text, assistant)
 
     async def _brain(self, org_id: str, request: CallRequest) -> JsonObject:
         if request.assistant_id is None:
@@ -211,7 +212,7 @@ class Calls:
         if request.type != WEB_CALL:
             return earlier.document.text
         assistant = merged(await self._brain(creator.org_id, request), request.overrides)
-        return _web_answer(earlier.document.text, assistant, None)
+        return _web_answer(earlier.document.text, assistant)
 
     # --- afterwards ------------------------------------------------------------------------------------------
 
@@ -314,22 +315,24 @@ def _first_body(request: CallRequest) -> JsonObject:
     return body
 
 
-def _web_answer(text: str, assistant: Mapping[str, Any], guest_token: str | None) -> str:
+def _web_answer(text: str, assistant: Mapping[str, Any]) -> str:
     """What the web SDK reads (contract 6.2, 16). A stored assistant's prompt is not for the browser's eyes."""
     body: JsonObject = json.loads(text)
     voice = _object(assistant.get("voice"))
     provider = voice.get("provider") or DEFAULT_VOICE_PROVIDER
     told = _object(body.get("assistant"))
     body["assistant"] = told | {"voice": _object(told.get("voice")) | {"provider": provider}}
-    if guest_token is not None:
-        body["guestToken"] = guest_token
     return dump(body)
 
 
-def _talk_url(base_url: str, call_id: str, url: str, guest_token: str | None) -> str:
-    # After the #, so that neither is sent to a server or written to its log.
-    secret = urlencode({"ws": url, "token": guest_token or ""})
-    return f"{base_url}/?{urlencode({'call': call_id})}#{secret}"
+def artifact_base_url(base_url: str, call_id: str, guest_token: str) -> str:
+    """Where the call's own party finds its artifacts: unguessable, for this call alone, and for a limited time."""
+    return f"{base_url}/artifact/{call_id}/{guest_token}"
+
+
+def _talk_url(base_url: str, call_id: str, url: str) -> str:
+    # The address of the audio comes after the #, so that it is not sent to a server or written to its log.
+    return f"{base_url}/?{urlencode({'call': call_id})}#{urlencode({'ws': url})}"
 
 
 def _object(value: Any) -> JsonObject:

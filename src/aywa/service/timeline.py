@@ -9,13 +9,13 @@ import base64
 import gzip
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aywa.ports.journal import JournalRecord, ProjectionStore
 from aywa.ports.store import CallDocuments, Document, JsonObject
 from aywa.service.calls import missing
-from aywa.service.clock import iso, parse_iso
+from aywa.service.clock import iso
 from aywa.service.documents import load
 
 DENSE = frozenset(
@@ -33,11 +33,9 @@ _PROVIDER = frozenset(
     ("TranscriptReceived", "TurnScored", "ReplyTextReceived", "ClauseSynthesized", "ReplyCompleted", "ScoreTurn")
     + ("StartReply", "SayText", "CancelReply", "FinalizeTranscript", "CommitTranscript")
 )
-_WARNING = frozenset(("MediaWarned", "ReplyFailed", "ChildFailed"))
-_HIDDEN = frozenset(("messages", "words", "assistant", "variables", "probabilities", "call"))
+_WARNING = frozenset(("MediaWarned", "ReplyFailed", "ChildFailed", "TemplateProblem", "JournalLost"))
+_HIDDEN = frozenset(("messages", "words", "assistant", "variables", "probabilities", "call", "base_url"))
 """Fields of records that are long, and are shown elsewhere."""
-
-_ARTIFACTS = ("recordingUrl", "stereoRecordingUrl", "logUrl", "pcapUrl", "transcript")
 
 
 class Timeline:
@@ -68,7 +66,7 @@ def entries(document: Document, records: Sequence[JournalRecord], *, full: bool 
     """The timeline, oldest first; what happened at the same time stays in the journal's order."""
     epoch_ms = _epoch_ms(document, records)
     found = [_entry(record, epoch_ms) for record in records if full or record.kind not in DENSE]
-    found += _afterwards(load(document), epoch_ms)
+    found += [_made(epoch_ms, 0.0, "warning", "request", "", text, {}) for text in _warnings(document)]
     found.sort(key=lambda entry: entry["atSeconds"])
     return found
 
@@ -144,31 +142,21 @@ def _turn(record: JournalRecord) -> _Read:
     return "call", "turn-latency", "", f"{latency:.0f} ms from end of speech to first audio", details
 
 
+def _artifact(record: JournalRecord) -> _Read:
+    return "artifact", str(record.data.get("artifact", "")), "", "", _details(record.data)
+
+
 _READERS: Mapping[str, Callable[[JournalRecord], _Read]] = {
     "RecordDecision": _decision,
     "RecordMessage": _message,
     "RecordTurn": _turn,
+    "ArtifactStored": _artifact,
 }
 
 
-def _afterwards(body: JsonObject, epoch_ms: int) -> Iterable[JsonObject]:
-    """What the document tells that no record does: its artifacts and warnings."""
-    artifact = body.get("artifact")
-    ended_s = _seconds(body.get("endedAt"), epoch_ms)
-    for name in _ARTIFACTS:
-        value = artifact.get(name) if isinstance(artifact, dict) else None
-        if value:
-            text = value if name.endswith("Url") else f"{len(str(value))} characters"
-            yield _made(epoch_ms, ended_s, "artifact", name.removesuffix("Url"), "", text, {})
-    for warning in body.get("warnings") or ():
-        yield _made(epoch_ms, 0.0, "warning", "request", "", str(warning), {})
-
-
-def _seconds(date: Any, epoch_ms: int) -> float:
-    try:
-        return max((parse_iso(date) - epoch_ms) / 1000, 0.0)
-    except (ValueError, TypeError, AttributeError):
-        return 0.0
+def _warnings(document: Document) -> list[str]:
+    """What was remarked about the request; warnings about the call itself are records."""
+    return [text for text in load(document).get("warnings") or () if isinstance(text, str)]
 
 
 def _details(data: Mapping[str, Any]) -> JsonObject:

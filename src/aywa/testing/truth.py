@@ -188,25 +188,26 @@ def _last_common(left: Sequence[str], right: Sequence[str]) -> tuple[int, int]:
     for i in range(len(left)):
         for j in range(len(right)):
             score[i + 1, j + 1] = max(score[i, j + 1], score[i + 1, j], score[i, j] + same[i, j])
-    pairs = [(0, 0), *_path(score, same)]
-    for (i, j), (k, n) in zip(reversed(pairs[:-1]), reversed(pairs), strict=True):
+    pairs = [(0, 0), *_path(score)]
+    for (i, j), (k, n) in reversed(list(itertools.pairwise(pairs))):
         if (k, n) == (i + 1, j + 1):
             return k, n
     return 0, 0
 
 
-def _path(score: np.ndarray[Any, Any], same: np.ndarray[Any, Any]) -> list[tuple[int, int]]:
+def _path(score: np.ndarray[Any, Any]) -> list[tuple[int, int]]:
     """The pairs of equal words in the best alignment, counted from 1, first to last."""
-    i, j = same.shape
+    i, j = score.shape[0] - 1, score.shape[1] - 1
     pairs = []
     while i and j:
-        if same[i - 1, j - 1] and score[i, j] == score[i - 1, j - 1] + same[i - 1, j - 1]:
-            pairs.append((i, j))
-            i, j = i - 1, j - 1
+        # Of a word that comes twice the first is taken: what was cut off must show at the end.
+        if score[i, j] == score[i, j - 1]:
+            j -= 1
         elif score[i, j] == score[i - 1, j]:
             i -= 1
         else:
-            j -= 1
+            pairs.append((i, j))
+            i, j = i - 1, j - 1
     return pairs[::-1]
 
 

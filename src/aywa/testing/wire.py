@@ -381,11 +381,6 @@ def turns_heard(record: Record) -> list[Turn]:
     return found
 
 
-def heard_between(record: Record, from_s: float, until_s: float) -> bytes:
-    """The received audio that arrived in the interval, PCM16, its silences left out."""
-    return b"".join(frame.pcm for frame in record.received if from_s <= frame.at_s < until_s)
-
-
 def pacing_late_ms(record: Record) -> float:
     """How far the caller itself ever fell behind its own clock: a measurement taken while it did is not worth much."""
     if not record.sent:
@@ -404,7 +399,8 @@ def stereo(record: Record) -> Samples:
     placed = []
     for frame in record.received:
         plays_s = playout.place(frame.at_s, duration_s(frame.pcm, record.rate_hz))
-        placed.append((max(0, round((plays_s - start_s) * record.rate_hz)), np.frombuffer(frame.pcm, "<i2")))
+        if plays_s >= start_s:
+            placed.append((round((plays_s - start_s) * record.rate_hz), np.frombuffer(frame.pcm, "<i2")))
     length = max([left.size, *(at + pcm.size for at, pcm in placed)])
     both = np.zeros((length, 2), np.int16)
     both[: left.size, 0] = left

@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from aywa.adapters.local.onnx import session
-
 RATE_HZ = 24000
 _DURATIONS = "/Clip_output_0"
 """The tensor inside hibari's model (0.2.1) that holds how long each symbol lasts, in units of 25 ms."""
@@ -42,12 +40,10 @@ class HibariVoice:
     """Use from one thread."""
 
     def __init__(self) -> None:
-        from hibari import Hibari
         from hibari.g2p.normalize import normalize
 
-        self._hibari = Hibari()
+        self._hibari, self._timed = _load()
         self._normalize = normalize
-        self._timed = self._with_durations(Path(self._hibari.model_path))
         for _ in self.speak("Warm up.", 1.0):
             pass
 
@@ -115,24 +111,25 @@ class HibariVoice:
         from hibari import dsp
 
         feeds = {"ids": np.asarray([ids], np.int64), "speed": np.asarray([speed], np.float32)}
-        if self._timed is None:
-            outputs = self._hibari.sess.run(None, feeds)
-            durations = np.ones(len(ids), dtype=np.float32)
-        else:
-            *outputs, durations = self._timed.run(None, feeds)
+        outputs = self._hibari.sess.run(None, feeds)
+        durations = outputs.pop() if self._timed else np.ones(len(ids), dtype=np.float32)
         # the same text sounds the same: recordings and tests can be compared
         audio = dsp.synth(*(output[0] for output in outputs), np.random.default_rng(len(ids)))
         seconds = np.cumsum(durations.reshape(-1)) * (len(audio) / RATE_HZ / durations.sum())
         return audio, np.asarray(seconds, dtype=np.float32)
 
-    def _with_durations(self, model: Path) -> Any:
-        """A session that also tells the durations. Another release may not have that tensor: then words are guessed."""
-        try:
-            timed = session(model.read_bytes() + _output_field(_DURATIONS.encode()))
-        except Exception:
-            return None
-        self._hibari.sess = None  # two sessions would hold the weights twice
-        return timed
+
+def _load() -> tuple[Any, bool]:
+    """The voice, and whether it tells durations. Another release may not have that tensor: then words are guessed."""
+    from hibari import Hibari
+    from hibari.voices import DEFAULT, voice_path
+    from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, InvalidGraph, InvalidProtobuf
+
+    model = Path(voice_path(DEFAULT, download_missing=False)).read_bytes()
+    try:
+        return Hibari(model=model + _output_field(_DURATIONS.encode())), True
+    except (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf):
+        return Hibari(), False
 
 
 def _output_field(name: bytes) -> bytes:

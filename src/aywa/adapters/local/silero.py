@@ -22,7 +22,7 @@ class SileroVad:
     def __init__(self, model: Path, rate_hz: int = 16000) -> None:
         self.rate_hz = rate_hz
         self.window_samples, self._context_samples = _SHAPES[rate_hz]
-        self._session = session(model)
+        self._session = session(model, arena=True)
         self._rate = np.array(rate_hz, dtype=np.int64)
         self._state = np.zeros((2, 0, _STATE), dtype=np.float32)
         self._context = np.zeros((0, self._context_samples), dtype=np.float32)

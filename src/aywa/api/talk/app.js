@@ -193,6 +193,8 @@ class Conversation {
       transcript.interrupted();
     },
     "turn-latency": (event) => waterfall.add(event),
+    "assistant.started": ({ newAssistant }) => newAssistant?.name && showIdentity(newAssistant.name),
+    "warning": ({ code, message }) => view.showNotice(explain(new CallError("runtime-warning", { message, runtimeCode: code }))),
     "error": ({ code, message }) => view.showNotice(explain(new CallError("runtime-error", { message, runtimeCode: code }))),
   };
 

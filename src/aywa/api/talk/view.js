@@ -107,9 +107,9 @@ export class Transcript {
     if (follow) this.#log.scrollTop = this.#log.scrollHeight;
   }
 
+  /** The runtime says so before it says what was heard, so the line is still open. */
   interrupted() {
-    const lines = this.#log.querySelectorAll(".line.assistant");
-    lines[lines.length - 1]?.classList.add("cut");
+    this.#open.assistant?.classList.add("cut");
   }
 
   #lastLine(speaker) {
@@ -118,6 +118,8 @@ export class Transcript {
   }
 
   #newLine(speaker) {
+    // What the caller said before a reply is settled by now, or was no turn ("mhm"): it gets no more words.
+    if (speaker === "assistant") delete this.#open.caller;
     const line = element("div", `line ${speaker}`);
     const words = element("p", "words");
     // A guess changes many times a second: it is for the eye; a screen reader is told what is settled.

@@ -69,6 +69,8 @@ const IN_USE = {
   mend: "Close the other program, check the system's privacy settings for the microphone, then start again.",
 };
 
+const fromRuntime = ({ message, runtimeCode }) => [message, runtimeCode && `(${runtimeCode})`].filter(Boolean).join(" ");
+
 const TEXTS = {
   "insecure": insecure,
   "old-browser": () => ({
@@ -117,10 +119,8 @@ const TEXTS = {
     text: "It was not ready within ten seconds after the call.",
     mend: "It is kept by the runtime: see `aywa calls`.",
   }),
-  "runtime-error": ({ message, runtimeCode }) => ({
-    title: "The runtime reports a fault",
-    text: [message, runtimeCode && `(${runtimeCode})`].filter(Boolean).join(" "),
-  }),
+  "runtime-error": (told) => ({ title: "The runtime reports a fault", text: fromRuntime(told) }),
+  "runtime-warning": (told) => ({ title: "The runtime warns", text: `${fromRuntime(told)} The call goes on.` }),
 };
 
 export function explain(error, context = {}) {

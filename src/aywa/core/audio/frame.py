@@ -46,7 +46,7 @@ def to_float(pcm: bytes) -> Floats:
 
 def to_pcm(samples: Floats) -> bytes:
     """Rounded to the nearest step; what lies outside -1..1 is clipped."""
-    scaled = np.rint(samples * _SCALE)
+    scaled: Floats = np.rint(samples * _SCALE)
     np.minimum(scaled, _HIGHEST, out=scaled)
     np.maximum(scaled, _LOWEST, out=scaled)
     return scaled.astype("<i2").tobytes()

@@ -33,7 +33,8 @@ def _mulaw_codes() -> _Codes:
     biased = np.minimum(np.abs(sample >> 2), _MULAW_CLIP_14) + _MULAW_BIAS_14
     segment = np.floor(np.log2(biased)).astype(np.int64) - 5
     code = np.where(sample < 0, 0x80, 0) | segment << 4 | (biased >> (segment + 1)) & 0x0F
-    return (~code & 0xFF).astype(np.uint8)
+    codes: _Codes = (~code & 0xFF).astype(np.uint8)
+    return codes
 
 
 def _alaw_values() -> _Values:
@@ -51,7 +52,8 @@ def _alaw_codes() -> _Codes:
     segment = np.maximum(np.floor(np.log2(np.maximum(magnitude, 1))).astype(np.int64) - 4, 0)
     step = magnitude >> np.maximum(segment, 1) & 0x0F
     code = np.where(sample < 0, 0, 0x80) | segment << 4 | step
-    return (code ^ 0x55).astype(np.uint8)
+    codes: _Codes = (code ^ 0x55).astype(np.uint8)
+    return codes
 
 
 _MULAW_VALUES = _mulaw_values()

@@ -122,4 +122,5 @@ def _low_pass(distance: npt.NDArray[np.float64], ratio: float, half: int) -> Flo
     cutoff = 2 * _CUTOFF * ratio
     inside = np.clip(1 - (distance / half) ** 2, 0, None)
     weights = np.sinc(cutoff * distance) * np.i0(_KAISER_BETA * np.sqrt(inside)) * (np.abs(distance) <= half)
-    return (weights / weights.sum(axis=0)).astype(np.float32)
+    matrix: Floats = (weights / weights.sum(axis=0)).astype(np.float32)
+    return matrix

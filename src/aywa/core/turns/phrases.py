@@ -20,7 +20,7 @@ _NUMBER_WORD = (
 # A turn that ends in one of these goes on, whatever the punctuation: recognisers put a full stop after everything.
 _OPEN_ENDINGS = frozenset(
     "and or but because if while although unless the a an my your his our their every to of at for from "
-    "with into onto between than i'm i'd i'll i've im ive um uh er erm hmm very just".split()
+    "with into onto between than im ive um uh er erm hmm very just".split()
 )
 _YES_NO = frozenset(
     "yes yeah yep yup sure no nope nah okay ok right correct exactly absolutely definitely certainly".split()

@@ -54,7 +54,10 @@ _KEPT_S = 1.0
 
 
 class VoiceDetector:
-    """One leg's. `window_s`: seconds between the windows it is fed."""
+    """One leg's. window_s: seconds between the windows it is fed.
+
+    active: voice has started and not stopped. voiced_windows: of the present voice, even before it counts as one.
+    quiet_windows: since the last voiced one of an active voice."""
 
     def __init__(self, window_s: float, settings: VoiceSettings | None = None) -> None:
         self._settings = settings or VoiceSettings()
@@ -65,7 +68,7 @@ class VoiceDetector:
         self._peak_db = self._settings.least_db
         self._floor_db = _FLOOR_DB
         self._stopped_s = float("-inf")
-        self._quiet_windows = 0
+        self.quiet_windows = 0
         self.voiced_windows = 0
         self.active = False
 
@@ -81,7 +84,7 @@ class VoiceDetector:
     def start(self) -> VoiceMoment:
         """Takes what was voiced so far for a beginning, before enough windows have said so."""
         self.active = True
-        self._quiet_windows = 0
+        self.quiet_windows = 0
         return VoiceMoment(started=True, at_s=self._began_s())
 
     def stop(self) -> VoiceMoment | None:
@@ -102,12 +105,12 @@ class VoiceDetector:
 
     def _while_active(self, probability: float, levels_db: Sequence[float]) -> VoiceMoment | None:
         if probability >= self._settings.stop_probability:
-            self._quiet_windows = 0
+            self.quiet_windows = 0
             self.voiced_windows += 1
             self._hear_voice(levels_db)
             return None
-        self._quiet_windows += 1
-        return self._ended() if self._quiet_windows >= self._settings.stop_windows else None
+        self.quiet_windows += 1
+        return self._ended() if self.quiet_windows >= self._settings.stop_windows else None
 
     def _hear_voice(self, levels_db: Sequence[float]) -> None:
         faded = self._peak_db - self._settings.fade_db_per_s * self._window_s
@@ -146,12 +149,12 @@ class VoiceDetector:
     def _ended(self) -> VoiceMoment:
         """The last loud block; the peak and the floor are those of before the silence."""
         threshold = self._threshold_db()
-        last_voiced = self._windows[-1 - min(self._quiet_windows, len(self._windows) - 1)]
+        last_voiced = self._windows[-1 - min(self.quiet_windows, len(self._windows) - 1)]
         loud = (arrived for _, (level, arrived) in self._backwards(len(self._windows)) if level >= threshold)
         self._stopped_s = next(loud, last_voiced[1][-1])
         self.active = False
         self.voiced_windows = 0
-        self._quiet_windows = 0
+        self.quiet_windows = 0
         self._peak_db = self._settings.least_db
         return VoiceMoment(started=False, at_s=self._stopped_s)
 

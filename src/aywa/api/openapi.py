@@ -1,0 +1,229 @@
+"""What /openapi.json says: schemas made from the same rules that check the requests, and examples that are true."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from aywa.service.rules import Obj
+from aywa.service.validate import ASSISTANT, CALL, CALL_CHANGE, WEB_CALL
+
+JsonObject = dict[str, Any]
+
+_TIME = {"type": "string", "format": "date-time", "example": "2026-01-01T00:00:00.000Z"}
+_UUID = {"type": "string", "format": "uuid", "example": "4f6d6f0e-9c1b-4a57-8f39-0d8b3b1c7a11"}
+_OWN = {"id": _UUID, "orgId": _UUID, "createdAt": _TIME, "updatedAt": _TIME}
+_NAMES = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 413: "Content Too Large"} | {
+    429: "Too Many Requests",
+    503: "Service Unavailable",
+}
+_CALL_STATUS = ("scheduled", "queued", "ringing", "in-progress", "forwarding", "ended")
+_SOURCES = ("call", "decision", "message", "artifact", "warning", "media", "provider")
+
+
+def _ref(name: str) -> JsonObject:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _json(schema: JsonObject) -> JsonObject:
+    return {"application/json": {"schema": schema}}
+
+
+def _problems(*statuses: int) -> dict[int | str, JsonObject]:
+    return {status: {"description": _NAMES[status], "content": _json(_ref("Error"))} for status in statuses}
+
+
+def answers(schema: str, status: int, *more: int) -> dict[int | str, JsonObject]:
+    """A document, or one of the errors that every operation has, or one of more."""
+    return {status: {"description": "The document", "content": _json(_ref(schema))}} | _problems(
+        400, 401, 403, 413, *more
+    )
+
+
+def takes(schema: str) -> JsonObject:
+    """A body of this schema."""
+    return {"requestBody": {"required": True, "content": _json(_ref(schema))}}
+
+
+def _list(schema: str) -> dict[int | str, JsonObject]:
+    content = _json({"type": "array", "items": _ref(schema)})
+    return {200: {"description": "Newest first", "content": content}} | _problems(400, 401, 403)
+
+
+def _query(name: str, schema: JsonObject, text: str) -> JsonObject:
+    return {"name": name, "in": "query", "required": False, "schema": schema, "description": text}
+
+
+ASSISTANT_LIST = _list("Assistant")
+CALL_LIST = _list("Call")
+TIMELINE = {
+    200: {
+        "description": "In the order of time",
+        "content": _json({"type": "array", "items": _ref("TimelineEntry")}),
+    }
+} | _problems(400, 401, 403, 404)
+AUDIO = {
+    200: {"description": "The whole recording", "content": {"audio/wav": {}}},
+    206: {"description": "The range that was asked for", "content": {"audio/wav": {}}},
+    416: {"description": "The range lies outside the recording"},
+} | _problems(401, 403, 404)
+LOG = {200: {"description": "Gzipped JSON lines", "content": {"application/gzip": {}}}} | _problems(401, 403, 404)
+LIST_QUERY = [
+    _query("limit", {"type": "integer", "minimum": 0, "maximum": 1000, "default": 100}, "How many at most."),
+    *(
+        _query(f"{field}{bound}", {"type": "string", "format": "date-time"}, f"Only those {word} this time.")
+        for field in ("createdAt", "updatedAt")
+        for bound, word in (("Gt", "after"), ("Lt", "before"), ("Ge", "at or after"), ("Le", "at or before"))
+    ),
+]
+CALL_QUERY = [
+    _query("id", {"type": "string"}, "Only this call."),
+    _query("assistantId", {"type": "string"}, "Only calls of this assistant."),
+    *LIST_QUERY,
+]
+SIDE = {
+    "parameters": [
+        {
+            "name": "side",
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string", "enum": ["stereo", "mono", "customer", "assistant"]},
+        }
+    ]
+}
+
+
+def _schemas() -> JsonObject:
+    assistant = ASSISTANT.schema()
+    document = {
+        "type": "object",
+        "required": list(_OWN),
+        "properties": _OWN | assistant["properties"],
+        "additionalProperties": True,
+    }
+    return {
+        "Error": _error_schema(),
+        "Assistant": document,
+        "CreateAssistant": assistant,
+        "UpdateAssistant": _change_schema(assistant),
+        "CreateCall": _call_request(CALL),
+        "CreateWebCall": _call_request(WEB_CALL),
+        "UpdateCall": CALL_CHANGE.schema() | {"additionalProperties": False},
+        "Call": _call_schema(),
+        "TimelineEntry": _timeline_schema(),
+    }
+
+
+def _error_schema() -> JsonObject:
+    texts = {"type": "array", "items": {"type": "string"}}
+    return {
+        "type": "object",
+        "required": ["message", "error", "statusCode"],
+        "properties": {
+            "message": {"anyOf": [{"type": "string"}, texts]},
+            "error": {"type": "string"},
+            "statusCode": {"type": "integer"},
+        },
+        "example": {
+            "message": ['name must be shorter than or equal to 40 characters, got "An assistant with a long name"'],
+            "error": "Bad Request",
+            "statusCode": 400,
+        },
+    }
+
+
+def _change_schema(assistant: JsonObject) -> JsonObject:
+    properties = dict(assistant["properties"])
+    for name in ("model", "voice", "transcriber"):
+        properties[name] = {key: value for key, value in properties[name].items() if key != "required"}
+    return assistant | {
+        "properties": properties,
+        "example": {"firstMessage": "Good morning.", "endCallPhrases": None},
+    }
+
+
+def _call_request(rule: Obj) -> JsonObject:
+    schema = rule.schema()
+    schema["properties"] = dict(schema["properties"])
+    schema["properties"]["assistant"] = _ref("CreateAssistant")
+    schema["properties"]["assistantOverrides"] = {
+        "type": ["object", "null"],
+        "description": "Merged deeply over the assistant; arrays are replaced; `tools:append` adds; variableValues"
+        " fill {{names}}.",
+    }
+    return schema
+
+
+def _call_schema() -> JsonObject:
+    return {
+        "type": "object",
+        "required": list(_OWN),
+        "properties": _OWN
+        | {
+            "type": {"type": "string", "enum": ["vapi.websocketCall", "webCall"]},
+            "status": {"type": "string", "enum": list(_CALL_STATUS)},
+            "assistantId": {"type": ["string", "null"]},
+            "startedAt": _TIME,
+            "endedAt": _TIME,
+            "endedReason": {"type": "string", "example": "customer-ended-call"},
+            "endedMessage": {"type": "string"},
+            "cost": {"type": "number"},
+            "costs": {"type": "array", "items": {"type": "object"}},
+            "costBreakdown": {"type": "object"},
+            "messages": {"type": "array", "items": {"type": "object"}},
+            "artifact": {"type": "object"},
+            "webCallUrl": {"type": "string"},
+            "transport": {
+                "type": "object",
+                "properties": {
+                    "provider": {"type": "string"},
+                    "conversationType": {"type": "string"},
+                    "websocketCallUrl": {"type": "string", "example": "wss://host/<id>/transport"},
+                    "audioFormat": {"type": "object"},
+                },
+            },
+        },
+        "additionalProperties": True,
+    }
+
+
+def _timeline_schema() -> JsonObject:
+    return {
+        "type": "object",
+        "required": ["at", "atSeconds", "source", "kind", "reason", "text", "details"],
+        "properties": {
+            "at": _TIME,
+            "atSeconds": {"type": "number", "description": "Seconds since the call's beginning."},
+            "source": {"type": "string", "enum": list(_SOURCES)},
+            "kind": {"type": "string", "example": "turn-latency"},
+            "reason": {"type": "string"},
+            "text": {"type": "string"},
+            "details": {"type": "object"},
+            "seq": {"type": "integer", "description": "The journal's number, where there is one."},
+        },
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Makes app.openapi answer with our schemas; made once, when first asked for."""
+
+    def describe() -> JsonObject:
+        if app.openapi_schema is None:
+            description = get_openapi(
+                title=app.title, version=app.version, routes=app.routes, description=app.description
+            )
+            components = description.setdefault("components", {})
+            components["schemas"] = _schemas()
+            _without_422(description)
+            app.openapi_schema = description
+        return app.openapi_schema
+
+    app.openapi = describe  # type: ignore[method-assign]
+
+
+def _without_422(description: JsonObject) -> None:
+    for operations in description["paths"].values():
+        for operation in operations.values():
+            operation.get("responses", {}).pop("422", None)

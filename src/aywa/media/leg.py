@@ -1,0 +1,442 @@
+"""One leg: a connection's audio in and out, its voice, its playout, its recording, its limits.
+
+Inbound audio goes by direct calls, in arrival order, to the sink, the recording and the ear. What the far side does
+wrong ends at most this leg, and what a sink or a connection raises stays here. Refuses to know what is said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from aywa.core.audio.frame import to_float, to_pcm
+from aywa.core.audio.resample import Resampler, resample_pcm
+from aywa.core.events import (
+    ClientMessageReceived,
+    LegConnected,
+    LegEnded,
+    MediaEvent,
+    MediaWarned,
+    VoiceScored,
+    VoiceStarted,
+    VoiceStopped,
+)
+from aywa.core.turns.voice import VoiceMoment
+from aywa.media.ear import Ear
+from aywa.media.playout import Pace, Playout
+from aywa.media.pressure import AudioClock, Backlog, Sparingly, TextQuota, Verdict
+from aywa.media.recorder import Recorder, Recording
+from aywa.media.settings import MediaSettings
+from aywa.media.vad_batch import VadBatch
+from aywa.media.wheel import Timer, Wheel
+from aywa.media.wire import wire
+from aywa.ports.media import (
+    Arm,
+    AudioSink,
+    CloseLeg,
+    Connection,
+    Drop,
+    Finish,
+    LegPlan,
+    MediaMessage,
+    Pause,
+    Play,
+    Resume,
+    SendDtmf,
+    SendText,
+)
+
+log = logging.getLogger(__name__)
+
+NORMAL, INVALID_DATA, POLICY = 1000, 1007, 1008
+RECENT_HZ = 16_000
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all legs of a plane share. executor: where recordings are written."""
+
+    loop: asyncio.AbstractEventLoop
+    wheel: Wheel
+    settings: MediaSettings
+    executor: Callable[[], Executor]
+
+
+class MediaLeg:
+    """ports.media.Leg, and what the plane asks of it. gone(leg) is called once, when LegEnded is posted."""
+
+    def __init__(
+        self,
+        plan: LegPlan,
+        connection: Connection,
+        around: Surroundings,
+        batch: VadBatch,
+        gone: Callable[[MediaLeg], None],
+    ) -> None:
+        settings = around.settings
+        self.leg_id = plan.leg_id
+        self.last_audio_s: float | None = None
+        self.recorded: asyncio.Future[Recording] | None = None
+        self._plan = plan
+        self._connection = connection
+        self._around = around
+        self._settings = settings
+        self._now = around.loop.time
+        self._gone = gone
+        self._wire = wire(plan.format, plan.rate_hz)
+        bytes_per_s = plan.rate_hz * self._wire.width
+        self._seconds_per_byte = 1 / bytes_per_s
+        self._recent: deque[bytes] = deque()
+        self._recent_bytes = 0
+        self._recent_most = int(settings.recent_s * bytes_per_s)
+        self._sink: AudioSink | None = None
+        self._sink_resampler: Resampler | None = None
+        self._armed_s: float | None = None
+        self._armed_voice_s = 0.0
+        self._scores = bytearray()
+        self._scores_from_s = 0.0
+        self._malformed = 0
+        self._closing = False
+        self._ended = False
+        self._clock = AudioClock(settings.ahead_s, settings.ahead_end_s, settings.late_s)
+        self._texts = TextQuota(settings.texts_per_s, settings.texts_end)
+        self._backlog = Backlog(settings.unread_s * bytes_per_s, settings.unread_for_s)
+        self._sparingly = Sparingly()
+        self._frame_timer: Timer | None = None
+        self._frame_timer_s = 0.0
+        self._close_timer: Timer | None = None
+        self._ear = Ear(batch, plan.rate_hz, settings.voice, self._judged, self._vad_failed)
+        pace = Pace(
+            plan.rate_hz, self._wire.width, self._wire.silence,
+            settings.lead_s, settings.advance_s, settings.queue_s, settings.rewind_s,
+        )  # fmt: skip
+        self._playout = Playout(plan.leg_id, pace, self._send_frame, self._post, plan.epoch_s)
+        self._recorder = self._open_recorder()
+        self._chores_timer = around.wheel.at(self._now() + settings.chores_s, self._chores)
+
+    def open(self) -> None:
+        """Says that the leg is there."""
+        self._post(LegConnected(self.leg_id, self._plan.rate_hz))
+
+    # --- from the transport ------------------------------------------------------------------------------------
+
+    def audio_received(self, payload: bytes) -> None:
+        """A binary frame in the wire's format."""
+        if self._ended or self._closing:
+            return
+        size = len(payload)
+        if size == 0 or size % self._wire.width:
+            self._malformed_frame(f"audio of {size} bytes is not a whole number of samples")
+            return
+        now = self._now()
+        verdict = self._clock.came(size * self._seconds_per_byte, now)
+        if verdict is not Verdict.TAKE:
+            self._ahead(verdict)
+            return
+        self.last_audio_s = now - self._plan.epoch_s
+        self._remember(payload)
+        pcm = self._wire.to_pcm(payload)
+        if self._sink is not None:
+            self._feed_sink(pcm)
+        if self._recorder is not None:
+            self._recorder.heard(payload, now, self._settings.recording_jitter_s)
+        self._ear.hear(pcm, self.last_audio_s)
+
+    def text_received(self, text: str) -> None:
+        """A text frame: one JSON object."""
+        if self._ended or self._closing:
+            return
+        verdict = self._texts.came(self._now())
+        if verdict is Verdict.END:
+            self._expel("flooded", "too many messages", POLICY)
+        elif verdict is Verdict.REFUSE:
+            self._warn_sparingly("text_ahead", "more messages a second than allowed")
+        else:
+            self._understand(text)
+
+    def disconnected(self, cause: str, detail: str = "") -> None:
+        """The connection is gone."""
+        self._end("local" if self._closing else cause, detail)
+
+    # --- from the brain ----------------------------------------------------------------------------------------
+
+    def carry_out(self, message: MediaMessage) -> None:
+        """Does at once what the message says."""
+        if self._ended or self._closing:
+            return
+        now = self._now()
+        match message:
+            case Play(reply_id=reply_id, pcm=pcm):
+                self._play(reply_id, pcm, now)
+            case Finish(reply_id=reply_id):
+                self._playout.finish(reply_id, now)
+            case Pause():
+                self._playout.pause(now)
+            case Resume(at_sample=at_sample):
+                self._playout.resume(at_sample, now)
+            case Drop():
+                self._playout.drop(now)
+            case Arm(armed=armed, voice_s=voice_s):
+                self._armed_s = voice_s if armed else None
+                self._armed_voice_s = 0.0
+            case SendText(text=text):
+                self._send_text(text)
+            case SendDtmf():
+                self._warn("dtmf_unsupported", "this transport carries no keys")
+            case CloseLeg(reason=reason):
+                self._close(reason, now)
+        self._arm_frame_timer()
+
+    def listen(self, sink: AudioSink | None, rate_hz: int) -> None:
+        """Inbound audio goes to the sink from the next frame on."""
+        self._sink = sink
+        same = rate_hz == self._plan.rate_hz
+        self._sink_resampler = None if sink is None or same else Resampler(self._plan.rate_hz, rate_hz)
+
+    def recent_audio(self, seconds: float) -> bytes:
+        """The last inbound audio, PCM16 at 16 kHz."""
+        pcm = self._wire.to_pcm(b"".join(self._recent))
+        wanted = int(min(seconds, self._settings.recent_s) * self._plan.rate_hz) * 2
+        return resample_pcm(pcm[-wanted:] if wanted else b"", self._plan.rate_hz, RECENT_HZ)
+
+    def shut(self, code: int, reason: str) -> None:
+        """Ends the leg without waiting for the far side."""
+        if not self._ended:
+            self._closing = True
+            self._close_connection(code, reason)
+            self._end("local", reason)
+
+    # --- inbound -----------------------------------------------------------------------------------------------
+
+    def _remember(self, payload: bytes) -> None:
+        self._recent.append(payload)
+        self._recent_bytes += len(payload)
+        while self._recent_bytes - len(self._recent[0]) >= self._recent_most:
+            self._recent_bytes -= len(self._recent.popleft())
+
+    def _feed_sink(self, pcm: bytes) -> None:
+        sink, resampler = self._sink, self._sink_resampler
+        if sink is None:
+            return
+        try:
+            sink(pcm if resampler is None else to_pcm(resampler.push(to_float(pcm))))
+        except Exception as error:
+            log.exception("the sink of leg %s failed", self.leg_id)
+            self._sink = None
+            self._warn("sink_failed", f"{type(error).__name__}: {error}")
+
+    def _ahead(self, verdict: Verdict) -> None:
+        self._warn_sparingly("audio_ahead", f"audio more than {self._settings.ahead_s:g} s ahead was dropped")
+        if verdict is Verdict.END:
+            self._expel("flooded", f"audio {self._settings.ahead_end_s:g} s ahead of real time", POLICY)
+
+    def _understand(self, text: str) -> None:
+        try:
+            message = json.loads(text)
+        except (ValueError, RecursionError):
+            message = None
+        if isinstance(message, dict):
+            self._post(ClientMessageReceived(self.leg_id, message))
+        else:
+            self._malformed_frame("a text frame must be one JSON object")
+
+    def _malformed_frame(self, detail: str) -> None:
+        self._malformed += 1
+        self._warn("malformed_frame", detail)
+        self._send_error("malformed_frame", detail)
+        if self._malformed >= self._settings.malformed:
+            self._expel("malformed", f"{self._malformed} malformed frames", INVALID_DATA)
+
+    # --- voice -------------------------------------------------------------------------------------------------
+
+    def _judged(self, probability: float, moment: VoiceMoment | None) -> None:
+        """A window was scored. An armed pause comes before the news of the voice that caused it."""
+        if not self._scores:
+            self._scores_from_s = (self.last_audio_s or 0.0) - self._ear.window_s
+        self._scores.append(max(0, min(255, round(probability * 255))))
+        if self._armed_s is not None:
+            moment = self._watch(moment)
+        if moment is None:
+            return
+        if moment.started:
+            self._post(VoiceStarted(self.leg_id, moment.at_s))
+            self._around.wheel.at(self._now() + self._settings.quiet_s, self._look_for_silence)
+        else:
+            self._post(VoiceStopped(self.leg_id, moment.at_s))
+
+    def _watch(self, moment: VoiceMoment | None) -> VoiceMoment | None:
+        """Counts voice during playout; pauses when there is enough, and then there was a beginning in any case."""
+        if not self._playout.playing or not self._ear.voiced:
+            self._armed_voice_s = 0.0
+            return moment
+        self._armed_voice_s += self._ear.window_s
+        if self._armed_s is None or self._armed_voice_s < self._armed_s:
+            return moment
+        self._armed_voice_s = 0.0
+        self._playout.pause(self._now())
+        self._arm_frame_timer()
+        return moment if moment is not None or self._ear.detector.active else self._ear.detector.start()
+
+    def _look_for_silence(self) -> None:
+        """A client that stops sending while its caller speaks has ended the voice, too."""
+        if self._ended or not self._ear.detector.active:
+            return
+        now = self._now()
+        last = self._plan.epoch_s + (self.last_audio_s or 0.0)
+        if now - last >= self._settings.quiet_s:
+            moment = self._ear.detector.stop()
+            if moment is not None:
+                self._post(VoiceStopped(self.leg_id, moment.at_s))
+        else:
+            self._around.wheel.at(last + self._settings.quiet_s, self._look_for_silence)
+
+    def _vad_failed(self) -> None:
+        self._warn("vad_failed", "loudness stands in for the voice detector")
+
+    # --- playout -----------------------------------------------------------------------------------------------
+
+    def _play(self, reply_id: int, pcm: bytes, now: float) -> None:
+        whole = pcm[: len(pcm) & ~1]
+        unfit = self._playout.play(reply_id, self._wire.from_pcm(whole), now)
+        if unfit:
+            self._warn_sparingly("playout_full", f"{unfit * self._seconds_per_byte:.3f} s did not fit")
+
+    def _send_frame(self, frame: bytes, heard_from_s: float) -> None:
+        try:
+            self._connection.send_audio(frame)
+        except Exception as error:  # noqa: BLE001 - a transport may fail in any way
+            self._connection_failed(error)
+        if self._recorder is not None:
+            self._recorder.sent(frame, heard_from_s)
+
+    def _tick(self) -> None:
+        self._frame_timer = None
+        self._playout.tick(self._now())
+        self._arm_frame_timer()
+
+    def _arm_frame_timer(self) -> None:
+        due_s = self._playout.due_s
+        timer = self._frame_timer
+        if timer is not None:
+            if due_s == self._frame_timer_s:
+                return
+            timer.cancel()
+            self._frame_timer = None
+        if due_s is not None and not self._ended:
+            self._frame_timer = self._around.wheel.at(due_s, self._tick)
+            self._frame_timer_s = due_s
+
+    # --- the connection ----------------------------------------------------------------------------------------
+
+    def _send_text(self, text: str) -> None:
+        try:
+            self._connection.send_text(text)
+        except Exception as error:  # noqa: BLE001 - a transport may fail in any way
+            self._connection_failed(error)
+
+    def _send_error(self, code: str, message: str) -> None:
+        self._send_text(json.dumps({"type": "error", "code": code, "message": message}))
+
+    def _connection_failed(self, error: Exception) -> None:
+        """Ends the leg, but not in the middle of what was being done."""
+        log.warning("the connection of leg %s failed: %r", self.leg_id, error)
+        self._around.loop.call_soon(self._end, "lost", f"{type(error).__name__}: {error}")
+
+    def _close(self, reason: str, now: float) -> None:
+        """Lets the far side hear what was sent, then closes."""
+        self._closing = True
+        self._playout.drop(now)
+        if self._playout.heard_until_s > now:
+            self._close_timer = self._around.wheel.at(self._playout.heard_until_s, lambda: self._close_now(reason))
+        else:
+            self._close_now(reason)
+
+    def _close_now(self, reason: str) -> None:
+        if self._ended:
+            return
+        until = self._now() + self._settings.close_s
+        self._close_timer = self._around.wheel.at(until, lambda: self._end("local", reason))
+        self._close_connection(NORMAL, reason)
+
+    def _close_connection(self, code: int, reason: str) -> None:
+        try:
+            self._connection.close(code, reason)
+        except Exception:
+            log.exception("closing the connection of leg %s failed", self.leg_id)
+
+    def _expel(self, cause: str, detail: str, code: int) -> None:
+        """The far side broke a rule once too often."""
+        self._send_error(cause, detail)
+        self._close_connection(code, cause)
+        self._end(cause, detail)
+
+    def _end(self, cause: str, detail: str = "") -> None:
+        if self._ended:
+            return
+        now = self._now()
+        self._playout.drop(now)
+        self._ended = True
+        for timer in (self._frame_timer, self._close_timer, self._chores_timer):
+            if timer is not None:
+                timer.cancel()
+        self._ear.close()
+        self._tell_scores()
+        self._sink = None
+        self._recent.clear()
+        if self._recorder is not None:
+            self.recorded = self._recorder.close(now, self._plan.epoch_s)
+        self._gone(self)
+        self._post(LegEnded(self.leg_id, cause, detail))
+
+    # --- now and then ------------------------------------------------------------------------------------------
+
+    def _chores(self) -> None:
+        now = self._now()
+        self._chores_timer = self._around.wheel.at(now + self._settings.chores_s, self._chores)
+        self._tell_scores()
+        if self._recorder is not None:
+            self._recorder.flush(now, self._settings.recording_queue_s)
+        verdict = self._backlog.stands(self._buffered_bytes(), now)
+        if verdict is Verdict.REFUSE:
+            self._warn("unread", f"the far side has not taken {self._settings.unread_s:g} s of audio")
+        elif verdict is Verdict.END:
+            self._expel("unread", f"the far side takes no audio for {self._settings.unread_for_s:g} s", POLICY)
+
+    def _buffered_bytes(self) -> int:
+        try:
+            return self._connection.buffered_bytes()
+        except Exception as error:  # noqa: BLE001 - a transport may fail in any way
+            self._connection_failed(error)
+            return 0
+
+    def _tell_scores(self) -> None:
+        if self._scores:
+            scores = bytes(self._scores)
+            self._scores.clear()
+            self._post(VoiceScored(self.leg_id, self._scores_from_s, self._ear.window_s, scores))
+
+    def _open_recorder(self) -> Recorder | None:
+        if self._plan.recording is None:
+            return None
+        return Recorder(
+            self._around.loop, self._around.executor(), self._plan.recording, self._plan.rate_hz,
+            self._wire.width, self._wire.to_pcm, lambda detail: self._warn("recording_lost", detail),
+        )  # fmt: skip
+
+    def _warn(self, code: str, detail: str) -> None:
+        self._post(MediaWarned(self.leg_id, code, detail))
+
+    def _warn_sparingly(self, code: str, detail: str) -> None:
+        if self._sparingly.may(code, self._now()):
+            self._warn(code, detail)
+
+    def _post(self, event: MediaEvent) -> None:
+        try:
+            self._plan.post(event)
+        except Exception:
+            log.exception("leg %s could not post %s", self.leg_id, type(event).__name__)

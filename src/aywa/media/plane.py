@@ -1,0 +1,119 @@
+"""The media plane: opens legs, hands them the brain's messages, and owns what they share.
+
+One timer wheel, one voice batch per rate, one thread for recordings. Refuses to wait in any call but `close`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+
+from aywa.media.leg import MediaLeg, Surroundings
+from aywa.media.recorder import Recording
+from aywa.media.settings import MediaSettings
+from aywa.media.vad_batch import VadBatch
+from aywa.media.wheel import Wheel
+from aywa.ports.media import AudioSink, Connection, LegPlan, MediaMessage
+from aywa.ports.vad import Vad
+
+SERVICE_RESTART = 1012
+# Recordings of legs that have ended and that nobody has asked for.
+_MOST_RECORDINGS = 4096
+
+
+class Plane:
+    """ports.media.MediaPlane. vads: a detector by rate; a leg without one of its own rate is resampled to the highest."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        vads: Mapping[int, Vad],
+        settings: MediaSettings | None = None,
+    ) -> None:
+        self.settings = settings or MediaSettings()
+        self._loop = loop
+        self._wheel = Wheel(loop, self.settings.slot_s)
+        self._batches = {
+            rate: VadBatch(loop, self._wheel, vad, self.settings.slot_s, self.settings.batch_rows)
+            for rate, vad in vads.items()
+        }
+        self._legs: dict[str, MediaLeg] = {}
+        self._recordings: dict[str, asyncio.Future[Recording]] = {}
+        self._writer: ThreadPoolExecutor | None = None
+        self._around = Surroundings(loop, self._wheel, self.settings, self._executor)
+        self._closed = False
+
+    def add_leg(self, plan: LegPlan, connection: Connection) -> MediaLeg:
+        """Opens the leg. A second one with the same id, or any after close, is a ValueError."""
+        if self._closed:
+            raise ValueError("the media plane is closed")
+        if plan.leg_id in self._legs:
+            raise ValueError(f"leg {plan.leg_id} is connected")
+        batch = self._batches.get(plan.rate_hz) or self._batches[max(self._batches)]
+        leg = MediaLeg(plan, connection, self._around, batch, self._leg_gone)
+        self._legs[plan.leg_id] = leg
+        leg.open()
+        return leg
+
+    def has_leg(self, leg_id: str) -> bool:
+        """Whether the leg is connected."""
+        return leg_id in self._legs
+
+    @property
+    def leg_count(self) -> int:
+        """Connected legs."""
+        return len(self._legs)
+
+    def send(self, message: MediaMessage) -> None:
+        """Carries the message out. For a leg that is gone it does nothing."""
+        leg = self._legs.get(message.leg_id)
+        if leg is not None:
+            leg.carry_out(message)
+
+    def listen(self, leg_id: str, sink: AudioSink | None, rate_hz: int) -> None:
+        """Gives the leg's inbound audio to the sink (None: stops)."""
+        leg = self._legs.get(leg_id)
+        if leg is not None:
+            leg.listen(sink, rate_hz)
+
+    def recent_audio(self, leg_id: str, seconds: float) -> bytes:
+        """The leg's last inbound audio at 16 kHz; nothing for a leg that is gone."""
+        leg = self._legs.get(leg_id)
+        return b"" if leg is None else leg.recent_audio(seconds)
+
+    def last_audio_s(self, leg_id: str) -> float | None:
+        """at_s of the leg's last inbound frame; None before the first and for a leg that is gone."""
+        leg = self._legs.get(leg_id)
+        return None if leg is None else leg.last_audio_s
+
+    async def recorded(self, leg_id: str) -> Recording | None:
+        """Waits until the ended leg's recording is complete on disk, and forgets it. None: there is none, or it was
+        asked for before."""
+        recording = self._recordings.pop(leg_id, None)
+        return None if recording is None else await recording
+
+    async def close(self) -> None:
+        """Ends all legs, finishes all recordings. The plane takes no more legs."""
+        self._closed = True
+        for leg in list(self._legs.values()):
+            leg.shut(SERVICE_RESTART, "shutdown")
+        if self._recordings:
+            await asyncio.wait(self._recordings.values())
+        self._wheel.close()
+        if self._writer is not None:
+            self._writer.shutdown(wait=False)
+            self._writer = None
+
+    def _leg_gone(self, leg: MediaLeg) -> None:
+        del self._legs[leg.leg_id]
+        if leg.recorded is None:
+            return
+        self._recordings[leg.leg_id] = leg.recorded
+        if len(self._recordings) > _MOST_RECORDINGS:
+            del self._recordings[next(iter(self._recordings))]
+
+    def _executor(self) -> Executor:
+        if self._writer is None:
+            self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="aywa-recordings")
+        return self._writer

@@ -1,0 +1,127 @@
+"""Conversations as scripts with seconds, through the real session on virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from aywa.boot.rehearsal import Rehearsal, Utterance
+from aywa.testing.scripted_providers import ScriptedLlm, ScriptedStt, ScriptedTts, broken
+
+pytestmark = pytest.mark.virtual_time
+
+HELLO = {"firstMessage": "Hello there.", "endCallPhrases": ["goodbye now"]}
+
+
+async def test_greets_and_answers() -> None:
+    call = Rehearsal(HELLO)
+    await call.run([Utterance(2.0, ["what", "are", "your", "opening", "hours"])], 6.0)
+    assert call.messages == [
+        ("bot", "Hello there."),
+        ("user", "what are your opening hours"),
+        ("bot", "Certainly. That is done."),
+    ]
+    assert call.ended_reason == "customer-ended-call"
+    [turn] = call.told("turn-latency")
+    # The settled-text wait, and nothing added to it: the reply was ready before the wait was over.
+    assert turn["latencyMs"] == pytest.approx(620, abs=2)
+    assert turn["parts"]["endpointing"] == pytest.approx(620, abs=2)
+
+
+async def test_a_slow_model_is_hidden_by_the_wait() -> None:
+    call = Rehearsal(HELLO, llm=ScriptedLlm(first_token_s=0.3), tts=ScriptedTts(first_audio_s=0.1))
+    await call.run([Utterance(2.0, ["please", "book", "a", "table"])], 6.0)
+    [turn] = call.told("turn-latency")
+    assert turn["latencyMs"] == pytest.approx(620, abs=5)
+
+
+async def test_a_pause_inside_a_sentence_is_one_turn() -> None:
+    call = Rehearsal(HELLO)
+    await call.run([Utterance(2.0, ["I", "need", "two", "rooms", 0.45, "next", "week"])], 8.0)
+    assert [m for m in call.messages if m[0] == "user"] == [("user", "I need two rooms next week")]
+    assert ("reply_discarded", "text_changed") in call.journal.decisions()
+
+
+async def test_barge_in_keeps_only_what_was_heard() -> None:
+    call = Rehearsal(HELLO, llm=ScriptedLlm(lambda r: "one two three four five six seven eight nine ten."))
+    await call.run(
+        [Utterance(2.0, ["count", "please"]), Utterance(4.5, ["stop", "that", "now"])],
+        9.0,
+    )
+    replies = [text for role, text in call.messages if role == "bot"]
+    assert replies[1] == "one two three four five"
+    assert call.told("user-interrupted")
+    assert ("yielded", "interruption_phrase") in call.journal.decisions()
+
+
+async def test_a_backchannel_does_not_take_the_floor() -> None:
+    call = Rehearsal(HELLO, llm=ScriptedLlm(lambda r: "one two three four five six seven eight nine ten."))
+    await call.run([Utterance(2.0, ["count", "please"]), Utterance(4.5, ["mhm"])], 9.0)
+    assert ("bot", "one two three four five six seven eight nine ten.") in call.messages
+    assert ("kept", "acknowledgement") in call.journal.decisions()
+    assert len([m for m in call.messages if m[0] == "user"]) == 1
+
+
+async def test_a_caller_who_goes_on_before_the_first_frame_adds_to_the_turn() -> None:
+    call = Rehearsal(HELLO, llm=ScriptedLlm(first_token_s=1.0))
+    await call.run([Utterance(2.0, ["I", "want", "pizza"]), Utterance(3.6, ["with", "cheese"])], 9.0)
+    assert [m for m in call.messages if m[0] == "user"] == [("user", "I want pizza with cheese")]
+    assert len([m for m in call.messages if m[0] == "bot"]) == 2
+
+
+async def test_a_model_that_fails_is_excused_and_the_call_goes_on() -> None:
+    llm = ScriptedLlm()
+    llm.fail_next.extend([broken("llm")] * 5)
+    call = Rehearsal(HELLO, llm=llm)
+    await call.run([Utterance(2.0, ["hello", "you"]), Utterance(9.0, ["again", "please"])], 14.0)
+    bot = [text for role, text in call.messages if role == "bot"]
+    assert bot[1].startswith("Sorry")
+    assert bot[2] == "Certainly. That is done."
+
+
+async def test_a_voice_that_fails_ends_the_call_with_a_published_reason() -> None:
+    tts = ScriptedTts()
+    tts.fail_next.extend([broken("tts")] * 5)
+    call = Rehearsal(HELLO, tts=tts)
+    await call.run([], 20.0)
+    assert call.ended_reason == "pipeline-error-custom-voice-failed"
+
+
+async def test_an_end_call_phrase_ends_the_call_after_it_was_spoken() -> None:
+    call = Rehearsal(HELLO, llm=ScriptedLlm(lambda r: "Thank you. Goodbye now!"))
+    await call.run([Utterance(2.0, ["that", "is", "all"])], 30.0)
+    assert call.ended_reason == "assistant-said-end-call-phrase"
+    assert call.messages[-1] == ("bot", "Thank you. Goodbye now!")
+
+
+async def test_silence_and_length_end_the_call() -> None:
+    silent = Rehearsal(HELLO | {"silenceTimeoutSeconds": 10})
+    await silent.run([], 60.0)
+    assert silent.ended_reason == "silence-timed-out"
+    long = Rehearsal(HELLO | {"silenceTimeoutSeconds": 3600, "maxDurationSeconds": 30})
+    await long.run([], 60.0)
+    assert long.ended_reason == "exceeded-max-duration"
+
+
+async def test_nobody_connects() -> None:
+    call = Rehearsal(HELLO)
+    await call.run([], 0.0, connect=False)
+    assert call.ended_reason == "call.in-progress.error-providerfault-transport-never-connected"
+
+
+async def test_a_recogniser_that_breaks_is_opened_again() -> None:
+    stt = ScriptedStt()
+    call = Rehearsal(HELLO, stt=stt)
+
+    async def run() -> None:
+        await call.run([Utterance(4.0, ["are", "you", "there"])], 8.0)
+
+    task = asyncio.create_task(run())
+    await asyncio.sleep(2.0)
+    stt.stream.fail(broken("stt"))
+    await task
+    assert len(stt.streams) == 2
+    assert ("user", "are you there") in call.messages
+
+

@@ -1,0 +1,131 @@
+"""The page's sound: what the microphone takes reaches the runtime, what the runtime says is heard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from aywa.testing.sound import Floats, read_wav, resample
+from tests.page.browser import visit
+from tests.page.runtime import FRAME_BYTES, Call, FakeRuntime
+from tests.page.sounds import babble, likeness
+
+WIRE_HZ = 16_000
+PLAIN = "window.plainMicrophone = true;"
+HEARD_AT_LEAST = "seconds => window.witness.heard.length >= seconds * window.witness.rate"
+
+
+async def start(page: Page, runtime: FakeRuntime) -> Call:
+    await page.get_by_role("button", name="Start").click()
+    return await runtime.call()
+
+
+async def hang_up(page: Page) -> None:
+    await page.get_by_role("button", name="Hang up").click()
+    await expect(page.locator("body")).to_have_attribute("data-state", "ended")
+
+
+async def heard_by(page: Page) -> Floats:
+    heard = await page.evaluate("window.witness.heard")
+    rate = await page.evaluate("window.witness.rate")
+    return resample(np.asarray(heard, np.float32), rate, WIRE_HZ)
+
+
+def as_pcm(sound: np.ndarray[tuple[int], np.dtype[np.float64]]) -> bytes:
+    return np.round(sound * 32767).astype("<i2").tobytes()
+
+
+async def test_the_microphone_arrives_as_it_is(
+    browser: Browser, runtime: FakeRuntime, microphone: Path
+) -> None:
+    async with visit(browser, runtime.url, before=PLAIN) as seen:
+        call = await start(seen.page, runtime)
+        await call.until_frames(250)
+        await hang_up(seen.page)
+
+    assert {len(frame) for _, frame in call.frames} == {FRAME_BYTES}
+    first, last = call.frames[25][0], call.frames[249][0]
+    assert (249 - 25) / (last - first) == pytest.approx(50, rel=0.05)
+
+    arrived = np.frombuffer(b"".join(frame for _, frame in call.frames[50:250]), "<i2")
+    spoken = read_wav(microphone.read_bytes())
+    assert likeness(resample(spoken.samples, spoken.rate_hz, WIRE_HZ), arrived) >= 0.95
+
+
+async def test_the_browser_is_asked_to_take_out_echo_and_noise(
+    browser: Browser, runtime: FakeRuntime
+) -> None:
+    async with visit(browser, runtime.url) as seen:
+        call = await start(seen.page, runtime)
+        await call.until_frames(10)
+        asked = await seen.page.evaluate("window.witness.asked")
+        await hang_up(seen.page)
+    wanted = {"echoCancellation": True, "noiseSuppression": True, "autoGainControl": True}
+    assert asked == {"audio": {"channelCount": 1, **wanted}, "video": False}
+
+
+async def test_what_the_runtime_says_is_heard_without_a_gap(browser: Browser, runtime: FakeRuntime) -> None:
+    said = babble(3.0, WIRE_HZ, seed=3)
+    async with visit(browser, runtime.url) as seen:
+        call = await start(seen.page, runtime)
+        await call.say(as_pcm(said))
+        await expect(seen.page.locator("#t-gaps")).to_have_text("0")
+        await expect(seen.page.locator("#t-first-sound")).to_contain_text("ms")
+        await expect(seen.page.locator("#t-received")).to_have_text("3.0 s")
+        await seen.page.wait_for_function(HEARD_AT_LEAST, arg=3.5)
+        heard = await heard_by(seen.page)
+        await hang_up(seen.page)
+    assert likeness(np.concatenate([np.zeros(WIRE_HZ), heard, np.zeros(WIRE_HZ)]), said) >= 0.95
+
+
+async def test_a_hole_in_a_talkspurt_is_counted(browser: Browser, runtime: FakeRuntime) -> None:
+    async with visit(browser, runtime.url) as seen:
+        call = await start(seen.page, runtime)
+        await call.say(as_pcm(babble(1.0, WIRE_HZ)), hole_s=0.17)
+        await expect(seen.page.locator("#t-gaps")).to_have_text("1")
+        await hang_up(seen.page)
+
+
+async def test_an_interruption_silences_what_lies_in_the_buffer(
+    browser: Browser, runtime: FakeRuntime
+) -> None:
+    tone = as_pcm(0.4 * np.sin(2 * np.pi * 440 * np.arange(2 * WIRE_HZ) / WIRE_HZ))
+    async with visit(browser, runtime.url) as seen:
+        call = await start(seen.page, runtime)
+        await seen.page.wait_for_function(HEARD_AT_LEAST, arg=0.2)
+        for at in range(0, len(tone), FRAME_BYTES):
+            await call.socket.send_bytes(tone[at : at + FRAME_BYTES])
+        await call.tell("user-interrupted", turnId="1")
+        already = await seen.page.evaluate("window.witness.heard.length / window.witness.rate")
+        await seen.page.wait_for_function(HEARD_AT_LEAST, arg=already + 1.5)
+        heard = await heard_by(seen.page)
+        await hang_up(seen.page)
+    sounding = float(np.mean(np.abs(heard) > 0.01)) * heard.size / WIRE_HZ
+    assert sounding < 0.5
+
+
+async def test_the_change_of_rate_keeps_speech_and_lets_no_image_through(
+    browser: Browser, runtime: FakeRuntime
+) -> None:
+    measure = """async ([from, to, hz]) => {
+        await import('/talk/resampler.js');
+        const resampler = new Resampler(from, to);
+        const input = Float32Array.from({ length: from }, (_, n) => Math.sin(2 * Math.PI * hz * n / from));
+        const output = [];
+        for (let at = 0; at < from; at += 128) output.push(...resampler.process(input.subarray(at, at + 128)));
+        const steady = output.slice(to / 10);
+        return [output.length, Math.sqrt(2 * steady.reduce((sum, x) => sum + x * x, 0) / steady.length)];
+    }"""
+    async with visit(browser, runtime.url) as seen:
+        for rates in ((48_000, 16_000), (44_100, 16_000), (96_000, 16_000), (16_000, 48_000), (16_000, 44_100)):
+            for hz in (200, 1000, 3400, 6000):
+                length, gain = await seen.page.evaluate(measure, [*rates, hz])
+                assert length == pytest.approx(rates[1], rel=0.01)
+                assert gain == pytest.approx(1.0, abs=0.01), (rates, hz)
+        for rates in ((48_000, 16_000), (44_100, 16_000)):
+            for hz in (8200, 9000, 12_000, 15_900):
+                _, gain = await seen.page.evaluate(measure, [*rates, hz])
+                assert gain < 0.001, (rates, hz)
