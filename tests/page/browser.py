@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
@@ -32,23 +32,37 @@ WITNESS = """
 (() => {
   const wrap = navigator.mediaDevices?.getUserMedia.bind(navigator.mediaDevices);
   window.witness = { asked: null, heard: [], rate: 0 };
-  if (wrap) navigator.mediaDevices.getUserMedia = (wanted) => {
+  if (!wrap) return;
+  navigator.mediaDevices.getUserMedia = (wanted) => {
     window.witness.asked = structuredClone(wanted);
     return wrap(window.plainMicrophone ? { audio: { channelCount: 1, echoCancellation: false,
       noiseSuppression: false, autoGainControl: false } } : wanted);
   };
+  const addModule = AudioWorklet.prototype.addModule;
+  AudioWorklet.prototype.addModule = async function (url) {
+    await addModule.call(this, "/witness-worklet.js");
+    return addModule.call(this, url);
+  };
   const connect = AudioNode.prototype.connect;
   AudioNode.prototype.connect = function (to, ...rest) {
     if (to instanceof AudioDestinationNode && this instanceof AudioWorkletNode && this.numberOfInputs === 0) {
-      const ear = this.context.createScriptProcessor(16384, 1, 1);
+      const ear = new AudioWorkletNode(this.context, "witness");
       window.witness.rate = this.context.sampleRate;
-      ear.onaudioprocess = (event) => window.witness.heard.push(...event.inputBuffer.getChannelData(0));
+      ear.port.onmessage = ({ data }) => window.witness.heard.push(...data);
       connect.call(this, ear);
       connect.call(ear, to);
     }
     return connect.call(this, to, ...rest);
   };
 })();
+"""
+WITNESS_WORKLET = """
+registerProcessor("witness", class extends AudioWorkletProcessor {
+  process([[input]]) {
+    this.port.postMessage(input ?? new Float32Array(128));
+    return true;
+  }
+});
 """
 
 
@@ -82,6 +96,10 @@ class Visit:
         return faults + sorted(self.hosts - LOOPBACK)
 
 
+async def _hand_out_witness(route: Route) -> None:
+    await route.fulfill(body=WITNESS_WORKLET, content_type="text/javascript")
+
+
 @asynccontextmanager
 async def chromium(microphone: Path | None, *more: str) -> AsyncIterator[Browser]:
     """microphone None: a browser in which nobody answers for the microphone, so that it is refused."""
@@ -103,6 +121,7 @@ async def visit(
     context = await browser.new_context(viewport={"width": size[0], "height": size[1]}, **options)
     try:
         await context.add_init_script(before + WITNESS)
+        await context.route("**/witness-worklet.js", _hand_out_witness)
         page = await context.new_page()
         page.set_default_timeout(15_000)
         seen = Visit(page, context)

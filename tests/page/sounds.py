@@ -31,18 +31,22 @@ def _vowel(length: int, rate_hz: int, chance: np.random.Generator) -> Floats:
         hz = harmonic * float(np.mean(pitch))
         strength = sum(1 / (1 + ((hz - formant) / 120) ** 2) for formant in formants)
         wave += strength * np.sin(harmonic * phase)
-    return wave * np.hanning(length)
+    return wave * np.hanning(length) / np.max(np.abs(wave))
 
 
 def _hiss(length: int, chance: np.random.Generator) -> Floats:
-    return chance.normal(0, 0.25, length) * np.hanning(length)
+    return chance.normal(0, 0.1, length) * np.hanning(length)
 
 
 def likeness(whole: npt.ArrayLike, part: npt.ArrayLike) -> float:
-    """The normalised correlation of a part with the stretch of the whole that it fits best."""
-    long, short = np.asarray(whole, float), np.asarray(part, float)
+    """The normalised correlation of a part with the stretch of the whole that it fits best, to a quarter of a sample."""
+    long, short = _finer(np.asarray(whole, float)), _finer(np.asarray(part, float))
     size = long.size + short.size
     product = np.fft.irfft(np.fft.rfft(long, size) * np.conj(np.fft.rfft(short, size)), size)
     at = int(np.argmax(product[: long.size - short.size + 1]))
     stretch = long[at : at + short.size]
     return float(stretch @ short / np.sqrt((stretch @ stretch) * (short @ short)))
+
+
+def _finer(sound: Floats, times: int = 4) -> Floats:
+    return np.fft.irfft(np.fft.rfft(sound), sound.size * times) * times

@@ -16,13 +16,16 @@ from aywa.api.settings import ApiSettings
 from aywa.api.talk_page import TalkConfig
 from aywa.service.services import Services
 
-DESCRIPTION = "Voice agents that run inside your own infrastructure: assistants, calls, and what happened in them."
+DESCRIPTION = (
+    "Voice agents that run inside your own infrastructure: assistants, calls, and what happened in them."
+)
 WEB_CALL_PATH = "/call/web"
+DEFAULT_SETTINGS = ApiSettings()
 
 
 def create_app(
     services: Services,
-    settings: ApiSettings = ApiSettings(),
+    settings: ApiSettings = DEFAULT_SETTINGS,
     *,
     checks: Mapping[str, Check] | None = None,
     talk_page: Path | None = None,

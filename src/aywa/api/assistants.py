@@ -31,7 +31,10 @@ async def create(request: Request, key: PrivateKey) -> Response:
 
 
 @router.get(
-    "/assistant", summary="List assistants", responses=ASSISTANT_LIST, openapi_extra={"parameters": LIST_QUERY}
+    "/assistant",
+    summary="List assistants",
+    responses=ASSISTANT_LIST,
+    openapi_extra={"parameters": LIST_QUERY},
 )
 async def list_all(request: Request, key: PrivateKey) -> Response:
     return StoredJson(await _services(request).assistants.list(key.org_id, request.query_params))

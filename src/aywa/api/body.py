@@ -51,13 +51,17 @@ async def read_bytes(request: Request, settings: ApiSettings) -> bytes:
 def parse(raw: bytes) -> Any:
     """The value. Raises BadBody."""
     try:
-        value = json.loads(raw.decode("utf-8"), parse_constant=_no_constant, parse_float=_float, parse_int=_int)
+        value = json.loads(
+            raw.decode("utf-8"), parse_constant=_no_constant, parse_float=_float, parse_int=_int
+        )
     except RecursionError:
         raise BadBody(f"The body is nested more than {DEPTH_MAX} levels deep.") from None
     except UnicodeDecodeError:
         raise BadBody("The body is not UTF-8.") from None
     except json.JSONDecodeError as error:
-        raise BadBody(f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from None
+        raise BadBody(
+            f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
+        ) from None
     _check(value, strings=_ESCAPE.search(raw) is not None)
     return value
 
@@ -83,7 +87,9 @@ def _check(root: Any, *, strings: bool) -> None:
 
 def _check_string(value: str) -> None:
     if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
-        raise BadBody("The body holds a string with U+0000 or half of a surrogate pair, which cannot be kept.")
+        raise BadBody(
+            "The body holds a string with U+0000 or half of a surrogate pair, which cannot be kept."
+        )
 
 
 def _no_constant(name: str) -> Any:

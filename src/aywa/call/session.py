@@ -48,7 +48,8 @@ class Routes:
 
 @dataclass(frozen=True, slots=True)
 class SessionPlan:
-    """What a session is told once. ended_extra: put beside the last status-update to the client."""
+    """What a session is told once. ended_extra: put beside the last status-update to the client. problems: met while
+    the assistant's texts were rendered; they go on record."""
 
     started: ev.CallStarted
     leg_id: str = "caller"
@@ -56,6 +57,7 @@ class SessionPlan:
     inbox_limit: int = 20_000
     client_messages: frozenset[str] = CLIENT_MESSAGES
     ended_extra: Mapping[str, Any] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
 
 
 class Session:
@@ -95,11 +97,17 @@ class Session:
         self._inbox.append(event)
         self._ring()
 
+    def note(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Puts something on record that no machine decides on, also after the end."""
+        self._record(self._now(), "note", kind, data)
+
     async def run(self) -> None:
         """From queued to ended. Cancelled, it ends the call first."""
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
+                for problem in self._plan.problems:
+                    self.note("TemplateProblem", {"detail": problem})
                 try:
                     await self._own()
                 finally:

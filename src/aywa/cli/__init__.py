@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import typer
 
-from aywa.cli import models
+from aywa.cli import api_keys, models, orgs
+from aywa.cli.calls import calls
+from aywa.cli.demo import demo
+from aywa.cli.dev import dev
 from aywa.cli.talk import talk
+from aywa.cli.timeline import timeline
 
 app = typer.Typer(help="Aywa Runtime: a private voice-agent runtime.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(models.app, name="models")
+app.command()(dev)
+app.command()(demo)
 app.command()(talk)
+app.command()(calls)
+app.command()(timeline)
+app.add_typer(api_keys.app, name="api-keys")
+app.add_typer(orgs.app, name="orgs")
 
 
 def main() -> None:

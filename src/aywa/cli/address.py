@@ -13,6 +13,11 @@ def url_of(given: str | None) -> str:
     return (given or os.environ.get("AYWA_URL") or DEFAULT_URL).rstrip("/")
 
 
+def is_given(given: str | None) -> bool:
+    """Whether somebody said which runtime is meant."""
+    return bool(given or os.environ.get("AYWA_URL"))
+
+
 def key_of(given: str | None) -> str | None:
     """The API key: as given, else AYWA_API_KEY, else the one that `aywa dev` left in its home; None if there is none."""
     if key := given or os.environ.get("AYWA_API_KEY"):
@@ -25,13 +30,6 @@ def key_of(given: str | None) -> str | None:
 
 def key_file() -> Path:
     """Where `aywa dev` leaves the key it made."""
+    from aywa.boot.store import home
+
     return home() / "dev-key"
-
-
-def home() -> Path:
-    """The folder of the runtime's data: AYWA_HOME, else the platform's."""
-    if given := os.environ.get("AYWA_HOME"):
-        return Path(given).expanduser()
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("aywa"))

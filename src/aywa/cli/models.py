@@ -20,12 +20,16 @@ _WORTH_A_LINE = 40_000_000
 _PLAIN_WIDTH = 120
 
 app = typer.Typer(
-    help="The models that run on this machine: list, pull, verify.", no_args_is_help=True, rich_markup_mode=None
+    help="The models that run on this machine: list, pull, verify.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 Names = Annotated[list[str] | None, typer.Argument(help="Names of models, as `aywa models list` shows them.")]
 Tiny = Annotated[bool, typer.Option("--tiny", help="The set without language model weights (about 55 MB).")]
-Quality = Annotated[bool, typer.Option("--quality", help="The set with the larger language model (about 1.2 GB).")]
+Quality = Annotated[
+    bool, typer.Option("--quality", help="The set with the larger language model (about 1.2 GB).")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -146,7 +150,9 @@ def _show(found: Sequence[ModelState], as_json: bool) -> None:
 
     table = Table(box=None, pad_edge=False)
     for title in ("name", "role", "what", "MB", "licence", "sets", "state"):
-        table.add_column(title, justify="right" if title == "MB" else "left", no_wrap=title in ("name", "state"))
+        table.add_column(
+            title, justify="right" if title == "MB" else "left", no_wrap=title in ("name", "state")
+        )
     for model in found:
         size = f"{model.size / 1e6:.1f}" if model.size else "-"
         sets = " ".join(model.sets)

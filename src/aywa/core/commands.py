@@ -141,9 +141,11 @@ class RecordDecision:
 
 @dataclass(frozen=True, slots=True)
 class RecordMessage:
-    """For the record: an entry of the conversation's history, in the contract's shape (6.4)."""
+    """For the record: an entry of the conversation's history, in the contract's shape (6.4). words: those whose times
+    are known, as (word, start, end) in the call's seconds."""
 
     message: Mapping[str, Any]
+    words: tuple[tuple[str, float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

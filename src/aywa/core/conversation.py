@@ -77,6 +77,7 @@ class Conversation:
             case ev.CallStarted():
                 return self._configure(event)
             case ev.LegConnected():
+                self.floor.rate_hz = event.rate_hz
                 return self._connected(now)
             case ev.LegEnded():
                 return self._leg_ended(event, now)

@@ -29,7 +29,7 @@ class Marks:
 @dataclass(slots=True)
 class Reply:
     """basis: the caller's words that it answers, normalised. released: its audio may leave. started_s: its first frame
-    left. paused_at: the sample where playing stands still."""
+    left. paused_at: the sample where playing stands still. anchors: (sample, second) wherever playing began or went on."""
 
     reply_id: int
     turn_id: int
@@ -48,6 +48,7 @@ class Reply:
     paused_at: int | None = None
     advanced_to: int = 0
     text: str = ""
+    anchors: list[tuple[int, float]] = field(default_factory=list)
     waiting: list[ClauseSynthesized] = field(default_factory=list)
     ledger: Ledger = field(default_factory=Ledger)
 
@@ -55,3 +56,14 @@ class Reply:
     def playing(self) -> bool:
         """Some of it has left, and it is not over."""
         return self.started_s is not None
+
+    def word_times(self, position: int, rate_hz: int) -> tuple[tuple[str, float, float], ...]:
+        """The words heard until the position, as (word, start, end) in the call's seconds."""
+        return tuple(
+            (w.text, round(self._at_s(w.start, rate_hz), 3), round(self._at_s(w.end, rate_hz), 3))
+            for w in self.ledger.words_until(position)
+        )
+
+    def _at_s(self, sample: int, rate_hz: int) -> float:
+        since, at_s = next(((p, s) for p, s in reversed(self.anchors) if p <= sample), (0, 0.0))
+        return at_s + (sample - since) / rate_hz

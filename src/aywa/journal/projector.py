@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,10 +32,19 @@ class Checkpoint:
 
 
 class Projector:
-    """`take` batches from the writer, `run` as a task; `drained` waits until nothing is left."""
+    """`take` batches from the writer, `run` as a task; `drained` waits until nothing is left.
 
-    def __init__(self, store: ProjectionStore, folder: Path) -> None:
+    ended: told of a call that has ended, after its records are in the store, each time that more of it came. Never raises.
+    """
+
+    def __init__(
+        self,
+        store: ProjectionStore,
+        folder: Path,
+        ended: Callable[[CallRecord], Awaitable[None]] | None = None,
+    ) -> None:
         self._store = store
+        self._ended = ended
         self._folder = folder
         self._batches: deque[Written] = deque()
         self._arrived = asyncio.Event()
@@ -118,6 +127,10 @@ class Projector:
             CallProjection(c.call_id, c.org_id, c.last_seq, c.document()) for c in touched.values()
         ]
         await self._store_all(records, projections)
+        if self._ended is not None:
+            for call in touched.values():
+                if call.status == "ended":
+                    await self._ended(call)
         self._forget_ended()
 
     async def _store_all(

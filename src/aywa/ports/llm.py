@@ -62,7 +62,9 @@ LlmDelta = TextDelta | ToolCallDelta | Finished
 class Llm(Protocol):
     """A route to a model."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The route's name."""
 
     def stream(self, request: LlmRequest) -> AsyncIterator[LlmDelta]:
         """Closing the iterator cancels the generation. Raises ProviderError."""

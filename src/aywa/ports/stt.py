@@ -77,8 +77,13 @@ class SttStream(Protocol):
 class Stt(Protocol):
     """A route to a recogniser."""
 
-    name: str
-    capabilities: SttCapabilities
+    @property
+    def name(self) -> str:
+        """The route's name."""
+
+    @property
+    def capabilities(self) -> SttCapabilities:
+        """What it can do."""
 
     async def open(self, options: SttOptions) -> SttStream:
         """Raises ProviderError."""

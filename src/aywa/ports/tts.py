@@ -39,8 +39,13 @@ class TtsChunk:
 class Tts(Protocol):
     """A route to a voice."""
 
-    name: str
-    capabilities: TtsCapabilities
+    @property
+    def name(self) -> str:
+        """The route's name."""
+
+    @property
+    def capabilities(self) -> TtsCapabilities:
+        """What it can do."""
 
     def synthesize(self, text: str, options: TtsOptions) -> AsyncIterator[TtsChunk]:
         """Closing the iterator cancels the synthesis. Raises ProviderError."""

@@ -23,12 +23,38 @@ DEFAULT_RATE_HZ = {AudioFormat.PCM16: 16_000, AudioFormat.MULAW: 8_000}
 JOIN_TIMEOUT_S = 15.0
 
 RUNTIME_FIELDS = frozenset(
-    ("type", "status", "startedAt", "endedAt", "endedReason", "endedMessage", "cost", "costs", "costBreakdown")
-    + ("messages", "transcript", "summary", "analysis", "artifact", "monitor", "webCallUrl", "warnings")
+    (
+        "type",
+        "status",
+        "startedAt",
+        "endedAt",
+        "endedReason",
+        "endedMessage",
+        "cost",
+        "costs",
+        "costBreakdown",
+        "messages",
+        "transcript",
+        "summary",
+        "analysis",
+        "artifact",
+        "monitor",
+        "webCallUrl",
+        "warnings",
+    )
 )
 """Fields of a call that say what became of it: a client's are dropped."""
 
-_NOT_YET = ("squadId", "squad", "workflowId", "workflow", "squadOverrides", "customers", "customerId", "schedulePlan")
+_NOT_YET = (
+    "squadId",
+    "squad",
+    "workflowId",
+    "workflow",
+    "squadOverrides",
+    "customers",
+    "customerId",
+    "schedulePlan",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +113,9 @@ def _brain_problems(body: Mapping[str, Any]) -> list[str]:
     ]
     given = [name for name in ("assistantId", "assistant") if body.get(name) is not None]
     if len(given) == 2:
-        problems.append(f"assistantId must not be given together with assistant, got {shown('', body[given[0]])}")
+        problems.append(
+            f"assistantId must not be given together with assistant, got {shown('', body[given[0]])}"
+        )
     if not given and not problems:
         problems.append("assistantId or assistant is required: a call needs exactly one of them, got neither")
     return problems

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -32,8 +32,19 @@ from aywa.service.validate import CALL_CHANGE
 _log = structlog.get_logger("aywa.service.calls")
 
 NO_COST: JsonObject = dict.fromkeys(
-    ("transport", "stt", "llm", "tts", "vapi", "chat", "total")
-    + ("llmPromptTokens", "llmCompletionTokens", "llmCachedPromptTokens", "ttsCharacters"),
+    (
+        "transport",
+        "stt",
+        "llm",
+        "tts",
+        "vapi",
+        "chat",
+        "total",
+        "llmPromptTokens",
+        "llmCompletionTokens",
+        "llmCachedPromptTokens",
+        "ttsCharacters",
+    ),
     0,
 )
 """costBreakdown before anything has cost anything: numbers, never null (contract 6.3)."""
@@ -55,6 +66,9 @@ class CallLimits:
     delete_ids: int = 1_000
 
 
+DEFAULT_LIMITS = CallLimits()
+
+
 @dataclass(frozen=True, slots=True)
 class Creator:
     """Who asks. base_url: where the page and the API are reached from outside, without a slash at the end."""
@@ -73,7 +87,7 @@ class Calls:
         assistants: Documents,
         host: CallHost,
         files: CallFiles | None = None,
-        limits: CallLimits = CallLimits(),
+        limits: CallLimits = DEFAULT_LIMITS,
         clock: Clock = now_ms,
     ) -> None:
         self._documents = documents
@@ -198,7 +212,9 @@ class Calls:
     def _check_idempotency(self, idempotency: str) -> None:
         longest = self._limits.idempotency_key_length
         if not 1 <= len(idempotency) <= longest:
-            raise Rejected([f"Idempotency-Key must be 1 to {longest} characters long, got {len(idempotency)}"])
+            raise Rejected(
+                [f"Idempotency-Key must be 1 to {longest} characters long, got {len(idempotency)}"]
+            )
 
     async def _earlier(
         self, creator: Creator, request: CallRequest, name: str, fingerprint: str
@@ -243,9 +259,10 @@ class Calls:
             raise Rejected(problems)
 
         def renamed(body: JsonObject) -> JsonObject:
-            if change.get("name", "") is None:
-                return {name: value for name, value in body.items() if name != "name"}
-            return body | change
+            new: JsonObject = body | change
+            if new.get("name", "") is None:
+                del new["name"]
+            return new
 
         document = await self._documents.change(org_id, call_id, self._clock(), renamed)
         if document is None:
@@ -274,16 +291,16 @@ class Calls:
             await asyncio.to_thread(self._files.remove, call_id)
         return document.text
 
-    def _more_ids(self, more: Any) -> list[str]:
+    def _more_ids(self, more: Any) -> Sequence[str]:
         if more is None:
             return []
-        ids = more.get("ids") if isinstance(more, dict) else more
+        ids: Any = more.get("ids") if isinstance(more, dict) else more
         if ids is None:
             return []
         longest = self._limits.delete_ids
         if not isinstance(ids, list) or not all(isinstance(one, str) for one in ids) or len(ids) > longest:
             raise Rejected([f"ids must be an array of at most {longest} strings, got {shown('ids', ids)}"])
-        return ids
+        return [str(one) for one in ids]
 
     async def organisation_of_guest(self, call_id: str, token: str) -> str | None:
         """The organisation of the call that this token was given out for, while it is valid."""

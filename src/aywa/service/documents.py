@@ -24,7 +24,9 @@ OWN_FIELDS = ("id", "orgId", "createdAt", "updatedAt")
 _BOUNDS = ("Gt", "Lt", "Ge", "Le")
 
 
-def new_document(org_id: str, now_ms: int, body: Mapping[str, Any], document_id: str | None = None) -> Document:
+def new_document(
+    org_id: str, now_ms: int, body: Mapping[str, Any], document_id: str | None = None
+) -> Document:
     """A document with the submitted body, verbatim, behind its ids and dates."""
     document_id = document_id or str(uuid.uuid4())
     own = {"id": document_id, "orgId": org_id, "createdAt": iso(now_ms), "updatedAt": iso(now_ms)}
@@ -68,7 +70,9 @@ def _limit(text: str | None, problems: list[str]) -> int:
     if text is None or text == "":
         return LIST_LIMIT
     if not (text.isascii() and text.isdigit() and int(text[:9]) <= LIST_LIMIT_MAX and len(text) < 9):
-        problems.append(f"limit must be an integer between 0 and {LIST_LIMIT_MAX}, got {json.dumps(text[:80])}")
+        problems.append(
+            f"limit must be an integer between 0 and {LIST_LIMIT_MAX}, got {json.dumps(text[:80])}"
+        )
         return LIST_LIMIT
     return int(text)
 
@@ -83,7 +87,9 @@ def _span(field: str, parameters: Mapping[str, str], problems: list[str]) -> Spa
         try:
             ms = parse_iso(text)
         except (ValueError, OverflowError):
-            problems.append(f"{field}{bound} must be a valid ISO 8601 date string, got {json.dumps(text[:80])}")
+            problems.append(
+                f"{field}{bound} must be a valid ISO 8601 date string, got {json.dumps(text[:80])}"
+            )
             continue
         bounds[bound.lower()] = math.floor(ms) if bound in ("Gt", "Le") else math.ceil(ms)
     return Span(**bounds)

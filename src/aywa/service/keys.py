@@ -37,7 +37,9 @@ class Keys:
         """The key and its secret: `aywa_` and 32 URL-safe characters. Raises Rejected."""
         problems = []
         if kind not in KINDS:
-            problems.append(f"kind must be one of the following values: {', '.join(KINDS)}, got {kind[:80]!r}")
+            problems.append(
+                f"kind must be one of the following values: {', '.join(KINDS)}, got {kind[:80]!r}"
+            )
         if len(name) > NAME_LENGTH_MAX:
             problems.append(f"name must be shorter than or equal to {NAME_LENGTH_MAX} characters")
         if problems:

@@ -82,7 +82,7 @@ class WavView:
         if self.side is Side.ASSISTANT:
             return samples[:, 1].tobytes()
         both = samples.astype(np.int32).sum(axis=1)
-        return both.clip(-32768, 32767).astype("<i2").tobytes()
+        return bytes(both.clip(-32768, 32767).astype("<i2").tobytes())
 
     def _header(self) -> bytes:
         data = self.frames * self.frame_bytes

@@ -86,7 +86,11 @@ class Number:
 
     def check(self, value: Any, path: str, problems: Problems) -> None:
         kind = "an integer number" if self.whole else "a number"
-        if isinstance(value, bool) or not isinstance(value, int | float) or (self.whole and value != int(value)):
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or (self.whole and value != int(value))
+        ):
             problems.add(path, f"must be {kind}", value)
         elif self.least is not None and value < self.least:
             problems.add(path, f"must not be less than {self.least:g}", value)
@@ -237,4 +241,3 @@ def check(rule: Rule, value: Any, path: str = "") -> list[str]:
 def _is_about_type(problems: Problems, path: str) -> bool:
     prefix = f"{path or 'body'} must be a"
     return any(problem.startswith(prefix) for problem in problems.found)
-

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from aywa.ports.calls import CallHost
 from aywa.ports.store import CallFiles, Store
 from aywa.service.assistants import Assistants
-from aywa.service.calls import CallLimits, Calls
+from aywa.service.calls import DEFAULT_LIMITS, CallLimits, Calls
 from aywa.service.clock import Clock, now_ms
 from aywa.service.keys import Keys
 from aywa.service.orgs import Orgs
@@ -31,7 +31,7 @@ def join_services(
     host: CallHost,
     files: CallFiles | None = None,
     *,
-    limits: CallLimits = CallLimits(),
+    limits: CallLimits = DEFAULT_LIMITS,
     clock: Clock = now_ms,
 ) -> Services:
     """The use-cases, ready."""

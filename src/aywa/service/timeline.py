@@ -19,19 +19,59 @@ from aywa.service.clock import iso
 from aywa.service.documents import load
 
 DENSE = frozenset(
-    ("VoiceScored", "PlayoutAdvanced", "ReplyTextReceived", "PlayClause", "FinishPlayout", "ArmPause", "TellClient")
-    + ("CommitTranscript", "FinalizeTranscript", "ScoreTurn")
+    (
+        "VoiceScored",
+        "PlayoutAdvanced",
+        "ReplyTextReceived",
+        "PlayClause",
+        "FinishPlayout",
+        "ArmPause",
+        "TellClient",
+        "CommitTranscript",
+        "FinalizeTranscript",
+        "ScoreTurn",
+    )
 )
 """Kinds that only the full timeline shows: many a second, or commands whose effect is another entry."""
 
 _MEDIA = frozenset(
-    ("LegConnected", "LegEnded", "VoiceStarted", "VoiceStopped", "VoiceScored", "PlayoutStarted", "PlayoutAdvanced")
-    + ("PlayoutStarved", "PlayoutPaused", "PlayoutResumed", "PlayoutDropped", "PlayoutFinished", "DtmfReceived")
-    + ("PlayClause", "FinishPlayout", "PausePlayout", "ResumePlayout", "DropPlayout", "ArmPause", "HangUp")
+    (
+        "LegConnected",
+        "LegEnded",
+        "VoiceStarted",
+        "VoiceStopped",
+        "VoiceScored",
+        "PlayoutStarted",
+        "PlayoutAdvanced",
+        "PlayoutStarved",
+        "PlayoutPaused",
+        "PlayoutResumed",
+        "PlayoutDropped",
+        "PlayoutFinished",
+        "DtmfReceived",
+        "PlayClause",
+        "FinishPlayout",
+        "PausePlayout",
+        "ResumePlayout",
+        "DropPlayout",
+        "ArmPause",
+        "HangUp",
+    )
 )
 _PROVIDER = frozenset(
-    ("TranscriptReceived", "TurnScored", "ReplyTextReceived", "ClauseSynthesized", "ReplyCompleted", "ScoreTurn")
-    + ("StartReply", "SayText", "CancelReply", "FinalizeTranscript", "CommitTranscript")
+    (
+        "TranscriptReceived",
+        "TurnScored",
+        "ReplyTextReceived",
+        "ClauseSynthesized",
+        "ReplyCompleted",
+        "ScoreTurn",
+        "StartReply",
+        "SayText",
+        "CancelReply",
+        "FinalizeTranscript",
+        "CommitTranscript",
+    )
 )
 _WARNING = frozenset(("MediaWarned", "ReplyFailed", "ChildFailed", "TemplateProblem", "JournalLost"))
 _HIDDEN = frozenset(("messages", "words", "assistant", "variables", "probabilities", "call", "base_url"))
@@ -48,7 +88,9 @@ class Timeline:
     async def of(self, org_id: str, call_id: str, *, full: bool = False) -> str:
         """The timeline as a JSON array. Raises NotFound."""
         document, records = await self._read(org_id, call_id)
-        return await asyncio.to_thread(lambda: json.dumps(entries(document, records, full=full), allow_nan=False))
+        return await asyncio.to_thread(
+            lambda: json.dumps(entries(document, records, full=full), allow_nan=False)
+        )
 
     async def log(self, org_id: str, call_id: str) -> bytes:
         """Every record, one JSON object a line, gzipped. Raises NotFound."""

@@ -91,7 +91,9 @@ CHUNK_PLAN = Obj(
         "enabled": Flag(),
         "minCharacters": Number(1, 80, default=30),
         "punctuationBoundaries": ListOf(Text()),
-        "formatPlan": Obj({"enabled": Flag(), "numberToDigitsCutoff": Number(0), "replacements": ListOf(Obj())}),
+        "formatPlan": Obj(
+            {"enabled": Flag(), "numberToDigitsCutoff": Number(0), "replacements": ListOf(Obj())}
+        ),
     }
 )
 VOICE = Obj(
@@ -202,8 +204,16 @@ ANALYSIS_PLAN = Obj(
             {
                 "enabled": Flag(),
                 "rubric": Choice(
-                    ("NumericScale", "DescriptiveScale", "Checklist", "Matrix", "PercentageScale")
-                    + ("LikertScale", "AutomaticRubric", "PassFail")
+                    (
+                        "NumericScale",
+                        "DescriptiveScale",
+                        "Checklist",
+                        "Matrix",
+                        "PercentageScale",
+                        "LikertScale",
+                        "AutomaticRubric",
+                        "PassFail",
+                    )
                 ),
                 "timeoutSeconds": Number(1, 60, default=5),
             }

@@ -13,7 +13,7 @@ from math import gcd
 import numpy as np
 import numpy.typing as npt
 
-from aywa.testing.wire import Samples
+from aywa.testing.wire import FRAME_S, Samples, level_dbfs, voiced_frames
 
 MAX_WAV_S = 1200
 RATES_HZ = range(1000, 384_001)
@@ -23,6 +23,10 @@ _MULAW_BIAS = 132
 _MULAW_CLIP = 32635
 # The top of the band is faded out, not cut off, so that it does not ring.
 _FADE = 0.06
+# "Mm-hmm": its length, start and length of each syllable, and the resonances (Hz, width, gain) of a closed mouth.
+_HUM_S = 0.47
+_HUM_SYLLABLES = ((0.0, 0.16), (0.23, 0.24))
+_NASAL_FORMANTS = ((250, 60, 1.0), (1000, 120, 0.12), (2200, 200, 0.05))
 
 Floats = npt.NDArray[np.float32]
 
@@ -101,6 +105,45 @@ def to_pcm(samples: Floats) -> bytes:
     return np.clip(np.round(samples * 32768.0), -32768, 32767).astype("<i2").tobytes()
 
 
+def trim(pcm: bytes, rate_hz: int) -> bytes:
+    """PCM16 without the silence before and after it, to a frame of 20 ms."""
+    size = round(rate_hz * FRAME_S) * 2
+    frames = [pcm[at : at + size] for at in range(0, len(pcm), size)]
+    voiced = [number for number, is_voiced in enumerate(voiced_frames(frames)) if is_voiced]
+    return b"".join(frames[voiced[0] : voiced[-1] + 1]) if voiced else b""
+
+
+def pieces(pcm: bytes, rate_hz: int, longest_s: float) -> list[bytes]:
+    """Cuts PCM16 into pieces no longer than longest_s, each at the quietest frame of its second half."""
+    size = round(rate_hz * FRAME_S) * 2
+    most = round(longest_s / FRAME_S)
+    frames = [pcm[at : at + size] for at in range(0, len(pcm), size)]
+    found = []
+    while len(frames) > most:
+        levels = [level_dbfs(frame) for frame in frames[most // 2 : most]]
+        cut = most // 2 + levels.index(min(levels)) + 1
+        found.append(b"".join(frames[:cut]))
+        frames = frames[cut:]
+    return [*found, b"".join(frames)]
+
+
+def hum(rate_hz: int) -> bytes:
+    """ "Mm-hmm" as PCM16, 0.47 s: two nasal hums on a rising and falling pitch, with a little breath between them.
+
+    Speech synthesisers read it as letters; recognisers write this one as they write a person's.
+    """
+    time_s = np.arange(round(_HUM_S * rate_hz)) / rate_hz
+    first, second = (_syllable(time_s, *syllable) for syllable in _HUM_SYLLABLES)
+    pitch_hz = np.where(
+        time_s < _HUM_SYLLABLES[0][1], 190 - 95 * time_s, 237 - 178 * np.maximum(time_s - 0.23, 0)
+    )
+    phase = 2 * np.pi * np.cumsum(pitch_hz) / rate_hz
+    voice = sum((_nasal(k * pitch_hz) * np.sin(k * phase) for k in range(1, 18)), np.zeros(time_s.size))
+    voice *= 0.8 * first + second
+    breath = np.random.default_rng(7).standard_normal(time_s.size) * ((time_s > 0.14) & (time_s < 0.25))
+    return to_pcm((0.18 * voice / np.abs(voice).max() + 0.0055 * breath).astype(np.float32))
+
+
 def encode_mulaw(pcm: bytes) -> bytes:
     """PCM16 LE to G.711 mu-law."""
     return bytes(_ENCODE[np.frombuffer(pcm, "<u2")])
@@ -109,6 +152,18 @@ def encode_mulaw(pcm: bytes) -> bytes:
 def decode_mulaw(payload: bytes) -> bytes:
     """G.711 mu-law to PCM16 LE."""
     return bytes(_DECODE[np.frombuffer(payload, np.uint8)])
+
+
+def _syllable(time_s: npt.NDArray[np.float64], start_s: float, length_s: float) -> npt.NDArray[np.float64]:
+    """How loud it is: up fast, down slowly."""
+    place = (time_s - start_s) / length_s
+    return np.clip(np.minimum(place / 0.15, (1 - place) / 0.3), 0, 1)
+
+
+def _nasal(pitch_hz: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """How strong a partial is with the lips closed. Nothing above the telephone's band."""
+    strength = sum(gain / (1 + ((pitch_hz - at) / width) ** 2) for at, width, gain in _NASAL_FORMANTS)
+    return np.where(pitch_hz < 3400, strength, 0.0)
 
 
 def _chunks(data: bytes) -> tuple[_Format, bytes]:

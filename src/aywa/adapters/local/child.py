@@ -16,9 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-# before numpy: one thread of arithmetic in each of ours, no more
-os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
-
 from aywa.adapters.local.wire import Message, messages, pack, write
 
 _RANKS = {"transcribe": 0, "complete": 0, "speak": 0, "partial": 1, "warm": 1, "turn": 2}
@@ -69,7 +66,9 @@ Work = Callable[[Job], None]
 class Worker:
     """A thread that loads its models, says that they are ready, and does its jobs one at a time, by rank."""
 
-    def __init__(self, name: str, loads: Mapping[str, Callable[[Worker], Mapping[str, Work]]], out: Out) -> None:
+    def __init__(
+        self, name: str, loads: Mapping[str, Callable[[Worker], Mapping[str, Work]]], out: Out
+    ) -> None:
         self._loads = loads
         self._out = out
         self._jobs: queue.PriorityQueue[Job] = queue.PriorityQueue()
@@ -90,8 +89,10 @@ class Worker:
             begun = time.monotonic()
             try:
                 self._work.update(load(self))
-            except Exception as error:
-                self._out.send({"is": "broken", "role": role, "message": f"{type(error).__name__}: {error}"[:500]})
+            except Exception as error:  # noqa: BLE001  # a model that cannot be loaded is reported, the others serve
+                self._out.send(
+                    {"is": "broken", "role": role, "message": f"{type(error).__name__}: {error}"[:500]}
+                )
             else:
                 self._out.send({"is": "ready", "role": role, "ms": round(1000 * (time.monotonic() - begun))})
         while True:
@@ -105,7 +106,7 @@ class Worker:
             if not job.cancelled:
                 work(job)
             job.end()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # whatever a model raises is the answer to its request
             job.fail(error)
 
 

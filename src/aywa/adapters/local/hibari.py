@@ -123,7 +123,12 @@ def _load() -> tuple[Any, bool]:
     """The voice, and whether it tells durations. Another release may not have that tensor: then words are guessed."""
     from hibari import Hibari
     from hibari.voices import DEFAULT, voice_path
-    from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, InvalidGraph, InvalidProtobuf
+    from onnxruntime.capi.onnxruntime_pybind11_state import (
+        Fail,
+        InvalidArgument,
+        InvalidGraph,
+        InvalidProtobuf,
+    )
 
     model = Path(voice_path(DEFAULT, download_missing=False)).read_bytes()
     try:
@@ -163,7 +168,7 @@ def _plain(word: str) -> str:
 
 
 def _tail(word: str) -> float:
-    last = word.rstrip("\"'”’)]")[-1:]
+    last = word.rstrip("\"'\u201d\u2019)]")[-1:]
     return _TAIL_S["sentence" if last in ".!?…" else "clause" if last in ",;:—-" else "open"]
 
 

@@ -28,7 +28,10 @@ class LocalLlm:
                     yield ToolCallDelta(*piece["tool"])
                 elif "finished" in piece:
                     yield Finished(
-                        piece["finished"], piece["prompt_tokens"], piece["cached_tokens"], piece["completion_tokens"]
+                        piece["finished"],
+                        piece["prompt_tokens"],
+                        piece["cached_tokens"],
+                        piece["completion_tokens"],
                     )
 
     async def warm(self, request: LlmRequest) -> None:

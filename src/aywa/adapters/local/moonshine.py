@@ -32,7 +32,9 @@ class Moonshine:
         self._decoder = session(folder / "decoder_model_merged.ort")
         self._tokens = _tokens((folder / "tokenizer.bin").read_bytes())
         self._empty = _empty_cache(self._decoder)
-        self._outputs = [output.name.replace("present", "past_key_values") for output in self._decoder.get_outputs()[1:]]
+        self._outputs = [
+            output.name.replace("present", "past_key_values") for output in self._decoder.get_outputs()[1:]
+        ]
         self.transcribe(np.zeros(RATE_HZ, dtype=np.float32))
 
     def transcribe(
@@ -61,10 +63,9 @@ class Moonshine:
             feeds["input_ids"] = np.array([[latest]], dtype=np.int64)
             logits, *present = self._decoder.run(None, feeds)
             first = not tokens
-            for name, value in zip(self._outputs, present, strict=True):
-                # the encoder's keys are complete after the first step, and the cached branch gives empty ones back
-                if first or ".decoder." in name:
-                    feeds[name] = value
+            # the encoder's keys are complete after the first step, and the cached branch gives empty ones back
+            pairs = zip(self._outputs, present, strict=True)
+            feeds.update({name: value for name, value in pairs if first or ".decoder." in name})
             feeds["use_cache_branch"] = np.array([True])
             latest = int(logits[0, -1].argmax())
             if latest == _END:

@@ -22,6 +22,8 @@ _LAST_LINES = 20
 _STOP_S = 1.0
 _READY_S = 30.0
 
+_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+"""One thread of arithmetic in each of the child's threads: more would take the cores from one another."""
 _COMMAND = (sys.executable, "-m", "aywa.adapters.local.child")
 
 
@@ -75,6 +77,8 @@ class ChildProcess:
     async def ready(self, role: str | None = None) -> None:
         """Waits until the role, or every role, is loaded. Raises ProviderError when it cannot be, or not within 30 s."""
         for name in self._ready if role is None else (role,):
+            if name not in self._ready:
+                raise self._error("not_loaded", f"no model was loaded for {name}", retryable=False)
             try:
                 async with asyncio.timeout(_READY_S):
                     await self._ready[name].wait()
@@ -157,6 +161,7 @@ class ChildProcess:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, **_ENVIRONMENT},
             start_new_session=True,  # Ctrl-C is for the parent, which then ends the child in its own time
         )
         errors = asyncio.get_running_loop().create_task(self._listen(process), name="local-models-stderr")

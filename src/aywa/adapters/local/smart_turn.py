@@ -36,7 +36,9 @@ class SmartTurn:
         recent = audio[-len(wave) :]
         wave[len(wave) - len(recent) :] = recent
         wave = (wave - wave.mean()) / np.sqrt(wave.var() + 1e-7)
-        framed = np.lib.stride_tricks.sliding_window_view(np.pad(wave, _FFT // 2, mode="reflect"), _FFT)[::_HOP]
+        framed = np.lib.stride_tricks.sliding_window_view(np.pad(wave, _FFT // 2, mode="reflect"), _FFT)[
+            ::_HOP
+        ]
         spectrum = np.fft.rfft(framed[: _SECONDS * RATE_HZ // _HOP] * self._window)
         power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
         log = np.log10(np.maximum(power @ self._filters, 1e-10)).T

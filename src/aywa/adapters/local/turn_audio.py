@@ -21,6 +21,7 @@ class TurnAudio:
         self._kept = bytearray()
         self._recent = bytearray()
         self._silence = 0
+        self._voice_end = 0
         self.active = False
         self.voiced = False
         """Whether voice was marked since the turn began."""
@@ -55,7 +56,9 @@ class TurnAudio:
             self._recent.clear()
             self.voiced = True
             self.epoch += 1
-        self._silence = 0
+        elif self.active and not active:
+            self._voice_end = len(self._kept)
+            self._silence = 0
         self.active = active
 
     def since(self, start: int = 0, end: int | None = None) -> bytes:
@@ -65,7 +68,8 @@ class TurnAudio:
     def drop(self, until: int) -> None:
         """What lies before `until` is settled. Without voice after it the turn begins afresh."""
         del self._kept[:until]
-        if not self.active:
+        self._voice_end = max(0, self._voice_end - until)
+        if not self.active and not self._voice_end:
             self._recent[:0] = self._kept
             self._recent = self._recent[-self._lead :]
             self._kept.clear()

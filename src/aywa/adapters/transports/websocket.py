@@ -22,8 +22,6 @@ from urllib.parse import parse_qsl, unquote
 
 from picows import (
     WSCloseCode,
-    WSCloseHandshake,
-    WSCloseInfo,
     WSFrame,
     WSListener,
     WSMsgType,
@@ -33,6 +31,7 @@ from picows import (
     WSUpgradeResponseWithListener,
     ws_create_server,
 )
+from picows.picows import WSCloseHandshake, WSCloseInfo
 
 from aywa.ports.media import Leg, LegPlan, MediaPlane
 
@@ -41,7 +40,7 @@ log = logging.getLogger(__name__)
 _wire_log = logging.getLogger(f"{__name__}.wire")
 _wire_log.setLevel(logging.CRITICAL)
 
-_PROTOCOL_ERROR, _BAD_TEXT, _TOO_BIG = 1002, 1007, 1009
+_PROTOCOL_ERROR, _BAD_TEXT, _TOO_BIG, _SERVICE_RESTART = 1002, 1007, 1009, 1012
 _MOST_REASON_BYTES = 123
 
 
@@ -83,6 +82,7 @@ class WebSocketTransport:
         self._connections: dict[str, _Connection] = {}
         self._server: asyncio.Server | None = None
         self._sweep: asyncio.TimerHandle | None = None
+        self._all_gone: asyncio.Event | None = None
 
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """Listens; answers the port (asked for 0, a free one)."""
@@ -100,15 +100,20 @@ class WebSocketTransport:
         return bound
 
     async def close(self) -> None:
-        """Takes no more connections and cuts those that are left; close the plane first to end calls in order."""
+        """Takes no more connections and closes those that are left; close the plane first to end calls in order."""
         if self._sweep is not None:
             self._sweep.cancel()
+        if self._server is None:
+            return
+        self._server.close()
         for connection in list(self._connections.values()):
-            connection.abort()
-        if self._server is not None:
-            self._server.close()
-            await self._server.wait_closed()
-            self._server = None
+            connection.close(_SERVICE_RESTART, "shutdown")
+        self._all_gone = asyncio.Event()
+        # Each connection cuts itself when its far side does not answer in time.
+        if self._connections:
+            await self._all_gone.wait()
+        await self._server.wait_closed()
+        self._server = None
 
     def connected(self, connection: _Connection, plan: LegPlan) -> Leg:
         """The handshake is done: the connection becomes a leg."""
@@ -118,6 +123,8 @@ class WebSocketTransport:
     def disconnected(self, leg_id: str) -> None:
         """The connection is gone."""
         self._connections.pop(leg_id, None)
+        if self._all_gone is not None and not self._connections:
+            self._all_gone.set()
 
     def _accept(self, request: WSUpgradeRequest) -> WSListener | WSUpgradeResponseWithListener:
         try:

@@ -44,6 +44,7 @@ class Floor:
         self.queued: list[tuple[str, bool]] = []
         self.last_sound_s = 0.0
         self.failures = 0
+        self.rate_hz = 8000
 
     # --- the agent's own initiative ------------------------------------------------------------------------------
 
@@ -183,6 +184,7 @@ class Floor:
         if reply is None:
             return []
         reply.started_s = event.at_s
+        reply.anchors.append((0, event.at_s))
         cmds: Commands = [do.TellClient("speech-update", self._speaking("started"))]
         if self._taken is not None:
             cmds += self._commit_turn(reply, event.at_s)
@@ -218,6 +220,7 @@ class Floor:
         reply = self._current(event.reply_id)
         if reply is not None:
             reply.paused_at = None
+            reply.anchors.append((event.position, event.at_s))
         return self._hold("assistant") if reply is not None else []
 
     def playout_over(self, event: ev.PlayoutFinished | ev.PlayoutDropped, now: float) -> Commands:
@@ -385,7 +388,12 @@ class Floor:
         start_s = at_s if reply.started_s is None else reply.started_s
         shortened = cut and heard != reply.ledger.text
         entry = self._history.assistant_heard(heard, start_s, at_s, cut=shortened)
-        return [do.RecordMessage(entry), self._transcript("assistant", "final", heard), self._conversation()]
+        words = reply.word_times(position, self.rate_hz)
+        return [
+            do.RecordMessage(entry, words),
+            self._transcript("assistant", "final", heard),
+            self._conversation(),
+        ]
 
     def _discard(self, reason: str) -> Commands:
         reply, self.reply = self.reply, None

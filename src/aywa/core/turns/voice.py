@@ -45,10 +45,9 @@ class VoiceMoment:
     at_s: float
 
 
-# The noise level before anything was heard, in dBFS; and the share of a new measurement in it, falling and rising.
-_FLOOR_DB = -70.0
+# The share of a new measurement in the noise level, falling and rising.
 _FLOOR_FALL = 0.5
-_FLOOR_RISE = 0.05
+_FLOOR_RISE = 0.2
 # How much audio is kept to date a boundary in.
 _KEPT_S = 1.0
 
@@ -66,7 +65,7 @@ class VoiceDetector:
             maxlen=round(_KEPT_S / window_s)
         )
         self._peak_db = self._settings.least_db
-        self._floor_db = _FLOOR_DB
+        self._floor_db: float | None = None
         self._stopped_s = float("-inf")
         self.quiet_windows = 0
         self.voiced_windows = 0
@@ -117,17 +116,17 @@ class VoiceDetector:
         self._peak_db = max(faded, *levels_db)
 
     def _hear_noise(self, levels_db: Sequence[float]) -> None:
-        level = sorted(levels_db)[len(levels_db) // 2]
+        level = _usual(levels_db)
+        if self._floor_db is None:
+            self._floor_db = level
         share = _FLOOR_FALL if level < self._floor_db else _FLOOR_RISE
         self._floor_db += (level - self._floor_db) * share
 
     def _threshold_db(self) -> float:
+        """Louder is voice."""
         settings = self._settings
-        return max(
-            self._peak_db - settings.below_peak_db,
-            self._floor_db + settings.above_floor_db,
-            settings.least_db,
-        )
+        threshold = max(self._peak_db - settings.below_peak_db, settings.least_db)
+        return threshold if self._floor_db is None else max(threshold, self._floor_db + settings.above_floor_db)
 
     def _began_s(self) -> float:
         """Backwards from the voiced windows to the first loud block that no longer pause separates from them."""
@@ -147,7 +146,9 @@ class VoiceDetector:
         return began
 
     def _ended(self) -> VoiceMoment:
-        """The last loud block; the peak and the floor are those of before the silence."""
+        """The last loud block. What follows the voice is noise by the detector's word: the nearest measure of it."""
+        if self.quiet_windows:
+            self._hear_noise(self._windows[-1][0])
         threshold = self._threshold_db()
         last_voiced = self._windows[-1 - min(self.quiet_windows, len(self._windows) - 1)]
         loud = (arrived for _, (level, arrived) in self._backwards(len(self._windows)) if level >= threshold)
@@ -163,3 +164,8 @@ class VoiceDetector:
         for back, (levels, arrivals) in enumerate(islice(reversed(self._windows), windows), 1):
             for block in zip(reversed(levels), reversed(arrivals), strict=True):
                 yield back, block
+
+
+def _usual(levels_db: Sequence[float]) -> float:
+    """The median."""
+    return sorted(levels_db)[len(levels_db) // 2]

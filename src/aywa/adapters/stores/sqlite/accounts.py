@@ -104,5 +104,5 @@ def _organisations() -> Any:
     return select(orgs.c.id, orgs.c.name, orgs.c.created_ms)
 
 
-def _key(row: Row[Any]) -> ApiKey:
+def _key(row: Row[*tuple[Any, ...]]) -> ApiKey:
     return ApiKey(*row)

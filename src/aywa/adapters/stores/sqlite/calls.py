@@ -200,7 +200,7 @@ class _CallRow:
             return
         if self.body is None:
             self.body = json.loads(self.text) if self.text is not None else self._new(projection)
-        self.body |= projection.document
+        self.body |= dict(projection.document)
         self.body["updatedAt"] = iso(now_ms)
         self.updated_ms = now_ms
         self.last_seq = projection.last_seq

@@ -73,7 +73,7 @@ def one(table: Table) -> Select[Any]:
     return select(table.c.id, table.c.org_id, table.c.created_ms, table.c.updated_ms, table.c.document)
 
 
-def to_document(row: Row[Any]) -> Document:
+def to_document(row: Row[*tuple[Any, ...]]) -> Document:
     """A row of `one` as the port's record."""
     return Document(row[0], row[1], row[2], row[3], row[4])
 

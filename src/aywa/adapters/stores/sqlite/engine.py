@@ -36,14 +36,14 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A connection whose statements each see the newest state."""
-        with _translated():
+        with _Translated():
             async with self._readers.connect() as connection:
                 yield connection
 
     @asynccontextmanager
     async def write(self, *, durable: bool = False) -> AsyncIterator[AsyncConnection]:
         """A transaction; commits at the end, rolls back on an error. durable: on the disk when it returns."""
-        with _translated():
+        with _Translated():
             async with self._lock, (self._durable if durable else self._writer).begin() as connection:
                 yield connection
 
@@ -53,7 +53,7 @@ class Database:
             await engine.dispose()
 
 
-class _translated:
+class _Translated:
     """Turns the driver's errors into the port's."""
 
     def __enter__(self) -> None:

@@ -1,0 +1,1 @@
+"""Language models behind a wire; each module translates one protocol and does nothing else."""

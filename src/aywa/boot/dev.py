@@ -1,0 +1,58 @@
+"""Runs `aywa dev`: starts the runtime, says where it is, serves until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+
+import uvloop
+
+from aywa.boot.runtime import Runtime
+from aywa.boot.settings import RuntimeSettings
+
+Say = Callable[[str], None]
+
+
+def run_dev(settings: RuntimeSettings, say: Say) -> None:
+    """Blocks until SIGINT or SIGTERM. Raises what Runtime.start raises."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(settings, say))
+
+
+async def _run(settings: RuntimeSettings, say: Say) -> None:
+    runtime = Runtime(settings)
+    await runtime.start()
+    try:
+        serving = asyncio.create_task(runtime.serve(), name="http")
+        await runtime.ready()
+        _tell(runtime, say)
+        await serving
+    finally:
+        await runtime.stop()
+
+
+def _tell(runtime: Runtime, say: Say) -> None:
+    settings, addresses = runtime.settings, runtime.addresses
+    for problem in runtime.problems:
+        say(f"  journal    {problem}: what came before it was kept")
+    if settings.openai is not None:
+        say(f"  model      {settings.openai.model} at {settings.openai.base_url} (OPENAI_* is set)")
+    else:
+        say(f"  model      {settings.llm}, on this machine")
+    say(f"  data       {settings.data}")
+    if runtime.key_is_new:
+        say(f"  API key    {runtime.key}   (shown once; kept in {settings.data / 'dev-key'})")
+    say(f"  API        {addresses.api}   docs at {addresses.api}/docs")
+    if settings.loopback:
+        say(f"\nTalk:  {addresses.api}/")
+    else:
+        port, media = runtime.port, addresses.media.rpartition(":")[2]
+        say(
+            f"\nTalk:  {addresses.api}/#key={runtime.talk_key}   (self-signed certificate: the browser will ask)"
+        )
+        say(
+            f"  or   ssh -L {port}:localhost:{port} -L {media}:localhost:{media} HOST, then https://localhost:{port}/"
+        )
+    say("Stop:  Ctrl-C")
+    sys.stdout.flush()

@@ -1,0 +1,174 @@
+"""Runs the calls of this process: prepares them, gives their party a way in, and sees them to their end and on record."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import aywa
+from aywa.adapters.transports.websocket import Refusal
+from aywa.boot.artifacts import Artifacts
+from aywa.call.session import CLIENT_MESSAGES, Routes, Session, SessionPlan
+from aywa.call.template import builtin_variables, render_assistant
+from aywa.core import events as ev
+from aywa.core.lifecycle import CallState
+from aywa.media.plane import Plane
+from aywa.ports.calls import CallPlan, CallRefused
+from aywa.ports.journal import Journal
+from aywa.ports.media import LegPlan
+
+TOO_MANY = "call.start.error-subscription-concurrency-limit-reached"
+NO_WORKER = "call.start.error-vapifault-worker-not-available"
+
+
+@dataclass(slots=True)
+class _Running:
+    """A call that is here."""
+
+    plan: CallPlan
+    session: Session
+    token: str
+    task: asyncio.Task[None]
+
+
+class Host:
+    """ports.calls.CallHost over the media plane. media_url: answers ws:// or wss:// and host of the media port."""
+
+    def __init__(
+        self,
+        plane: Plane,
+        journal: Journal,
+        artifacts: Artifacts,
+        routes: Callable[[CallPlan], Routes],
+        media_url: Callable[[], str],
+        calls_max: int,
+    ) -> None:
+        self._plane = plane
+        self._journal = journal
+        self._artifacts = artifacts
+        self._routes = routes
+        self._media_url = media_url
+        self._calls_max = calls_max
+        self._calls: dict[str, _Running] = {}
+        self._draining = False
+
+    # --- ports.calls.CallHost ------------------------------------------------------------------------------------
+
+    def prepare(self, plan: CallPlan) -> str:
+        """As the port says."""
+        if self._draining:
+            raise CallRefused(NO_WORKER, "the runtime is shutting down: try again in a moment")
+        if len(self._calls) >= self._calls_max:
+            raise CallRefused(TOO_MANY, f"{self._calls_max} calls are running, the limit (calls_max)", 429)
+        session = Session(self._session_plan(plan), self._routes(plan), self._plane, self._journal)
+        token = secrets.token_urlsafe(24)
+        task = asyncio.get_running_loop().create_task(self._run(plan, session), name=f"call {plan.call_id}")
+        self._calls[plan.call_id] = _Running(plan, session, token, task)
+        return f"{self._media_url()}/{plan.call_id}/transport?token={token}"
+
+    def end(self, call_id: str, reason: str) -> bool:
+        """As the port says."""
+        running = self._calls.get(call_id)
+        if running is None:
+            return False
+        running.session.post(ev.EndRequested(reason))
+        return True
+
+    def active(self) -> Mapping[str, str]:
+        """As the port says."""
+        return {call_id: _status(running.session) for call_id, running in self._calls.items()}
+
+    # --- the transport's question ----------------------------------------------------------------------------------
+
+    def open_call(self, path: str, query: Mapping[str, str], headers: Mapping[str, str]) -> LegPlan | Refusal:
+        """What a connection at /{callId}/transport?token= is to be."""
+        parts = path.strip("/").split("/")
+        if len(parts) != 2 or parts[1] != "transport":
+            return _refuse(404, "Not Found", f"nothing is at {path[:80]}: calls are at /{{callId}}/transport")
+        running = self._calls.get(parts[0])
+        if running is None or running.session.conversation.lifecycle.over:
+            return _refuse(
+                404, "Not Found", f"call {parts[0][:80]} is not waiting here: make one with POST /call"
+            )
+        if not hmac.compare_digest(query.get("token", "").encode(), running.token.encode()):
+            return _refuse(401, "Unauthorized", "the token is wrong: use websocketCallUrl as it was given")
+        plan = running.plan
+        recording = self._artifacts.recording(plan.call_id) if _keeps_recording(plan.assistant) else None
+        return LegPlan(
+            leg_id=plan.call_id,
+            format=plan.format,
+            rate_hz=plan.rate_hz,
+            epoch_s=running.session.epoch_s,
+            post=running.session.post,
+            recording=recording,
+        )
+
+    # --- the end ---------------------------------------------------------------------------------------------------
+
+    async def close(self, within_s: float) -> None:
+        """Takes no more calls, asks those that run to end, and waits for them."""
+        self._draining = True
+        tasks = [running.task for running in self._calls.values()]
+        for running in self._calls.values():
+            running.session.post(ev.EndRequested("worker-shutdown"))
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=within_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- inside ----------------------------------------------------------------------------------------------------
+
+    def _session_plan(self, plan: CallPlan) -> SessionPlan:
+        variables = builtin_variables(datetime.fromtimestamp(plan.created_ms / 1000, UTC)) | dict(
+            plan.variables
+        )
+        assistant, problems = render_assistant(plan.assistant, variables)
+        started = ev.CallStarted(
+            plan.call_id,
+            plan.org_id,
+            round(time.time() * 1000),
+            assistant,
+            dict(plan.variables),
+            aywa.__version__,
+        )
+        chosen = plan.assistant.get("clientMessages")
+        messages = (
+            frozenset(m for m in chosen if isinstance(m, str))
+            if isinstance(chosen, list)
+            else CLIENT_MESSAGES
+        )
+        base_url = plan.call.get("artifactBaseUrl")
+        ended_extra = {"recordingUrl": f"{base_url}/stereo-recording"} if base_url else {}
+        return SessionPlan(
+            started, plan.call_id, plan.join_timeout_s, 20_000, messages, ended_extra, tuple(problems)
+        )
+
+    async def _run(self, plan: CallPlan, session: Session) -> None:
+        try:
+            await session.run()
+        finally:
+            self._calls.pop(plan.call_id, None)
+            recording = await self._plane.recorded(plan.call_id)
+            if recording is not None:
+                session.note("ArtifactStored", self._artifacts.stored(plan, recording))
+
+
+def _status(session: Session) -> str:
+    state = session.conversation.lifecycle.state
+    return CallState.IN_PROGRESS.value if state is CallState.ENDING else state.value
+
+
+def _keeps_recording(assistant: Mapping[str, Any]) -> bool:
+    plan = assistant.get("artifactPlan")
+    return not (isinstance(plan, Mapping) and plan.get("recordingEnabled") is False)
+
+
+def _refuse(status: int, error: str, message: str) -> Refusal:
+    return Refusal(status, {"message": message, "error": error, "statusCode": status})

@@ -1,0 +1,285 @@
+"""The whole runtime in one process: joins stores, journal, media, models, calls and API, starts and stops them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvicorn
+
+from aywa.adapters.llm.openai import OpenAiLlm
+from aywa.adapters.local import LocalEngine, open_local
+from aywa.adapters.transports.websocket import WebSocketTransport
+from aywa.api.app import create_app
+from aywa.api.settings import ApiSettings
+from aywa.boot import models
+from aywa.boot.artifacts import Artifacts
+from aywa.boot.host import Host
+from aywa.boot.receptionist import receptionist
+from aywa.boot.settings import LLM_RULES, RuntimeSettings
+from aywa.boot.store import open_store
+from aywa.boot.tls import certificate, context
+from aywa.call.replies import ReplyRoutes
+from aywa.call.session import Routes
+from aywa.core.record import CallRecord
+from aywa.journal.projector import Projector
+from aywa.journal.writer import JournalWriter
+from aywa.media.plane import Plane
+from aywa.ports.calls import CallPlan
+from aywa.ports.journal import StoreUnavailable
+from aywa.ports.llm import Llm
+from aywa.ports.store import Store
+from aywa.ports.tts import TtsOptions
+from aywa.service.errors import Unauthenticated
+from aywa.service.keys import Keys
+from aywa.service.services import join_services
+
+_log = structlog.get_logger("aywa.boot")
+
+TALK_PAGE = Path(__file__).parent.parent / "api" / "talk"
+WORKER_DIED = "call.in-progress.error-vapifault-worker-died"
+GC_OLD_THRESHOLD = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the runtime is reached."""
+
+    api: str
+    media: str
+
+
+class Runtime:
+    """`start`, `serve` until it is told to stop, `stop`."""
+
+    def __init__(self, settings: RuntimeSettings) -> None:
+        self.settings = settings
+        self.problems: list[str] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._media_port = 0
+        self._openai: OpenAiLlm | None = None
+
+    async def start(self) -> None:
+        """Everything up to the listening sockets. Raises ProviderError (models), StoreUnavailable, StoreTooNew, OSError."""
+        settings = self.settings
+        self._socket = _listen(settings.host, settings.port)
+        self._engine = await self._open_models()
+        self._artifacts = Artifacts(settings.artifacts)
+        self._store: Store = await open_store(settings.data)
+        await self._open_journal()
+        loop = asyncio.get_running_loop()
+        self._plane = Plane(loop, {rate: self._engine.vad(rate) for rate in (8000, 16000)})
+        self._host = Host(
+            self._plane,
+            self._journal,
+            self._artifacts,
+            self._routes,
+            lambda: self.addresses.media,
+            settings.calls_max,
+        )
+        self._transport = WebSocketTransport(self._plane, self._host.open_call)
+        self._tls = None if settings.loopback else certificate(settings.data / "tls", settings.host)
+        media_port = self.port + 1 if settings.media_port is None else settings.media_port
+        tls = None if self._tls is None else context(*self._tls)
+        self._media_port = await self._transport.start(settings.host, media_port, tls)
+        self.services = join_services(self._store, self._host, self._artifacts)
+        await self._first_documents()
+        self._server = self._http_server()
+
+    async def ready(self) -> None:
+        """Waits until the models are loaded. Raises ProviderError."""
+        await self._engine.ready()
+        # What is alive now stays: let the collector leave it alone, and look for old garbage seldom.
+        gc.collect()
+        gc.freeze()
+        young, middle, _ = gc.get_threshold()
+        gc.set_threshold(young, middle, GC_OLD_THRESHOLD)
+
+    async def serve(self) -> None:
+        """Until SIGINT or SIGTERM."""
+        await self._server.serve(sockets=[self._socket])
+
+    async def stop(self) -> None:
+        """Ends calls, then everything in the reverse order; what was put on record is in the store."""
+        await self._host.close(self.settings.drain_s)
+        await self._plane.close()
+        await self._transport.close()
+        await self._journal.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._projector.drained(), self.settings.drain_s)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._engine.close()
+        if self._openai is not None:
+            await self._openai.close()
+        await self._store.close()
+
+    @property
+    def port(self) -> int:
+        """Of the API."""
+        port: int = self._socket.getsockname()[1]
+        return port
+
+    @property
+    def addresses(self) -> Addresses:
+        """As a client on this machine, or by the host that was asked for, writes them."""
+        s = "" if self.settings.loopback else "s"
+        host = _shown_host(self.settings.host)
+        return Addresses(f"http{s}://{host}:{self.port}", f"ws{s}://{host}:{self._media_port}")
+
+    # --- the parts -----------------------------------------------------------------------------------------------
+
+    async def _open_models(self) -> LocalEngine:
+        llm = LLM_RULES if self.settings.openai is not None else self.settings.llm
+        names = ["silero", "smart-turn", "moonshine"] + ([] if llm == LLM_RULES else [llm])
+        folder = await asyncio.to_thread(models.require, names)
+        engine = await open_local(folder, llm=llm)
+        if self.settings.openai is not None:
+            route = self.settings.openai
+            self._openai = OpenAiLlm(route.base_url, route.key, route.model)
+        return engine
+
+    async def _open_journal(self) -> None:
+        folder = self.settings.journal
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._projector = Projector(self._store, folder, self._write_texts)
+        self.problems += await self._projector.recover()
+        self._journal = JournalWriter(folder, self._projector.take)
+        loop = asyncio.get_running_loop()
+        self._tasks += [
+            loop.create_task(self._journal.run(), name="journal"),
+            loop.create_task(self._projector.run(), name="projector"),
+        ]
+        await self._end_orphans()
+
+    async def _end_orphans(self) -> None:
+        """Calls that the last process left: they have ended, and their record must say so."""
+        for call_id, org_id in await self._store.unended():
+            record = await self._projector.call(call_id)
+            at_s = await self._last_second(call_id)
+            end = {"reason": WORKER_DIED, "message": "the runtime's process ended during the call"}
+            self._journal.append(call_id, org_id, record.last_seq + 1, at_s, "command", "EndCall", end)
+
+    async def _last_second(self, call_id: str) -> float:
+        events = await self._store.events(None, call_id)
+        return events[-1].at_s if events else 0.0
+
+    async def _write_texts(self, record: CallRecord) -> None:
+        try:
+            events = await self._store.events(None, record.call_id)
+            # A call that was deleted leaves no events, and must leave no files.
+            if events:
+                await asyncio.to_thread(self._artifacts.write_texts, events, record)
+        except (OSError, StoreUnavailable) as error:
+            _log.warning("call_texts_not_written", call_id=record.call_id, error=type(error).__name__)
+
+    def _routes(self, plan: CallPlan) -> Routes:
+        engine = self._engine
+        model = plan.assistant.get("model")
+        model = model if isinstance(model, dict) else {}
+        llm: Llm = engine.llm if self._openai is None else self._openai
+        reply = ReplyRoutes(
+            llm,
+            engine.tts,
+            TtsOptions(plan.rate_hz),
+            temperature=float(model.get("temperature", 0.5)),
+            max_tokens=int(model.get("maxTokens", 250)),
+        )
+        return Routes(engine.stt, reply, engine.turn_model)
+
+    async def _first_documents(self) -> None:
+        org = await self.services.orgs.default()
+        self.org_id = org.id
+        self.assistant_id = await receptionist(self.services, org.id)
+        keys = self.services.keys
+        self.key, self.key_is_new = await _kept_key(keys, self.settings.data / "dev-key", org.id, "private")
+        self.talk_key, _ = await _kept_key(keys, self.settings.data / "talk-key", org.id, "public")
+
+    def _http_server(self) -> uvicorn.Server:
+        app = create_app(
+            self.services,
+            ApiSettings(),
+            checks={"models": self._models_ready, "store": self._store_ready, "journal": self._journal_ready},
+            talk_page=TALK_PAGE,
+            talk_config=self._talk_config,
+        )
+        tls: dict[str, Any] = {}
+        if self._tls is not None:
+            tls = {"ssl_certfile": str(self._tls[0]), "ssl_keyfile": str(self._tls[1])}
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            lifespan="off",
+            access_log=False,
+            ws="none",
+            timeout_graceful_shutdown=3,
+            **tls,
+        )
+        return uvicorn.Server(config)
+
+    def _talk_config(self) -> dict[str, Any]:
+        return {"publicKey": self.talk_key, "assistantId": self.assistant_id}
+
+    async def _models_ready(self) -> str | None:
+        await self._engine.ready()
+        return None
+
+    async def _store_ready(self) -> str | None:
+        await self._store.check()
+        return self._projector.unavailable
+
+    async def _journal_ready(self) -> str | None:
+        refused = self._journal.refused
+        return None if refused is None else f"the journal cannot be written: {refused}"
+
+
+async def _kept_key(keys: Keys, file: Path, org_id: str, kind: str) -> tuple[str, bool]:
+    """The key in the file while it is good, else a new one; and whether it is new."""
+    kept = _read(file)
+    try:
+        if kept is not None:
+            await keys.authenticate(kept)
+            return kept, False
+    except Unauthenticated:
+        pass
+    _, secret = await keys.create(org_id, f"aywa dev ({kind})", kind)
+    _write_secret(file, secret)
+    return secret, True
+
+
+def _read(file: Path) -> str | None:
+    try:
+        return file.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _write_secret(file: Path, secret: str) -> None:
+    file.touch(mode=0o600)
+    file.write_text(secret + "\n", "ascii")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Raises OSError: the address is taken or not ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def _shown_host(host: str) -> str:
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - recognised, not bound
+        return socket.gethostname()
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,61 @@
+"""`aywa dev`: the runtime on this machine, with everything embedded."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def dev(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; other than loopback is served with TLS.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(help="Port of the API and the talk page; the audio takes the next one.")
+    ] = 8080,
+    tiny: Annotated[
+        bool, typer.Option("--tiny", help="No model weights: a rule-based receptionist on 300 MB.")
+    ] = False,
+    quality: Annotated[
+        bool, typer.Option("--quality", help="The larger language model: slower, wiser.")
+    ] = False,
+) -> None:
+    """Start the runtime and print the address to open.
+
+    Data lie in AYWA_HOME. With OPENAI_API_KEY or OPENAI_BASE_URL set, that route thinks instead of the local model.
+
+    Examples:
+
+      aywa dev
+
+      aywa dev --tiny --port 9000
+
+      aywa dev --host 0.0.0.0
+    """
+    from dataclasses import replace
+
+    from aywa.boot.dev import run_dev
+    from aywa.boot.settings import LLM_QUALITY, LLM_RULES, RuntimeSettings, openai_from_environment
+    from aywa.ports.errors import ProviderError
+    from aywa.ports.journal import StoreUnavailable
+    from aywa.ports.store import StoreTooNew
+
+    if tiny and quality:
+        raise typer.BadParameter("choose one of --tiny and --quality")
+    settings = RuntimeSettings(host=host, port=port, openai=None if tiny else openai_from_environment())
+    if tiny or quality:
+        settings = replace(settings, llm=LLM_RULES if tiny else LLM_QUALITY)
+    try:
+        run_dev(settings, typer.echo)
+    except KeyboardInterrupt:
+        pass
+    except (ProviderError, StoreUnavailable, StoreTooNew) as error:
+        typer.echo(f"aywa dev: {error}", err=True)
+        raise typer.Exit(1) from None
+    except OSError as error:
+        typer.echo(
+            f"aywa dev: cannot listen on {host} port {port}: {error.strerror}; choose another with --port",
+            err=True,
+        )
+        raise typer.Exit(1) from None

@@ -1,0 +1,143 @@
+"""The embedded store: the contract, and what is SQLite's own: migrations, two processes, errors that tell no secret."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import sqlite3
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, inspect
+
+from aywa.adapters.stores.sqlite import open_sqlite
+from aywa.adapters.stores.sqlite import migrations
+from aywa.adapters.stores.sqlite.tables import metadata
+from aywa.ports.journal import StoreUnavailable
+from aywa.ports.store import Document, ListQuery, Store, StoreTooNew
+from tests.contracts import store as contract
+from tests.contracts.store import tenants
+
+__all__ = ["tenants"]
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    opened = await open_sqlite(tmp_path / "aywa.db")
+    yield opened
+    await opened.close()
+
+
+class TestAccounts(contract.AccountsContract):
+    pass
+
+
+class TestDocuments(contract.DocumentsContract):
+    pass
+
+
+class TestCalls(contract.CallsContract):
+    pass
+
+
+class TestProjection(contract.ProjectionContract):
+    pass
+
+
+def _scripts() -> ScriptDirectory:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config.set_main_option("path_separator", "os")
+    return ScriptDirectory.from_config(config)
+
+
+def test_head_and_known_name_the_migrations_that_there_are() -> None:
+    scripts = _scripts()
+    assert scripts.get_heads() == [migrations.HEAD]
+    assert {script.revision for script in scripts.walk_revisions()} == migrations.KNOWN
+
+
+def test_the_migrations_make_the_tables_that_the_code_uses(tmp_path: Path) -> None:
+    path = tmp_path / "aywa.db"
+    assert migrations.migrate(path)
+    engine = create_engine(f"sqlite:///{path}")
+    inspector = inspect(engine)
+    for name, table in metadata.tables.items():
+        assert {column["name"] for column in inspector.get_columns(name)} == set(table.columns.keys())
+    engine.dispose()
+
+
+def test_nothing_to_migrate_is_quick_and_imports_no_alembic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "aywa.db"
+    migrations.migrate(path)
+    monkeypatch.setattr(migrations, "_upgrade", None)
+    assert not migrations.migrate(path)
+
+
+async def test_two_that_start_at_once_migrate_once(tmp_path: Path) -> None:
+    path = tmp_path / "aywa.db"
+    await asyncio.gather(*(asyncio.to_thread(migrations.migrate, path) for _ in range(4)))
+    assert migrations.stored_revision(path) == migrations.HEAD
+
+
+async def test_a_newer_release_s_file_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "aywa.db"
+    migrations.migrate(path)
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.commit()
+    connection.close()
+    with pytest.raises(StoreTooNew, match="9999"):
+        await open_sqlite(path)
+
+
+async def test_a_file_that_is_no_database_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "aywa.db"
+    path.write_bytes(b"this is not a database" * 100)
+    with pytest.raises(StoreUnavailable, match="aywa.db"):
+        await open_sqlite(path)
+
+
+async def test_what_one_process_writes_another_reads(store: Store, tmp_path: Path) -> None:
+    other = await open_sqlite(tmp_path / "aywa.db")
+    await store.organisations.insert(contract.ORG)
+    assert await other.organisations.list() == [contract.ORG]
+    await asyncio.gather(
+        *(
+            writer.assistants.insert(contract.document(f"{name}-{n}", n))
+            for n in range(20)
+            for name, writer in (("ours", store), ("theirs", other))
+        )
+    )
+    assert len(await store.assistants.list(contract.ORG.id, ListQuery())) == 40
+    await other.close()
+
+
+async def test_a_failing_driver_is_translated_and_quotes_nothing(store: Store, tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "aywa.db")
+    connection.execute("DROP TABLE assistants")
+    connection.commit()
+    connection.close()
+    with pytest.raises(StoreUnavailable) as caught:
+        await store.assistants.insert(Document("a", "o", 1, 1, '{"firstMessage": "sesame"}'))
+    assert "sesame" not in str(caught.value)
+
+
+async def test_closing_leaves_one_file_behind(tmp_path: Path) -> None:
+    store = await open_sqlite(tmp_path / "aywa.db")
+    await store.organisations.insert(contract.ORG)
+    await store.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["aywa.db"]
+
+
+def test_the_revision_is_read_in_no_time(tmp_path: Path) -> None:
+    importlib.import_module("aywa.adapters.stores.sqlite.migrations")
+    path = tmp_path / "aywa.db"
+    migrations.migrate(path)
+    began = time.perf_counter()
+    assert not migrations.migrate(path)
+    assert time.perf_counter() - began < 0.15

@@ -1,0 +1,272 @@
+"""What every store must do, whatever it is made of. A test file gives `store` (a fixture) and inherits the classes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from aywa.ports.journal import CallProjection, JournalRecord
+from aywa.ports.store import (
+    ApiKey,
+    Conflict,
+    Document,
+    JsonObject,
+    ListQuery,
+    NewCall,
+    Organisation,
+    Span,
+    Store,
+)
+
+ORG = Organisation("org-1", "one", 1)
+OTHER = Organisation("org-2", "two", 2)
+
+
+def document(document_id: str, created_ms: int, org_id: str = ORG.id, **body: Any) -> Document:
+    return Document(document_id, org_id, created_ms, created_ms, json.dumps({"id": document_id, **body}))
+
+
+def call(call_id: str, created_ms: int = 10, org_id: str = ORG.id, **more: Any) -> NewCall:
+    body = document(call_id, created_ms, org_id, status="queued", type="webCall")
+    return NewCall(body, "webCall", "queued", **more)
+
+
+def record(call_id: str, seq: int, org_id: str = ORG.id, **data: Any) -> JournalRecord:
+    return JournalRecord(call_id, org_id, seq, seq / 10, "event", "Happened", data)
+
+
+def projection(call_id: str, last_seq: int, org_id: str = ORG.id, **document: Any) -> CallProjection:
+    return CallProjection(call_id, org_id, last_seq, document)
+
+
+def ids(texts: Any) -> list[str]:
+    return [json.loads(text)["id"] for text in texts]
+
+
+@pytest.fixture
+async def tenants(store: Store) -> None:
+    await store.organisations.insert(ORG)
+    await store.organisations.insert(OTHER)
+
+
+@pytest.mark.usefixtures("tenants")
+class AccountsContract:
+    async def test_organisations_are_listed_oldest_first(self, store: Store) -> None:
+        assert await store.organisations.list() == [ORG, OTHER]
+        assert await store.organisations.get(ORG.id) == ORG
+        assert await store.organisations.get("none") is None
+
+    async def test_a_name_is_taken_once(self, store: Store) -> None:
+        with pytest.raises(Conflict):
+            await store.organisations.insert(Organisation("org-3", ORG.name, 3))
+
+    async def test_a_key_is_found_by_its_digest_until_and_after_it_is_revoked(self, store: Store) -> None:
+        key = ApiKey("key", ORG.id, "ours", "private", "digest", "aywa_abcd", 5)
+        await store.keys.insert(key)
+        await store.keys.touch("key", 6)
+        found = await store.keys.find("digest")
+        assert found is not None
+        assert (found.last_used_ms, found.revoked_ms) == (6, None)
+        assert await store.keys.find("another") is None
+        assert await store.keys.revoke(OTHER.id, "key", 7) is None
+        revoked = await store.keys.revoke(ORG.id, "key", 8)
+        assert revoked is not None
+        assert revoked.revoked_ms == 8
+        again = await store.keys.revoke(None, "key", 9)
+        assert again is not None
+        assert again.revoked_ms == 8
+
+    async def test_keys_are_listed_by_organisation(self, store: Store) -> None:
+        await store.keys.insert(ApiKey("a", ORG.id, "", "private", "1", "", 5))
+        await store.keys.insert(ApiKey("b", OTHER.id, "", "public", "2", "", 6))
+        assert [key.id for key in await store.keys.list(ORG.id)] == ["a"]
+        assert [key.id for key in await store.keys.list()] == ["a", "b"]
+
+
+@pytest.mark.usefixtures("tenants")
+class DocumentsContract:
+    async def test_a_text_comes_back_as_it_was(self, store: Store) -> None:
+        stored = document("a", 5, unknown={"deep": [1, None, "\u00e9"]})
+        await store.assistants.insert(stored)
+        assert await store.assistants.get(ORG.id, "a") == stored
+
+    async def test_another_organisation_sees_and_changes_nothing(self, store: Store) -> None:
+        await store.assistants.insert(document("a", 5))
+        assert await store.assistants.get(OTHER.id, "a") is None
+        assert await store.assistants.change(OTHER.id, "a", 6, lambda body: {}) is None
+        assert await store.assistants.delete(OTHER.id, "a") is None
+        assert await store.assistants.list(OTHER.id, ListQuery()) == []
+        assert await store.assistants.get(ORG.id, "a") is not None
+
+    async def test_an_id_is_used_once(self, store: Store) -> None:
+        await store.assistants.insert(document("a", 5))
+        with pytest.raises(Conflict):
+            await store.assistants.insert(document("a", 6))
+
+    @pytest.mark.parametrize(
+        ("query", "expected"),
+        [
+            (ListQuery(), ["c", "b", "a"]),
+            (ListQuery(limit=2), ["c", "b"]),
+            (ListQuery(limit=0), []),
+            (ListQuery(created=Span(gt=10)), ["c", "b"]),
+            (ListQuery(created=Span(ge=10, lt=30)), ["b", "a"]),
+            (ListQuery(created=Span(le=20, gt=10)), ["b"]),
+            (ListQuery(updated=Span(ge=30)), ["c"]),
+        ],
+    )
+    async def test_lists_are_newest_first_within_their_bounds(
+        self, store: Store, query: ListQuery, expected: list[str]
+    ) -> None:
+        for name, created_ms in (("a", 10), ("c", 30), ("b", 20)):
+            await store.assistants.insert(document(name, created_ms))
+        assert ids(await store.assistants.list(ORG.id, query)) == expected
+
+    async def test_a_change_sets_updated_at_and_nothing_else(self, store: Store) -> None:
+        await store.assistants.insert(document("a", 5, name="x"))
+        changed = await store.assistants.change(ORG.id, "a", 1_000, lambda body: body | {"name": "y"})
+        assert changed is not None
+        assert json.loads(changed.text) == {"id": "a", "name": "y", "updatedAt": "1970-01-01T00:00:01.000Z"}
+        assert (changed.created_ms, changed.updated_ms) == (5, 1_000)
+        assert await store.assistants.get(ORG.id, "a") == changed
+
+    async def test_a_change_that_raises_changes_nothing(self, store: Store) -> None:
+        stored = document("a", 5)
+        await store.assistants.insert(stored)
+
+        def refuse(_body: JsonObject) -> JsonObject:
+            raise ValueError("no")
+
+        with pytest.raises(ValueError, match="no"):
+            await store.assistants.change(ORG.id, "a", 6, refuse)
+        assert await store.assistants.get(ORG.id, "a") == stored
+
+    async def test_changes_at_the_same_time_are_all_kept(self, store: Store) -> None:
+        await store.assistants.insert(document("a", 5))
+        await asyncio.gather(
+            *(
+                store.assistants.change(ORG.id, "a", 6, lambda body, n=n: body | {f"n{n}": n})  # type: ignore[misc]
+                for n in range(20)
+            )
+        )
+        kept = await store.assistants.get(ORG.id, "a")
+        assert kept is not None
+        assert {f"n{n}" for n in range(20)} <= json.loads(kept.text).keys()
+
+    async def test_what_is_deleted_is_answered_and_gone(self, store: Store) -> None:
+        stored = document("a", 5)
+        await store.assistants.insert(stored)
+        assert await store.assistants.delete(ORG.id, "a") == stored
+        assert await store.assistants.delete(ORG.id, "a") is None
+
+
+@pytest.mark.usefixtures("tenants")
+class CallsContract:
+    async def test_calls_are_found_by_id_and_assistant(self, store: Store) -> None:
+        await store.calls.insert(call("a", 10, assistant_id="x"), 0)
+        await store.calls.insert(call("b", 20, assistant_id="y"), 0)
+        assert ids(await store.calls.list(ORG.id, ListQuery(equal=(("assistant_id", "x"),)))) == ["a"]
+        assert ids(await store.calls.list(ORG.id, ListQuery(equal=(("id", "b"),)))) == ["b"]
+        assert await store.calls.list(OTHER.id, ListQuery()) == []
+        assert await store.calls.get(OTHER.id, "a") is None
+
+    async def test_an_idempotency_key_is_used_once_within_its_time(self, store: Store) -> None:
+        await store.calls.insert(call("a", 10, idempotency="k", digest="d"), 0)
+        with pytest.raises(Conflict):
+            await store.calls.insert(call("b", 11, idempotency="k"), 5)
+        earlier = await store.calls.earlier(ORG.id, "k", 5)
+        assert earlier is not None
+        assert (earlier.document.id, earlier.digest) == ("a", "d")
+        assert await store.calls.earlier(OTHER.id, "k", 5) is None
+        assert await store.calls.earlier(ORG.id, "k", 11) is None
+        await store.calls.insert(call("c", 30, idempotency="k"), 20)
+        await store.calls.insert(call("d", 30, OTHER.id, idempotency="k"), 20)
+
+    async def test_a_refused_call_gives_its_idempotency_key_back(self, store: Store) -> None:
+        await store.calls.insert(call("a", 10, idempotency="k"), 0)
+        await store.calls.refuse(ORG.id, "a", 11, lambda body: body | {"status": "ended"})
+        assert await store.calls.earlier(ORG.id, "k", 0) is None
+        assert await store.unended() == []
+
+    async def test_a_guest_reads_one_call_for_a_time(self, store: Store) -> None:
+        await store.calls.insert(call("a", 10, guest_digest="g"), 0)
+        assert await store.calls.guest("a", "g", 5) == ORG.id
+        assert await store.calls.guest("a", "g", 11) is None
+        assert await store.calls.guest("a", "x", 5) is None
+        assert await store.calls.guest("b", "g", 5) is None
+
+    async def test_a_deleted_call_stays_gone_whatever_is_projected(self, store: Store) -> None:
+        await store.calls.insert(call("a", 10, idempotency="k", guest_digest="g"), 0)
+        await store.apply([record("a", 1)], [projection("a", 1, status="in-progress")])
+        assert await store.calls.delete(OTHER.id, "a", 15) is None
+        gone = await store.calls.delete(ORG.id, "a", 20)
+        assert gone is not None
+        assert json.loads(gone.text)["status"] == "in-progress"
+        await store.apply([record("a", 2)], [projection("a", 2, status="ended")])
+        assert await store.calls.get(ORG.id, "a") is None
+        assert await store.calls.list(ORG.id, ListQuery()) == []
+        assert await store.events(None, "a") == []
+        assert await store.unended() == []
+        assert await store.calls.guest("a", "g", 0) is None
+        assert await store.calls.delete(ORG.id, "a", 21) is None
+
+
+@pytest.mark.usefixtures("tenants")
+class ProjectionContract:
+    async def test_events_come_back_in_order_with_their_data(self, store: Store) -> None:
+        first = record("a", 1, raw=b"\x00\xff", nested={"n": [1, 2.5, None, "t"]})
+        await store.apply([record("a", 2), first], [])
+        assert await store.events(ORG.id, "a") == [first, record("a", 2)]
+        assert await store.events(OTHER.id, "a") == []
+        assert len(await store.events(None, "a")) == 2
+
+    async def test_a_batch_twice_is_a_batch_once(self, store: Store) -> None:
+        await store.calls.insert(call("a"), 0)
+        batch = [record("a", 1), record("a", 2)], [projection("a", 2, status="in-progress")]
+        await store.apply(*batch)
+        once = await store.calls.get(ORG.id, "a")
+        await store.apply(*batch)
+        assert await store.calls.get(ORG.id, "a") == once
+        assert len(await store.events(ORG.id, "a")) == 2
+
+    async def test_an_older_projection_does_not_turn_the_call_back(self, store: Store) -> None:
+        await store.calls.insert(call("a"), 0)
+        await store.apply([], [projection("a", 5, status="ended", endedReason="customer-ended-call")])
+        await store.apply([record("a", 3)], [projection("a", 3, status="in-progress")])
+        kept = await store.calls.get(ORG.id, "a")
+        assert kept is not None
+        assert json.loads(kept.text)["status"] == "ended"
+        assert await store.unended() == []
+
+    async def test_a_projection_replaces_its_fields_and_keeps_the_others(self, store: Store) -> None:
+        await store.calls.insert(call("a"), 0)
+        await store.calls.change(ORG.id, "a", 11, lambda body: body | {"transport": {"url": "u"}, "costs": [1]})
+        await store.apply([], [projection("a", 1, costs=[2]), projection("a", 2, status="ended")])
+        kept = await store.calls.get(ORG.id, "a")
+        assert kept is not None
+        body = json.loads(kept.text)
+        assert (body["transport"], body["costs"], body["status"]) == ({"url": "u"}, [2], "ended")
+
+    async def test_a_call_that_only_the_journal_knows_gets_its_row(self, store: Store) -> None:
+        await store.apply([record("a", 1)], [projection("a", 1, status="in-progress", type="webCall")])
+        kept = await store.calls.get(ORG.id, "a")
+        assert kept is not None
+        assert json.loads(kept.text)["orgId"] == ORG.id
+        assert await store.unended() == [("a", ORG.id)]
+
+    async def test_a_projection_of_another_organisation_changes_nothing(self, store: Store) -> None:
+        await store.calls.insert(call("a"), 0)
+        before = await store.calls.get(ORG.id, "a")
+        await store.apply([], [projection("a", 9, OTHER.id, status="ended")])
+        assert await store.calls.get(ORG.id, "a") == before
+
+    async def test_many_calls_go_into_one_batch(self, store: Store) -> None:
+        names = [f"call-{n}" for n in range(1200)]
+        await store.apply([record(name, 1) for name in names], [projection(name, 1, status="queued") for name in names])
+        assert len(await store.unended()) == 1200
+
+    async def test_it_says_that_it_can_be_written(self, store: Store) -> None:
+        await store.check()
