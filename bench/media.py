@@ -53,7 +53,9 @@ def _speech(rate_hz: int, seconds: float) -> bytes:
     t = np.arange(int(rate_hz * seconds)) / rate_hz
     buzz = sum(np.sin(2 * np.pi * 120 * k * t) / k for k in range(1, 20))
     envelope = np.clip(np.sin(2 * np.pi * 3 * t), 0, 1) * (np.sin(2 * np.pi * 0.4 * t) > -0.3)
-    pcm: bytes = (buzz * envelope * 4000 + np.random.default_rng(1).normal(0, 20, t.size)).astype("<i2").tobytes()
+    pcm: bytes = (
+        (buzz * envelope * 4000 + np.random.default_rng(1).normal(0, 20, t.size)).astype("<i2").tobytes()
+    )
     return pcm
 
 

@@ -243,7 +243,9 @@ class ProjectionContract:
 
     async def test_a_projection_replaces_its_fields_and_keeps_the_others(self, store: Store) -> None:
         await store.calls.insert(call("a"), 0)
-        await store.calls.change(ORG.id, "a", 11, lambda body: body | {"transport": {"url": "u"}, "costs": [1]})
+        await store.calls.change(
+            ORG.id, "a", 11, lambda body: body | {"transport": {"url": "u"}, "costs": [1]}
+        )
         await store.apply([], [projection("a", 1, costs=[2]), projection("a", 2, status="ended")])
         kept = await store.calls.get(ORG.id, "a")
         assert kept is not None
@@ -265,7 +267,9 @@ class ProjectionContract:
 
     async def test_many_calls_go_into_one_batch(self, store: Store) -> None:
         names = [f"call-{n}" for n in range(1200)]
-        await store.apply([record(name, 1) for name in names], [projection(name, 1, status="queued") for name in names])
+        await store.apply(
+            [record(name, 1) for name in names], [projection(name, 1, status="queued") for name in names]
+        )
         assert len(await store.unended()) == 1200
 
     async def test_it_says_that_it_can_be_written(self, store: Store) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
@@ -27,26 +27,32 @@ DESKTOP = (1180, 900)
 PHONE = (360, 740)
 LOOPBACK = {"localhost", "127.0.0.1"}
 
-# Takes down what the page asks of the microphone, and hears what it plays.
+# Takes down what the page asks of the microphone.
 WITNESS = """
 (() => {
-  const wrap = navigator.mediaDevices?.getUserMedia.bind(navigator.mediaDevices);
+  const real = navigator.mediaDevices?.getUserMedia.bind(navigator.mediaDevices);
   window.witness = { asked: null, heard: [], rate: 0 };
-  if (!wrap) return;
+  if (!real) return;
   navigator.mediaDevices.getUserMedia = (wanted) => {
     window.witness.asked = structuredClone(wanted);
-    return wrap(window.plainMicrophone ? { audio: { channelCount: 1, echoCancellation: false,
+    return real(window.plainMicrophone ? { audio: { channelCount: 1, echoCancellation: false,
       noiseSuppression: false, autoGainControl: false } } : wanted);
   };
+})();
+"""
+PLAIN_MICROPHONE = "window.plainMicrophone = true;"
+# Hears what the page plays. A worklet of its own, because other kinds of tap lose sound when the page is busy.
+EARS = """
+(() => {
   const addModule = AudioWorklet.prototype.addModule;
   AudioWorklet.prototype.addModule = async function (url) {
-    await addModule.call(this, "/witness-worklet.js");
+    await addModule.call(this, "/ear-worklet.js");
     return addModule.call(this, url);
   };
   const connect = AudioNode.prototype.connect;
   AudioNode.prototype.connect = function (to, ...rest) {
     if (to instanceof AudioDestinationNode && this instanceof AudioWorkletNode && this.numberOfInputs === 0) {
-      const ear = new AudioWorkletNode(this.context, "witness");
+      const ear = new AudioWorkletNode(this.context, "ear");
       window.witness.rate = this.context.sampleRate;
       ear.port.onmessage = ({ data }) => window.witness.heard.push(...data);
       connect.call(this, ear);
@@ -56,8 +62,13 @@ WITNESS = """
   };
 })();
 """
-WITNESS_WORKLET = """
-registerProcessor("witness", class extends AudioWorkletProcessor {
+# Served by the tests' runtime: Chromium lets nobody answer for a worklet's script.
+EAR_WORKLET = """
+registerProcessor("ear", class extends AudioWorkletProcessor {
+  constructor() {
+    super();
+    this.port.onmessage = ({ data }) => this.port.postMessage(data);
+  }
   process([[input]]) {
     this.port.postMessage(input ?? new Float32Array(128));
     return true;
@@ -96,10 +107,6 @@ class Visit:
         return faults + sorted(self.hosts - LOOPBACK)
 
 
-async def _hand_out_witness(route: Route) -> None:
-    await route.fulfill(body=WITNESS_WORKLET, content_type="text/javascript")
-
-
 @asynccontextmanager
 async def chromium(microphone: Path | None, *more: str) -> AsyncIterator[Browser]:
     """microphone None: a browser in which nobody answers for the microphone, so that it is refused."""
@@ -120,8 +127,7 @@ async def visit(
 ) -> AsyncIterator[Visit]:
     context = await browser.new_context(viewport={"width": size[0], "height": size[1]}, **options)
     try:
-        await context.add_init_script(before + WITNESS)
-        await context.route("**/witness-worklet.js", _hand_out_witness)
+        await context.add_init_script(WITNESS + before)
         page = await context.new_page()
         page.set_default_timeout(15_000)
         seen = Visit(page, context)

@@ -16,6 +16,7 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 import aywa
+from tests.page.browser import EAR_WORKLET
 
 TALK_FOLDER = Path(aywa.__file__).parent / "api" / "talk"
 FRAME_BYTES = 640
@@ -142,6 +143,9 @@ class FakeRuntime:
             return web.Response(status=404)
         return web.Response(body=self.recording, content_type="audio/wav")
 
+    async def serve_ear(self, request: web.Request) -> web.Response:
+        return web.Response(text=EAR_WORKLET, content_type="text/javascript")
+
     def routes(self) -> list[web.AbstractRouteDef]:
         return [
             web.get("/", self.serve_index),
@@ -149,6 +153,7 @@ class FakeRuntime:
             web.post("/call/web", self.make_call),
             web.get("/recording/of-the-tests.wav", self.serve_recording),
             web.get(f"/{CALL_ID}/transport", self.carry_call),
+            web.get("/ear-worklet.js", self.serve_ear),
             web.static("/talk", TALK_FOLDER),
         ]
 

@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from aywa.api.settings import ApiSettings
 
@@ -36,15 +37,18 @@ async def read_json(request: Request, settings: ApiSettings) -> Any:
 
 
 async def read_bytes(request: Request, settings: ApiSettings) -> bytes:
-    """The body. Raises BodyTooLarge before it has read much more than the limit."""
+    """The body. Raises BadBody, and BodyTooLarge before it has read much more than the limit."""
     stated = request.headers.get("content-length", "0")
     if stated.isdigit() and int(stated[:12]) > settings.payload_bytes:
         raise BodyTooLarge
     raw = bytearray()
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > settings.payload_bytes:
-            raise BodyTooLarge
+    try:
+        async for chunk in request.stream():
+            raw += chunk
+            if len(raw) > settings.payload_bytes:
+                raise BodyTooLarge
+    except ClientDisconnect:
+        raise BadBody("The client left before its body was whole.") from None
     return bytes(raw)
 
 

@@ -24,7 +24,10 @@ def error_response(
     status: int, message: str | list[str], headers: Mapping[str, str] | None = None, **more: Any
 ) -> JSONResponse:
     """The error body (contract 2.4)."""
-    content = {"message": message, "error": HTTPStatus(status).phrase, "statusCode": status} | more
+    phrase = (
+        "Payload Too Large" if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else HTTPStatus(status).phrase
+    )
+    content = {"message": message, "error": phrase, "statusCode": status} | more
     return JSONResponse(content, status, headers=None if headers is None else dict(headers))
 
 

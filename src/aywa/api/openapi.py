@@ -20,7 +20,7 @@ _NAMES = {
     401: "Unauthorized",
     403: "Forbidden",
     404: "Not Found",
-    413: "Content Too Large",
+    413: "Payload Too Large",
 } | {
     429: "Too Many Requests",
     503: "Service Unavailable",

@@ -31,8 +31,9 @@ QUIET_S = 0.7
 BACKCHANNEL_QUIET_S = 2.0
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
-PROMPT = """You are the receptionist of Harbour Street Dental, a dental practice. You are on the telephone.
-Answer the caller's last question from the facts below, in two short spoken sentences. Do not use lists or symbols.
+# Short enough for the smallest model, which repeats a greeting that says too much.
+PROMPT = """You are Robin, the receptionist of Harbour Street Dental, on the phone.
+Answer the caller's question in one or two short spoken sentences. No lists, no markup, no code.
 Opening hours: Monday to Friday from eight in the morning until six in the evening, Saturday from nine until one.
 Prices: a check-up costs forty dollars, a cleaning costs sixty dollars, and whitening starts at two hundred dollars.
 Address: fourteen Harbour Street, opposite the public library, two minutes on foot from the central station.
@@ -41,8 +42,16 @@ Services: check-ups, cleaning, whitening, fillings, crowns, and help on the same
 """
 ASSISTANT: Mapping[str, Any] = {
     "name": "Harbour Street Dental",
-    "firstMessage": "Harbour Street Dental, good morning. How can I help you?",
-    "model": {"messages": [{"role": "system", "content": PROMPT}]},
+    "firstMessage": "Hello, this is Robin. How can I help you?",
+    "model": {
+        "provider": "custom-llm",
+        "url": "http://localhost/local",
+        "model": "local",
+        "temperature": 0,
+        "maxTokens": 90,
+        "messages": [{"role": "system", "content": PROMPT}],
+    },
+    "startSpeakingPlan": {"speculationEnabled": True},
 }
 
 HOURS: Line = ("Hello,", 0.35, "what are your opening hours on Saturday?")

@@ -192,7 +192,7 @@ class Runtime:
             temperature=float(model.get("temperature", 0.5)),
             max_tokens=int(model.get("maxTokens", 250)),
         )
-        return Routes(engine.stt, reply, engine.turn_model)
+        return Routes(engine.stt, reply, engine.turn_model, reads_ahead=self._openai is None)
 
     async def _first_documents(self) -> None:
         org = await self.services.orgs.default()

@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from aywa.core import events as ev
 from aywa.ports.errors import ProviderError
 from aywa.ports.stt import Stt, SttOptions, SttResult, SttStream
 
+# Breaks in a row after which the call is given up; one that came after HEALTHY_S of work counts as the first.
 REOPEN_LIMIT = 5
 REOPEN_WAIT_S = 0.25
+HEALTHY_S = 30.0
+OPEN_S = 10.0
+CLOSE_S = 2.0
 # Audio that waits while the recogniser is being opened: 3 s of 20 ms frames.
 WAITING_FRAMES = 150
 
@@ -31,66 +36,113 @@ class Recogniser:
         self._stream: SttStream | None = None
         self._waiting: deque[bytes] = deque(maxlen=WAITING_FRAMES)
         self._voiced = False
+        self._closed = False
+        self._broken: Exception | None = None
+        self._reading: asyncio.Timeout | None = None
 
     async def run(self) -> None:
-        """Until cancelled, or until it has broken too often."""
-        for attempt in range(REOPEN_LIMIT + 1):
-            try:
-                await self._run_once()
+        """Until cancelled or closed, or until it has broken too often."""
+        breaks = 0
+        loop = asyncio.get_running_loop()
+        while not self._closed:
+            began_s = loop.time()
+            code, retryable = await self._broke()
+            if self._closed:
                 return
-            except ProviderError as error:
-                self._stream = None
-                self._post(ev.ChildFailed("stt", error.code))
-                if not error.retryable or attempt == REOPEN_LIMIT:
-                    self._post(ev.EndRequested("pipeline-error-custom-transcriber-failed", error.code))
-                    return
-            await asyncio.sleep(REOPEN_WAIT_S * 2**attempt)
+            breaks = 1 if loop.time() - began_s >= HEALTHY_S else breaks + 1
+            self._post(ev.ChildFailed("stt", code))
+            if not retryable or breaks > REOPEN_LIMIT:
+                self._post(ev.EndRequested("pipeline-error-custom-transcriber-failed", code))
+                return
+            await asyncio.sleep(REOPEN_WAIT_S * 2 ** (breaks - 1))
 
     def feed(self, pcm: bytes) -> None:
         """The leg's audio at rate_hz."""
-        if self._stream is None:
+        stream = self._stream
+        if stream is None:
             self._waiting.append(pcm)
         else:
-            self._stream.feed(pcm)
+            self._tell(lambda: stream.feed(pcm))
 
     def voice(self, active: bool) -> None:
         """What the voice detector found."""
         self._voiced = active
-        if self._stream is not None:
-            self._stream.voice(active)
+        if (stream := self._stream) is not None:
+            self._tell(lambda: stream.voice(active))
 
     def finalize(self) -> None:
         """Asks for all words so far."""
         if self._stream is not None:
-            self._stream.finalize()
+            self._tell(self._stream.finalize)
 
     def commit(self) -> None:
         """The turn was taken."""
         if self._stream is not None:
-            self._stream.commit()
+            self._tell(self._stream.commit)
 
     async def close(self) -> None:
         """Ends the stream."""
+        self._closed = True
         stream, self._stream = self._stream, None
         if stream is not None:
-            await stream.close()
+            await _close(stream)
+
+    # --- inside --------------------------------------------------------------------------------------------------
+
+    async def _broke(self) -> tuple[str, bool]:
+        """Runs a stream to its end; answers why it ended, and whether another may be tried."""
+        try:
+            await self._run_once()
+        except ProviderError as error:
+            return error.code, error.retryable
+        except TimeoutError:
+            broken, self._broken = self._broken, None
+            return ("deadline" if broken is None else broken.__class__.__name__), True
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Nobody stopped this call: something inside the recogniser was cancelled.
+            return "cancelled", True
+        except Exception as error:  # noqa: BLE001 - a recogniser may break in any way, and the call goes on
+            return error.__class__.__name__, True
+        return "closed", True
 
     async def _run_once(self) -> None:
-        stream = await self._stt.open(SttOptions(self.rate_hz, self._language))
+        async with asyncio.timeout(OPEN_S):
+            stream = await self._stt.open(SttOptions(self.rate_hz, self._language))
         try:
             while self._waiting:
                 stream.feed(self._waiting.popleft())
             if self._voiced:
                 stream.voice(True)
+            if self._closed:
+                return
             self._stream = stream
-            async for result in stream.results():
-                self._post(self._event(result))
+            async with asyncio.timeout(None) as self._reading:
+                async for result in stream.results():
+                    self._post(self._event(result))
         finally:
-            self._stream = None
-            await stream.close()
+            self._stream = self._reading = None
+            await _close(stream)
+
+    def _tell(self, say: Callable[[], None]) -> None:
+        """Whoever feeds the recogniser, the media plane among them, must not be hit by its failure."""
+        try:
+            say()
+        except Exception as error:  # noqa: BLE001 - a recogniser may break in any way, and the call goes on
+            self._stream, self._broken = None, error
+            if self._reading is not None:
+                self._reading.reschedule(asyncio.get_running_loop().time())
 
     def _event(self, result: SttResult) -> ev.TranscriptReceived:
         words = tuple((w.text, w.start_s, w.end_s) for w in result.words)
         return ev.TranscriptReceived(
             self._leg_id, result.text, result.is_final, result.from_finalize, words, result.confidence
         )
+
+
+async def _close(stream: SttStream) -> None:
+    with suppress(Exception):
+        async with asyncio.timeout(CLOSE_S):
+            await stream.close()

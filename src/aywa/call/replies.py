@@ -6,28 +6,31 @@ Posts what came of it and holds the audio until it is asked for. Never raises: a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
+from typing import Any, TypeVar
 
 from aywa.core import events as ev
-from aywa.core.audio.frame import to_float, to_pcm
-from aywa.core.audio.resample import Resampler
+from aywa.core.audio.frame import SAMPLE_BYTES
+from aywa.core.audio.resample import resample_pcm
 from aywa.core.clauses import ClauseCutter
 from aywa.ports.errors import ProviderError
 from aywa.ports.llm import ChatMessage, Finished, Llm, LlmRequest, TextDelta
 from aywa.ports.stt import Word
 from aywa.ports.tts import Tts, TtsOptions
 
+# How long a stream may take to let go.
+CLOSE_S = 1.0
+
 Post = Callable[[ev.Event], None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyRoutes:
     """The model and the voice of the call, and how they are asked. deadlines in seconds: to the model's first delta,
-    between two of them, and to a clause's audio."""
+    between two of them, and to a clause's audio. max_characters: of one reply, whatever the model makes of max_tokens."""
 
     llm: Llm
     tts: Tts
@@ -38,6 +41,7 @@ class ReplyRoutes:
     first_delta_s: float = 10.0
     next_delta_s: float = 5.0
     clause_audio_s: float = 5.0
+    max_characters: int = 20_000
 
 
 @dataclass(slots=True)
@@ -45,6 +49,15 @@ class _Usage:
     prompt: int = 0
     cached: int = 0
     completion: int = 0
+
+
+class _Stopped(Exception):
+    """The reply cannot be made to its end: which step failed, and how."""
+
+    def __init__(self, step: str, code: str, message: str) -> None:
+        super().__init__(message)
+        self.step = step
+        self.code = code
 
 
 @dataclass(slots=True)
@@ -60,23 +73,39 @@ class ReplyMaker:
     _usage: _Usage = field(default_factory=_Usage)
 
     async def answer(self, messages: Sequence[Mapping[str, Any]]) -> None:
-        """Asks the model and speaks what it says."""
-        clauses: asyncio.Queue[str | None] = asyncio.Queue()
-        async with asyncio.TaskGroup() as group:
-            speaking = group.create_task(self._speak_all(clauses))
-            try:
-                await self._write(messages, clauses)
-            except ProviderError as error:
-                speaking.cancel()
-                self._fail("llm", error.code, str(error))
-            except TimeoutError:
-                speaking.cancel()
-                self._fail("llm", "deadline", f"{self.routes.llm.name} did not answer in time")
-            else:
-                clauses.put_nowait(None)
+        """Asks the model and speaks what it says. When one of the two breaks, the other is stopped."""
+        await self._report(self._answer(messages))
 
     async def say(self, text: str) -> None:
         """Speaks a fixed text."""
+        await self._report(self._say(text))
+
+    async def _report(self, making: Coroutine[Any, Any, None]) -> None:
+        """The last event tells what came of it."""
+        stopped: BaseException | None = None
+        try:
+            await making
+        except* _Stopped as group:
+            stopped = group.exceptions[0]
+        if isinstance(stopped, _Stopped):
+            self.post(ev.ReplyFailed(self.reply_id, stopped.step, stopped.code, str(stopped)))
+            return
+        usage, text = self._usage, "".join(self._text)
+        self.post(
+            ev.ReplyCompleted(
+                self.reply_id, text, self._clauses, usage.prompt, usage.cached, usage.completion
+            )
+        )
+
+    async def _answer(self, messages: Sequence[Mapping[str, Any]]) -> None:
+        clauses: asyncio.Queue[str | None] = asyncio.Queue()
+        async with asyncio.TaskGroup() as group:
+            _ = group.create_task(self._speak_all(clauses))
+            with _step("llm", self.routes.llm.name):
+                await self._write(messages, clauses)
+            clauses.put_nowait(None)
+
+    async def _say(self, text: str) -> None:
         clauses: asyncio.Queue[str | None] = asyncio.Queue()
         cutter = ClauseCutter()
         self._wrote(text)
@@ -88,33 +117,27 @@ class ReplyMaker:
     async def _write(self, messages: Sequence[Mapping[str, Any]], clauses: asyncio.Queue[str | None]) -> None:
         cutter = ClauseCutter()
         routes = self.routes
-        stream = routes.llm.stream(
-            LlmRequest(
-                tuple(ChatMessage(m["role"], m["content"]) for m in messages),
-                model=routes.model,
-                temperature=routes.temperature,
-                max_tokens=routes.max_tokens,
-            )
+        request = LlmRequest(
+            tuple(ChatMessage(m["role"], m["content"]) for m in messages),
+            model=routes.model,
+            temperature=routes.temperature,
+            max_tokens=routes.max_tokens,
         )
-        deltas = aiter(stream)
-        wait_s = routes.first_delta_s
-        try:
-            while True:
+        wait_s, written = routes.first_delta_s, 0
+        async with _closing(routes.llm.stream(request)) as deltas:
+            while written < routes.max_characters:
                 async with asyncio.timeout(wait_s):
                     delta = await anext(deltas, None)
                 if delta is None:
                     break
                 wait_s = routes.next_delta_s
                 if isinstance(delta, TextDelta):
+                    written += len(delta.text)
                     self._wrote(delta.text)
                     for clause in cutter.feed(delta.text):
                         clauses.put_nowait(clause)
                 elif isinstance(delta, Finished):
                     self._usage = _Usage(delta.prompt_tokens, delta.cached_tokens, delta.completion_tokens)
-        finally:
-            close = getattr(stream, "aclose", None)
-            if close is not None:
-                await close()
         for clause in cutter.finish():
             clauses.put_nowait(clause)
 
@@ -123,56 +146,95 @@ class ReplyMaker:
         self.post(ev.ReplyTextReceived(self.reply_id, text))
 
     async def _speak_all(self, clauses: asyncio.Queue[str | None]) -> None:
-        try:
-            while (clause := await clauses.get()) is not None:
+        while (clause := await clauses.get()) is not None:
+            with _step("tts", self.routes.tts.name):
                 await self._speak(clause)
-        except ProviderError as error:
-            self._fail("tts", error.code, str(error))
-            return
-        except TimeoutError:
-            self._fail("tts", "deadline", f"{self.routes.tts.name} did not answer in time")
-            return
-        usage = self._usage
-        text = "".join(self._text)
-        self.post(
-            ev.ReplyCompleted(
-                self.reply_id, text, self._clauses, usage.prompt, usage.cached, usage.completion
-            )
-        )
 
     async def _speak(self, clause: str) -> None:
-        rate_hz = self.routes.voice.rate_hz
-        pieces: list[bytes] = []
+        voice = self.routes.voice
+        sound = _Sound(voice.rate_hz)
         words: list[Word] = []
-        async with asyncio.timeout(self.routes.clause_audio_s):
-            async for chunk in self.routes.tts.synthesize(clause, self.routes.voice):
-                pieces.append(_at_rate(chunk.pcm, chunk.rate_hz, rate_hz))
+        async with (
+            asyncio.timeout(self.routes.clause_audio_s),
+            _closing(self.routes.tts.synthesize(clause, voice)) as chunks,
+        ):
+            async for chunk in chunks:
+                sound.add(chunk.pcm, chunk.rate_hz)
                 words += chunk.words
-        pcm = b"".join(pieces)
+        pcm = sound.pcm()
         if not pcm:
             return
         number = self._clauses
         self._clauses += 1
         self.audio[number] = pcm
-        samples = len(pcm) // 2
-        self.post(
-            ev.ClauseSynthesized(self.reply_id, number, clause, samples, _placed(words, rate_hz, samples))
-        )
+        samples = len(pcm) // SAMPLE_BYTES
+        placed = _placed(words, voice.rate_hz, samples)
+        self.post(ev.ClauseSynthesized(self.reply_id, number, clause, samples, placed))
 
-    def _fail(self, step: str, code: str, message: str) -> None:
-        self.post(ev.ReplyFailed(self.reply_id, step, code, message))
+
+@contextmanager
+def _step(step: str, route: str) -> Iterator[None]:
+    """Says which step it was that failed, however it failed."""
+    try:
+        yield
+    except ProviderError as error:
+        raise _Stopped(step, error.code, str(error)) from error
+    except TimeoutError:
+        raise _Stopped(step, "deadline", f"{route} did not answer in time") from None
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        # Nobody stopped this reply: something inside the route was cancelled.
+        raise _Stopped(step, "cancelled", f"{route} gave up") from None
+    except Exception as error:
+        raise _Stopped(step, error.__class__.__name__, f"{route} broke") from error
+
+
+@asynccontextmanager
+async def _closing(stream: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
+    """Closes the stream whatever happens, which is what stops the far side. Its last words change nothing."""
+    try:
+        yield aiter(stream)
+    finally:
+        close = getattr(stream, "aclose", None)
+        if close is not None:
+            with suppress(Exception):
+                async with asyncio.timeout(CLOSE_S):
+                    await close()
+
+
+class _Sound:
+    """A clause's audio as it comes in. Samples may be cut anywhere; the rate is changed over the whole, or there would be
+    a seam at every chunk."""
+
+    def __init__(self, rate_hz: int) -> None:
+        self._rate_hz = rate_hz
+        self._done: list[bytes] = []
+        self._from_hz = rate_hz
+        self._pieces: list[bytes] = []
+
+    def add(self, pcm: bytes, rate_hz: int) -> None:
+        if rate_hz != self._from_hz:
+            self._change_rate()
+            self._from_hz = rate_hz
+        self._pieces.append(pcm)
+
+    def pcm(self) -> bytes:
+        self._change_rate()
+        return b"".join(self._done)
+
+    def _change_rate(self) -> None:
+        joined = b"".join(self._pieces)
+        whole = joined[: len(joined) // SAMPLE_BYTES * SAMPLE_BYTES]
+        self._pieces.clear()
+        if whole:
+            self._done.append(resample_pcm(whole, self._from_hz, self._rate_hz))
 
 
 def _placed(words: Sequence[Word], rate_hz: int, samples: int) -> tuple[ev.HeardWord, ...]:
-    return tuple(
-        ev.HeardWord(w.text, min(round(w.start_s * rate_hz), samples), min(round(w.end_s * rate_hz), samples))
-        for w in words
-    )
-
-
-def _at_rate(pcm: bytes, from_hz: int, to_hz: int) -> bytes:
-    if from_hz == to_hz:
-        return pcm
-    resampler = Resampler(from_hz, to_hz)
-    samples = to_float(pcm)
-    return to_pcm(np.concatenate([resampler.push(samples), resampler.flush()]))
+    placed = []
+    for word in words:
+        start = min(max(round(word.start_s * rate_hz), 0), samples)
+        placed.append(ev.HeardWord(word.text, start, min(max(round(word.end_s * rate_hz), start), samples)))
+    return tuple(placed)

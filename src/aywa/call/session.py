@@ -38,12 +38,13 @@ _ALWAYS = frozenset(("status-update", "turn-latency", "floor", "error", "warning
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """The call's providers. turn_model: None where there is none."""
+    """The call's providers. turn_model: None where there is none. reads_ahead: the model is warmed with partials."""
 
     stt: Stt
     reply: ReplyRoutes
     turn_model: TurnModel | None = None
     language: str = "en"
+    reads_ahead: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,8 @@ class Session:
         self._children: set[asyncio.Task[None]] = set()
         self._replies: dict[int, tuple[ReplyMaker, asyncio.Task[None]]] = {}
         self._recogniser: Recogniser | None = None
+        self._to_read: str | None = None
+        self._reading: asyncio.Task[None] | None = None
         self._seq = 0
         self._ended = False
         self.call_id = plan.started.call_id
@@ -187,7 +190,10 @@ class Session:
                 self._tell(command)
             case do.EndCall():
                 self._ended = True
-            case do.RecordDecision() | do.RecordMessage() | do.RecordTurn():
+            case do.RecordMessage():
+                if command.message["role"] == "bot":
+                    self._warm("")
+            case do.RecordDecision() | do.RecordTurn():
                 pass
             case _:
                 self._media_command(command)
@@ -278,6 +284,8 @@ class Session:
             case ev.VoiceStarted() | ev.VoiceStopped():
                 if self._recogniser is not None:
                     self._recogniser.voice(isinstance(event, ev.VoiceStarted))
+            case ev.TranscriptReceived(confirmed=False) if self._routes.reads_ahead:
+                self._warm(event.text)
             case _:
                 pass
 
@@ -287,12 +295,22 @@ class Session:
         )
         self._media.listen(event.leg_id, self._recogniser.feed, self._recogniser.rate_hz)
         _ = self._spawn("stt", self._recogniser.run())
-        _ = self._spawn("llm_warm", self._warm())
+        self._warm("")
 
-    async def _warm(self) -> None:
+    def _warm(self, caller: str) -> None:
+        """Lets the model read the history, and the caller's words so far, before they are asked about. One at a time,
+        the last words win."""
+        self._to_read = caller
+        if self._reading is None or self._reading.done():
+            self._reading = self._spawn("llm_warm", self._read_ahead())
+
+    async def _read_ahead(self) -> None:
         routes = self._routes.reply
-        chat = tuple(ChatMessage(m["role"], m["content"]) for m in self._conversation.history.chat())
-        await routes.llm.warm(LlmRequest(chat, model=routes.model, max_tokens=1))
+        while (caller := self._to_read) is not None:
+            self._to_read = None
+            chat = self._conversation.history.chat(caller)
+            messages = tuple(ChatMessage(m["role"], m["content"]) for m in chat)
+            await routes.llm.warm(LlmRequest(messages, model=routes.model, max_tokens=1))
 
     # --- the record ----------------------------------------------------------------------------------------------
 

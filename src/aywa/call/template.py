@@ -10,10 +10,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from liquid import Environment
-from liquid.exceptions import LiquidError
+from aywa.call.liquid import BadTemplate, render
 
-_ENVIRONMENT = Environment(autoescape=False)
 # Only these are spoken or prompted; URLs, headers and bodies are rendered where they are used.
 _TEXT_FIELDS = ("firstMessage", "endCallMessage", "voicemailMessage")
 
@@ -31,14 +29,16 @@ def builtin_variables(now: datetime) -> dict[str, Any]:
     }
 
 
-def render_text(template: str, variables: Mapping[str, Any], problems: list[str], where: str) -> str:
-    """One text; what went wrong is added to problems under its place."""
+def render_text(
+    template: str, variables: Mapping[str, Any], problems: list[str], where: str, now: datetime | None = None
+) -> str:
+    """One text; what went wrong is added to problems under its place. now: default, the clock's time."""
     if "{{" not in template and "{%" not in template:
         return template
     try:
-        return str(_ENVIRONMENT.from_string(template).render(**variables))
-    except (LiquidError, ValueError, TypeError) as error:
-        problems.append(f"{where}: {error.__class__.__name__}")
+        return render(template, variables, now or datetime.now(UTC))
+    except BadTemplate as error:
+        problems.append(f"{where}: {error.code}")
         return template
 
 

@@ -95,11 +95,11 @@ def fetch(path: str, url: str | None, key: str | None) -> Json:
     """What the runtime answers to a GET."""
     base = address.url_of(url)
     secret = address.key_of(key)
+    if not base.startswith(("http://", "https://")):
+        fail(f"{printable(base)} is not an address: it must begin with http:// or https://")
     request = urllib.request.Request(
         base + path, headers={"Authorization": f"Bearer {secret}"} if secret else {}
     )
-    if not request.full_url.startswith(("http://", "https://")):
-        fail(f"{printable(base)} is not an address: it must begin with http:// or https://")
     # A proxy cannot reach this machine's own loopback.
     proxies: dict[str, str] | None = {} if urlsplit(base).hostname in _LOOPBACK else None
     opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies))

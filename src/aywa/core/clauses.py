@@ -17,7 +17,8 @@ _SENTENCE = re.compile(r"[.!?\u2026]+[\"')\]]*$")
 _ABBREVIATION = re.compile(
     r"(?:^|\s)(?:mr|mrs|ms|dr|st|no|vs|etc|e\.g|i\.e|a\.m|p\.m|jr|sr|approx|dept)\.$", re.I
 )
-_MARKUP = re.compile(r"[*_`#>|~]+|\[(?=[^\]]*\]\()|\]\([^)]*\)")
+# A star or an underscore inside a word is the word's: an address, a product.
+_MARKUP = re.compile(r"(?<!\w)[*_]+|[*_]+(?!\w)|[`#>|~]+|\[(?=[^\]]*\]\()|\]\([^)]*\)")
 _SPACE = re.compile(r"\s+")
 
 
@@ -41,11 +42,14 @@ class ClauseCutter:
         return self._take(len(self._held))
 
     def _end(self) -> int | None:
+        # Whichever comes first, so that the clauses do not depend on how the text came.
+        forced = self._forced_end()
         for match in _BREAK.finditer(self._held):
-            head = self._held[: match.end()]
-            if self._may_end(head):
+            if forced is not None and match.end() > forced:
+                break
+            if self._may_end(self._held[: match.end()]):
                 return match.end()
-        return self._forced_end()
+        return forced
 
     def _may_end(self, head: str) -> bool:
         words = len(head.split())

@@ -29,14 +29,25 @@ class History:
         return self._add("assistant", f"{text} —" if cut else text, entry)
 
     def note(self, role: str, content: str, at_s: float) -> Mapping[str, Any]:
-        """A message put in from outside."""
-        entry = {"role": role, "message": content, "time": self._ms(at_s), "secondsFromStart": round(at_s, 3)}
-        return self._add(role, content, entry)
+        """A message put in from outside; nobody heard it."""
+        if role == "system":
+            entry = {
+                "role": role,
+                "message": content,
+                "time": self._ms(at_s),
+                "secondsFromStart": round(at_s, 3),
+            }
+            return self._add(role, content, entry)
+        if role == "assistant":
+            return self.assistant_heard(content, at_s, at_s, cut=False)
+        return self.user_said(content, at_s, at_s)
 
     def chat(self, caller: str = "") -> tuple[Mapping[str, Any], ...]:
         """The messages for the model; caller: words that are not in the history yet."""
-        pending = ({"role": "user", "content": caller},) if caller else ()
-        return (*self.prompt, *self._chat[-MAX_MESSAGES:], *pending)
+        chat = self._chat[-MAX_MESSAGES:]
+        if caller:
+            _follow(chat, "user", caller)
+        return (*self.prompt, *chat)
 
     @property
     def messages(self) -> tuple[Mapping[str, Any], ...]:
@@ -44,12 +55,7 @@ class History:
         return tuple(self._messages)
 
     def _add(self, role: str, content: str, entry: Mapping[str, Any]) -> Mapping[str, Any]:
-        last = self._chat[-1] if self._chat else None
-        if role == "user" and last is not None and last["role"] == "user":
-            # Two turns without a reply between them are one to the model.
-            self._chat[-1] = {"role": role, "content": f"{last['content']} {content}"}
-        else:
-            self._chat.append({"role": role, "content": content})
+        _follow(self._chat, role, content)
         self._messages.append(entry)
         return entry
 
@@ -65,3 +71,12 @@ class History:
 
     def _ms(self, at_s: float) -> int:
         return self.epoch_ms + round(at_s * 1000)
+
+
+def _follow(chat: list[Mapping[str, Any]], role: str, content: str) -> None:
+    """Two turns of the caller without a reply between them are one to the model."""
+    last = chat[-1] if chat else None
+    if role == "user" and last is not None and last["role"] == "user":
+        chat[-1] = {"role": role, "content": f"{last['content']} {content}"}
+    else:
+        chat.append({"role": role, "content": content})

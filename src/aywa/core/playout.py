@@ -25,11 +25,12 @@ class Ledger:
 
     def heard(self, position: int) -> str:
         """The words heard when so many samples have left."""
-        return " ".join(w.text for w in self._words if position >= (w.start + w.end) / 2)
+        return " ".join(w.text for w in self.words_until(position))
 
     def words_until(self, position: int) -> list[HeardWord]:
         """The words heard, with their places in the reply."""
-        return [w for w in self._words if position >= (w.start + w.end) / 2]
+        # A word without length is heard no sooner than a sample that follows it.
+        return [w for w in self._words if position > w.start and 2 * position >= w.start + w.end]
 
     @property
     def text(self) -> str:

@@ -90,9 +90,12 @@ class CallRecord:
         self.variables = data.get("variables") or {}
         model = (data.get("assistant") or {}).get("model") or {}
         messages = model.get("messages") if isinstance(model, Mapping) else None
-        self.prompt = [m for m in messages or [] if isinstance(m, Mapping)]
+        self.prompt = [m for m in messages if isinstance(m, Mapping)] if isinstance(messages, list) else []
 
     def _on_leg_connected(self, at_s: float, data: Mapping[str, Any]) -> None:
+        if self.status != "queued":
+            # A further leg, or the same one told twice: the call began with the first.
+            return
         self.status = "in-progress"
         self.started_at = self._iso(at_s)
 

@@ -59,11 +59,18 @@ class Reply:
 
     def word_times(self, position: int, rate_hz: int) -> tuple[tuple[str, float, float], ...]:
         """The words heard until the position, as (word, start, end) in the call's seconds."""
+        if not self.anchors:
+            return ()
         return tuple(
-            (w.text, round(self._at_s(w.start, rate_hz), 3), round(self._at_s(w.end, rate_hz), 3))
+            (
+                w.text,
+                round(self._at_s(w.start, w.start, rate_hz), 3),
+                round(self._at_s(w.end, w.end - 1, rate_hz), 3),
+            )
             for w in self.ledger.words_until(position)
         )
 
-    def _at_s(self, sample: int, rate_hz: int) -> float:
-        since, at_s = next(((p, s) for p, s in reversed(self.anchors) if p <= sample), (0, 0.0))
+    def _at_s(self, sample: int, within: int, rate_hz: int) -> float:
+        """When the sample's edge was played, in the stretch that the sample `within` was played in."""
+        since, at_s = next(((p, s) for p, s in reversed(self.anchors) if p <= within), self.anchors[0])
         return at_s + (sample - since) / rate_hz

@@ -21,6 +21,9 @@ INTERRUPTIONS = (
     "pause", "nope", "nah", "nevermind", "never", "bad", "actually",
 )  # fmt: skip
 
+# More than any setting may be: a number past it, below 0 or not finite is malformed.
+_MOST = 1e9
+
 
 class FirstMessageMode(StrEnum):
     """Who opens the conversation (contract 4.1)."""
@@ -167,7 +170,10 @@ def _texts(value: Any, default: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _optional(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    # Comparing comes first: an integer may be too long for a float.
+    return float(value) if 0 <= value <= _MOST else None
 
 
 def _number(value: Any, default: float) -> float:

@@ -1,7 +1,8 @@
 """Writes the journal's batches into the store: event rows and call documents, in one transaction each, in order.
 
 It may run behind or stop for a while; no call waits for it. What it has written is remembered in a checkpoint file, and
-a record that is written twice changes nothing.
+a record that is written twice changes nothing. While the store is gone only HELD_BYTES stay in memory; the rest is read
+from the journal's files again.
 """
 
 from __future__ import annotations
@@ -9,18 +10,26 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from aywa.core.record import CallRecord
-from aywa.journal.segment import JournalDamaged, body_of, decode, read_segment
+from aywa.journal.segment import JournalDamaged, Placed, body_of, decode, read_segment
 from aywa.journal.writer import Written
 from aywa.ports.journal import CallProjection, JournalRecord, ProjectionStore, StoreUnavailable
 
 RETRY_FIRST_S = 0.1
 RETRY_MAX_S = 10.0
-ENDED_KEPT = 1000
+# Ended calls whose state stays in memory, because a late record (an artifact) usually follows soon.
+ENDED_KEPT = 50
+HELD_BYTES = 16 * 1024 * 1024
+# Records in one transaction.
+CHUNK_RECORDS = 500
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +40,21 @@ class Checkpoint:
     offset: int = 0
 
 
+@dataclass(slots=True)
+class _Batch:
+    """A stretch of a file. records: as encoded, or None when they must be read from it."""
+
+    path: Path
+    start: int
+    end: int
+    records: Sequence[bytes] | None
+
+
 class Projector:
     """`take` batches from the writer, `run` as a task; `drained` waits until nothing is left.
 
     ended: told of a call that has ended, after its records are in the store, each time that more of it came. Never raises.
+    unavailable: why the store cannot be written now. problem: the last thing that was left out for good, in how many records.
     """
 
     def __init__(
@@ -46,16 +66,26 @@ class Projector:
         self._store = store
         self._ended = ended
         self._folder = folder
-        self._batches: deque[Written] = deque()
+        self._batches: deque[_Batch] = deque()
+        self._held = 0
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._calls: dict[str, CallRecord] = {}
         self.unavailable: str | None = None
+        self.problem: str | None = None
+        self.left_out = 0
 
     def take(self, written: Written) -> None:
         """A batch that is on disk."""
-        self._batches.append(written)
+        size = sum(map(len, written.records))
+        batch = _Batch(written.path, written.end - size, written.end, written.records)
+        if self._held + size > HELD_BYTES:
+            batch.records = None
+            self._join(batch)
+        else:
+            self._held += size
+            self._batches.append(batch)
         self._idle.clear()
         self._arrived.set()
 
@@ -64,10 +94,11 @@ class Projector:
         while True:
             await self._arrived.wait()
             while self._batches:
-                written = self._batches[0]
-                await self._apply([decode(body_of(framed)) for framed in written.records])
-                self._batches.popleft()
-                self._remember(Checkpoint(written.path.name, written.end))
+                batch = self._batches[0]
+                await self._apply_all(self._records(batch))
+                _ = self._batches.popleft()
+                self._held -= sum(map(len, batch.records or ()))
+                await asyncio.to_thread(self._remember, Checkpoint(batch.path.name, batch.end))
             self._arrived.clear()
             self._idle.set()
 
@@ -83,37 +114,64 @@ class Projector:
         for path in sorted(self._folder.glob("*.journal")):
             if path.name < checkpoint.file:
                 continue
-            await self._recover_file(path, checkpoint.offset if path.name == checkpoint.file else 0, problems)
+            offset = checkpoint.offset if path.name == checkpoint.file else 0
+            await self._recover_file(path, offset, problems)
         self._calls.clear()
         return problems
 
     async def call(self, call_id: str) -> CallRecord:
-        """The call's state as the store has it: for a record that must be added after a crash."""
+        """The call's state as the store has it: for a record that must be added after a crash. Raises StoreUnavailable."""
         record = CallRecord(call_id, "")
         for stored in await self._store.events(None, call_id):
             record.org_id = stored.org_id
-            record.apply(stored.seq, stored.at_s, stored.kind, stored.data)
+            self._fold(record, stored)
         return record
 
     # --- inside --------------------------------------------------------------------------------------------------
 
+    def _join(self, batch: _Batch) -> None:
+        """Appends a stretch that is only in its file; to the last one, if that is not at work and ends where this begins."""
+        last = self._batches[-1] if len(self._batches) > 1 else None
+        if last and last.records is None and (last.path, last.end) == (batch.path, batch.start):
+            last.end = batch.end
+        else:
+            self._batches.append(batch)
+
+    def _records(self, batch: _Batch) -> Iterator[JournalRecord]:
+        if batch.records is not None:
+            return (decode(body_of(framed)) for framed in batch.records)
+        return self._reread(batch.path, batch.start, batch.end)
+
+    def _reread(self, path: Path, start: int, end: int) -> Iterator[JournalRecord]:
+        problems: list[str] = []
+        for placed in _read_on(path, start, problems):
+            if placed.end > end:
+                break
+            yield placed.record
+        for problem in problems:
+            self._leave_out(problem)
+
     async def _recover_file(self, path: Path, offset: int, problems: list[str]) -> None:
-        records: list[JournalRecord] = []
         end = offset
-        try:
-            for placed in read_segment(path, offset):
-                records.append(placed.record)
+
+        def records() -> Iterator[JournalRecord]:
+            nonlocal end
+            for placed in _read_on(path, offset, problems):
                 end = placed.end
-        except JournalDamaged as damage:
-            problems.append(str(damage))
-        if records:
-            await self._restore(records)
-            await self._apply(records)
+                yield placed.record
+
+        await self._apply_all(records())
         self._remember(Checkpoint(path.name, end))
 
+    async def _apply_all(self, records: Iterator[JournalRecord]) -> None:
+        while chunk := list(islice(records, CHUNK_RECORDS)):
+            await self._restore(chunk)
+            await self._apply(chunk)
+
     async def _restore(self, records: Iterable[JournalRecord]) -> None:
-        for call_id in {r.call_id for r in records} - self._calls.keys():
-            record = await self.call(call_id)
+        # A record in the middle of a call that is not in memory: an artifact that came late, or an earlier process's.
+        for call_id in {r.call_id for r in records if r.seq > 1} - self._calls.keys():
+            record = await self._patiently(self.call, call_id)
             if record.last_seq:
                 self._calls[call_id] = record
 
@@ -121,7 +179,7 @@ class Projector:
         touched: dict[str, CallRecord] = {}
         for record in records:
             call = self._calls.setdefault(record.call_id, CallRecord(record.call_id, record.org_id))
-            call.apply(record.seq, record.at_s, record.kind, record.data)
+            self._fold(call, record)
             touched[record.call_id] = call
         projections = [
             CallProjection(c.call_id, c.org_id, c.last_seq, c.document()) for c in touched.values()
@@ -133,33 +191,59 @@ class Projector:
                     await self._ended(call)
         self._forget_ended()
 
+    def _fold(self, call: CallRecord, record: JournalRecord) -> None:
+        try:
+            _ = call.apply(record.seq, record.at_s, record.kind, record.data)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            self._leave_out(
+                f"call {record.call_id}, record {record.seq} ({record.kind}): {type(error).__name__}"
+            )
+
     async def _store_all(
         self, records: Sequence[JournalRecord], projections: Sequence[CallProjection]
     ) -> None:
+        try:
+            await self._patiently(self._store.apply, records, projections)
+        except Exception as error:  # noqa: BLE001 - what one call brought must not stop the record of all others
+            if len(projections) == 1:
+                self._leave_out(
+                    f"call {projections[0].call_id}: {type(error).__name__} from the store", len(records)
+                )
+                return
+            for projection in projections:
+                own = [r for r in records if r.call_id == projection.call_id]
+                await self._store_all(own, [projection])
+
+    async def _patiently(self, ask: Callable[..., Awaitable[T]], *args: object) -> T:
         wait_s = RETRY_FIRST_S
         while True:
             try:
-                await self._store.apply(records, projections)
+                answer = await ask(*args)
             except StoreUnavailable as error:
                 self.unavailable = str(error)
                 await asyncio.sleep(wait_s)
                 wait_s = min(wait_s * 2, RETRY_MAX_S)
             else:
                 self.unavailable = None
-                return
+                return answer
+
+    def _leave_out(self, problem: str, records: int = 1) -> None:
+        self.problem = problem
+        self.left_out += records
 
     def _forget_ended(self) -> None:
-        # A late record (an artifact) may still come for a call that has ended, so the last ones are kept.
         ended = [call_id for call_id, call in self._calls.items() if call.status == "ended"]
         for call_id in ended[:-ENDED_KEPT]:
             del self._calls[call_id]
 
     def _checkpoint(self) -> Checkpoint:
+        """Where to begin. One that names a file that is not there counts for nothing: numbers may have begun anew."""
         try:
             stored = json.loads((self._folder / "projected.json").read_text())
-            return Checkpoint(str(stored["file"]), int(stored["offset"]))
+            checkpoint = Checkpoint(str(stored["file"]), max(0, int(stored["offset"])))
         except (OSError, ValueError, KeyError, TypeError):
             return Checkpoint()
+        return checkpoint if (self._folder / checkpoint.file).is_file() else Checkpoint()
 
     def _remember(self, checkpoint: Checkpoint) -> None:
         target = self._folder / "projected.json"
@@ -169,4 +253,24 @@ class Projector:
             draft.replace(target)
         except OSError:
             # Without it a restart projects again what is there already, which changes nothing.
+            return
+
+
+def _read_on(path: Path, offset: int, problems: list[str]) -> Iterator[Placed]:
+    """The file's records, past a single bad one whose end is known. Two in a row: its lengths are not to be trusted."""
+    resumed = False
+    while True:
+        try:
+            for placed in read_segment(path, offset):
+                offset, resumed = placed.end, False
+                yield placed
+        except JournalDamaged as damage:
+            problems.append(str(damage))
+            if resumed or damage.next is None:
+                return
+            offset, resumed = damage.next, True
+        except OSError as error:
+            problems.append(f"{path.name}: cannot be read: {error.strerror}")
+            return
+        else:
             return

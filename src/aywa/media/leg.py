@@ -352,7 +352,9 @@ class MediaLeg:
         self._closing = True
         self._playout.drop(now)
         if self._playout.heard_until_s > now:
-            self._close_timer = self._around.wheel.at(self._playout.heard_until_s, lambda: self._close_now(reason))
+            self._close_timer = self._around.wheel.at(
+                self._playout.heard_until_s, lambda: self._close_now(reason)
+            )
         else:
             self._close_now(reason)
 
@@ -405,7 +407,9 @@ class MediaLeg:
         if verdict is Verdict.REFUSE:
             self._warn("unread", f"the far side has not taken {self._settings.unread_s:g} s of audio")
         elif verdict is Verdict.END:
-            self._expel("unread", f"the far side takes no audio for {self._settings.unread_for_s:g} s", POLICY)
+            self._expel(
+                "unread", f"the far side takes no audio for {self._settings.unread_for_s:g} s", POLICY
+            )
 
     def _buffered_bytes(self) -> int:
         try:

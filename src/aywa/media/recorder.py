@@ -21,6 +21,8 @@ import numpy as np
 from aywa.core.audio.frame import FRAME_S, Shorts, shorts
 
 _LEFT, _RIGHT = 0, 1
+# How long the past stays open: a frame's samples lie before its arrival, and jitter moves it further back.
+_OPEN_S = 0.2
 _HEADER_BYTES = 44
 _MOST_BYTES = 0xFFFFFFFF - _HEADER_BYTES
 
@@ -90,13 +92,13 @@ class Recorder:
         self._pieces.append((_RIGHT, start, frame))
 
     def flush(self, now: float, queue_s: float) -> None:
-        """Gives everything up to now to the worker. A worker that is too far behind loses what comes."""
+        """Gives everything that is final to the worker. A worker that is too far behind loses what comes."""
         if self._why_lost:
             return
         if self._waiting > queue_s * self._rate_hz:
             self._give_up("the disk is too slow")
         else:
-            self._hand_over(self._place(now))
+            self._hand_over(max(self._handed, self._place(now - _OPEN_S)))
 
     def close(self, now: float, epoch_s: float) -> asyncio.Future[Recording]:
         """Writes the rest; the result is there when the file is complete on disk, as far as it could be written."""
@@ -186,8 +188,12 @@ class _StereoFile:
         return self._file
 
     def _lay_out(self, until: int, pieces: list[_Piece]) -> Shorts:
-        decoded = [(channel, start - self.frames, shorts(self._decode(frame))) for channel, start, frame in pieces]
-        length = max(until - self.frames, len(self._rest), *(start + len(pcm) for _, start, pcm in decoded), 0)
+        decoded = [
+            (channel, start - self.frames, shorts(self._decode(frame))) for channel, start, frame in pieces
+        ]
+        length = max(
+            until - self.frames, len(self._rest), *(start + len(pcm) for _, start, pcm in decoded), 0
+        )
         laid_out: Shorts = np.zeros((length, 2), np.int16)
         laid_out[: len(self._rest)] = self._rest
         for channel, start, pcm in decoded:

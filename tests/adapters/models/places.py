@@ -65,7 +65,7 @@ def file_server() -> Iterator[FileServer]:
             limit, state.break_after = state.break_after, None
             self.wfile.write(body[:limit])
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name of the base class
             return
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -109,5 +109,5 @@ def test_the_sets() -> None:
 
 
 def test_an_unknown_model_is_named() -> None:
-    with pytest.raises(ProviderError, match="no model 'gpt'.*known: silero"):
+    with pytest.raises(ProviderError, match=r"no model 'gpt'.*known: silero"):
         model("gpt")

@@ -17,7 +17,9 @@ from tests.adapters.models.places import CONTENT, small_model
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An air-gapped machine that knows one small model, and a folder to bring it from."""
     mirrors = tmp_path / "mirrors.toml"
-    mirrors.write_text(f'home = false\n[[mirror]]\nkind = "folder"\npath = "{tmp_path / "usb"}"', encoding="utf-8")
+    mirrors.write_text(
+        f'home = false\n[[mirror]]\nkind = "folder"\npath = "{tmp_path / "usb"}"', encoding="utf-8"
+    )
     (tmp_path / "usb").mkdir()
     (tmp_path / "usb" / "weights.bin").write_bytes(CONTENT)
     monkeypatch.setenv("AYWA_MODELS", str(tmp_path / "models"))
@@ -68,6 +70,8 @@ def test_a_model_that_cannot_be_had(folder: Path) -> None:
     assert json.loads(out)["error"]["code"] == "model_unavailable"
 
 
-@pytest.mark.parametrize("words", [("pull", "nothing"), ("pull", "--tiny", "--quality"), ("verify", "small", "--tiny")])
+@pytest.mark.parametrize(
+    "words", [("pull", "nothing"), ("pull", "--tiny", "--quality"), ("verify", "small", "--tiny")]
+)
 def test_wrong_usage_ends_with_two(folder: Path, words: tuple[str, ...]) -> None:
     assert run(*words)[0] == 2

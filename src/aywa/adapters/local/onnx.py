@@ -8,7 +8,12 @@ import onnxruntime as ort
 
 
 def session(model: Path, *, arena: bool = False) -> ort.InferenceSession:
-    """arena: keep the memory of a run for the next one. Worth it for small runs often, not for large ones seldom."""
+    """arena: keep the memory of a run for the next one. Worth it for small runs often, not for large ones seldom.
+
+    Raises FileNotFoundError, and what the library raises for a file that is not a model.
+    """
+    if not model.is_file():
+        raise FileNotFoundError(f"{model} is missing")  # the library only speaks of a file descriptor
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

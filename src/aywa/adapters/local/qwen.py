@@ -29,6 +29,8 @@ class Qwen:
     def __init__(self, model: Path, threads: int) -> None:
         import xllamacpp
 
+        if not model.is_file():
+            raise FileNotFoundError(f"{model} is missing")
         # llama.cpp's own threads inherit this
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         parameters = xllamacpp.CommonParams()

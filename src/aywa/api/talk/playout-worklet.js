@@ -4,8 +4,8 @@
 
 const RATE = 16000;
 const PREBUFFER_S = 0.05;
-const PREBUFFER_MAX_S = 0.12;
-const PREBUFFER_STEP_S = 0.02;
+const PREBUFFER_MAX_S = 0.17;
+const PREBUFFER_STEP_S = 0.04;
 const GAP_S = 0.12; // audio that comes back this soon after running dry was late, not a new talkspurt
 const LIMIT_S = 20;
 

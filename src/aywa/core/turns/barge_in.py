@@ -55,7 +55,7 @@ class BargeIn:
     def voice_started(self, at_s: float) -> None:
         """Voice again within the same contest."""
         if self._stopped_s is not None:
-            self._voiced_before_s += self._stopped_s - self._voice_began_s
+            self._voiced_before_s += max(0.0, self._stopped_s - self._voice_began_s)
             self._voice_began_s = at_s
             self._stopped_s = None
             self._next_read_s = at_s + FIRST_READ_S
@@ -126,10 +126,13 @@ class BargeIn:
             return UNDECIDED
         if phrases.is_acknowledgement(text, settings.acknowledgements):
             return Ruling(Verdict.RESUME, "acknowledgement")
-        if phrases.floor_words(text, settings.acknowledgements):
-            enough = not settings.num_words
-            return Ruling(Verdict.YIELD, "words") if enough else Ruling(Verdict.RESUME, "too_few_words")
-        if confirmed:
+        words = phrases.floor_words(text, settings.acknowledgements)
+        if confirmed and not words:
             return Ruling(Verdict.RESUME, "no_words")
+        if settings.num_words:
+            # Contract 9.2: the voice's length counts only where no words are counted.
+            return Ruling(Verdict.RESUME, "too_few_words")
+        if words:
+            return Ruling(Verdict.YIELD, "words")
         short = self.voiced_s(now) < SHORT_VOICE_S
         return Ruling(Verdict.RESUME, "short_voice") if short else Ruling(Verdict.YIELD, "unread_voice")

@@ -40,10 +40,12 @@ class CallerTurn:
         self._longest_pause_s = 0.0
         self._asked: set[Ask] = set()
         self._score: float | None = None
+        self._wait: Wait | None = None
         self.turn_id = 1
         self.state = CallerState.SILENT
         self.started_s: float | None = None
         self.last_voice_s = 0.0
+        self._voice_s = 0.0
         self.confirmed_s: float | None = None
 
     @property
@@ -58,10 +60,13 @@ class CallerTurn:
 
     def voice_started(self, at_s: float) -> None:
         """Voice began, or began again."""
+        self._wait = None
         if self.state is CallerState.SILENT:
             self.started_s = at_s
         elif self.state is CallerState.PAUSED:
             self._longest_pause_s = max(self._longest_pause_s, at_s - self.last_voice_s)
+        if self.state is not CallerState.SPEAKING:
+            self._voice_s = at_s
         self.state = CallerState.SPEAKING
         self._transcript.voice_resumed()
         self._asked.clear()
@@ -77,6 +82,7 @@ class CallerTurn:
     def heard(self, result: TranscriptReceived, now: float) -> None:
         """The recogniser's word. A sentence that no voice was found for opens a turn of its own; less than that is
         the late answer to a question about a turn that is gone."""
+        self._wait = None
         if self.state is CallerState.SILENT:
             if not result.is_final or len(result.text.split()) < ORPHAN_WORDS:
                 return
@@ -94,6 +100,7 @@ class CallerTurn:
         """The acoustic model's word on the turn as it stands."""
         if self.state is CallerState.PAUSED:
             self._score = probability
+            self._wait = None
 
     def wake(self, now: float) -> list[Ask]:
         """What is due to be asked by now; each once per pause."""
@@ -105,7 +112,10 @@ class CallerTurn:
 
     def wait(self) -> Wait:
         """How long the turn waits as things stand."""
-        return decide(Evidence(self.text, self.confirmed, self._score, self._longest_pause_s), self._settings)
+        if self._wait is None:
+            evidence = Evidence(self.text, self.confirmed, self._score, self._longest_pause_s)
+            self._wait = decide(evidence, self._settings)
+        return self._wait
 
     def over(self, now: float) -> Wait | None:
         """The wait that has passed, or None while the turn is not over."""
@@ -134,13 +144,16 @@ class CallerTurn:
     def next_turn(self) -> None:
         """The turn was taken or given up: begin afresh. How this caller pauses is remembered, and fades."""
         voiced = self.state is CallerState.SPEAKING
+        self._wait = None
         self._transcript.clear()
         self._asked.clear()
         self._score = None
         self._longest_pause_s *= 0.8
         self.turn_id += 1
         self.confirmed_s = None
-        if not voiced:
+        if voiced:
+            self.started_s = self._voice_s
+        else:
             self.state = CallerState.SILENT
             self.started_s = None
 

@@ -12,8 +12,9 @@ from aywa.core.turns import phrases
 
 # Seconds. Chosen on spoken questions with inner pauses of 0.3-0.45 s; bench/README.md has what they cost and save.
 SHORT_ANSWER_S = 0.40
-SOUNDS_COMPLETE_S = 0.52
+SOUNDS_COMPLETE_S = 0.58
 SETTLED_TEXT_S = 0.62
+OPENING_S = 0.8
 SOUNDS_INCOMPLETE_S = 0.95
 NUMBER_S = 0.95
 UNFINISHED_S = 1.4
@@ -82,6 +83,8 @@ def _by_content(evidence: Evidence) -> Wait:
         return Wait(SHORT_ANSWER_S, "short_answer")
     if phrases.ends_in_number(text):
         return Wait(NUMBER_S, "number")
+    if phrases.is_opening(text):
+        return Wait(OPENING_S, "opening_words")
     if score is not None and score >= COMPLETE_SCORE:
         return Wait(SOUNDS_COMPLETE_S, "sounds_complete")
     if score is not None and score <= INCOMPLETE_SCORE:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 _NOT_WORD = re.compile(r"[^\w\s]")
 _HUM = re.compile(
@@ -27,6 +28,13 @@ _YES_NO = frozenset(
 )
 
 
+# Said before what one has to say, and often followed by a pause.
+_OPENINGS = frozenset(
+    "hello hi hey thanks thank you very much so well good morning afternoon evening listen excuse me there fine "
+    "great alright anyway".split()
+)
+
+
 def normalise(text: str) -> str:
     """Lower case, no punctuation, single spaces: for comparing what was said, not how it was written."""
     return " ".join(_NOT_WORD.sub("", text.replace("-", " ")).lower().split())
@@ -37,13 +45,19 @@ def words_of(text: str) -> list[str]:
     return normalise(text).split()
 
 
+@lru_cache(maxsize=256)
+def _longest_first(phrases: tuple[str, ...]) -> tuple[str, ...]:
+    # An assistant's lists are asked about at every partial.
+    return tuple(sorted({p for p in map(normalise, phrases) if p}, key=lambda p: (-len(p), p)))
+
+
 def is_acknowledgement(text: str, phrases: Iterable[str]) -> bool:
     """Every word belongs to an acknowledgement phrase or is a hum; an empty text is not one."""
     rest = f" {normalise(text)} "
     if not rest.strip():
         return False
-    for phrase in sorted((normalise(p) for p in phrases), key=len, reverse=True):
-        while phrase and f" {phrase} " in rest:
+    for phrase in _longest_first(tuple(phrases)):
+        while f" {phrase} " in rest:
             rest = rest.replace(f" {phrase} ", " ", 1)
             rest = f" {rest.strip()} "
     return all(_HUM.match(word) for word in rest.split())
@@ -52,7 +66,7 @@ def is_acknowledgement(text: str, phrases: Iterable[str]) -> bool:
 def has_interruption(text: str, phrases: Iterable[str]) -> bool:
     """One of the phrases stands in the text, as whole words."""
     said = f" {normalise(text)} "
-    return any(f" {p} " in said for p in map(normalise, phrases) if p)
+    return any(f" {p} " in said for p in _longest_first(tuple(phrases)))
 
 
 def floor_words(text: str, acknowledgements: Iterable[str]) -> int:
@@ -79,6 +93,12 @@ def ends_in_number(text: str) -> bool:
     last = said[-1]
     spelled = len(said) > 1 and len(last) == 1 and last.isalpha() and last not in "ai" and len(said[-2]) == 1
     return last.isdigit() or last in _NUMBER_WORD or spelled
+
+
+def is_opening(text: str) -> bool:
+    """Nothing but a greeting, thanks or the like, at most four words: what it leads up to may follow."""
+    said = words_of(text)
+    return 0 < len(said) <= 4 and all(word in _OPENINGS for word in said)
 
 
 def is_short_answer(text: str) -> bool:

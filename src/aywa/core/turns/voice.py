@@ -126,7 +126,9 @@ class VoiceDetector:
         """Louder is voice."""
         settings = self._settings
         threshold = max(self._peak_db - settings.below_peak_db, settings.least_db)
-        return threshold if self._floor_db is None else max(threshold, self._floor_db + settings.above_floor_db)
+        return (
+            threshold if self._floor_db is None else max(threshold, self._floor_db + settings.above_floor_db)
+        )
 
     def _began_s(self) -> float:
         """Backwards from the voiced windows to the first loud block that no longer pause separates from them."""

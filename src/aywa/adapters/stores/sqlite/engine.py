@@ -74,7 +74,8 @@ def _engine(path: Path, size: int, synchronous: str, *, immediate: bool = False)
         max_overflow=0,
         hide_parameters=True,
         connect_args={"timeout": BUSY_TIMEOUT_S, "isolation_level": None},
-        **({} if immediate else {"isolation_level": "AUTOCOMMIT"}),
+        # A reader has no transaction that its way back into the pool would have to end.
+        **({} if immediate else {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}),
     )
 
     @event.listens_for(engine.sync_engine, "connect")

@@ -1,0 +1,129 @@
+"""The API in this process, over a real store, with a call host that only remembers what it was asked."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from aywa.adapters.stores.sqlite import open_sqlite
+from aywa.api.app import create_app
+from aywa.api.settings import ApiSettings
+from aywa.ports.calls import CallPlan, CallRefused
+from aywa.ports.store import Store
+from aywa.service.services import Services, join_services
+
+SETTINGS = ApiSettings(payload_bytes=200_000, inline_bytes=10_000)
+
+
+@dataclass
+class RememberingHost:
+    """Takes every call, unless told to refuse; refuses to run any."""
+
+    plans: list[CallPlan] = field(default_factory=list)
+    ended: list[tuple[str, str]] = field(default_factory=list)
+    refusal: CallRefused | None = None
+
+    def prepare(self, plan: CallPlan) -> str:
+        if self.refusal is not None:
+            raise self.refusal
+        self.plans.append(plan)
+        return f"ws://127.0.0.1:9/{plan.call_id}/transport?token=t"
+
+    def end(self, call_id: str, reason: str) -> bool:
+        self.ended.append((call_id, reason))
+        return True
+
+    def active(self) -> Mapping[str, str]:
+        return {plan.call_id: "queued" for plan in self.plans}
+
+
+@dataclass
+class FolderFiles:
+    """A folder for each call."""
+
+    folder: Path
+
+    def find(self, call_id: str, name: str) -> Path | None:
+        path = self.folder / call_id / name
+        return path if path.exists() else None
+
+    def remove(self, call_id: str) -> None:
+        shutil.rmtree(self.folder / call_id, ignore_errors=True)
+
+
+@dataclass
+class Runtime:
+    """Everything a test needs. client: holds organisation one's private key."""
+
+    app: FastAPI
+    client: httpx.AsyncClient
+    as_key: Callable[[str | None], httpx.AsyncClient]
+    keys: dict[str, str]
+    org_id: str
+    store: Store
+    services: Services
+    host: RememberingHost
+    files: FolderFiles
+
+    async def assistant(self, **body: Any) -> str:
+        """A stored assistant's id."""
+        answer = await self.client.post("/assistant", json={"name": "Front desk"} | body)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    async def call(self, **body: Any) -> dict[str, Any]:
+        """A call's document."""
+        asked = {"transport": {"provider": "vapi.websocket"}} | body
+        if "assistant" not in asked and "assistantId" not in asked:
+            asked["assistant"] = {"firstMessage": "Hello"}
+        answer = await self.client.post("/call", json=asked)
+        assert answer.status_code == 201, answer.text
+        document: dict[str, Any] = json.loads(answer.text)
+        return document
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    opened = await open_sqlite(tmp_path / "aywa.db")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def runtime(store: Store, tmp_path: Path) -> AsyncIterator[Runtime]:
+    host = RememberingHost()
+    files = FolderFiles(tmp_path / "artifacts")
+    services = join_services(store, host, files)
+    org = await services.orgs.default()
+    foreign = await services.orgs.create("foreign")
+    keys = {
+        "own": (await services.keys.create(org.id, "own"))[1],
+        "public": (await services.keys.create(org.id, "page", "public"))[1],
+        "foreign": (await services.keys.create(foreign.id, "foreign"))[1],
+    }
+    app = create_app(
+        services,
+        SETTINGS,
+        talk_page=Path(__file__).parents[2] / "src/aywa/api/talk",
+        talk_config=lambda: {"publicKey": keys["public"]},
+    )
+    async with AsyncExitStack() as stack:
+        clients: dict[str | None, httpx.AsyncClient] = {}
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        for secret in (*keys.values(), None):
+            headers = {} if secret is None else {"Authorization": f"Bearer {secret}"}
+            clients[secret] = await stack.enter_async_context(
+                httpx.AsyncClient(transport=transport, base_url="http://localhost:8080", headers=headers)
+            )
+        yield Runtime(
+            app, clients[keys["own"]], clients.__getitem__, keys, org.id, store, services, host, files
+        )

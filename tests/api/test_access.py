@@ -1,0 +1,106 @@
+"""Who may do what: every operation x own key, foreign key, public key, none. Nothing foreign is read or written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fastapi.routing import iter_route_contexts
+
+from tests.api.conftest import Runtime
+
+_CALL = {"assistant": {"firstMessage": "Hello"}, "transport": {"provider": "vapi.websocket"}}
+
+# method, path, body, status for: own, foreign
+OPERATIONS: list[tuple[str, str, Any, int, int]] = [
+    ("POST", "/assistant", {"name": "n"}, 201, 201),
+    ("GET", "/assistant", None, 200, 200),
+    ("GET", "/assistant/{assistant_id}", None, 200, 404),
+    ("PATCH", "/assistant/{assistant_id}", {"name": "m"}, 200, 404),
+    ("PUT", "/assistant/{assistant_id}", {"name": "m"}, 200, 404),
+    ("DELETE", "/assistant/{assistant_id}", None, 200, 404),
+    ("POST", "/call", _CALL, 201, 201),
+    ("POST", "/call/phone", _CALL, 201, 201),
+    ("POST", "/call/web", {"assistant": {}}, 201, 201),
+    ("GET", "/call", None, 200, 200),
+    ("GET", "/call/{call_id}", None, 200, 404),
+    ("PATCH", "/call/{call_id}", {"name": "m"}, 200, 404),
+    ("GET", "/call/{call_id}/timeline", None, 200, 404),
+    ("GET", "/call/{call_id}/call-logs", None, 200, 404),
+    ("GET", "/call/{call_id}/mono-recording", None, 404, 404),
+    ("DELETE", "/call/{call_id}", None, 200, 404),
+    ("GET", "/squad", None, 200, 200),
+    ("GET", "/squad/x", None, 404, 404),
+    ("GET", "/chat", None, 200, 200),
+]
+OPEN = {"/health", "/healthz", "/readyz", "/docs", "/openapi.json", "/", "/talk/config.json"}
+OPEN |= {"/artifact/{call_id}/{token}/{name}"}
+
+
+@pytest.mark.parametrize(("method", "path", "body", "own", "foreign"), OPERATIONS)
+async def test_every_operation_with_every_kind_of_key(
+    runtime: Runtime, method: str, path: str, body: Any, own: int, foreign: int
+) -> None:
+    names = {"assistant_id": await runtime.assistant(), "call_id": (await runtime.call())["id"]}
+    before = (await runtime.client.get("/assistant")).text, (await runtime.client.get("/call")).text
+    public = 201 if path == "/call/web" else 403
+    for key, status in (("foreign", foreign), ("public", public), (None, 401), ("wrong", 401), ("own", own)):
+        headers = {"Authorization": "Bearer aywa_wrong"} if key == "wrong" else {}
+        client = runtime.as_key(None if key in (None, "wrong") else runtime.keys[str(key)])
+        answer = await client.request(method, path.format(**names), json=body, headers=headers)
+        assert answer.status_code == status, (key, answer.text)
+        if status >= 400:
+            assert answer.json().keys() >= {"message", "error", "statusCode"}
+        if key == "foreign" and status < 400:
+            assert not any(name in answer.text for name in names.values())
+        after = (await runtime.client.get("/assistant")).text, (await runtime.client.get("/call")).text
+        if status == 201 and key == "public":
+            before = after  # the page's key is of our own organisation
+        elif key != "own":
+            assert after == before
+
+
+async def test_a_foreign_assistant_cannot_be_called(runtime: Runtime) -> None:
+    body = _CALL | {"assistantId": await runtime.assistant()}
+    del body["assistant"]
+    foreign = runtime.as_key(runtime.keys["foreign"])
+    assert (await foreign.post("/call", json=body)).status_code == 400
+    assert (await foreign.post("/call/web", json=body)).status_code == 400
+    assert runtime.host.plans == []
+
+
+async def test_foreign_ids_in_a_bulk_delete_stay(runtime: Runtime) -> None:
+    kept = (await runtime.call())["id"]
+    foreign = runtime.as_key(runtime.keys["foreign"])
+    theirs = (await foreign.post("/call", json=_CALL)).json()["id"]
+    answer = await foreign.request("DELETE", f"/call/{theirs}", json={"ids": [kept]})
+    assert answer.status_code == 200
+    assert (await runtime.client.get(f"/call/{kept}")).status_code == 200
+    assert (kept, "call-deleted") not in runtime.host.ended
+
+
+async def test_a_revoked_key_opens_nothing(runtime: Runtime) -> None:
+    key, secret = await runtime.services.keys.create(runtime.org_id, "short")
+    headers = {"Authorization": f"Bearer {secret}"}
+    anybody = runtime.as_key(None)
+    assert (await anybody.get("/call", headers=headers)).status_code == 200
+    await runtime.services.keys.revoke(None, key.id)
+    answer = await anybody.get("/call", headers=headers)
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic YTpi", "aywa_x", "Bearer \u00ff"])
+async def test_a_malformed_authorization_is_a_401(runtime: Runtime, header: str) -> None:
+    answer = await runtime.as_key(None).get("/call", headers={b"Authorization": header.encode("latin-1")})
+    assert answer.status_code == 401
+
+
+def test_every_route_is_in_the_table_or_open(runtime: Runtime) -> None:
+    from aywa.api.other_lists import BARE, PAGES
+
+    listed = {path for _, path, *_ in OPERATIONS} | OPEN
+    quiet = {*BARE, *PAGES, "/provider/{provider}/{resource}"}
+    quiet |= {f"{path}/{{item_id}}" for path in quiet}
+    quiet |= {"/call/{call_id}/{side}-recording"}
+    paths = {context.path for context in iter_route_contexts(runtime.app.routes)}
+    assert paths - listed - quiet - {"/docs", "/talk"} == set()

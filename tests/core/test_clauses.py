@@ -1,0 +1,126 @@
+"""Where a stream of text is cut, and what of it is spoken."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from aywa.core.clauses import FIRST_MAX_WORDS, FIRST_MIN_WORDS, NEXT_MAX_WORDS, ClauseCutter
+
+
+def cut(*deltas: str) -> list[str]:
+    cutter = ClauseCutter()
+    clauses = [clause for delta in deltas for clause in cutter.feed(delta)]
+    return clauses + cutter.finish()
+
+
+def test_the_first_clause_ends_early_and_the_others_with_their_sentence() -> None:
+    assert cut("Well then, we are open. On Sundays, however, we are not. ") == [
+        "Well then,",
+        "we are open.",
+        "On Sundays, however, we are not.",
+    ]
+
+
+def test_one_word_and_a_comma_is_too_little_to_begin_with() -> None:
+    assert FIRST_MIN_WORDS == 2
+    assert cut("Yes, we are, all day long.") == ["Yes, we are,", "all day long."]
+
+
+def test_a_clause_is_given_as_soon_as_the_next_word_is_certain() -> None:
+    cutter = ClauseCutter()
+    assert cutter.feed("It is done.") == []
+    assert cutter.feed(" Any") == ["It is done."]
+    assert cutter.feed("thing else?") == []
+    assert cutter.finish() == ["Anything else?"]
+    assert cutter.finish() == []
+
+
+@pytest.mark.parametrize(
+    "text", ["Mr. Smith is in.", "Ask Dr. Who, e.g. at 5 p.m. today.", "It costs 3.50 now."]
+)
+def test_not_every_full_stop_ends_a_sentence(text: str) -> None:
+    assert cut("Right. " + text) == ["Right.", text]
+
+
+def test_closing_quotes_belong_to_the_sentence() -> None:
+    assert cut('He said "no way!" Then he left.') == ['He said "no way!"', "Then he left."]
+
+
+@pytest.mark.parametrize(
+    ("text", "spoken"),
+    [
+        ("**Sure**, I can.", "Sure, I can."),
+        ("# Hours\nnine  to\tfive", "Hours nine to five"),
+        ("_very_ `good`", "very good"),
+        ("see [our page](https://example.com/a) now", "see our page now"),
+        # What stands inside a word is the word's: an address and a product are read as they are written.
+        ("write to jo_ann@example.com", "write to jo_ann@example.com"),
+        ("2*3 is six", "2*3 is six"),
+    ],
+)
+def test_markup_is_not_spoken(text: str, spoken: str) -> None:
+    assert " ".join(cut(text)) == spoken
+
+
+@pytest.mark.parametrize("text", ["", " ", "...", "***", "\n— —\n", "!? ... "])
+def test_what_has_no_word_is_not_a_clause(text: str) -> None:
+    assert cut(text) == []
+
+
+def test_what_has_no_word_does_not_count_as_the_first_clause() -> None:
+    assert cut("... Well then, we are open, too.") == ["Well then,", "we are open, too."]
+
+
+@pytest.mark.parametrize("chopped", [True, False])
+def test_text_without_a_stop_is_cut_by_length(*, chopped: bool) -> None:
+    words = [f"w{n}" for n in range(FIRST_MAX_WORDS + NEXT_MAX_WORDS + 3)]
+    text = " ".join(words)
+    first, second, rest = cut(*text) if chopped else cut(text)
+    assert first.split() == words[:FIRST_MAX_WORDS]
+    assert second.split() == words[FIRST_MAX_WORDS : FIRST_MAX_WORDS + NEXT_MAX_WORDS]
+    assert rest.split() == words[-3:]
+
+
+pieces = st.sampled_from(
+    'hello world, yes. no! why? e.g. Mr. 5 p.m. 3.50 okay; then: — … " ) * _x_ ** a_b [it](u) \n # > I'.split(
+        " "
+    )
+)
+texts = st.lists(pieces, max_size=120).map(" ".join) | st.text(max_size=80)
+
+
+@st.composite
+def chopped_texts(draw: st.DrawFn) -> tuple[str, list[str]]:
+    text = draw(texts)
+    at = sorted(draw(st.sets(st.integers(0, len(text)), max_size=20)))
+    return text, [text[a:b] for a, b in zip([0, *at], [*at, len(text)], strict=True)]
+
+
+@given(chopped_texts())
+@example((" ".join("x" * 20) + ". end", list(" ".join("x" * 20) + ". end")))
+def test_the_clauses_do_not_depend_on_how_the_text_came(chopped: tuple[str, list[str]]) -> None:
+    text, deltas = chopped
+    assert cut(*deltas) == cut(text) == cut(*text)
+
+
+def letters(text: str) -> str:
+    """Without white space, punctuation and markup."""
+    return "".join(c for c in text if c.isalnum())
+
+
+@given(texts.filter(lambda text: "](" not in text))
+def test_no_letter_is_lost_added_or_moved(text: str) -> None:
+    clauses = cut(text)
+    assert letters("".join(clauses)) == letters(text)
+    assert all(clause == clause.strip() and not re.search(r"\s\s", clause) for clause in clauses)
+
+
+@given(texts)
+def test_no_clause_is_longer_than_the_limit(text: str) -> None:
+    clauses = cut(text)
+    for limit, some in ((FIRST_MAX_WORDS, clauses[:1]), (NEXT_MAX_WORDS, clauses[1:])):
+        assert all(0 < len(clause.split()) <= limit for clause in some)

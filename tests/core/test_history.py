@@ -1,0 +1,103 @@
+"""The conversation as the model, the transcript and the webhooks get it."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aywa.core.history import MAX_MESSAGES, History
+
+PROMPT = ({"role": "system", "content": "Be brief."},)
+
+
+def test_entries_have_the_fields_that_the_contract_requires() -> None:
+    history = History(epoch_ms=1_000_000)
+    assert history.user_said("hello", 1.25, 2.5) == {
+        "role": "user",
+        "message": "hello",
+        "time": 1_001_250,
+        "endTime": 1_002_500,
+        "secondsFromStart": 1.25,
+        "duration": 1250,
+    }
+    assert history.assistant_heard("good day", 3.0, 4.0, cut=False) == {
+        "role": "bot",
+        "message": "good day",
+        "time": 1_003_000,
+        "endTime": 1_004_000,
+        "secondsFromStart": 3.0,
+        "duration": 1000,
+        "source": "",
+    }
+    assert [m["message"] for m in history.messages] == ["hello", "good day"]
+
+
+def test_a_message_put_in_from_outside_has_its_roles_fields_too() -> None:
+    # Contract 6.4: user and bot entries need an endTime, bot ones a source; a system entry has neither.
+    history = History()
+    system = {"role": "system", "message": "be kind", "time": 1500, "secondsFromStart": 1.5}
+    assert history.note("system", "be kind", 1.5) == system
+    spoken = {"message": "hi", "time": 2000, "endTime": 2000, "secondsFromStart": 2.0, "duration": 0}
+    assert history.note("user", "hi", 2.0) == spoken | {"role": "user"}
+    assert history.note("assistant", "hi", 2.0) == spoken | {"role": "bot", "source": ""}
+    assert [m["role"] for m in history.chat()] == ["system", "user", "assistant"]
+
+
+def test_the_model_gets_the_prompt_then_the_conversation() -> None:
+    history = History(PROMPT)
+    history.assistant_heard("hello", 0.0, 1.0, cut=False)
+    history.user_said("hi", 1.0, 2.0)
+    assert history.chat() == (
+        {"role": "system", "content": "Be brief."},
+        {"role": "assistant", "content": "hello"},
+        {"role": "user", "content": "hi"},
+    )
+
+
+def test_the_model_is_told_where_a_reply_was_cut_and_nobody_else_is() -> None:
+    history = History()
+    entry = history.assistant_heard("we are open", 0.0, 1.0, cut=True)
+    assert entry["message"] == "we are open"
+    assert history.chat() == ({"role": "assistant", "content": "we are open —"},)
+
+
+def test_two_turns_without_a_reply_between_them_are_one_to_the_model() -> None:
+    history = History()
+    history.user_said("I want", 0.0, 1.0)
+    assert history.chat("a pizza") == ({"role": "user", "content": "I want a pizza"},)
+    history.user_said("a pizza", 2.0, 3.0)
+    assert history.chat() == ({"role": "user", "content": "I want a pizza"},)
+    assert [m["message"] for m in history.messages] == ["I want", "a pizza"]
+
+
+def test_words_that_are_not_history_yet_are_only_shown() -> None:
+    history = History(PROMPT)
+    assert history.chat("hello")[-1] == {"role": "user", "content": "hello"}
+    assert history.chat() == PROMPT
+    assert history.messages == ()
+
+
+def test_the_model_gets_at_most_so_many_messages_and_always_the_prompt() -> None:
+    history = History(PROMPT)
+    for number in range(MAX_MESSAGES + 5):
+        history.note("system", str(number), 0.0)
+    chat = history.chat("now")
+    assert len(chat) == MAX_MESSAGES + 2
+    assert (chat[0], chat[1]["content"], chat[-1]["content"]) == (PROMPT[0], "5", "now")
+
+
+@given(st.lists(st.tuples(st.sampled_from(["user", "bot", "system"]), st.text(min_size=1)), max_size=20))
+def test_nothing_is_lost_and_no_two_user_messages_meet(said: list[tuple[str, str]]) -> None:
+    history = History()
+    for who, text in said:
+        if who == "user":
+            history.user_said(text, 0.0, 1.0)
+        elif who == "bot":
+            history.assistant_heard(text, 0.0, 1.0, cut=False)
+        else:
+            history.note("system", text, 0.0)
+    assert [(m["role"], m["message"]) for m in history.messages] == said
+    chat = history.chat("pending")
+    roles = [m["role"] for m in chat]
+    assert ("user", "user") not in list(zip(roles, roles[1:], strict=False))
+    assert " ".join(m["content"] for m in chat) == " ".join([*(text for _, text in said), "pending"])

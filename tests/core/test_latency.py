@@ -1,0 +1,60 @@
+"""Where a turn's time went."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aywa.core.latency import turn_parts
+from aywa.core.reply import Marks
+
+
+def test_every_wait_is_named_in_the_order_of_the_waiting() -> None:
+    marks = Marks(asked_s=10.5, token_s=10.9, clause_s=11.0)
+    assert turn_parts(10.0, 10.5, 10.6, marks, 11.02) == {
+        "endpointing": 500.0,
+        "transcriber": 100.0,
+        "model": 300.0,
+        "voice": 100.0,
+        "unattributed": 20.0,
+    }
+
+
+def test_work_done_during_another_wait_counts_nothing() -> None:
+    marks = Marks(asked_s=10.2, token_s=10.3, clause_s=10.4)
+    assert turn_parts(10.0, 10.5, 10.1, marks, 10.5) == {
+        "endpointing": 500.0,
+        "transcriber": 0.0,
+        "model": 0.0,
+        "voice": 0.0,
+        "unattributed": 0.0,
+    }
+
+
+def test_what_never_happened_counts_nothing() -> None:
+    parts = turn_parts(10.0, 10.5, None, Marks(asked_s=10.5), 10.7)
+    assert parts == {
+        "endpointing": 500.0,
+        "transcriber": 0.0,
+        "model": 0.0,
+        "voice": 0.0,
+        "unattributed": 200.0,
+    }
+
+
+times = st.floats(0, 100, allow_nan=False)
+
+
+@given(times, times, st.none() | times, st.none() | times, st.none() | times, times)
+def test_the_parts_add_up_to_the_whole(
+    end_s: float,
+    taken_s: float,
+    confirmed_s: float | None,
+    token_s: float | None,
+    clause_s: float | None,
+    wait_s: float,
+) -> None:
+    parts = turn_parts(end_s, taken_s, confirmed_s, Marks(0.0, token_s, clause_s), end_s + wait_s)
+    assert all(part >= 0 for part in parts.values())
+    assert sum(parts.values()) == pytest.approx(wait_s * 1000, abs=0.5)

@@ -1,0 +1,182 @@
+"""A call's document, folded from its records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aywa.core.record import CallRecord, iso
+
+EPOCH_MS = 1_700_000_000_000
+STARTED: dict[str, Any] = {"epoch_ms": EPOCH_MS, "assistant": {}, "variables": {}}
+Records = list[tuple[float, str, dict[str, Any]]]
+
+
+def fold(*records: tuple[float, str, Mapping[str, Any]]) -> CallRecord:
+    call = CallRecord("c1", "o1")
+    for seq, (at_s, kind, data) in enumerate(((0.0, "CallStarted", STARTED), *records), 1):
+        assert call.apply(seq, at_s, kind, data)
+    return call
+
+
+def said(role: str, message: str) -> dict[str, Any]:
+    return {"message": {"role": role, "message": message}}
+
+
+def test_times_are_iso_8601_in_utc_with_milliseconds() -> None:
+    assert iso(EPOCH_MS + 5) == "2023-11-14T22:13:20.005Z"
+
+
+def test_a_call_that_nobody_joined_yet() -> None:
+    document = fold().document()
+    assert document["status"] == "queued"
+    assert not {"startedAt", "endedAt", "endedReason", "endedMessage"} & set(document)
+    assert document["costs"][0] == {"type": "transport", "minutes": 0.0, "cost": 0}
+
+
+def test_from_the_first_leg_to_the_end() -> None:
+    document = fold(
+        (1.0, "LegConnected", {}),
+        (2.0, "LegConnected", {}),
+        (91.0, "EndCall", {"reason": "customer-ended-call", "message": "closed"}),
+        (92.0, "EndCall", {"reason": "manually-canceled"}),
+        (93.0, "LegConnected", {}),
+    ).document()
+    assert document["status"] == "ended"
+    assert document["startedAt"] == "2023-11-14T22:13:21.000Z"
+    assert document["endedAt"] == "2023-11-14T22:14:51.000Z"
+    assert (document["endedReason"], document["endedMessage"]) == ("customer-ended-call", "closed")
+    assert document["costs"][0]["minutes"] == 1.5
+
+
+def test_an_end_without_a_finer_cause_shows_none() -> None:
+    document = fold(
+        (1.0, "LegConnected", {}), (2.0, "EndCall", {"reason": "silence-timed-out", "message": ""})
+    )
+    assert "endedMessage" not in document.document()
+
+
+def test_what_was_said() -> None:
+    started = STARTED | {
+        "assistant": {"model": {"messages": [{"role": "system", "content": "Be brief."}, "junk"]}},
+        "variables": {"name": "Ann"},
+    }
+    call = CallRecord("c1", "o1")
+    call.apply(1, 0.0, "CallStarted", started)
+    for seq, (role, text) in enumerate([("bot", "Hello."), ("user", "Hi."), ("system", "Be kind.")], 2):
+        call.apply(seq, 1.0, "RecordMessage", said(role, text))
+    artifact = call.document()["artifact"]
+    assert artifact["transcript"] == "AI: Hello.\nUser: Hi."
+    assert artifact["messagesOpenAIFormatted"] == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "assistant", "content": "Hello."},
+        {"role": "user", "content": "Hi."},
+        {"role": "system", "content": "Be kind."},
+    ]
+    assert artifact["variableValues"] == {"name": "Ann"}
+    assert "recordingUrl" not in artifact
+
+
+@pytest.mark.parametrize("assistant", [None, {"model": "text"}, {"model": {"messages": 5}}, {"model": None}])
+def test_an_assistant_that_is_malformed_has_no_prompt(assistant: Any) -> None:
+    call = CallRecord("c1", "o1")
+    call.apply(1, 0.0, "CallStarted", STARTED | {"assistant": assistant, "variables": None})
+    artifact = call.document()["artifact"]
+    assert (artifact["messagesOpenAIFormatted"], artifact["variableValues"]) == ([], {})
+
+
+def test_latencies_and_their_averages() -> None:
+    parts = {"endpointing": 500.0, "transcriber": 20.0, "model": 100.0, "voice": 50.0, "unattributed": 9.0}
+    metrics = fold(
+        (1.0, "RecordTurn", {"latency_ms": 679.0, "parts_ms": parts}),
+        (2.0, "RecordTurn", {"latency_ms": 500.0, "parts_ms": {"endpointing": 500.0}}),
+        (3.0, "TellClient", {"type": "user-interrupted"}),
+        (4.0, "TellClient", {"type": "transcript"}),
+    ).document()["artifact"]["performanceMetrics"]
+    assert metrics["turnLatencies"][0] == {
+        "endpointingLatency": 500.0,
+        "transcriberLatency": 20.0,
+        "modelLatency": 100.0,
+        "voiceLatency": 50.0,
+        "turnLatency": 679.0,
+    }
+    assert (metrics["turnLatencyAverage"], metrics["modelLatencyAverage"]) == (589.5, 50.0)
+    assert metrics["numAssistantInterrupted"] == 1
+
+
+def test_a_call_without_turns_has_averages_of_zero() -> None:
+    assert fold().document()["artifact"]["performanceMetrics"]["turnLatencyAverage"] == 0
+
+
+def test_tokens_characters_and_discarded_replies_are_counted() -> None:
+    usage = {"prompt_tokens": 100, "cached_tokens": 40, "completion_tokens": 9}
+    call = fold(
+        (1.0, "ReplyCompleted", usage),
+        (2.0, "ReplyCompleted", usage),
+        (3.0, "ClauseSynthesized", {"text": "Hello."}),
+        (4.0, "RecordDecision", {"decision": "reply_discarded"}),
+        (5.0, "RecordDecision", {"decision": "turn_taken"}),
+    )
+    document = call.document()
+    assert call.discarded_replies == 1
+    assert document["costBreakdown"]["llmPromptTokens"] == 200
+    assert document["costBreakdown"]["llmCachedPromptTokens"] == 80
+    assert document["costs"][2]["completionTokens"] == 18
+    assert document["costs"][3]["characters"] == 6
+
+
+def test_a_recording_has_its_addresses() -> None:
+    stored = {"artifact": "recording", "base_url": "http://h/call/c1"}
+    artifact = fold((9.0, "ArtifactStored", stored)).document()["artifact"]
+    assert artifact["recordingUrl"] == "http://h/call/c1/mono-recording"
+    assert (
+        artifact["recording"]["stereoUrl"]
+        == artifact["stereoRecordingUrl"]
+        == "http://h/call/c1/stereo-recording"
+    )
+    assert artifact["recording"]["mono"]["customerUrl"] == "http://h/call/c1/customer-recording"
+    assert artifact["logUrl"] == "http://h/call/c1/call-logs"
+
+
+def test_what_a_person_should_know_of_is_a_warning() -> None:
+    call = fold((1.5, "MediaWarned", {"code": "malformed"}), (2.0, "VoiceScored", {"probabilities": b""}))
+    at = "2023-11-14T22:13:21.500Z"
+    assert call.document()["warnings"] == [{"at": at, "kind": "MediaWarned", "code": "malformed"}]
+
+
+records: st.SearchStrategy[tuple[float, str, dict[str, Any]]] = st.tuples(
+    st.floats(0, 100),
+    st.sampled_from(
+        [
+            ("LegConnected", {}),
+            ("RecordMessage", said("user", "hi")),
+            ("RecordMessage", said("bot", "ho")),
+            ("RecordTurn", {"latency_ms": 1.0, "parts_ms": {"voice": 1.0}}),
+            ("ReplyCompleted", {"prompt_tokens": 1}),
+            ("ClauseSynthesized", {"text": "abc"}),
+            ("ChildFailed", {"child": "stt", "code": "x"}),
+            ("TellClient", {"type": "user-interrupted"}),
+            ("EndCall", {"reason": "customer-ended-call"}),
+            ("SomethingNew", {"a": 1}),
+        ]
+    ),
+).map(lambda drawn: (drawn[0], *drawn[1]))
+
+
+@given(st.lists(records, max_size=15), st.lists(st.integers(0, 15), max_size=15))
+def test_a_record_that_comes_again_changes_nothing(given_records: Records, again: list[int]) -> None:
+    once = fold(*given_records)
+    twice = CallRecord("c1", "o1")
+    numbered = list(enumerate([(0.0, "CallStarted", STARTED), *given_records], 1))
+    for seq, (at_s, kind, data) in numbered:
+        assert twice.apply(seq, at_s, kind, data)
+        for earlier in again:
+            if earlier < seq:
+                old_seq, (old_s, old_kind, old_data) = numbered[earlier]
+                assert not twice.apply(old_seq, old_s, old_kind, old_data)
+    assert twice == once
+    assert twice.document() == once.document()

@@ -1,0 +1,98 @@
+"""How long a turn waits, and why."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aywa.core.settings import StartSpeaking, TranscriptionWaits
+from aywa.core.turns import endpointing as ep
+from aywa.core.turns.endpointing import Evidence, Wait, decide
+
+DEFAULT = StartSpeaking()
+PLAN = TranscriptionWaits(on_punctuation_s=0.1, on_no_punctuation_s=1.5, on_number_s=0.5)
+TEXT = "I would like to book a table"
+
+
+@pytest.mark.parametrize(
+    ("text", "score", "wait"),
+    [
+        ("", None, Wait(ep.NO_WORDS_S, "no_words")),
+        ("I want a", 0.99, Wait(ep.UNFINISHED_S, "unfinished_phrase")),
+        ("yes please", None, Wait(ep.SHORT_ANSWER_S, "short_answer")),
+        ("it is four two", 0.99, Wait(ep.NUMBER_S, "number")),
+        (TEXT, ep.COMPLETE_SCORE, Wait(ep.SOUNDS_COMPLETE_S, "sounds_complete")),
+        (TEXT, ep.INCOMPLETE_SCORE, Wait(ep.SOUNDS_INCOMPLETE_S, "sounds_incomplete")),
+        (TEXT, (ep.COMPLETE_SCORE + ep.INCOMPLETE_SCORE) / 2, Wait(ep.SETTLED_TEXT_S, "settled_text")),
+        (TEXT, None, Wait(ep.SETTLED_TEXT_S, "settled_text")),
+    ],
+)
+def test_by_what_was_said_and_how_it_sounded(text: str, score: float | None, wait: Wait) -> None:
+    assert decide(Evidence(text, confirmed=True, score=score), DEFAULT) == wait
+
+
+def test_a_caller_who_pauses_long_is_given_more_time_but_not_for_ever() -> None:
+    quick = decide(Evidence(TEXT, confirmed=True, longest_pause_s=0.01), DEFAULT)
+    slow = decide(Evidence(TEXT, confirmed=True, longest_pause_s=ep.SETTLED_TEXT_S), DEFAULT)
+    endless = decide(Evidence(TEXT, confirmed=True, longest_pause_s=60.0), DEFAULT)
+    assert quick == Wait(ep.SETTLED_TEXT_S, "settled_text")
+    assert slow.reason == "own_pauses"
+    assert slow.wait_s > ep.SETTLED_TEXT_S
+    assert endless == Wait(ep.OWN_PAUSE_MAX_S, "own_pauses")
+
+
+@pytest.mark.parametrize(
+    ("text", "wait"),
+    [
+        ("My number is 5.", Wait(0.5, "on_number")),
+        ("Hello there.", Wait(0.1, "on_punctuation")),
+        ("Hello there", Wait(1.5, "on_no_punctuation")),
+        ("", Wait(1.5, "on_no_punctuation")),
+    ],
+)
+def test_a_plan_that_is_sent_has_the_contracts_meaning(text: str, wait: Wait) -> None:
+    # Contract 9.1: number, then punctuation, then none; what it sounds like and how the caller pauses is not asked.
+    evidence = Evidence(text, confirmed=True, score=0.0, longest_pause_s=5.0)
+    assert decide(evidence, StartSpeaking(transcription=PLAN)) == wait
+
+
+def test_wait_seconds_is_a_floor_and_nothing_is_added() -> None:
+    settings = StartSpeaking(wait_s=1.2, transcription=PLAN)
+    assert decide(Evidence("Hello there.", confirmed=True), settings) == Wait(1.2, "wait_seconds")
+    assert decide(Evidence("Hello there", confirmed=True), settings) == Wait(1.5, "on_no_punctuation")
+    assert decide(Evidence("yes", confirmed=True), StartSpeaking(wait_s=0.0)).reason == "short_answer"
+
+
+def test_text_that_may_not_be_all_waits_for_the_rest() -> None:
+    wait = decide(Evidence(TEXT, confirmed=False), DEFAULT)
+    assert wait == Wait(DEFAULT.unconfirmed_wait_s, "unconfirmed_text")
+    longer = StartSpeaking(wait_s=DEFAULT.unconfirmed_wait_s + 1)
+    assert decide(Evidence(TEXT, confirmed=False), longer).reason == "wait_seconds"
+
+
+evidences = st.builds(
+    Evidence,
+    text=st.sampled_from(["", TEXT, TEXT + ".", "yes", "a 5", "and"]),
+    confirmed=st.booleans(),
+    score=st.none() | st.floats(0, 1),
+    longest_pause_s=st.floats(0, 20),
+)
+settings_ = st.builds(
+    StartSpeaking, wait_s=st.none() | st.floats(0, 5), transcription=st.none() | st.just(PLAN)
+)
+
+
+@given(evidences, settings_)
+def test_every_wait_has_a_reason_and_an_end(evidence: Evidence, settings: StartSpeaking) -> None:
+    wait = decide(evidence, settings)
+    longest = max(ep.UNFINISHED_S, ep.OWN_PAUSE_MAX_S, settings.unconfirmed_wait_s, PLAN.on_no_punctuation_s)
+    assert wait.reason
+    assert (settings.wait_s or 0.0) <= wait.wait_s <= max(longest, settings.wait_s or 0.0)
+
+
+@given(evidences, settings_)
+def test_a_confirmation_never_makes_the_wait_longer(evidence: Evidence, settings: StartSpeaking) -> None:
+    before = Evidence(evidence.text, False, evidence.score, evidence.longest_pause_s)
+    after = Evidence(evidence.text, True, evidence.score, evidence.longest_pause_s)
+    assert decide(after, settings).wait_s <= decide(before, settings).wait_s

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from aywa.media.vad_batch import VadBatch
+from aywa.media.wheel import Wheel
+from tests.media.rig import LoudVad, square
+
+pytestmark = pytest.mark.virtual_time
+
+
+@dataclass
+class Listener:
+    scores: list[tuple[float, float]] = field(default_factory=list)
+    levels: list[Sequence[float]] = field(default_factory=list)
+    failures: int = 0
+    batch: VadBatch | None = None
+    ends: int | None = None
+
+    def scored(self, probability: float, levels_db: Sequence[float]) -> None:
+        self.scores.append((round(asyncio.get_running_loop().time(), 6), probability))
+        self.levels.append(levels_db)
+        if self.batch is not None and self.ends is not None:
+            self.batch.close(self.ends)
+            self.ends = None
+
+    def score_failed(self) -> None:
+        self.failures += 1
+
+
+def batch(rows: int = 64, rate_hz: int = 8000) -> tuple[VadBatch, LoudVad]:
+    loop = asyncio.get_running_loop()
+    vad = LoudVad(rate_hz)
+    return VadBatch(loop, Wheel(loop, 0.005), vad, 0.005, rows), vad
+
+
+LOUD, QUIET = square(16384, 256), bytes(512)
+
+
+async def test_the_windows_of_a_slot_are_one_run() -> None:
+    scoring, vad = batch()
+    ears = [Listener() for _ in range(5)]
+    rows = [scoring.open(ear) for ear in ears]
+    for row in rows:
+        scoring.add(row, LOUD if row % 2 else QUIET)
+        await asyncio.sleep(0.0005)
+    await asyncio.sleep(0.02)
+    assert vad.runs == [rows]
+    assert [ear.scores for ear in ears] == [[(0.005, float(row % 2))] for row in rows]
+
+
+async def test_levels_of_4_ms_come_with_it() -> None:
+    scoring, _ = batch()
+    ear = Listener()
+    scoring.add(scoring.open(ear), square(16384, 128) + bytes(256))
+    await asyncio.sleep(0.02)
+    assert ear.levels[0] == pytest.approx([-6.02] * 4 + [-100] * 4, abs=0.01)
+
+
+async def test_a_run_has_a_limit_of_rows() -> None:
+    scoring, vad = batch(rows=4)
+    rows = [scoring.open(Listener()) for _ in range(10)]
+    for row in rows:
+        scoring.add(row, QUIET)
+    await asyncio.sleep(0.02)
+    assert [len(run) for run in vad.runs] == [4, 4, 2]
+
+
+async def test_a_row_is_in_a_run_once_and_its_windows_keep_their_order() -> None:
+    scoring, vad = batch()
+    first, second = Listener(), Listener()
+    a, b = scoring.open(first), scoring.open(second)
+    for window in (LOUD, QUIET, LOUD):
+        scoring.add(a, window)
+    scoring.add(b, LOUD)
+    await asyncio.sleep(0.02)
+    assert vad.runs == [[a, b], [a], [a]]
+    assert [probability for _, probability in first.scores] == [1, 0, 1]
+
+
+async def test_a_closed_row_is_forgotten_and_given_back() -> None:
+    scoring, vad = batch()
+    ear = Listener()
+    row = scoring.open(ear)
+    scoring.add(row, LOUD)
+    scoring.close(row)
+    await asyncio.sleep(0.02)
+    assert ear.scores == []
+    assert vad.open_rows == set()
+
+
+async def test_a_listener_may_end_another_one_of_its_batch() -> None:
+    scoring, _ = batch()
+    ending, ended = Listener(batch=scoring), Listener()
+    a, b = scoring.open(ending), scoring.open(ended)
+    ending.ends = b
+    scoring.add(a, LOUD)
+    scoring.add(b, LOUD)
+    await asyncio.sleep(0.02)
+    assert len(ending.scores) == 1
+    assert ended.scores == []
+
+
+async def test_loudness_stands_in_for_a_detector_that_fails(caplog: pytest.LogCaptureFixture) -> None:
+    scoring, vad = batch()
+    ear = Listener()
+    row = scoring.open(ear)
+    vad.fail = True
+    with caplog.at_level(logging.CRITICAL):
+        for window in (LOUD, QUIET):
+            scoring.add(row, window)
+            await asyncio.sleep(0.01)
+    assert [probability for _, probability in ear.scores] == [1, 0]
+    assert ear.failures == 2
