@@ -118,6 +118,8 @@ async def test_twenty_at_once_are_twenty(runtime: Runtime) -> None:
         ({"limit": "1001"}, "limit"),
         ({"limit": "many"}, "limit"),
         ({"limit": "9" * 5000}, "limit"),
+        ({"limit": ""}, "limit"),
+        ({"createdAtGt": ""}, "createdAtGt"),
         ({"createdAtGt": "yesterday"}, "createdAtGt"),
         ({"updatedAtLe": "2026-13-01T00:00:00Z"}, "updatedAtLe"),
     ],

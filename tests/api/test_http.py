@@ -33,7 +33,8 @@ async def test_routes_that_are_not_there(runtime: Runtime, method: str, path: st
     assert answer.status_code == status
     phrase = {404: "Not Found", 405: "Method Not Allowed"}[status]
     assert answer.json() == {"message": f"Cannot {method} {path}", "error": phrase, "statusCode": status}
-    assert status == 404 or answer.headers["allow"]
+    if (method, path) == ("PUT", "/call"):
+        assert answer.headers["allow"] == "GET, POST"
 
 
 @pytest.mark.parametrize(
@@ -190,7 +191,7 @@ async def test_the_examples_of_the_description_are_accepted(runtime: Runtime) ->
         await runtime.client.patch(f"/assistant/{name}", json=schemas["UpdateAssistant"]["example"])
     ).is_success
     for path, schema in (("/call", "CreateCall"), ("/call/web", "CreateWebCall")):
-        answer = await runtime.client.post(path, json=schemas[schema]["example"] | {"assistantId": name})
+        answer = await runtime.client.post(path, json=schemas[schema]["example"])
         assert answer.status_code == 201
     answer = await runtime.client.patch(f"/call/{answer.json()['id']}", json=schemas["UpdateCall"]["example"])
     assert answer.status_code == 200

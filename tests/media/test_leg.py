@@ -60,8 +60,8 @@ async def test_voice_is_dated_by_its_first_and_last_frame(audio: AudioFormat, ra
         await call.speak(2.0)
         await call.speak(1.0, 0)
         assert call.of(LegConnected) == [LegConnected("leg", rate_hz)]
-        assert call.of(VoiceStarted) == [VoiceStarted("leg", pytest.approx(1.02))]
-        assert call.of(VoiceStopped) == [VoiceStopped("leg", pytest.approx(3.00))]
+        assert [round(e.at_s, 6) for e in call.of(VoiceStarted)] == [1.02]
+        assert [round(e.at_s, 6) for e in call.of(VoiceStopped)] == [3.0]
 
 
 @pytest.mark.parametrize("rate_hz", [24000, 48000])
@@ -115,7 +115,9 @@ async def test_a_leg_that_ends_while_its_caller_speaks() -> None:
         assert at.plane.leg_count == 0
 
 
-async def test_a_detector_that_fails_is_told_once_and_the_call_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_detector_that_fails_is_told_once_and_the_call_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with rig() as at:
         call = at.call()
         at.vads[16000].fail = True
@@ -140,7 +142,7 @@ async def test_a_reply_leaves_on_the_legs_own_beat() -> None:
         assert call.far.times[4:7] == [0.035, 0.055, 0.075]
         assert np.allclose(np.diff(call.far.times[4:]), 0.02)
         assert numbers(call.far.audio) == numbers(ramp(320 * 50))
-        assert call.of(PlayoutStarted) == [PlayoutStarted("leg", 1, pytest.approx(0.0137))]
+        assert [round(e.at_s, 6) for e in call.of(PlayoutStarted)] == [0.0137]
         assert [e.position for e in call.of(PlayoutAdvanced)] == [25 * 320, 50 * 320]
         assert [e.position for e in call.of(PlayoutFinished)] == [50 * 320]
 
@@ -210,9 +212,10 @@ async def test_an_armed_pause_comes_before_the_news_of_the_voice(voice_s: float)
         await call.speak(0.3)
         names = call.names()
         assert names[-2:] == ["PlayoutPaused", "VoiceStarted"]
-        assert call.times[call.events.index(call.of(PlayoutPaused)[0])] == call.times[
-            call.events.index(call.of(VoiceStarted)[0])
-        ]
+        assert (
+            call.times[call.events.index(call.of(PlayoutPaused)[0])]
+            == call.times[call.events.index(call.of(VoiceStarted)[0])]
+        )
         assert call.of(VoiceStarted)[0].at_s == pytest.approx(0.52)
         assert call.of(PlayoutPaused)[0].at_s <= 0.5 + 0.02 + 0.032 * (1 if voice_s < 0.03 else 2) + 0.03
 
@@ -275,10 +278,14 @@ async def test_a_sink_gets_every_frame_as_it_comes_at_its_rate() -> None:
         assert [len(pcm) for pcm in other] == [320] * 5
 
 
+def fails(pcm: bytes) -> None:
+    raise RuntimeError("no ears today")
+
+
 async def test_a_sink_that_raises_loses_its_place_and_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
     async with rig() as at:
         call, other, heard = at.call(), at.call("other"), list[bytes]()
-        at.plane.listen("leg", lambda pcm: None if 1 // 0 else None, 16000)
+        at.plane.listen("leg", fails, 16000)
         at.plane.listen("other", heard.append, 16000)
         with caplog.at_level(logging.CRITICAL):
             await asyncio.gather(call.speak(0.1), other.speak(0.1))
@@ -368,7 +375,11 @@ async def test_a_flood_ends_its_leg_and_no_other() -> None:
 
 @pytest.mark.parametrize(
     ("audio", "rate_hz", "frame"),
-    [(AudioFormat.PCM16, 16000, b"\0" * 641), (AudioFormat.PCM16, 16000, b""), (AudioFormat.MULAW, 8000, b"")],
+    [
+        (AudioFormat.PCM16, 16000, b"\0" * 641),
+        (AudioFormat.PCM16, 16000, b""),
+        (AudioFormat.MULAW, 8000, b""),
+    ],
 )
 async def test_malformed_frames_are_answered_and_too_many_end_the_leg(
     audio: AudioFormat, rate_hz: int, frame: bytes
@@ -437,7 +448,9 @@ async def test_a_connection_that_raises_ends_its_leg_as_lost(
         assert ended(other) == []
 
 
-async def test_a_connection_that_raises_when_asked_or_closed_ends_its_leg(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_connection_that_raises_when_asked_or_closed_ends_its_leg(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with rig() as at:
         asked, closed = at.call("asked"), at.call("closed")
         asked.far.fail = closed.far.fail = True
@@ -452,9 +465,7 @@ async def test_an_inbox_that_raises_does_not_stop_the_media(caplog: pytest.LogCa
     async with rig() as at:
         far = FarSide(at.loop.time)
         with caplog.at_level(logging.ERROR):
-            at.plane.add_leg(
-                LegPlan("leg", AudioFormat.PCM16, 16000, 0.0, lambda event: [].pop()), far
-            )
+            at.plane.add_leg(LegPlan("leg", AudioFormat.PCM16, 16000, 0.0, lambda event: [].pop()), far)
             at.plane.send(Play("leg", 1, bytes(6400)))
             await asyncio.sleep(0.5)
         assert len(far.frames) == 10
@@ -470,7 +481,9 @@ async def test_closing_lets_the_far_side_hear_what_was_sent() -> None:
         call.leg.audio_received(call.frame())
         call.leg.text_received("{}")
         await asyncio.sleep(1)
-        assert [(round(at_s, 3), code, reason) for at_s, code, reason in call.far.closed] == [(0.08, 1000, "goodbye")]
+        assert [(round(at_s, 3), code, reason) for at_s, code, reason in call.far.closed] == [
+            (0.08, 1000, "goodbye")
+        ]
         assert call.names() == ["LegConnected", "PlayoutStarted", "PlayoutDropped", "LegEnded"]
         assert ended(call) == ["local"]
 
@@ -543,7 +556,8 @@ async def test_the_recording_is_complete_when_it_is_waited_for(tmp_path: Path) -
         call.leg.disconnected("closed")
         recording = await at.plane.recorded("leg")
         assert recording is not None
-        assert (recording.lost, recording.seconds) == ("", pytest.approx(1.5))
+        assert recording.lost == ""
+        assert recording.seconds == pytest.approx(1.5)
         assert await at.plane.recorded("leg") is None
         assert recording.path.stat().st_size == 44 + 24000 * 4
 

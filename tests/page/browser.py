@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
@@ -88,14 +88,14 @@ class Visit:
     expected: tuple[str, ...] = ()
 
     def watch(self) -> None:
-        self.page.on("console", lambda line: self._note(line.type, f"{line.text} {line.location.get('url', '')}"))
+        self.page.on("console", self._note)
         self.page.on("pageerror", lambda error: self.faults.append(f"uncaught: {error}"))
         self.page.on("request", lambda request: self._saw(request.url))
         self.page.on("websocket", lambda socket: self._saw(socket.url))
 
-    def _note(self, kind: str, text: str) -> None:
-        if kind == "error":
-            self.faults.append(text)
+    def _note(self, line: ConsoleMessage) -> None:
+        if line.type == "error":
+            self.faults.append(f"{line.text} {line.location.get('url', '')}")
 
     def _saw(self, url: str) -> None:
         parts = urlsplit(url)

@@ -103,9 +103,7 @@ class FakeRuntime:
 
     async def serve_config(self, request: web.Request) -> web.Response:
         if self.config is None:
-            return web.json_response(
-                {"message": "no", "error": "Forbidden", "statusCode": 403}, status=403
-            )
+            return web.json_response({"message": "no", "error": "Forbidden", "statusCode": 403}, status=403)
         return web.json_response(self.config)
 
     async def make_call(self, request: web.Request) -> web.Response:

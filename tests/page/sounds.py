@@ -19,7 +19,7 @@ def babble(seconds: float, rate_hz: int, seed: int = 7) -> Floats:
         piece = syllable[: sound.size - at]
         sound[at : at + piece.size] += piece
         at += length + round(chance.choice([0.0, 0.02, 0.3], p=[0.6, 0.3, 0.1]) * rate_hz)
-    return sound * (0.5 / np.max(np.abs(sound)))
+    return np.asarray(sound * (0.5 / np.max(np.abs(sound))))
 
 
 def _vowel(length: int, rate_hz: int, chance: np.random.Generator) -> Floats:
@@ -31,7 +31,7 @@ def _vowel(length: int, rate_hz: int, chance: np.random.Generator) -> Floats:
         hz = harmonic * float(np.mean(pitch))
         strength = sum(1 / (1 + ((hz - formant) / 120) ** 2) for formant in formants)
         wave += strength * np.sin(harmonic * phase)
-    return wave * np.hanning(length) / np.max(np.abs(wave))
+    return np.asarray(wave * np.hanning(length) / np.max(np.abs(wave)))
 
 
 def _hiss(length: int, chance: np.random.Generator) -> Floats:

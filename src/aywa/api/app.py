@@ -19,6 +19,7 @@ from aywa.service.services import Services
 DESCRIPTION = (
     "Voice agents that run inside your own infrastructure: assistants, calls, and what happened in them."
 )
+ROUTERS = (health.router, assistants.router, calls.router, calls.guests, other_lists.router)
 WEB_CALL_PATH = "/call/web"
 DEFAULT_SETTINGS = ApiSettings()
 
@@ -46,7 +47,8 @@ def create_app(
     errors.install(app)
     openapi.install(app)
     docs_page.install(app)
-    for router in (health.router, assistants.router, calls.router, calls.guests, other_lists.router):
+    app.state.routers = ROUTERS
+    for router in ROUTERS:
         app.include_router(router)
     _install_talk_page(app, talk_page, talk_config)
     app.add_middleware(_Cors, origins=settings.cors_origins)

@@ -49,7 +49,13 @@ async def get(request: Request, key: PrivateKey, assistant_id: str) -> Response:
     return StoredJson(await _services(request).assistants.get(key.org_id, assistant_id))
 
 
-@router.put("/assistant/{assistant_id}", include_in_schema=False)
+@router.put(
+    "/assistant/{assistant_id}",
+    summary="Change an assistant, as PATCH does",
+    operation_id="put_assistant",
+    responses=answers("Assistant", 200, 404),
+    openapi_extra=takes("UpdateAssistant"),
+)
 @router.patch(
     "/assistant/{assistant_id}",
     summary="Change an assistant",

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from aywa.api.body import BadBody, BodyTooLarge
@@ -77,14 +78,26 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
-        message = str(error.detail)
+        message, headers = str(error.detail), error.headers
         if error.status_code in (404, 405):
             message = f"Cannot {request.method} {request.url.path[:200]}"
-        return error_response(error.status_code, message, error.headers)
+        if error.status_code == 405:
+            # The framework names the methods of one of the path's routes only.
+            headers = {"Allow": ", ".join(_methods(request)) or (headers or {}).get("Allow", "")}
+        return error_response(error.status_code, message, headers)
 
     @app.exception_handler(Exception)
     async def broken(_request: Request, _error: Exception) -> JSONResponse:
         return error_response(500, "Internal server error")
+
+
+def _methods(request: Request) -> list[str]:
+    routers: tuple[APIRouter, ...] = request.app.state.routers
+    routes = (route for router in routers for route in router.routes if isinstance(route, APIRoute))
+    path = request.url.path
+    return sorted(
+        {method for route in routes if route.path_regex.match(path) for method in route.methods or ()}
+    )
 
 
 def _problem(problem: Mapping[str, Any]) -> str:

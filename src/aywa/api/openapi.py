@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from aywa.service.call_request import FRAME_RATE_HZ
 from aywa.service.rules import Obj
 from aywa.service.validate import ASSISTANT, CALL, CALL_CHANGE, WEB_CALL
 
@@ -117,8 +118,8 @@ def _schemas() -> JsonObject:
         "Assistant": document,
         "CreateAssistant": assistant,
         "UpdateAssistant": _change_schema(assistant),
-        "CreateCall": _call_request(CALL),
-        "CreateWebCall": _call_request(WEB_CALL),
+        "CreateCall": _call_request(CALL, web=False),
+        "CreateWebCall": _call_request(WEB_CALL, web=True),
         "UpdateCall": CALL_CHANGE.schema() | {"additionalProperties": False},
         "Call": _call_schema(),
         "TimelineEntry": _timeline_schema(),
@@ -155,16 +156,48 @@ def _change_schema(assistant: JsonObject) -> JsonObject:
     }
 
 
-def _call_request(rule: Obj) -> JsonObject:
+def _call_request(rule: Obj, *, web: bool) -> JsonObject:
     schema = rule.schema()
     schema["properties"] = dict(schema["properties"])
     schema["properties"]["assistant"] = _ref("CreateAssistant")
+    schema["properties"]["assistantId"] = _UUID
+    schema["oneOf"] = [{"required": ["assistantId"]}, {"required": ["assistant"]}]
+    schema["properties"]["transport"] = _transport_schema(web=web)
+    if not web:
+        schema["required"] = ["transport"]
     schema["properties"]["assistantOverrides"] = {
         "type": ["object", "null"],
         "description": "Merged deeply over the assistant; arrays are replaced; `tools:append` adds; variableValues"
         " fill {{names}}.",
     }
     return schema
+
+
+def _transport_schema(*, web: bool) -> JsonObject:
+    pcm = {
+        "format": {"type": "string", "enum": ["pcm_s16le"], "default": "pcm_s16le"},
+        "container": {"type": "string", "enum": ["raw"], "default": "raw"},
+        "sampleRate": {
+            "type": "integer",
+            "minimum": 8000,
+            "maximum": 48_000,
+            "multipleOf": FRAME_RATE_HZ,
+            "default": 16_000,
+        },
+    }
+    mulaw = pcm | {
+        "format": {"type": "string", "enum": ["mulaw"]},
+        "sampleRate": {"type": "integer", "enum": [8000], "default": 8000},
+    }
+    audio = {
+        "anyOf": [
+            {"type": "object", "properties": pcm},
+            {"type": "object", "properties": mulaw, "required": ["format"]},
+        ]
+    }
+    provider = {"type": "string"} if web else {"type": "string", "enum": ["vapi.websocket"]}
+    schema: JsonObject = {"type": "object", "properties": {"provider": provider, "audioFormat": audio}}
+    return schema if web else schema | {"required": ["provider"]}
 
 
 def _call_schema() -> JsonObject:

@@ -11,7 +11,7 @@ MARK = {"aywa": "dev"}
 
 DOCUMENT: dict[str, Any] = {
     "name": "Robin at Lakeside Dental",
-    "firstMessage": "Hello, this is Robin at Lakeside Dental. How can I help you?",
+    "firstMessage": "Hello, this is Robin. How can I help you?",
     "model": {
         "provider": "custom-llm",
         "url": "http://localhost/local",

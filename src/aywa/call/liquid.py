@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from liquid import Environment, RenderContext
+from liquid import BoundTemplate, Environment, RenderContext
 from liquid.exceptions import FilterArgumentError, ResourceLimitError
 from liquid.filter import with_context
 from liquid.output import LimitedStringIO
@@ -24,9 +24,8 @@ OUTPUT_BYTES = 400_000
 # One value: a string's characters, or all that a list holds.
 VALUE_CHARACTERS = 200_000
 LIST_ITEMS = 2_000
-# In the whole of one rendering.
-LOOP_ITERATIONS = 5_000
-WORK_CHARACTERS = 20_000_000
+# In the whole of one rendering: what filters are given and give, and the template's length for every turn of a loop.
+WORK_CHARACTERS = 5_000_000
 # Its pattern takes the square of the length.
 STRIP_HTML_CHARACTERS = 10_000
 
@@ -36,8 +35,8 @@ _FORMATS = ("%B %d, %Y", "%b %d, %Y", "%d %B %Y", "%d %b %Y", "%m/%d/%Y", "%Y/%m
 _DIRECTIVE = re.compile(r"%([-_0^#:]+)?(\d+)?[EO]?(.)", re.S)
 _DATE_CHARACTERS = 64
 _PAD_LIMIT = 100
-_RAW = re.compile(r"\{%-?\s*raw\b")
-_END_RAW = re.compile(r"\{%-?\s*endraw\b")
+# Blocks whose end the lexer looks for through the whole of the rest.
+_UNREAD = tuple((re.compile(rf"\{{%-?\s*{n}\b"), re.compile(rf"\{{%-?\s*end{n}\b")) for n in ("raw", "doc"))
 
 
 class BadTemplate(Exception):
@@ -52,13 +51,12 @@ def render(template: str, variables: Mapping[str, Any], now: datetime) -> str:
     """The template with the variables put in. now: what "now" means in it. Raises BadTemplate."""
     if len(template) > TEMPLATE_CHARACTERS:
         raise BadTemplate("TemplateTooLong")
-    if _last(_RAW, template) > _last(_END_RAW, template):
-        # The lexer would look for the end of each of them through the whole of the rest.
-        raise BadTemplate("UnclosedRaw")
+    if any(_last(begin, template) > _last(end, template) for begin, end in _UNREAD):
+        raise BadTemplate("UnclosedBlock")
     try:
         bound = _ENVIRONMENT.from_string(template)
-        context = _Context(bound, globals={name: _as_js(value) for name, value in variables.items()})
-        context.now = now
+        values = {name: _as_js(value) for name, value in variables.items()}
+        context = _Context(bound, len(template), now, globals=values)
         out = LimitedStringIO(limit=OUTPUT_BYTES)
         bound.render_with_context(context, out)
         return out.getvalue()
@@ -76,28 +74,31 @@ def _last(pattern: re.Pattern[str], text: str) -> int:
 class _Context(RenderContext):
     """Counts what the rendering costs."""
 
-    __slots__ = ("iterations", "now", "work")
+    __slots__ = ("characters", "now", "work")
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.iterations = 0
+    def __init__(self, template: BoundTemplate, characters: int, now: datetime, **kwargs: Any) -> None:
+        super().__init__(template, **kwargs)
+        self.characters = characters
+        self.now = now
         self.work = 0
-        self.now = datetime.now(UTC)
 
     def raise_for_loop_limit(self, length: int = 1) -> None:
-        self.iterations += length
-        if self.iterations > LOOP_ITERATIONS:
-            raise ResourceLimitError("too many loop iterations", token=None)
+        self._spend(length * self.characters)
+
+    def _spend(self, characters: int) -> None:
+        self.work += characters
+        if self.work > WORK_CHARACTERS:
+            raise ResourceLimitError("too much work", token=None)
 
     def filter(self, name: str, token: Any) -> Callable[..., object]:
         chosen = super().filter(name, token)
 
         def bounded(value: object, *args: object, **kwargs: object) -> object:
-            self.work += _checked(value) + sum(_checked(arg) for arg in args)
-            if _would_be(name, value, args) > VALUE_CHARACTERS or self.work > WORK_CHARACTERS:
-                raise ResourceLimitError("too much text", token=None)
+            self._spend(_checked(value) + sum(map(_checked, args)))
+            if _would_be(name, value, args) > VALUE_CHARACTERS:
+                raise ResourceLimitError("a value is too large", token=None)
             result = _as_js(chosen(value, *args, **kwargs))
-            self.work += _checked(result)
+            self._spend(_checked(result))
             return result
 
         return bounded

@@ -91,22 +91,27 @@ class Recogniser:
 
     async def _broke(self) -> tuple[str, bool]:
         """Runs a stream to its end; answers why it ended, and whether another may be tried."""
+        error: Exception | None = None
         try:
             await self._run_once()
-        except ProviderError as error:
-            return error.code, error.retryable
-        except TimeoutError:
-            broken, self._broken = self._broken, None
-            return ("deadline" if broken is None else broken.__class__.__name__), True
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
             # Nobody stopped this call: something inside the recogniser was cancelled.
             return "cancelled", True
-        except Exception as error:  # noqa: BLE001 - a recogniser may break in any way, and the call goes on
-            return error.__class__.__name__, True
-        return "closed", True
+        except Exception as raised:  # noqa: BLE001 - a recogniser may break in any way, and the call goes on
+            error = raised
+        told, self._broken = self._broken, None
+        match told or error:
+            case None:
+                return "closed", True
+            case ProviderError() as known:
+                return known.code, known.retryable
+            case TimeoutError():
+                return "deadline", True
+            case other:
+                return other.__class__.__name__, True
 
     async def _run_once(self) -> None:
         async with asyncio.timeout(OPEN_S):

@@ -237,6 +237,8 @@ class Session:
         task = self._group.create_task(self._contain(child, work, failed), name=f"{child} of {self.call_id}")
         self._children.add(task)
         task.add_done_callback(self._children.discard)
+        # Cancelled before its first step, a task never takes up the work it was given.
+        task.add_done_callback(lambda _: work.close())
         return task
 
     async def _contain(
@@ -300,6 +302,8 @@ class Session:
     def _warm(self, caller: str) -> None:
         """Lets the model read the history, and the caller's words so far, before they are asked about. One at a time,
         the last words win."""
+        if self._conversation.lifecycle.over:
+            return
         self._to_read = caller
         if self._reading is None or self._reading.done():
             self._reading = self._spawn("llm_warm", self._read_ahead())

@@ -102,7 +102,7 @@ MediaMessage = Play | Finish | Pause | Resume | Drop | Arm | SendText | SendDtmf
 class AudioSink(Protocol):
     """Takes a leg's inbound audio, in arrival order, PCM16 at the rate it asked for."""
 
-    def __call__(self, pcm: bytes) -> None: ...
+    def __call__(self, pcm: bytes, /) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

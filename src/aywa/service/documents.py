@@ -67,7 +67,7 @@ def json_list(texts: Sequence[str]) -> str:
 
 
 def _limit(text: str | None, problems: list[str]) -> int:
-    if text is None or text == "":
+    if text is None:
         return LIST_LIMIT
     if not (text.isascii() and text.isdigit() and int(text[:9]) <= LIST_LIMIT_MAX and len(text) < 9):
         problems.append(
@@ -82,7 +82,7 @@ def _span(field: str, parameters: Mapping[str, str], problems: list[str]) -> Spa
     bounds: dict[str, int] = {}
     for bound in _BOUNDS:
         text = parameters.get(field + bound)
-        if not text:
+        if text is None:
             continue
         try:
             ms = parse_iso(text)

@@ -340,7 +340,7 @@ CALL = Obj(
         "metadata": Obj(),
     },
     example={
-        "assistantId": "4f6d6f0e-9c1b-4a57-8f39-0d8b3b1c7a11",
+        "assistant": {"firstMessage": "Hello, {{company}}, how can I help you?"},
         "transport": {
             "provider": "vapi.websocket",
             "audioFormat": {"format": "pcm_s16le", "container": "raw", "sampleRate": 16_000},
@@ -348,7 +348,7 @@ CALL = Obj(
         "assistantOverrides": {"variableValues": {"company": "Aywa"}},
     },
 )
-WEB_CALL = Obj(CALL.rules, example={"assistantId": "4f6d6f0e-9c1b-4a57-8f39-0d8b3b1c7a11"})
+WEB_CALL = Obj(CALL.rules, example={"assistant": {"firstMessage": "Hello, how can I help you?"}})
 CALL_CHANGE = Obj({"name": Text(40)}, example={"name": "Order 1042"})
 
 

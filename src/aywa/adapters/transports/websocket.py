@@ -191,13 +191,14 @@ class _Connection(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         self._last_sign_s = self._loop.time()
         kind = frame.msg_type
+        if kind == WSMsgType.CLOSE:
+            self._closed_by_peer(transport, frame)
+            return
         if self._leg is None:
             return
         whole = frame.fin and not (self._fragments or frame.rsv1 or frame.rsv2 or frame.rsv3)
         if whole and kind == WSMsgType.BINARY:
             self._leg.audio_received(frame.get_payload_as_bytes())
-        elif kind == WSMsgType.CLOSE:
-            self._closed_by_peer(transport, frame)
         elif kind in (WSMsgType.BINARY, WSMsgType.TEXT, WSMsgType.CONTINUATION):
             self._message(kind, frame)
 
@@ -243,8 +244,12 @@ class _Connection(WSListener):
         self._leg.text_received(text)
 
     def _closed_by_peer(self, transport: WSTransport, frame: WSFrame) -> None:
-        if not transport.is_close_frame_sent:
-            transport.send_close(WSCloseCode.OK)
+        if transport.is_close_frame_sent:
+            # It answers ours, or picows's to a frame that broke the protocol.
+            transport.disconnect()
+            self._gone(*self._cause(transport))
+            return
+        transport.send_close(WSCloseCode.OK)
         transport.disconnect()
         self._gone("closed", _code_and_reason(frame.get_close_code(), frame.get_close_reason()))
 

@@ -1,0 +1,448 @@
+"""One call's events, each to the machine whose business it is; the call's clocks; its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aywa.core import commands as do
+from aywa.core import events as ev
+from aywa.core.conversation import CLOSE_TIMEOUT_S, Conversation
+from aywa.core.lifecycle import LEG_REASONS, NEVER_CONNECTED, CallState
+from tests.core.feed import (
+    LEG,
+    RATE_HZ,
+    acts,
+    clause,
+    confirmed,
+    dropped,
+    finished,
+    of,
+    partial,
+    playing,
+    silence,
+    told,
+    voice,
+    whole,
+)
+from tests.core.world import PUBLISHED, World
+
+MUTE: dict[str, Any] = {"firstMessageMode": "assistant-waits-for-user"}
+HELLO: dict[str, Any] = {"firstMessage": "Hello there."}
+
+
+def call(assistant: dict[str, Any] = MUTE, *, connected: bool = True) -> Conversation:
+    made = Conversation(LEG)
+    assert made.handle(ev.CallStarted("c1", "o1", 0, assistant), 0.0) == []
+    if connected:
+        made.handle(ev.LegConnected(LEG, RATE_HZ), 1.0)
+    return made
+
+
+def feed(made: Conversation, *events: ev.Event, now: float) -> list[do.Command]:
+    return [command for event in events for command in made.handle(event, now)]
+
+
+def client(**message: Any) -> ev.ClientMessageReceived:
+    return ev.ClientMessageReceived(LEG, message)
+
+
+# --- the beginning ---------------------------------------------------------------------------------------------
+
+
+def test_the_client_is_told_that_the_call_began_and_with_whom() -> None:
+    made = call(MUTE | {"id": "a1", "name": "Desk"}, connected=False)
+    cmds = made.handle(ev.LegConnected(LEG, RATE_HZ), 1.0)
+    assert cmds == [
+        do.TellClient("status-update", {"status": "in-progress"}),
+        do.TellClient("assistant.started", {"newAssistant": {"id": "a1", "name": "Desk"}}),
+    ]
+    assert (made.lifecycle.state, made.started_s) == (CallState.IN_PROGRESS, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("assistant", "opening"),
+    [
+        (HELLO, [do.SayText(1, "Hello there.")]),
+        ({}, []),
+        (HELLO | MUTE, []),
+        (
+            {
+                "firstMessageMode": "assistant-speaks-first-with-model-generated-message",
+                "model": {"systemPrompt": "x"},
+            },
+            [do.StartReply(1, 1, ({"role": "system", "content": "x"},))],
+        ),
+    ],
+)
+def test_who_opens_the_conversation(assistant: dict[str, Any], opening: list[do.Command]) -> None:
+    made = call(assistant, connected=False)
+    assert acts(made.handle(ev.LegConnected(LEG, RATE_HZ), 1.0)) == opening
+
+
+def test_a_party_that_does_not_come_is_not_awaited_for_ever() -> None:
+    made = Conversation(LEG, join_timeout_s=5.0)
+    assert made.deadline == 5.0
+    assert made.wake(4.9) == []
+    assert of(do.EndCall, made.wake(5.0)) == [do.EndCall(NEVER_CONNECTED, "nobody connected in time")]
+    assert (made.ended_s, made.deadline) == (5.0, None)
+
+
+def test_a_beginning_that_is_told_twice_is_one() -> None:
+    made = call(HELLO)
+    assert made.handle(ev.LegConnected(LEG, RATE_HZ), 2.0) == []
+    assert made.handle(ev.CallStarted("c1", "o1", 0, {}), 2.0) == []
+    assert (made.started_s, made.floor.reply is not None) == (1.0, True)
+    made.handle(ev.LegEnded(LEG, "closed"), 3.0)
+    assert made.handle(ev.LegConnected(LEG, RATE_HZ), 4.0) == []
+
+
+# --- routing ---------------------------------------------------------------------------------------------------
+
+
+def test_a_turn_from_its_first_voice_to_its_answers_last_word() -> None:
+    made = call()
+    feed(made, voice(2.0), partial("what time"), now=2.5)
+    feed(made, silence(3.0), confirmed("what time is it"), now=3.1)
+    assert made.deadline is not None
+    while not (cmds := of(do.StartReply, made.wake(made.deadline))):
+        assert made.deadline is not None
+    [asked] = cmds
+    assert asked.messages == ({"role": "user", "content": "what time is it"},)
+    feed(made, ev.TurnScored(asked.turn_id, 1.0), *whole(asked.reply_id, "It is five."), now=4.0)
+    now = max(4.0, made.floor.deadline or 0.0)
+    played = of(do.PlayClause, made.wake(now))
+    feed(made, playing(asked.reply_id, now), now=now)
+    feed(made, ev.PlayoutAdvanced(LEG, asked.reply_id, 800, now), now=now)
+    feed(made, ev.PlayoutPaused(LEG, asked.reply_id, 900, now), now=now)
+    feed(made, ev.PlayoutResumed(LEG, asked.reply_id, 900, now), finished(asked.reply_id, 3, 9.0), now=9.0)
+    assert [m["message"] for m in made.history.messages] == ["what time is it", "It is five."]
+    assert played == []
+
+
+def test_a_reply_that_fails_is_excused() -> None:
+    made = call({"firstMessageMode": "assistant-speaks-first-with-model-generated-message"})
+    assert of(do.SayText, made.handle(ev.ReplyFailed(1, "llm", "unavailable"), 2.0))
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        ev.PlayoutStarved(LEG, 1, 0, 1.0),
+        ev.VoiceScored(LEG, 0.0, 0.032, b"\x00"),
+        ev.MediaWarned(LEG, "malformed"),
+        ev.ChildFailed("stt", "lost"),
+        ev.DtmfReceived(LEG, "5"),
+    ],
+)
+def test_some_things_are_only_put_on_record(event: ev.Event) -> None:
+    assert call().handle(event, 2.0) == []
+
+
+# --- the client's messages (contract 15.1) -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["content", "message"])
+def test_a_message_is_said(key: str) -> None:
+    cmds = call().handle(client(type="say", **{key: "One moment."}), 2.0)
+    assert acts(cmds) == [do.SayText(1, "One moment.")]
+
+
+def test_a_message_may_end_the_call_once_it_was_spoken() -> None:
+    made = call()
+    feed(
+        made, client(type="say", content="Goodbye.", endCallAfterSpoken=True), *whole(1, "Goodbye."), now=2.0
+    )
+    cmds = feed(made, playing(1, 2.0), finished(1, 1, 2.5), now=2.5)
+    assert of(do.HangUp, cmds) == [do.HangUp(LEG, "assistant-ended-call-after-message-spoken")]
+
+
+def test_a_message_may_take_the_assistants_floor() -> None:
+    made = call(HELLO)
+    feed(made, *whole(1, "Hello there."), playing(1, 1.5), now=1.5)
+    cmds = made.handle(client(type="say", content="News.", interruptAssistantEnabled=True), 2.0)
+    assert do.DropPlayout(LEG) in cmds
+    assert of(do.SayText, made.handle(dropped(1, 1, 2.0), 2.0)) == [do.SayText(2, "News.")]
+
+
+@pytest.mark.parametrize("role", ["user", "assistant", "system", "tool", None])
+def test_a_message_is_put_into_the_history(role: str | None) -> None:
+    made = call()
+    [command] = made.handle(client(type="add-message", message={"role": role, "content": "Note."}), 2.0)
+    assert isinstance(command, do.RecordMessage)
+    known = {"user": "user", "assistant": "bot"}.get(role or "", "system")
+    assert (command.message["role"], command.message["message"]) == (known, "Note.")
+    assert list(made.history.messages) == [command.message]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "dance"},
+        {},
+        {"type": "say"},
+        {"type": "say", "content": "  "},
+        {"type": "say", "content": 5},
+        {"type": "add-message", "message": "text"},
+        {"type": "add-message", "message": {"role": "user"}},
+    ],
+)
+def test_what_is_not_understood_is_said_so_and_changes_nothing(message: dict[str, Any]) -> None:
+    made = call()
+    cmds = made.handle(ev.ClientMessageReceived(LEG, message), 2.0)
+    assert [c.type for c in of(do.TellClient, cmds)] == ["error"]
+    assert acts(cmds) == []
+    assert made.history.messages == ()
+
+
+@pytest.mark.parametrize("kind", ["end-call", "hangup"])
+def test_the_client_may_end_the_call(kind: str) -> None:
+    made = call()
+    cmds = made.handle(client(type=kind), 2.0)
+    assert of(do.HangUp, cmds)
+    assert made.lifecycle.over
+
+
+# --- the end -----------------------------------------------------------------------------------------------------
+
+
+def test_an_end_is_told_the_leg_is_closed_and_then_it_is_over() -> None:
+    made = call()
+    assert made.handle(ev.EndRequested("manually-canceled", "by the API"), 2.0) == [
+        do.TellClient("status-update", {"status": "ended", "endedReason": "manually-canceled"}),
+        do.HangUp(LEG, "manually-canceled"),
+    ]
+    assert made.deadline == 2.0 + CLOSE_TIMEOUT_S
+    assert made.handle(ev.LegEnded(LEG, "local"), 2.1) == [do.EndCall("manually-canceled", "by the API")]
+    assert (made.ended_s, made.deadline) == (2.1, None)
+
+
+def test_a_far_side_that_does_not_close_is_not_awaited_for_ever() -> None:
+    made = call()
+    made.handle(ev.EndRequested("manually-canceled"), 2.0)
+    assert made.wake(2.0 + CLOSE_TIMEOUT_S - 0.01) == []
+    assert made.wake(2.0 + CLOSE_TIMEOUT_S) == [do.EndCall("manually-canceled")]
+    assert made.wake(99.0) == []
+
+
+@pytest.mark.parametrize(("cause", "reason"), list(LEG_REASONS.items()))
+def test_a_leg_that_goes_away_ends_the_call_with_a_published_reason(cause: str, reason: str) -> None:
+    assert reason in PUBLISHED
+    assert call().handle(ev.LegEnded(LEG, cause, "detail"), 2.0) == [
+        do.TellClient("status-update", {"status": "ended", "endedReason": reason}),
+        do.EndCall(reason, f"{cause}: detail"),
+    ]
+
+
+def test_a_call_that_nobody_joined_can_be_ended() -> None:
+    made = call(connected=False)
+    cmds = made.handle(ev.EndRequested("manually-canceled"), 0.5)
+    assert of(do.EndCall, cmds) == [do.EndCall("manually-canceled")]
+    assert of(do.HangUp, cmds) == []
+
+
+def test_the_first_reason_stands_and_is_told_once() -> None:
+    made = call()
+    made.handle(ev.EndRequested("manually-canceled"), 2.0)
+    assert made.handle(ev.EndRequested("worker-shutdown"), 2.1) == []
+    assert made.handle(ev.LegEnded(LEG, "lost"), 2.2) == [do.EndCall("manually-canceled")]
+
+
+def test_after_the_end_there_is_nothing() -> None:
+    made = call()
+    made.handle(ev.LegEnded(LEG, "closed"), 2.0)
+    late = [ev.EndRequested("worker-shutdown"), ev.LegEnded(LEG, "lost"), voice(2.0), finished(1, 1, 2.0)]
+    assert feed(made, *late, client(type="say", content="Hello?"), now=3.0) == []
+
+
+def test_what_was_heard_while_the_call_ended_is_kept_and_nothing_begins() -> None:
+    made = call(HELLO)
+    feed(made, *whole(1, "Hello there."), now=1.2)
+    # The first frame has left, and the news of it comes after the wish to end.
+    cmds = feed(made, ev.EndRequested("manually-canceled"), playing(1, 1.2), dropped(1, 1, 1.3), now=1.3)
+    assert [m["message"] for m in made.history.messages] == ["Hello"]
+    assert told("user-interrupted", cmds) == []
+
+
+def test_a_turn_that_waits_for_its_answer_is_not_answered_while_the_call_ends() -> None:
+    made = call(HELLO | {"firstMessageInterruptionsEnabled": True})
+    feed(
+        made, *whole(1, "Hello there you."), playing(1, 1.2), voice(1.3), partial("stop right there"), now=1.4
+    )
+    feed(made, silence(1.5), confirmed("stop right there"), now=1.6)
+    made.handle(ev.EndRequested("manually-canceled"), 9.0)
+    assert acts(feed(made, dropped(1, 1, 9.0), now=9.0)) == []
+
+
+# --- the clocks ----------------------------------------------------------------------------------------------------
+
+
+def test_silence_ends_the_call() -> None:
+    made = call(MUTE | {"silenceTimeoutSeconds": 10})
+    assert made.deadline == 11.0
+    assert made.wake(10.9) == []
+    assert of(do.HangUp, made.wake(11.0)) == [do.HangUp(LEG, "silence-timed-out")]
+
+
+def test_neither_a_voice_nor_a_reply_is_silence() -> None:
+    made = call(MUTE | {"silenceTimeoutSeconds": 10})
+    made.handle(voice(2.0), 2.0)
+    assert made.wake(60.0) == []
+    made.handle(silence(70.0), 70.0)
+    made.handle(client(type="say", content="Hello?"), 71.0)
+    assert of(do.HangUp, made.wake(90.0)) == []
+
+
+@pytest.mark.parametrize("first", [voice(5.0), playing(1, 5.0)])
+def test_the_longest_duration_counts_from_the_first_audio(first: ev.Event) -> None:
+    # Contract 4.1.
+    made = call(HELLO | {"maxDurationSeconds": 60})
+    feed(made, *whole(1, "Hello there."), now=4.0)
+    assert made.deadline is None
+    feed(made, first, voice(9.0), now=9.0)
+    assert of(do.HangUp, made.wake(64.9)) == []
+    assert of(do.HangUp, made.wake(65.0)) == [do.HangUp(LEG, "exceeded-max-duration")]
+
+
+# --- any event at any time -----------------------------------------------------------------------------------------
+
+ids = st.integers(0, 5)
+positions = st.integers(0, 10_000)
+at = st.floats(0, 60)
+said = st.sampled_from(["", "yes", "mhm", "what time is it", "stop", "a b c d", "I want a"])
+playouts = [ev.PlayoutStarted, ev.PlayoutAdvanced, ev.PlayoutStarved, ev.PlayoutPaused, ev.PlayoutResumed]
+playouts += [ev.PlayoutDropped, ev.PlayoutFinished]
+MESSAGES = [
+    {"type": "say", "content": "hello"},
+    {"type": "say", "content": "bye", "endCallAfterSpoken": True, "interruptAssistantEnabled": True},
+    {"type": "add-message", "message": {"role": "user", "content": "x"}},
+    {"type": None},
+    {"type": "end-call"},
+]
+
+
+def playout_event(kind: Callable[..., ev.Event], reply_id: int, position: int, at_s: float) -> ev.Event:
+    return kind(LEG, reply_id, at_s) if kind is ev.PlayoutStarted else kind(LEG, reply_id, position, at_s)
+
+
+anything: st.SearchStrategy[ev.Event] = st.one_of(
+    st.builds(playout_event, st.sampled_from(playouts), ids, positions, at),
+    st.builds(playout_event, st.sampled_from(playouts), ids, positions, at),
+    st.builds(ev.VoiceStarted, st.just(LEG), at),
+    st.builds(ev.VoiceStopped, st.just(LEG), at),
+    st.builds(ev.TranscriptReceived, st.just(LEG), said, st.booleans(), st.booleans()),
+    st.builds(ev.TurnScored, ids, st.floats(0, 1)),
+    st.builds(ev.ReplyTextReceived, ids, said),
+    st.builds(clause, ids, st.integers(0, 3), st.sampled_from(["a b", "c", ""])),
+    st.builds(ev.ReplyCompleted, ids, said, st.integers(0, 2)),
+    st.builds(ev.ReplyFailed, ids, st.sampled_from(["llm", "tts"]), st.just("x")),
+    st.builds(ev.ClientMessageReceived, st.just(LEG), st.sampled_from(MESSAGES)),
+    st.just(ev.LegConnected(LEG, RATE_HZ)),
+    st.just(ev.CallStarted("c1", "o1", 0, HELLO)),
+    st.builds(ev.ChildFailed, st.just("stt"), st.just("x")),
+)
+endings = st.sampled_from([ev.EndRequested("manually-canceled"), ev.LegEnded(LEG, "closed")])
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(st.tuples(st.floats(0, 2), anything | anything | anything | endings), max_size=60), st.booleans()
+)
+def test_any_event_at_any_time_is_answered(steps: Sequence[tuple[float, ev.Event]], connected: bool) -> None:
+    made = call(HELLO | {"firstMessageInterruptionsEnabled": True}, connected=connected)
+    now, ends, ended_told = 1.0, 0, 0
+
+    def check(cmds: Sequence[do.Command]) -> None:
+        nonlocal ends, ended_told
+        assert not (cmds and ends)
+        ends += len(of(do.EndCall, cmds))
+        ended_told += sum(1 for body in told("status-update", cmds) if body["status"] == "ended")
+        assert ended_told <= 1
+        assert (ends == 1) == (made.lifecycle.state is CallState.ENDED)
+
+    for after_s, event in steps:
+        now += after_s
+        check(made.handle(event, now))
+        for _ in range(3):
+            if made.deadline is None or made.deadline > now:
+                break
+            check(made.wake(now))
+        assert made.deadline is None or made.deadline > now
+        assert (made.deadline is None) <= (
+            made.lifecycle.state is CallState.ENDED
+            or made.floor.reply is not None
+            or made.floor.caller.state.name == "SPEAKING"
+        )
+    check(made.handle(ev.LegEnded(LEG, "closed"), now))
+    assert (ends, ended_told, made.deadline) == (1, 1, None)
+
+
+# --- any order of things in a world that is consistent ---------------------------------------------------------------
+
+ASSISTANTS: list[dict[str, Any]] = [
+    HELLO,
+    HELLO | {"firstMessageInterruptionsEnabled": True, "endCallPhrases": ["a2.0.0"]},
+    MUTE
+    | {"stopSpeakingPlan": {"numWords": 2, "backoffSeconds": 1}, "startSpeakingPlan": {"waitSeconds": 1}},
+    MUTE | {"startSpeakingPlan": {"speculationEnabled": False, "transcriptionEndpointingPlan": {}}},
+    {"firstMessageMode": "assistant-speaks-first-with-model-generated-message"},
+]
+SAY = [{"type": "say", "content": "News."}, {"type": "say", "content": "!?"}]
+SAY += [
+    {"type": "say", "content": "Now.", "interruptAssistantEnabled": True},
+    {"type": "say", "content": "Bye.", "endCallAfterSpoken": True},
+    {"type": "add-message", "message": {"role": "user", "content": "x"}},
+]
+Verb = tuple[Any, ...]
+often: st.SearchStrategy[Verb] = st.one_of(
+    st.tuples(st.just("let_pass"), st.sampled_from([0.01, 0.1, 0.3, 0.7, 2.0])),
+    st.tuples(st.just("toggle_voice")),
+    st.tuples(st.just("speak"), st.integers(1, 3)),
+    st.tuples(st.just("confirm")),
+    st.tuples(st.just("make"), st.sampled_from(["text", "clause", "clause", "complete"])),
+    st.tuples(st.just("play"), st.sampled_from([1, 399, 400, 1200, 99_999])),
+)
+seldom: st.SearchStrategy[Verb] = st.one_of(
+    st.tuples(st.just("final"), st.integers(0, 3)),
+    st.tuples(st.just("mumble"), st.sampled_from(["mhm", "stop", "and"])),
+    st.tuples(st.just("make"), st.sampled_from(["llm", "tts"])),
+    st.tuples(st.just("ask"), st.sampled_from(SAY)),
+    st.tuples(st.just("hold")),
+    st.tuples(st.just("again")),
+)
+last: st.SearchStrategy[Verb] = st.sampled_from(
+    [("end",), ("leave", "closed"), ("leave", "lost"), ("ask", {"type": "hangup"})]
+)
+verbs = st.lists(often | often | often | seldom, min_size=10, max_size=70)
+
+
+def perform(world: World, verb: Verb) -> None:
+    name, *args = verb
+    if name == "final":
+        world.speak(args[0], final=True)
+    elif name == "mumble":
+        world.speak(0, mumble=args[0])
+    elif name == "end":
+        world.post(ev.EndRequested("manually-canceled"))
+    elif name == "hold":
+        world.held = True
+    elif name == "again":
+        world.repeat()
+    else:
+        getattr(world, name)(*args)
+
+
+@settings(max_examples=400)
+@given(st.sampled_from(ASSISTANTS), verbs, st.booleans(), st.lists(last, max_size=1))
+def test_whatever_happens_the_floor_keeps_its_word(
+    assistant: dict[str, Any], script: list[Verb], lagging: bool, ending: list[Verb]
+) -> None:
+    world = World(assistant, lagging=lagging)
+    world.connect()
+    for verb in [*script, *ending]:
+        perform(world, verb)
+    world.settle()
