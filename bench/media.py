@@ -19,6 +19,7 @@ import numpy as np
 import uvloop
 
 from aywa.adapters.local.silero import SileroVad
+from aywa.adapters.models.cache import models_dir
 from aywa.core.audio.frame import FRAME_S
 from aywa.core.audio.g711 import pcm_to_mulaw
 from aywa.core.events import MediaEvent
@@ -163,19 +164,19 @@ async def measure(
 def main() -> None:
     """Reads the arguments, measures, prints."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, required=True, help="silero_vad.onnx")
+    parser.add_argument("--model", type=Path, default=models_dir() / "silero" / "silero_vad.onnx")
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--calls", type=int, nargs="+", default=[1, 50, 150])
     parser.add_argument("--record", type=Path, help="record into this folder")
     arguments = parser.parse_args()
     vads: dict[int, Vad] = {rate: SileroVad(arguments.model, rate) for rate in (8000, 16000)}
-    rows = []
+    rows: dict[str, dict[str, float | int | str]] = {}
     for audio, rate_hz in ((AudioFormat.MULAW, 8000), (AudioFormat.PCM16, 16000)):
         for calls in arguments.calls:
             row = uvloop.run(measure(calls, audio, rate_hz, arguments.seconds, vads, arguments.record))
             print(row, flush=True)
-            rows.append(row)
-    print(json.dumps({"media": rows}))
+            rows[f"{audio.name.lower()}_{calls}_calls"] = row
+    print(json.dumps({**rows, "samples": min(int(row["frames"]) for row in rows.values())}))
 
 
 if __name__ == "__main__":

@@ -123,5 +123,3 @@ async def test_a_recogniser_that_breaks_is_opened_again() -> None:
     await task
     assert len(stt.streams) == 2
     assert ("user", "are you there") in call.messages
-
-

@@ -85,8 +85,19 @@ def test_text_without_a_stop_is_cut_by_length(*, chopped: bool) -> None:
     assert rest.split() == words[-3:]
 
 
+def test_a_first_clause_without_a_stop_ends_before_a_joining_word() -> None:
+    assert cut("The price of a cleaning is ninety dollars and a check-up is sixty dollars.") == [
+        "The price of a cleaning is ninety dollars",
+        "and a check-up is sixty dollars.",
+    ]
+    assert cut("You can come in and see us at any time you like to.") == [
+        "You can come in and see us",
+        "at any time you like to.",
+    ]
+
+
 pieces = st.sampled_from(
-    'hello world, yes. no! why? e.g. Mr. 5 p.m. 3.50 okay; then: — … " ) * _x_ ** a_b [it](u) \n # > I'.split(
+    'and to hello world, yes. no! why? e.g. Mr. 5 p.m. 3.50 okay; then: — … " ) * _x_ ** a_b [it](u) \n # > I'.split(
         " "
     )
 )

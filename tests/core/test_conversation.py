@@ -47,6 +47,14 @@ def feed(made: Conversation, *events: ev.Event, now: float) -> list[do.Command]:
     return [command for event in events for command in made.handle(event, now)]
 
 
+def ring(made: Conversation, until_s: float) -> list[do.Command]:
+    """Every alarm until then."""
+    cmds: list[do.Command] = []
+    while made.deadline is not None and made.deadline <= until_s:
+        cmds += made.wake(made.deadline)
+    return cmds
+
+
 def client(**message: Any) -> ev.ClientMessageReceived:
     return ev.ClientMessageReceived(LEG, message)
 
@@ -107,21 +115,15 @@ def test_a_beginning_that_is_told_twice_is_one() -> None:
 def test_a_turn_from_its_first_voice_to_its_answers_last_word() -> None:
     made = call()
     feed(made, voice(2.0), partial("what time"), now=2.5)
-    feed(made, silence(3.0), confirmed("what time is it"), now=3.1)
-    assert made.deadline is not None
-    while not (cmds := of(do.StartReply, made.wake(made.deadline))):
-        assert made.deadline is not None
-    [asked] = cmds
+    cmds = feed(made, silence(3.0), confirmed("what time is it"), now=3.1)
+    [asked] = of(do.StartReply, cmds + ring(made, 3.2))
     assert asked.messages == ({"role": "user", "content": "what time is it"},)
-    feed(made, ev.TurnScored(asked.turn_id, 1.0), *whole(asked.reply_id, "It is five."), now=4.0)
-    now = max(4.0, made.floor.deadline or 0.0)
-    played = of(do.PlayClause, made.wake(now))
-    feed(made, playing(asked.reply_id, now), now=now)
-    feed(made, ev.PlayoutAdvanced(LEG, asked.reply_id, 800, now), now=now)
-    feed(made, ev.PlayoutPaused(LEG, asked.reply_id, 900, now), now=now)
-    feed(made, ev.PlayoutResumed(LEG, asked.reply_id, 900, now), finished(asked.reply_id, 3, 9.0), now=9.0)
+    feed(made, ev.TurnScored(asked.turn_id, 1.0), *whole(1, "It is five."), now=3.3)
+    assert of(do.PlayClause, ring(made, 5.0)) == [do.PlayClause(LEG, 1, 0)]
+    feed(made, playing(1, 5.0), ev.PlayoutAdvanced(LEG, 1, 800, 5.1), now=5.1)
+    feed(made, ev.PlayoutPaused(LEG, 1, 900, 5.2), ev.PlayoutResumed(LEG, 1, 900, 5.5), now=5.5)
+    feed(made, finished(1, 3, 6.0), now=6.0)
     assert [m["message"] for m in made.history.messages] == ["what time is it", "It is five."]
-    assert played == []
 
 
 def test_a_reply_that_fails_is_excused() -> None:
@@ -291,10 +293,11 @@ def test_silence_ends_the_call() -> None:
 def test_neither_a_voice_nor_a_reply_is_silence() -> None:
     made = call(MUTE | {"silenceTimeoutSeconds": 10})
     made.handle(voice(2.0), 2.0)
-    assert made.wake(60.0) == []
+    assert ring(made, 60.0) == []
     made.handle(silence(70.0), 70.0)
-    made.handle(client(type="say", content="Hello?"), 71.0)
-    assert of(do.HangUp, made.wake(90.0)) == []
+    ring(made, 75.0)
+    made.handle(client(type="say", content="Hello?"), 75.0)
+    assert of(do.HangUp, ring(made, 90.0)) == []
 
 
 @pytest.mark.parametrize("first", [voice(5.0), playing(1, 5.0)])
@@ -409,7 +412,7 @@ often: st.SearchStrategy[Verb] = st.one_of(
 seldom: st.SearchStrategy[Verb] = st.one_of(
     st.tuples(st.just("final"), st.integers(0, 3)),
     st.tuples(st.just("mumble"), st.sampled_from(["mhm", "stop", "and"])),
-    st.tuples(st.just("make"), st.sampled_from(["llm", "tts"])),
+    st.tuples(st.just("make"), st.sampled_from(["llm", "llm", "llm", "tts"])),
     st.tuples(st.just("ask"), st.sampled_from(SAY)),
     st.tuples(st.just("hold")),
     st.tuples(st.just("again")),
@@ -417,13 +420,29 @@ seldom: st.SearchStrategy[Verb] = st.one_of(
 last: st.SearchStrategy[Verb] = st.sampled_from(
     [("end",), ("leave", "closed"), ("leave", "lost"), ("ask", {"type": "hangup"})]
 )
-verbs = st.lists(often | often | often | seldom, min_size=10, max_size=70)
+scenes: st.SearchStrategy[Verb] = st.one_of(
+    st.tuples(st.just("utterance"), st.integers(1, 4), st.sampled_from(["", "mhm", "stop"])),
+    st.tuples(st.just("answer"), st.integers(1, 3)),
+    st.tuples(st.just("let_pass"), st.sampled_from([0.7, 2.0])),
+    st.tuples(st.just("play"), st.sampled_from([1200, 99_999])),
+)
+verbs = st.lists(often | often | scenes | scenes | seldom, min_size=10, max_size=70)
 
 
 def perform(world: World, verb: Verb) -> None:
     name, *args = verb
     if name == "final":
         world.speak(args[0], final=True)
+    elif name == "utterance":
+        world.toggle_voice()
+        world.speak(0 if args[1] else args[0], mumble=args[1])
+        world.let_pass(0.2)
+        world.toggle_voice()
+        world.confirm()
+    elif name == "answer":
+        for _ in range(args[0]):
+            world.make("clause")
+        world.make("complete")
     elif name == "mumble":
         world.speak(0, mumble=args[0])
     elif name == "end":

@@ -112,8 +112,7 @@ class World:
 
     def post(self, event: ev.Event) -> None:
         self.inbox.append(event)
-        if not self.held:
-            self.drain()
+        self._arrived()
 
     def drain(self) -> None:
         """The session's rhythm: every event, every command of it, then the alarm if it is due."""
@@ -203,6 +202,7 @@ class World:
             self.post(ev.PlayoutAdvanced(LEG, playing.reply_id, playing.position, self.now))
         elif playing.last:
             self._over(ev.PlayoutFinished)
+            self._arrived()
         else:
             self.post(ev.PlayoutStarved(LEG, playing.reply_id, playing.position, self.now))
 
@@ -212,12 +212,8 @@ class World:
 
     def leave(self, cause: str = "closed") -> None:
         """The far side goes away."""
-        if not self.connected or self.gone:
-            return
-        if self.playing is not None:
-            self._over(ev.PlayoutDropped)
-        self.gone = True
-        self.post(ev.LegEnded(LEG, cause))
+        self._close(cause)
+        self._arrived()
 
     def repeat(self) -> None:
         """The last event comes twice; not the recogniser's, who would mean it."""
@@ -249,6 +245,10 @@ class World:
         assert self.told_ended == 1
         assert not any(m.live for m in self.making.values()) or self.gone
         self._end_is_the_end()
+
+    def _arrived(self) -> None:
+        if not self.held:
+            self.drain()
 
     # --- the commands, and what must be true of them -------------------------------------------------------------
 
@@ -316,8 +316,7 @@ class World:
             case do.HangUp():
                 self.hung_up = True
                 if not self.lagging:
-                    self.held = True
-                    self.leave("local")
+                    self._close("local")
             case do.EndCall():
                 assert command.reason in PUBLISHED, command
                 self.ends.append(command)
@@ -336,8 +335,8 @@ class World:
 
     def _play(self, command: do.PlayClause) -> None:
         making = self.making[command.reply_id]
-        assert not (making.cancelled or making.finished or making.over)
-        assert self.taken or not making.answers, "played before the turn was over"
+        assert not any((making.cancelled, making.finished, making.over))
+        assert self.taken or making.given or not making.answers, "played before the turn was over"
         assert command.clause == making.given, "a clause twice, or out of order"
         making.given += 1
         if self.playing is None:
@@ -362,7 +361,6 @@ class World:
         assert playing.reply_id == command.reply_id
         playing.last = True
         if playing.started and not playing.paused and playing.position == playing.end:
-            self.held = True
             self._over(ev.PlayoutFinished)
 
     def _resume(self, command: do.ResumePlayout) -> None:
@@ -379,8 +377,14 @@ class World:
         self.making[playing.reply_id].over = True
         self.left[playing.reply_id] = playing.heard()
         self.inbox.append(kind(LEG, playing.reply_id, playing.position, self.now))
-        if not self.held:
-            self.drain()
+
+    def _close(self, cause: str) -> None:
+        if not self.connected or self.gone:
+            return
+        if self.playing is not None:
+            self._over(ev.PlayoutDropped)
+        self.gone = True
+        self.inbox.append(ev.LegEnded(LEG, cause))
 
     def _decided(self, command: do.RecordDecision) -> None:
         assert command.reason

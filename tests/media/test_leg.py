@@ -585,9 +585,9 @@ async def test_recordings_nobody_asks_for_are_forgotten(
         assert await at.plane.recorded("2") is not None
 
 
-async def test_a_hundred_legs_share_one_run_of_the_detector_a_slot() -> None:
+async def test_a_hundred_legs_share_a_few_runs_of_the_detector() -> None:
     async with rig() as at:
         calls = [at.call(str(number)) for number in range(100)]
         await asyncio.gather(*(call.speak(0.32, 0) for call in calls))
         await asyncio.sleep(0.1)
-        assert {len(run) for run in at.vads[16000].runs} == {64, 36}
+        assert {len(run) for run in at.vads[16000].runs} == {32, 4}

@@ -16,13 +16,24 @@ MICROPHONE_HZ = 48_000
 MICROPHONE_S = 12.0
 
 
+def recorded(folder: Path, silence_s: float) -> Path:
+    path = folder / "mic.wav"
+    samples = np.concatenate(
+        [np.zeros(round(silence_s * MICROPHONE_HZ)), babble(MICROPHONE_S, MICROPHONE_HZ)]
+    )
+    path.write_bytes(write_wav(np.round(samples * 32767).astype("<i2"), MICROPHONE_HZ))
+    return path
+
+
 @pytest.fixture(scope="session")
 def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the caller says: 48 kHz, because Chromium plays nothing else faithfully as a microphone."""
-    path = tmp_path_factory.mktemp("microphone") / "mic.wav"
-    samples = np.round(babble(MICROPHONE_S, MICROPHONE_HZ) * 32767).astype("<i2")
-    path.write_bytes(write_wav(samples, MICROPHONE_HZ))
-    return path
+    return recorded(tmp_path_factory.mktemp("microphone"), silence_s=0)
+
+
+@pytest.fixture
+def microphone_muted_at_first(tmp_path: Path) -> Path:
+    return recorded(tmp_path, silence_s=7)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.page.accessibility import contrast_faults, markup_faults
-from tests.page.browser import DESKTOP, PHONE, Visit, chromium, visit
+from tests.page.browser import DESKTOP, PHONE, PLAIN_MICROPHONE, Visit, chromium, visit
 from tests.page.runtime import ASSISTANT_ID, CALL_ID, PUBLIC_KEY, Call, FakeRuntime
 from tests.page.scene import TURNS, play_scene
 
@@ -144,6 +144,19 @@ async def test_the_page_keeps_to_one_machine(browser: Browser, runtime: FakeRunt
         await expect(seen.page.get_by_role("link", name="Download")).to_be_visible()
         # The runtime named its media port by number; the page was opened by name and kept to that.
         assert seen.hosts == {"localhost"}
+
+
+async def test_a_muted_microphone_is_noticed_until_it_is_heard(
+    runtime: FakeRuntime, microphone_muted_at_first: Path
+) -> None:
+    async with (
+        chromium(microphone_muted_at_first) as browser,
+        visit(browser, runtime.url, before=PLAIN_MICROPHONE) as seen,
+    ):
+        await start(seen.page, runtime)
+        await notice_says(seen.page, "The microphone gives no sound at all")
+        await expect(seen.page.get_by_role("alert")).to_be_hidden()
+        await hang_up(seen.page)
 
 
 # --- the end -----------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ It works in step with the caller: each frame that comes in lets one frame out, s
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -41,6 +42,7 @@ class Peer:
     controls: list[dict[str, Any]] = field(default_factory=list)
     frame_bytes: set[int] = field(default_factory=set)
     frames: int = 0
+    spoken_to: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
     _messages: list[dict[str, Any]] = field(default_factory=list)
     _over: bool = False
@@ -119,6 +121,7 @@ class _Line:
 
     def frame(self, payload: bytes) -> list[bytes]:
         self._peer.frames += 1
+        self._peer.spoken_to.set()
         self._peer.frame_bytes.add(len(payload))
         if self._is_voice(payload):
             self._voice, self._silence = self._voice + 1, 0

@@ -15,9 +15,12 @@ from aywa.testing.sound import (
     NotAWav,
     decode_mulaw,
     encode_mulaw,
+    hum,
+    pieces,
     read_wav,
     resample,
     to_pcm,
+    trim,
     write_wav,
 )
 
@@ -170,3 +173,29 @@ def test_mulaw_codes_come_back_as_they_were() -> None:
     codes = bytes(range(256))
     # 0x7F is the negative zero, which no sample is.
     assert encode_mulaw(decode_mulaw(codes)) == codes.replace(b"\x7f", b"\xff")
+
+
+def test_silence_around_speech_is_cut_off_to_a_frame() -> None:
+    loud = np.full(160, 8000, "<i2").tobytes()
+    assert (
+        trim(bytes(900) + loud * 3 + bytes(320) + loud + bytes(5000), 8000).strip(b"\0").startswith(loud[:2])
+    )
+    assert len(trim(bytes(320 * 4) + loud * 3 + bytes(320 * 9), 8000)) == 320 * 3
+    assert trim(bytes(5000), 8000) == b""
+
+
+def test_a_long_recording_is_cut_at_its_quiet_places() -> None:
+    loud, quiet = np.full(160, 8000, "<i2").tobytes(), bytes(320)
+    pcm = loud * 70 + quiet + loud * 69 + quiet + loud * 50
+    assert [len(piece) // 320 for piece in pieces(pcm, 8000, 2.0)] == [71, 70, 50]
+    assert pieces(loud, 8000, 2.0) == [loud]
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 16000])
+def test_a_hum_is_short_low_and_always_the_same(rate_hz: int) -> None:
+    samples = np.frombuffer(hum(rate_hz), "<i2").astype(float)
+    assert samples.size == round(0.47 * rate_hz)
+    spectrum = np.abs(np.fft.rfft(samples)) ** 2
+    low = spectrum[: round(500 * samples.size / rate_hz)].sum()
+    assert low > 0.9 * spectrum.sum()
+    assert hum(rate_hz) == hum(rate_hz)

@@ -6,6 +6,7 @@ import gzip
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,22 +27,27 @@ class Artifacts:
         self._folder = folder
 
     def recording(self, call_id: str) -> Path:
-        """Where the call's recording is to be written."""
+        """Where the call's recording is to be written. Never raises: whoever writes will find out."""
         folder = self._folder / call_id
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(OSError):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder / RECORDING
 
     def find(self, call_id: str, name: str) -> Path | None:
         """As the port says."""
-        path = self._folder / call_id / name
-        # An id is a UUID of ours; a name with a way out of the folder is nobody's file.
-        return path if path.resolve().is_relative_to(self._folder.resolve()) and path.is_file() else None
+        folder = self._folder / call_id
+        path = folder / name
+        # An id is a UUID of ours; a name with a way out of the call's folder is nobody's file.
+        return path if self._is_calls(folder) and _is_in(path, folder) and path.is_file() else None
 
     def remove(self, call_id: str) -> None:
         """As the port says."""
         folder = self._folder / call_id
-        if folder.resolve().parent == self._folder.resolve():
+        if self._is_calls(folder):
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _is_calls(self, folder: Path) -> bool:
+        return _is_in(folder, self._folder)
 
     def stored(self, plan: CallPlan, recording: Recording) -> dict[str, Any]:
         """The record of a recording that is complete on disk."""
@@ -65,6 +71,14 @@ class Artifacts:
         with gzip.open(folder / EVENTS, "wt", encoding="utf-8") as log:
             for one in records:
                 log.write(json.dumps(_line(one), ensure_ascii=False, default=_plain) + "\n")
+
+
+def _is_in(path: Path, folder: Path) -> bool:
+    """Directly in it, links followed."""
+    try:
+        return path.resolve().parent == folder.resolve()
+    except (OSError, ValueError, RuntimeError):
+        return False
 
 
 def _base_url(plan: CallPlan) -> str:

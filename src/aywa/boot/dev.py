@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
 from collections.abc import Callable
 
@@ -15,21 +17,33 @@ Say = Callable[[str], None]
 
 
 def run_dev(settings: RuntimeSettings, say: Say) -> None:
-    """Blocks until SIGINT or SIGTERM. Raises what Runtime.start raises."""
+    """Blocks until SIGINT or SIGTERM, and until the calls have ended. Raises what Runtime.start raises."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_run(settings, say))
 
 
 async def _run(settings: RuntimeSettings, say: Say) -> None:
     runtime = Runtime(settings)
-    await runtime.start()
+    running = asyncio.create_task(_serve(runtime, say), name="dev")
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, running.cancel)
     try:
-        serving = asyncio.create_task(runtime.serve(), name="http")
-        await runtime.ready()
-        _tell(runtime, say)
-        await serving
+        await asyncio.wait([running])
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # Asked once more, it does not wait for anything.
+            loop.add_signal_handler(number, os._exit, 128 + number)
         await runtime.stop()
+    if not running.cancelled():
+        running.result()
+
+
+async def _serve(runtime: Runtime, say: Say) -> None:
+    await runtime.start()
+    await runtime.ready()
+    _tell(runtime, say)
+    await runtime.serve()
 
 
 def _tell(runtime: Runtime, say: Say) -> None:
@@ -37,7 +51,7 @@ def _tell(runtime: Runtime, say: Say) -> None:
     for problem in runtime.problems:
         say(f"  journal    {problem}: what came before it was kept")
     if settings.openai is not None:
-        say(f"  model      {settings.openai.model} at {settings.openai.base_url} (OPENAI_* is set)")
+        say(f"  model      {settings.openai.model} at {settings.openai.shown_url} (OPENAI_* is set)")
     else:
         say(f"  model      {settings.llm}, on this machine")
     say(f"  data       {settings.data}")

@@ -7,9 +7,11 @@ import hmac
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+
+import structlog
 
 import aywa
 from aywa.adapters.transports.websocket import Refusal
@@ -21,7 +23,9 @@ from aywa.core.lifecycle import CallState
 from aywa.media.plane import Plane
 from aywa.ports.calls import CallPlan, CallRefused
 from aywa.ports.journal import Journal
-from aywa.ports.media import LegPlan
+from aywa.ports.media import CloseLeg, LegPlan
+
+_log = structlog.get_logger("aywa.boot.host")
 
 TOO_MANY = "call.start.error-subscription-concurrency-limit-reached"
 NO_WORKER = "call.start.error-vapifault-worker-not-available"
@@ -29,12 +33,18 @@ NO_WORKER = "call.start.error-vapifault-worker-not-available"
 
 @dataclass(slots=True)
 class _Running:
-    """A call that is here."""
+    """A call that is here. gone: its leg is not connected any more."""
 
     plan: CallPlan
     session: Session
     token: str
-    task: asyncio.Task[None]
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def post(self, event: ev.MediaEvent) -> None:
+        """What the leg tells, to the session."""
+        if isinstance(event, ev.LegEnded):
+            self.gone.set()
+        self.session.post(event)
 
 
 class Host:
@@ -56,6 +66,7 @@ class Host:
         self._media_url = media_url
         self._calls_max = calls_max
         self._calls: dict[str, _Running] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
 
     # --- ports.calls.CallHost ------------------------------------------------------------------------------------
@@ -67,10 +78,12 @@ class Host:
         if len(self._calls) >= self._calls_max:
             raise CallRefused(TOO_MANY, f"{self._calls_max} calls are running, the limit (calls_max)", 429)
         session = Session(self._session_plan(plan), self._routes(plan), self._plane, self._journal)
-        token = secrets.token_urlsafe(24)
-        task = asyncio.get_running_loop().create_task(self._run(plan, session), name=f"call {plan.call_id}")
-        self._calls[plan.call_id] = _Running(plan, session, token, task)
-        return f"{self._media_url()}/{plan.call_id}/transport?token={token}"
+        running = _Running(plan, session, secrets.token_urlsafe(24))
+        self._calls[plan.call_id] = running
+        task = asyncio.get_running_loop().create_task(self._run(running), name=f"call {plan.call_id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return f"{self._media_url()}/{plan.call_id}/transport?token={running.token}"
 
     def end(self, call_id: str, reason: str) -> bool:
         """As the port says."""
@@ -105,7 +118,7 @@ class Host:
             format=plan.format,
             rate_hz=plan.rate_hz,
             epoch_s=running.session.epoch_s,
-            post=running.session.post,
+            post=running.post,
             recording=recording,
         )
 
@@ -114,9 +127,10 @@ class Host:
     async def close(self, within_s: float) -> None:
         """Takes no more calls, asks those that run to end, and waits for them."""
         self._draining = True
-        tasks = [running.task for running in self._calls.values()]
         for running in self._calls.values():
             running.session.post(ev.EndRequested("worker-shutdown"))
+        # Those that have ended may still wait for their recording.
+        tasks = list(self._tasks)
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=within_s)
             for task in late:
@@ -150,14 +164,22 @@ class Host:
             started, plan.call_id, plan.join_timeout_s, 20_000, messages, ended_extra, tuple(problems)
         )
 
-    async def _run(self, plan: CallPlan, session: Session) -> None:
+    async def _run(self, running: _Running) -> None:
+        plan, session = running.plan, running.session
         try:
             await session.run()
+        except Exception:  # noqa: BLE001 - whatever broke the call broke only this one
+            # The session has put its end on record; the other calls go on.
+            _log.exception("call_failed", call_id=plan.call_id)
         finally:
             self._calls.pop(plan.call_id, None)
-            recording = await self._plane.recorded(plan.call_id)
-            if recording is not None:
-                session.note("ArtifactStored", self._artifacts.stored(plan, recording))
+            # A session can end before its leg has, which nobody owns from then on.
+            self._plane.send(CloseLeg(plan.call_id, session.conversation.lifecycle.reason or ""))
+        if self._plane.has_leg(plan.call_id):
+            await running.gone.wait()
+        recording = await self._plane.recorded(plan.call_id)
+        if recording is not None and recording.seconds:
+            session.note("ArtifactStored", self._artifacts.stored(plan, recording))
 
 
 def _status(session: Session) -> str:

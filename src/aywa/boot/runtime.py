@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import socket
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,9 @@ from aywa.api.app import create_app
 from aywa.api.settings import ApiSettings
 from aywa.boot import models
 from aywa.boot.artifacts import Artifacts
+from aywa.boot.errors import CannotStart
 from aywa.boot.host import Host
+from aywa.boot.lock import FolderLock
 from aywa.boot.receptionist import receptionist
 from aywa.boot.settings import LLM_RULES, RuntimeSettings
 from aywa.boot.store import open_store
@@ -45,6 +50,7 @@ _log = structlog.get_logger("aywa.boot")
 TALK_PAGE = Path(__file__).parent.parent / "api" / "talk"
 WORKER_DIED = "call.in-progress.error-vapifault-worker-died"
 GC_OLD_THRESHOLD = 50
+LISTEN_BACKLOG = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,42 +61,42 @@ class Addresses:
     media: str
 
 
+class _HttpServer(uvicorn.Server):
+    """Leaves the signals alone: uvicorn would end the process by them before the calls have ended."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
 class Runtime:
-    """`start`, `serve` until it is told to stop, `stop`."""
+    """`start`, then wait until it is `ready`; `stop` in any case, also after a start that failed."""
 
     def __init__(self, settings: RuntimeSettings) -> None:
         self.settings = settings
         self.problems: list[str] = []
-        self._tasks: list[asyncio.Task[None]] = []
         self._media_port = 0
         self._openai: OpenAiLlm | None = None
+        self._parts = AsyncExitStack()
 
     async def start(self) -> None:
-        """Everything up to the listening sockets. Raises ProviderError (models), StoreUnavailable, StoreTooNew, OSError."""
-        settings = self.settings
-        self._socket = _listen(settings.host, settings.port)
-        self._engine = await self._open_models()
+        """Everything up to the answering sockets. Raises CannotStart, ProviderError (models), StoreUnavailable,
+        StoreTooNew."""
+        settings, parts = self.settings, self._parts
+        parts.callback(FolderLock(settings.data).close)
+        self._socket = parts.enter_context(_listen(settings.host, settings.port))
         self._artifacts = Artifacts(settings.artifacts)
+        # The models load while the rest is put together.
+        await self._open_models()
         self._store: Store = await open_store(settings.data)
+        parts.push_async_callback(self._store.close)
         await self._open_journal()
-        loop = asyncio.get_running_loop()
-        self._plane = Plane(loop, {rate: self._engine.vad(rate) for rate in (8000, 16000)})
-        self._host = Host(
-            self._plane,
-            self._journal,
-            self._artifacts,
-            self._routes,
-            lambda: self.addresses.media,
-            settings.calls_max,
-        )
-        self._transport = WebSocketTransport(self._plane, self._host.open_call)
-        self._tls = None if settings.loopback else certificate(settings.data / "tls", settings.host)
-        media_port = self.port + 1 if settings.media_port is None else settings.media_port
-        tls = None if self._tls is None else context(*self._tls)
-        self._media_port = await self._transport.start(settings.host, media_port, tls)
+        await self._open_media()
         self.services = join_services(self._store, self._host, self._artifacts)
         await self._first_documents()
-        self._server = self._http_server()
+        self._open_http()
+        # The calls are the first to end.
+        parts.push_async_callback(self._host.close, settings.drain_s)
 
     async def ready(self) -> None:
         """Waits until the models are loaded. Raises ProviderError."""
@@ -102,24 +108,12 @@ class Runtime:
         gc.set_threshold(young, middle, GC_OLD_THRESHOLD)
 
     async def serve(self) -> None:
-        """Until SIGINT or SIGTERM."""
-        await self._server.serve(sockets=[self._socket])
+        """Returns when HTTP is no longer answered."""
+        await asyncio.shield(self._http)
 
     async def stop(self) -> None:
         """Ends calls, then everything in the reverse order; what was put on record is in the store."""
-        await self._host.close(self.settings.drain_s)
-        await self._plane.close()
-        await self._transport.close()
-        await self._journal.close()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._projector.drained(), self.settings.drain_s)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._engine.close()
-        if self._openai is not None:
-            await self._openai.close()
-        await self._store.close()
+        await self._parts.aclose()
 
     @property
     def port(self) -> int:
@@ -136,15 +130,16 @@ class Runtime:
 
     # --- the parts -----------------------------------------------------------------------------------------------
 
-    async def _open_models(self) -> LocalEngine:
-        llm = LLM_RULES if self.settings.openai is not None else self.settings.llm
+    async def _open_models(self) -> None:
+        route = self.settings.openai
+        if route is not None:
+            self._openai = OpenAiLlm(route.base_url, route.key, route.model)
+            self._parts.push_async_callback(self._openai.close)
+        llm = LLM_RULES if route is not None else self.settings.llm
         names = ["silero", "smart-turn", "moonshine"] + ([] if llm == LLM_RULES else [llm])
         folder = await asyncio.to_thread(models.require, names)
-        engine = await open_local(folder, llm=llm)
-        if self.settings.openai is not None:
-            route = self.settings.openai
-            self._openai = OpenAiLlm(route.base_url, route.key, route.model)
-        return engine
+        self._engine: LocalEngine = await open_local(folder, llm=llm)
+        self._parts.push_async_callback(self._engine.close)
 
     async def _open_journal(self) -> None:
         folder = self.settings.journal
@@ -153,11 +148,47 @@ class Runtime:
         self.problems += await self._projector.recover()
         self._journal = JournalWriter(folder, self._projector.take)
         loop = asyncio.get_running_loop()
-        self._tasks += [
+        tasks = [
             loop.create_task(self._journal.run(), name="journal"),
             loop.create_task(self._projector.run(), name="projector"),
         ]
+        self._parts.push_async_callback(self._close_journal, tasks)
         await self._end_orphans()
+
+    async def _close_journal(self, tasks: list[asyncio.Task[None]]) -> None:
+        await self._journal.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._projector.drained(), self.settings.drain_s)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _open_media(self) -> None:
+        settings = self.settings
+        self._plane = Plane(
+            asyncio.get_running_loop(), {rate: self._engine.vad(rate) for rate in (8000, 16000)}
+        )
+        self._host = Host(
+            self._plane,
+            self._journal,
+            self._artifacts,
+            self._routes,
+            lambda: self.addresses.media,
+            settings.calls_max,
+        )
+        transport = WebSocketTransport(self._plane, self._host.open_call)
+        self._parts.push_async_callback(transport.close)
+        self._parts.push_async_callback(self._plane.close)
+        self._tls = None if settings.loopback else certificate(settings.data / "tls", settings.host)
+        tls = None if self._tls is None else context(*self._tls)
+        port = self.port + 1 if settings.media_port is None else settings.media_port
+        try:
+            self._media_port = await transport.start(settings.host, port, tls)
+        except OSError as error:
+            raise CannotStart(
+                f"cannot listen on {settings.host} port {port}, where the calls' audio goes: {_why(error)};"
+                " choose another with --port"
+            ) from error
 
     async def _end_orphans(self) -> None:
         """Calls that the last process left: they have ended, and their record must say so."""
@@ -202,7 +233,7 @@ class Runtime:
         self.key, self.key_is_new = await _kept_key(keys, self.settings.data / "dev-key", org.id, "private")
         self.talk_key, _ = await _kept_key(keys, self.settings.data / "talk-key", org.id, "public")
 
-    def _http_server(self) -> uvicorn.Server:
+    def _open_http(self) -> None:
         app = create_app(
             self.services,
             ApiSettings(),
@@ -222,7 +253,14 @@ class Runtime:
             timeout_graceful_shutdown=3,
             **tls,
         )
-        return uvicorn.Server(config)
+        server = _HttpServer(config)
+        self._http = asyncio.create_task(server.serve(sockets=[self._socket]), name="http")
+
+        async def close() -> None:
+            server.should_exit = True
+            await self._http
+
+        self._parts.push_async_callback(close)
 
     def _talk_config(self) -> dict[str, Any]:
         return {"publicKey": self.talk_key, "assistantId": self.assistant_id}
@@ -263,20 +301,31 @@ def _read(file: Path) -> str | None:
 
 def _write_secret(file: Path, secret: str) -> None:
     file.touch(mode=0o600)
+    file.chmod(0o600)
     file.write_text(secret + "\n", "ascii")
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Raises OSError: the address is taken or not ours."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    """Raises CannotStart: the address is taken or not ours."""
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
-    except OSError:
+        # From now on nobody else gets it; who connects waits until there is an answer.
+        listening.listen(LISTEN_BACKLOG)
+    except (OSError, OverflowError) as error:
         listening.close()
-        raise
+        raise CannotStart(
+            f"cannot listen on {host} port {port}: {_why(error)}; choose another with --port"
+        ) from error
     return listening
+
+
+def _why(error: OSError | OverflowError) -> str:
+    # The loop's own text repeats the address, and the number of the error.
+    number = error.errno if isinstance(error, OSError) else None
+    known = number is not None and not isinstance(error, socket.gaierror)
+    return os.strerror(number) if known and number else getattr(error, "strerror", None) or str(error)
 
 
 def _shown_host(host: str) -> str:

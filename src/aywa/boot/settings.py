@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from aywa.boot.store import home
 
 LLM_DEFAULT = "qwen-0.5b"
 LLM_QUALITY = "qwen-1.5b"
 LLM_RULES = "rules"
+OPENAI_BASE_URL = "https://api.openai.com/v1"
 OPENAI_MODEL = "gpt-4.1"
 
 
@@ -22,12 +24,18 @@ class OpenAiRoute:
     key: str = field(repr=False)
     model: str = OPENAI_MODEL
 
+    @property
+    def shown_url(self) -> str:
+        """The address without what may be secret in it."""
+        parts = urlsplit(self.base_url)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
 
 @dataclass(frozen=True, slots=True)
 class RuntimeSettings:
     """host, port: of the API and the talk page; media_port: of the calls' audio, the next one when None, any when 0.
-    llm: a local model's name or `rules`; openai: a route that takes its place. calls_max: at once.
-    ended_kept: calls whose end is remembered for late connections."""
+    llm: a local model's name or `rules`; openai: a route that takes its place. calls_max: at once. drain_s: how long
+    calls may take to end when the runtime does."""
 
     host: str = "127.0.0.1"
     port: int = 8080
@@ -56,8 +64,10 @@ class RuntimeSettings:
 
 def openai_from_environment() -> OpenAiRoute | None:
     """The route that OPENAI_API_KEY or OPENAI_BASE_URL name; None when neither is set."""
-    key, base_url = os.environ.get("OPENAI_API_KEY", ""), os.environ.get("OPENAI_BASE_URL", "")
+    # A line end that came along when the value was copied is not part of it.
+    key, base_url, model = (
+        os.environ.get(name, "").strip() for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL")
+    )
     if not key and not base_url:
         return None
-    model = os.environ.get("OPENAI_MODEL", "") or OPENAI_MODEL
-    return OpenAiRoute(base_url or "https://api.openai.com/v1", key, model)
+    return OpenAiRoute(base_url or OPENAI_BASE_URL, key, model or OPENAI_MODEL)

@@ -18,9 +18,10 @@ VALID_DAYS = 397
 
 
 def certificate(folder: Path, host: str) -> tuple[Path, Path]:
-    """The files of the certificate and of its key; made anew when there are none or they have expired."""
+    """The files of the certificate and of its key; made anew when there are none, when they have expired, belong to
+    another host, or do not belong together. Raises OSError."""
     cert, key = folder / "certificate.pem", folder / "key.pem"
-    if not _is_valid(cert) or not key.exists():
+    if not (_is_valid(cert, host) and _is_pair(cert, key)):
         _make(cert, key, host)
     return cert, key
 
@@ -33,12 +34,22 @@ def context(cert: Path, key: Path) -> ssl.SSLContext:
     return made
 
 
-def _is_valid(cert: Path) -> bool:
+def _is_valid(cert: Path, host: str) -> bool:
     try:
         loaded = x509.load_pem_x509_certificate(cert.read_bytes())
-    except (OSError, ValueError):
+        named = loaded.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (OSError, ValueError, x509.ExtensionNotFound):
         return False
-    return loaded.not_valid_after_utc > datetime.now(UTC) + timedelta(days=1)
+    lasts = loaded.not_valid_after_utc > datetime.now(UTC) + timedelta(days=1)
+    return lasts and set(_names(host)) <= set(named)
+
+
+def _is_pair(cert: Path, key: Path) -> bool:
+    try:
+        _ = context(cert, key)
+    except OSError:  # ssl.SSLError is one
+        return False
+    return True
 
 
 def _make(cert: Path, key: Path, host: str) -> None:
@@ -62,18 +73,25 @@ def _make(cert: Path, key: Path, host: str) -> None:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     key.touch(mode=0o600)
+    key.chmod(0o600)
     key.write_bytes(secret)
     cert.write_bytes(built.public_bytes(serialization.Encoding.PEM))
 
 
 def _names(host: str) -> list[x509.GeneralName]:
-    names: list[x509.GeneralName] = [
-        x509.DNSName("localhost"),
-        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
-    ]
-    for name in {socket.gethostname(), host}:
-        try:
-            names.append(x509.IPAddress(ipaddress.ip_address(name)))
-        except ValueError:
-            names.append(x509.DNSName(name))
-    return names
+    # What listens everywhere has no name of its own.
+    everywhere = host in ("0.0.0.0", "::", "")  # noqa: S104 - recognised, not bound
+    names = ["localhost", "127.0.0.1", socket.gethostname()] + ([] if everywhere else [host])
+    return [name for text in dict.fromkeys(names) if (name := _name(text)) is not None]
+
+
+def _name(text: str) -> x509.GeneralName | None:
+    """None for what no certificate can name."""
+    try:
+        return x509.IPAddress(ipaddress.ip_address(text))
+    except ValueError:
+        pass
+    try:
+        return x509.DNSName(text.encode("idna").decode("ascii"))
+    except ValueError:
+        return None

@@ -57,7 +57,7 @@ def render(template: str, variables: Mapping[str, Any], now: datetime) -> str:
         bound = _ENVIRONMENT.from_string(template)
         values = {name: _as_js(value) for name, value in variables.items()}
         context = _Context(bound, len(template), now, globals=values)
-        out = LimitedStringIO(limit=OUTPUT_BYTES)
+        out = LimitedStringIO(limit=OUTPUT_BYTES, newline="")
         bound.render_with_context(context, out)
         return out.getvalue()
     except Exception as error:  # a template may break in any way that its author finds

@@ -9,6 +9,7 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +28,8 @@ from aywa.ports.turn_model import TurnModel
 
 TURN_AUDIO_S = 8.0
 ROUNDING_S = 1e-6
+SHUTDOWN = "worker-shutdown"
+FAILED = "call.in-progress.error-vapifault-worker-died"
 # Contract 4.2, what a client gets when its assistant names no messages; the last four are ours.
 CLIENT_MESSAGES = frozenset(
     "conversation-update function-call hang model-output speech-update status-update transfer-update "
@@ -105,7 +108,7 @@ class Session:
         self._record(self._now(), "note", kind, data)
 
     async def run(self) -> None:
-        """From queued to ended. Cancelled, it ends the call first."""
+        """From queued to ended. Cancelled, or broken by an error of ours, it ends the call first."""
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
@@ -113,6 +116,12 @@ class Session:
                     self.note("TemplateProblem", {"detail": problem})
                 try:
                     await self._own()
+                except asyncio.CancelledError:
+                    self._break_off(SHUTDOWN, "the runtime could not wait for the call's end")
+                    raise
+                except Exception as error:
+                    self._break_off(FAILED, f"the call's own task failed: {type(error).__name__}")
+                    raise
                 finally:
                     self._ended = True
                     for child in self._children:
@@ -121,6 +130,26 @@ class Session:
             self._ended = True
             if self._recogniser is not None:
                 await self._recogniser.close()
+
+    def _break_off(self, reason: str, message: str) -> None:
+        """The end, whatever state the call is in: what was heard is kept, and the end is on record in any case."""
+        if self._ended:
+            return
+        try:
+            for event in (
+                ev.EndRequested(reason, message),
+                ev.LegEnded(self._plan.leg_id, "local", message),
+            ):
+                now = self._now()
+                self._note(now, "event", event)
+                self._carry_out(self._conversation.handle(event, now), now)
+        except Exception as error:  # noqa: BLE001 - it is broken already
+            message = f"{message}, and {type(error).__name__} on ending it"
+        if not self._ended:
+            self._ended = True
+            self._record(self._now(), "command", "EndCall", {"reason": reason, "message": message})
+        with suppress(Exception):
+            self._media.send(to_media.CloseLeg(self._plan.leg_id, reason))
 
     async def _own(self) -> None:
         while not self._ended:

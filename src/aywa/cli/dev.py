@@ -12,7 +12,10 @@ def dev(
         str, typer.Option(help="Address to listen on; other than loopback is served with TLS.")
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(help="Port of the API and the talk page; the audio takes the next one.")
+        int,
+        typer.Option(
+            min=1, max=65534, help="Port of the API and the talk page; the audio takes the next one."
+        ),
     ] = 8080,
     tiny: Annotated[
         bool, typer.Option("--tiny", help="No model weights: a rule-based receptionist on 300 MB.")
@@ -36,6 +39,7 @@ def dev(
     from dataclasses import replace
 
     from aywa.boot.dev import run_dev
+    from aywa.boot.errors import CannotStart
     from aywa.boot.settings import LLM_QUALITY, LLM_RULES, RuntimeSettings, openai_from_environment
     from aywa.ports.errors import ProviderError
     from aywa.ports.journal import StoreUnavailable
@@ -50,12 +54,6 @@ def dev(
         run_dev(settings, typer.echo)
     except KeyboardInterrupt:
         pass
-    except (ProviderError, StoreUnavailable, StoreTooNew) as error:
+    except (CannotStart, ProviderError, StoreUnavailable, StoreTooNew, OSError) as error:
         typer.echo(f"aywa dev: {error}", err=True)
-        raise typer.Exit(1) from None
-    except OSError as error:
-        typer.echo(
-            f"aywa dev: cannot listen on {host} port {port}: {error.strerror}; choose another with --port",
-            err=True,
-        )
         raise typer.Exit(1) from None

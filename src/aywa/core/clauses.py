@@ -6,10 +6,13 @@ Text comes out as it went in, apart from white space and markup that no voice sh
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 FIRST_MIN_WORDS = 2
-FIRST_MAX_WORDS = 14
+FIRST_JOIN_WORDS = 8
+FIRST_JOIN_MIN_WORDS = 4
+FIRST_MAX_WORDS = 10
 NEXT_MAX_WORDS = 40
 
 _BREAK = re.compile(r"[.!?;:,\u2014\u2026]+[\"')\]]*(?=\s)")
@@ -20,6 +23,10 @@ _ABBREVIATION = re.compile(
 # A star or an underscore inside a word is the word's: an address, a product.
 _MARKUP = re.compile(r"(?<!\w)[*_]+|[*_]+(?!\w)|[`#>|~]+|\[(?=[^\]]*\]\()|\]\([^)]*\)")
 _SPACE = re.compile(r"\s+")
+# A speaker may draw breath before one of these, so a first clause without a stop is cut there.
+_JOINS = frozenset(
+    "and but or so because which who when while where if to for with from at on in by then".split()
+)
 
 
 @dataclass(slots=True)
@@ -42,10 +49,10 @@ class ClauseCutter:
         return self._take(len(self._held))
 
     def _end(self) -> int | None:
-        # Whichever comes first, so that the clauses do not depend on how the text came.
-        forced = self._forced_end()
+        # A stop within reach goes before a forced cut, so that the clauses do not depend on how the text came.
+        reach, forced = self._forced_end()
         for match in _BREAK.finditer(self._held):
-            if forced is not None and match.end() > forced:
+            if forced is not None and match.end() > reach:
                 break
             if self._may_end(self._held[: match.end()]):
                 return match.end()
@@ -59,10 +66,24 @@ class ClauseCutter:
             return words > 0
         return self._given == 0 and words >= FIRST_MIN_WORDS
 
-    def _forced_end(self) -> int | None:
-        limit = NEXT_MAX_WORDS if self._given else FIRST_MAX_WORDS
+    def _forced_end(self) -> tuple[int, int | None]:
+        """How far a stop is looked for, and where the text is cut if there is none; None: not yet."""
         words = list(re.finditer(r"\S+", self._held))
-        return words[limit - 1].end() if len(words) > limit else None
+        limits = (NEXT_MAX_WORDS,) if self._given else (FIRST_JOIN_WORDS, FIRST_MAX_WORDS)
+        for limit in limits:
+            if len(words) <= limit:
+                break
+            last = limit if limit == limits[-1] else None
+            end = last if self._given else self._join_within(words[:limit], last)
+            if end is not None:
+                return words[limit - 1].end(), words[end - 1].end()
+        return 0, None
+
+    def _join_within(self, words: Sequence[re.Match[str]], otherwise: int | None) -> int | None:
+        for at in range(len(words) - 1, FIRST_JOIN_MIN_WORDS - 1, -1):
+            if words[at].group().lower() in _JOINS:
+                return at
+        return otherwise
 
     def _take(self, end: int) -> list[str]:
         clause = _SPACE.sub(" ", _MARKUP.sub("", self._held[:end])).strip()

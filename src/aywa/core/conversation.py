@@ -37,7 +37,9 @@ class Conversation:
         self.ended_s: float | None = None
 
     def handle(self, event: ev.Event, now: float) -> Commands:
-        """What follows from the event. An event for a call that is over changes nothing but the end itself."""
+        """What follows from the event. While the call ends nothing begins; after its end nothing follows."""
+        if self.lifecycle.state is CallState.ENDED:
+            return []
         cmds = self._route(event, now)
         return self._intercept_end(cmds, now)
 
@@ -77,17 +79,35 @@ class Conversation:
             case ev.CallStarted():
                 return self._configure(event)
             case ev.LegConnected():
-                self.floor.rate_hz = event.rate_hz
-                return self._connected(now)
+                return self._connected(event, now)
             case ev.LegEnded():
                 return self._leg_ended(event, now)
             case ev.EndRequested():
                 return [do.EndCall(event.reason, event.detail)]
-            case ev.PlayoutFinished() | ev.PlayoutDropped():
-                return self.floor.playout_over(event, now)
             case _:
                 pass
+        told = self._route_playout(event, now)
+        if told is not None:
+            return told
         return [] if self.lifecycle.over else self._route_live(event, now)
+
+    def _route_playout(self, event: ev.Event, now: float) -> Commands | None:
+        """What left has left, also while the call ends."""
+        floor = self.floor
+        match event:
+            case ev.PlayoutStarted():
+                self._sounded(event.at_s)
+                return floor.playout_started(event, now)
+            case ev.PlayoutAdvanced():
+                return floor.playout_advanced(event, now)
+            case ev.PlayoutPaused():
+                return floor.playout_paused(event, now)
+            case ev.PlayoutResumed():
+                return floor.playout_resumed(event, now)
+            case ev.PlayoutFinished() | ev.PlayoutDropped():
+                return floor.playout_over(event, now)
+            case _:
+                return None
 
     def _route_live(self, event: ev.Event, now: float) -> Commands:
         floor = self.floor
@@ -109,15 +129,6 @@ class Conversation:
                 return floor.reply_completed(event, now)
             case ev.ReplyFailed():
                 return floor.reply_failed(event, now)
-            case ev.PlayoutStarted():
-                self._sounded(event.at_s)
-                return floor.playout_started(event, now)
-            case ev.PlayoutAdvanced():
-                return floor.playout_advanced(event, now)
-            case ev.PlayoutPaused():
-                return floor.playout_paused(event, now)
-            case ev.PlayoutResumed():
-                return floor.playout_resumed(event, now)
             case ev.ClientMessageReceived():
                 return self._client_message(event.message, now)
             case _:
@@ -125,12 +136,17 @@ class Conversation:
                 return []
 
     def _configure(self, event: ev.CallStarted) -> Commands:
+        if self.lifecycle.state is not CallState.QUEUED:
+            return []
         self._settings = read_settings(event.assistant)
         self.history = History(self._settings.prompt, event.epoch_ms)
         self.floor = Floor(self._leg_id, self._settings, self.history)
         return []
 
-    def _connected(self, now: float) -> Commands:
+    def _connected(self, event: ev.LegConnected, now: float) -> Commands:
+        if self.lifecycle.state is not CallState.QUEUED:
+            return []
+        self.floor.rate_hz = event.rate_hz
         self.lifecycle.apply(CallInput.CONNECTED)
         self.started_s = now
         self.floor.last_sound_s = now
@@ -179,8 +195,10 @@ class Conversation:
 
     def _intercept_end(self, cmds: Commands, now: float) -> Commands:
         """A wish to end becomes the steps of ending: be silent, tell, hang up."""
+        if self.lifecycle.state is CallState.ENDED:
+            return cmds
         wish = next((c for c in cmds if isinstance(c, do.EndCall)), None)
-        if wish is None or self.lifecycle.state is CallState.ENDED:
+        if wish is None:
             return cmds
         rest: Commands = [c for c in cmds if not isinstance(c, do.EndCall)]
         if self.lifecycle.over:
@@ -189,11 +207,10 @@ class Conversation:
             return rest + self._gone(wish.reason, wish.message, now)
         self.lifecycle.apply(CallInput.END_ASKED, wish.reason, wish.message)
         self._close_by_s = now + CLOSE_TIMEOUT_S
-        told = do.TellClient("status-update", {"status": "ended", "endedReason": wish.reason})
         return [
             *rest,
-            *self.floor.fall_silent(now, "call_ending"),
-            told,
+            *self.floor.fall_silent("call_ending"),
+            _ended(wish.reason),
             do.HangUp(self._leg_id, wish.reason),
         ]
 
@@ -202,12 +219,12 @@ class Conversation:
         return self._gone(LEG_REASONS.get(event.cause, "customer-ended-call"), cause, now)
 
     def _gone(self, reason: str, message: str, now: float) -> Commands:
-        if self.lifecycle.state is CallState.ENDED:
-            return []
-        silenced = self.floor.fall_silent(now, "call_ended") + self.floor.settle(now)
+        cmds = self.floor.fall_silent("call_ended") + self.floor.settle(now)
+        if not self.lifecycle.over:
+            cmds.append(_ended(reason))
         self.lifecycle.apply(CallInput.GONE, reason, message)
         self.ended_s = now
-        return [*silenced, do.EndCall(self.lifecycle.reason or reason, self.lifecycle.message)]
+        return [*cmds, do.EndCall(self.lifecycle.reason or reason, self.lifecycle.message)]
 
     # --- the clocks ----------------------------------------------------------------------------------------------
 
@@ -232,3 +249,7 @@ class Conversation:
     def _sounded(self, at_s: float) -> None:
         if self._first_sound_s is None:
             self._first_sound_s = at_s
+
+
+def _ended(reason: str) -> do.TellClient:
+    return do.TellClient("status-update", {"status": "ended", "endedReason": reason})

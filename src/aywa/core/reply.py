@@ -29,7 +29,8 @@ class Marks:
 @dataclass(slots=True)
 class Reply:
     """basis: the caller's words that it answers, normalised. released: its audio may leave. started_s: its first frame
-    left. paused_at: the sample where playing stands still. anchors: (sample, second) wherever playing began or went on."""
+    left. paused_at: the sample where playing stands still. anchors: (sample, second) wherever playing began or went on.
+    clauses: how many were taken."""
 
     reply_id: int
     turn_id: int
@@ -48,6 +49,7 @@ class Reply:
     paused_at: int | None = None
     advanced_to: int = 0
     text: str = ""
+    clauses: int = 0
     anchors: list[tuple[int, float]] = field(default_factory=list)
     waiting: list[ClauseSynthesized] = field(default_factory=list)
     ledger: Ledger = field(default_factory=Ledger)

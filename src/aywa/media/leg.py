@@ -142,7 +142,7 @@ class MediaLeg:
         self._remember(payload)
         pcm = self._wire.to_pcm(payload)
         if self._sink is not None:
-            self._feed_sink(pcm)
+            self._feed(self._sink, pcm)
         if self._recorder is not None:
             self._recorder.heard(payload, now, self._settings.recording_jitter_s)
         self._ear.hear(pcm, self.last_audio_s)
@@ -219,10 +219,8 @@ class MediaLeg:
         while self._recent_bytes - len(self._recent[0]) >= self._recent_most:
             self._recent_bytes -= len(self._recent.popleft())
 
-    def _feed_sink(self, pcm: bytes) -> None:
-        sink, resampler = self._sink, self._sink_resampler
-        if sink is None:
-            return
+    def _feed(self, sink: AudioSink, pcm: bytes) -> None:
+        resampler = self._sink_resampler
         try:
             sink(pcm if resampler is None else to_pcm(resampler.push(to_float(pcm))))
         except Exception as error:
@@ -286,14 +284,11 @@ class MediaLeg:
         """A client that stops sending while its caller speaks has ended the voice, too."""
         if self._ended or not self._ear.detector.active:
             return
-        now = self._now()
-        last = self._plan.epoch_s + (self.last_audio_s or 0.0)
-        if now - last >= self._settings.quiet_s:
-            moment = self._ear.detector.stop()
-            if moment is not None:
-                self._post(VoiceStopped(self.leg_id, moment.at_s))
+        silent_from_s = self._plan.epoch_s + (self.last_audio_s or 0.0) + self._settings.quiet_s
+        if self._now() < silent_from_s:
+            self._around.wheel.at(silent_from_s, self._look_for_silence)
         else:
-            self._around.wheel.at(last + self._settings.quiet_s, self._look_for_silence)
+            self._post(VoiceStopped(self.leg_id, self._ear.detector.stop().at_s))
 
     def _vad_failed(self) -> None:
         self._warn("vad_failed", "loudness stands in for the voice detector")

@@ -60,7 +60,7 @@ class Recorder:
         self._width = width
         self._lost = lost
         self._why_lost = ""
-        self._file = _StereoFile(path, rate_hz, decode)
+        self._file = _StereoFile(path, rate_hz, width, decode)
         self._began_s = loop.time()
         self._pieces: list[_Piece] = []
         self._left_end = 0
@@ -149,10 +149,11 @@ def _reason(error: BaseException) -> str:
 class _StereoFile:
     """The worker's side: a WAV file that grows. `frames`: stereo samples that are safely in it."""
 
-    def __init__(self, path: Path, rate_hz: int, decode: Callable[[bytes], bytes]) -> None:
+    def __init__(self, path: Path, rate_hz: int, width: int, decode: Callable[[bytes], bytes]) -> None:
         self.path = path
         self.frames = 0
         self._rate_hz = rate_hz
+        self._width = width
         self._decode = decode
         self._file: BinaryIO | None = None
         # What was laid out but lies after the last hand-over.
@@ -189,16 +190,40 @@ class _StereoFile:
 
     def _lay_out(self, until: int, pieces: list[_Piece]) -> Shorts:
         decoded = [
-            (channel, start - self.frames, shorts(self._decode(frame))) for channel, start, frame in pieces
+            (run.channel, run.start - self.frames, self._pcm(run)) for run in _runs(pieces, self._width)
         ]
-        length = max(
-            until - self.frames, len(self._rest), *(start + len(pcm) for _, start, pcm in decoded), 0
-        )
-        laid_out: Shorts = np.zeros((length, 2), np.int16)
+        ends = (start + len(pcm) for _, start, pcm in decoded)
+        laid_out: Shorts = np.zeros((max(until - self.frames, len(self._rest), *ends), 2), np.int16)
         laid_out[: len(self._rest)] = self._rest
         for channel, start, pcm in decoded:
             laid_out[start : start + len(pcm), channel] = pcm
         return laid_out
+
+    def _pcm(self, run: _Run) -> Shorts:
+        return shorts(self._decode(b"".join(run.frames)))
+
+
+@dataclass(slots=True)
+class _Run:
+    """Frames of a channel without a gap between them, decoded and placed in one go. end: the sample after the last."""
+
+    channel: int
+    start: int
+    end: int
+    frames: list[bytes]
+
+
+def _runs(pieces: list[_Piece], width: int) -> list[_Run]:
+    runs: list[_Run] = []
+    latest: dict[int, _Run] = {}
+    for channel, start, frame in pieces:
+        run = latest.get(channel)
+        if run is None or run.end != start:
+            run = latest[channel] = _Run(channel, start, start, [])
+            runs.append(run)
+        run.frames.append(frame)
+        run.end += len(frame) // width
+    return runs
 
 
 def _write_all(file: BinaryIO, data: bytes) -> None:

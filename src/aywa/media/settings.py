@@ -26,7 +26,7 @@ class MediaSettings:
     """
 
     slot_s: float = 0.005
-    batch_rows: int = 64
+    batch_rows: int = 32
     lead_s: float = 0.06
     advance_s: float = 0.5
     queue_s: float = 600.0

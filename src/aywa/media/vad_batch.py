@@ -81,9 +81,12 @@ class VadBatch:
         self._loop.call_soon(self._run)
 
     def _run(self) -> None:
-        self._scheduled = False
-        while self._waiting:
+        """One run; what is left waits until frames that became due meanwhile have left."""
+        if self._waiting:
             self._score(*self._take())
+        self._scheduled = bool(self._waiting)
+        if self._scheduled:
+            self._loop.call_soon(self._run)
 
     def _take(self) -> tuple[list[int], list[bytes]]:
         """The oldest windows, a row at most once; those that must wait keep their order."""

@@ -75,6 +75,7 @@ class DevRuntime:
             await self._stop()
             raise
         self.cold_start_s = loop.time() - start_s
+        self.memory.look()
         return self
 
     async def __aexit__(
@@ -109,10 +110,7 @@ class DevRuntime:
         if process.returncode is None:
             process.kill()
             await process.wait()
-        for pid, started in memory.seen:
-            if _started(pid) == started:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        await _end_all(memory.seen)
 
     def _last(self) -> str:
         lines = [line.strip() for line in self._log.read_text("utf-8", "replace").splitlines()]
@@ -134,20 +132,21 @@ class MemoryWatch:
 
     def peak_mb(self) -> float:
         """The sum of each process's own peak (VmHWM), in MB of 10^6 bytes: never less than the true peak. 0 without /proc."""
-        self._look()
+        self.look()
         return sum(self._peak_kb.values()) * 1024 / 1e6
 
     def close(self) -> None:
         """Takes a last look and stops."""
-        self._look()
+        self.look()
         self._sampling.cancel()
 
     async def _sample(self) -> None:
         while True:
-            self._look()
+            self.look()
             await asyncio.sleep(_SAMPLE_S)
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Takes a sample now."""
         for pid in process_tree(self.pid):
             key = (pid, _started(pid))
             self._peak_kb[key] = max(_peak_kb(pid), self._peak_kb.get(key, 0))
@@ -200,6 +199,23 @@ def listening_pid(port: int) -> int | None:
                 if os.readlink(handle) in wanted:
                     return int(handle.parts[2])
     return None
+
+
+async def _end_all(processes: set[tuple[int, str]]) -> None:
+    """Kills what is left of a tree and sees it gone."""
+    for pid, started in processes:
+        if _started(pid) == started:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    for _ in range(round(STOP_S / _POLL_S)):
+        if not any(_started(pid) == started and not _is_zombie(pid) for pid, started in processes):
+            return
+        await asyncio.sleep(_POLL_S)
+
+
+def _is_zombie(pid: int) -> bool:
+    """Dead, and only waiting for whoever should ask."""
+    return _field(Path(f"/proc/{pid}"), 0) == "Z"
 
 
 def _started(pid: int) -> str:

@@ -22,8 +22,8 @@ from aywa.testing.wire import Kind, Record, Samples, stereo, talkspurts, turns_h
 SAME_WORD = 0.6
 # A runtime's clock for a call starts within this time of the caller's connection.
 CLOCK_S = 2.0
-# A reply's message may begin so much before its first audible frame.
-EARLY_S = 0.5
+# A message may be this far off the audio that it belongs to: before its reply, or a question's after its own end.
+SLACK_S = 0.5
 
 _SPELLING = (
     ("&", " and "),
@@ -111,11 +111,15 @@ def exchanges(record: Record, messages: Sequence[Message]) -> list[Exchange]:
     for index, turn in enumerate(turns):
         before_s = replies_s[index - 1] if index else -np.inf
         after_s = replies_s[index + 1] if index + 1 < len(turns) else np.inf
-        asked = [m.text for m in messages if m.role == "user" and before_s <= m.at_s < replies_s[index]]
+        asked = [
+            m.text
+            for m in messages
+            if m.role == "user" and before_s + SLACK_S <= m.at_s < replies_s[index] + SLACK_S
+        ]
         said = [
             m.text
             for m in messages
-            if m.role == "bot" and replies_s[index] - EARLY_S <= m.at_s < after_s - EARLY_S
+            if m.role == "bot" and replies_s[index] - SLACK_S <= m.at_s < after_s - SLACK_S
         ]
         found.append(
             Exchange(" ".join(asked), turn.user_end_ms, turn.reply_start_ms, turn.latency_ms, " ".join(said))

@@ -24,7 +24,12 @@ from cryptography.x509.oid import NameOID
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from aywa.adapters.transports.websocket import Refusal, WebSocketSettings, WebSocketTransport
+from aywa.adapters.transports.websocket import (
+    Refusal,
+    WebSocketSettings,
+    WebSocketTransport,
+    unacknowledged_bytes,
+)
 from aywa.core.events import ClientMessageReceived, LegConnected, LegEnded, MediaEvent, MediaWarned
 from aywa.media.plane import Plane
 from aywa.media.settings import MediaSettings
@@ -507,6 +512,38 @@ def test_a_client_that_never_reads_is_warned_of_and_ended(run: Run) -> None:
             await client.wait_closed()
 
     run(main())
+
+
+def test_a_pong_and_a_close_without_a_code_are_no_offence(run: Run) -> None:
+    async def main() -> None:
+        async with site() as here, connect(here.url()) as client:
+            await here.until(LegConnected)
+            client.transport.write(raw_frame(0x8A, b"unasked"))
+            await asyncio.wait_for(await client.ping(), PATIENCE_S)
+            client.transport.write(raw_frame(0x88, b""))
+            assert await here.until(LegEnded) == LegEnded("call", "closed", "0")
+
+    run(main())
+
+
+def test_a_port_that_was_never_opened_can_be_closed(run: Run) -> None:
+    async def main() -> None:
+        plane = Plane(asyncio.get_running_loop(), {16000: LoudVad(16000)})
+        await WebSocketTransport(plane, lambda path, query, headers: Refusal(404, {})).close()
+        await plane.close()
+
+    run(main())
+
+
+def test_what_the_kernel_holds_is_counted_where_it_can_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.send(bytes(1000))
+        assert unacknowledged_bytes(ours) >= 1000
+        monkeypatch.setattr("sys.platform", "elsewhere")
+        assert unacknowledged_bytes(ours) == 0
+    monkeypatch.undo()
+    assert unacknowledged_bytes(ours) == 0
 
 
 # --- help ------------------------------------------------------------------------------------------------------

@@ -176,7 +176,7 @@ def test_it_can_be_started_before_enough_windows_have_said_so() -> None:
 def test_when_no_more_audio_comes_the_voice_has_ended() -> None:
     line = started(Line())
     assert line.detector.stop() == VoiceMoment(started=False, at_s=frame_end(line.blocks - 1))
-    assert line.detector.stop() is None
+    assert not line.detector.active
 
 
 @given(

@@ -31,8 +31,10 @@ class Qwen:
 
         if not model.is_file():
             raise FileNotFoundError(f"{model} is missing")
-        # llama.cpp's own threads inherit this
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+        _read_ahead(model)
+        thread = threading.get_native_id()
+        ours = os.getpriority(os.PRIO_PROCESS, thread)
+        os.setpriority(os.PRIO_PROCESS, thread, min(ours + _NICE, 19))  # llama.cpp's own threads inherit it
         parameters = xllamacpp.CommonParams()
         parameters.model.path = str(model)
         parameters.n_ctx = _CONTEXT_TOKENS
@@ -60,6 +62,13 @@ class Qwen:
         self._server.handle_chat_completions(dict(body(request)), told)
         if not stopped():
             answer.finish()
+
+
+def _read_ahead(model: Path) -> None:
+    """The weights are mapped, not read: without this the first answer would fetch them from the disk page by page."""
+    if hasattr(os, "posix_fadvise"):
+        with model.open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
 
 
 def body(request: Mapping[str, Any]) -> dict[str, Any]:

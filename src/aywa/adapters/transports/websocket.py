@@ -11,6 +11,7 @@ import asyncio
 import fcntl
 import json
 import logging
+import socket
 import ssl
 import struct
 import sys
@@ -101,10 +102,9 @@ class WebSocketTransport:
 
     async def close(self) -> None:
         """Takes no more connections and closes those that are left; close the plane first to end calls in order."""
-        if self._sweep is not None:
-            self._sweep.cancel()
-        if self._server is None:
+        if self._server is None or self._sweep is None:
             return
+        self._sweep.cancel()
         self._server.close()
         for connection in list(self._connections.values()):
             connection.close(_SERVICE_RESTART, "shutdown")
@@ -174,7 +174,8 @@ class _Connection(WSListener):
         self._plan = plan
         self._settings = settings
         self._loop = asyncio.get_running_loop()
-        self._socket: WSTransport | None = None
+        # Set when the handshake is done, before anybody else knows of this connection.
+        self._socket: WSTransport
         self._leg: Leg | None = None
         self._closing: asyncio.TimerHandle | None = None
         self._fragments: list[bytes] = []
@@ -194,13 +195,14 @@ class _Connection(WSListener):
         if kind == WSMsgType.CLOSE:
             self._closed_by_peer(transport, frame)
             return
-        if self._leg is None:
+        leg = self._leg
+        if leg is None:
             return
         whole = frame.fin and not (self._fragments or frame.rsv1 or frame.rsv2 or frame.rsv3)
         if whole and kind == WSMsgType.BINARY:
-            self._leg.audio_received(frame.get_payload_as_bytes())
+            leg.audio_received(frame.get_payload_as_bytes())
         elif kind in (WSMsgType.BINARY, WSMsgType.TEXT, WSMsgType.CONTINUATION):
-            self._message(kind, frame)
+            self._message(leg, kind, frame)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         if self._closing is not None:
@@ -214,7 +216,7 @@ class _Connection(WSListener):
     def resume_writing(self) -> None:
         """As above."""
 
-    def _message(self, kind: WSMsgType, frame: WSFrame) -> None:
+    def _message(self, leg: Leg, kind: WSMsgType, frame: WSFrame) -> None:
         """A whole message, or a part of one (RFC 6455, 5.4)."""
         begun = bool(self._fragments)
         if frame.rsv1 or frame.rsv2 or frame.rsv3 or begun != (kind == WSMsgType.CONTINUATION):
@@ -228,20 +230,18 @@ class _Connection(WSListener):
         elif frame.fin:
             message = b"".join(self._fragments)
             self._fragments.clear()
-            self._deliver(message)
+            self._deliver(leg, message)
 
-    def _deliver(self, message: bytes) -> None:
-        if self._leg is None:
-            return
+    def _deliver(self, leg: Leg, message: bytes) -> None:
         if self._fragments_of == WSMsgType.BINARY:
-            self._leg.audio_received(message)
+            leg.audio_received(message)
             return
         try:
             text = message.decode()
         except UnicodeDecodeError:
             self._break_off(_BAD_TEXT, "a text message must be UTF-8")
             return
-        self._leg.text_received(text)
+        leg.text_received(text)
 
     def _closed_by_peer(self, transport: WSTransport, frame: WSFrame) -> None:
         if transport.is_close_frame_sent:
@@ -275,34 +275,28 @@ class _Connection(WSListener):
     # --- from the media plane ----------------------------------------------------------------------------------
 
     def send_audio(self, frame: bytes) -> None:
-        if self._socket is not None:
-            self._socket.send(WSMsgType.BINARY, frame)
+        self._socket.send(WSMsgType.BINARY, frame)
 
     def send_text(self, text: str) -> None:
-        if self._socket is not None:
-            self._socket.send(WSMsgType.TEXT, text)
+        self._socket.send(WSMsgType.TEXT, text)
 
     def close(self, code: int, reason: str) -> None:
-        socket = self._socket
-        if socket is None or socket.is_close_frame_sent:
+        if self._socket.is_close_frame_sent:
             return
-        socket.send_close(WSCloseCode(code), reason.encode()[:_MOST_REASON_BYTES].decode(errors="ignore"))
+        short = reason.encode()[:_MOST_REASON_BYTES].decode(errors="ignore")
+        self._socket.send_close(WSCloseCode(code), short)
         self._closing = self._loop.call_later(self._settings.close_s, self.abort)
 
     def buffered_bytes(self) -> int:
-        socket = self._socket
-        if socket is None or socket.is_disconnected:
-            return 0
-        waiting: int = socket.underlying_transport.get_write_buffer_size()
-        return waiting + _unacknowledged(socket.underlying_transport)
+        transport = self._socket.underlying_transport
+        waiting: int = transport.get_write_buffer_size()
+        return waiting + unacknowledged_bytes(transport.get_extra_info("socket"))
 
     # --- is it still there? ------------------------------------------------------------------------------------
 
     def look_after(self) -> None:
         """Asks a silent far side for a sign of life; cuts one that gives none."""
         silent_s = self._loop.time() - self._last_sign_s
-        if self._socket is None:
-            return
         if silent_s >= self._settings.lost_s:
             self._lost = f"no sign of life for {silent_s:.0f} s"
             self.abort()
@@ -311,8 +305,7 @@ class _Connection(WSListener):
 
     def abort(self) -> None:
         """Cuts the connection without ceremony."""
-        if self._socket is not None:
-            self._socket.disconnect(False)
+        self._socket.disconnect(False)
 
 
 def _code_and_reason(code: WSCloseCode, reason: str | None) -> str:
@@ -320,14 +313,14 @@ def _code_and_reason(code: WSCloseCode, reason: str | None) -> str:
     return f"{getattr(code, 'value', code)} {reason or ''}".strip()
 
 
-def _unacknowledged(transport: asyncio.Transport) -> int:
-    """Bytes that the kernel still holds for the far side, where it can be asked."""
-    connected = transport.get_extra_info("socket")
-    if connected is None or not sys.platform.startswith("linux"):
+def unacknowledged_bytes(connected: socket.socket) -> int:
+    """Bytes that the kernel still holds for the far side; 0 where it cannot be asked."""
+    if not sys.platform.startswith("linux"):
         return 0
     try:
-        answer = fcntl.ioctl(connected.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
-    except OSError:
+        answer = fcntl.ioctl(connected.fileno(), termios.TIOCOUTQ, bytes(4))
+    except (OSError, ValueError):
+        # Closed a moment ago.
         return 0
     waiting: int = struct.unpack("i", answer)[0]
     return waiting

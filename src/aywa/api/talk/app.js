@@ -77,6 +77,7 @@ class Conversation {
   #level = 0;
   #timers = [];
   #heardSound = false;
+  #thinksMuted = false;
 
   async start() {
     try {
@@ -120,7 +121,8 @@ class Conversation {
       this.#showCounts();
     }, 250));
     this.#timers.push(setTimeout(() => {
-      if (this.#loudest === 0) view.showNotice(explain(new CallError("silent")));
+      this.#thinksMuted = this.#loudest === 0;
+      if (this.#thinksMuted) view.showNotice(explain(new CallError("silent")));
     }, SILENCE_CHECK_MS));
     const draw = () => {
       if (this.#over) return;
@@ -147,13 +149,18 @@ class Conversation {
   #soundHandlers() {
     return {
       frame: (pcm) => this.#line?.send(pcm),
-      level: (level) => {
-        this.#level = Math.max(this.#level, level);
-        this.#loudest = Math.max(this.#loudest, level);
-      },
+      level: (level) => this.#levelChanged(level),
       playout: (news) => this.#playoutChanged(news),
       unplugged: () => this.#over || view.showNotice(explain(new CallError("unplugged"))),
     };
+  }
+
+  #levelChanged(level) {
+    this.#level = Math.max(this.#level, level);
+    this.#loudest = Math.max(this.#loudest, level);
+    if (!this.#thinksMuted || level === 0) return;
+    this.#thinksMuted = false;
+    view.hideNotice();
   }
 
   #playoutChanged({ what, gaps }) {

@@ -18,11 +18,13 @@ function forward(...ports) {
 
 function insecure({ mediaPort }) {
   const port = portOf(window.location);
+  // Unless it was told otherwise, the runtime carries the sound on the port after the page's.
+  const soundPort = mediaPort ?? Number(port) + 1;
   return {
     title: "The browser gives no microphone to this address",
     text: "Browsers open the microphone only for https:// and for localhost. This page came over plain http:// from another machine.",
     mend: `Run this on your own computer, leave it open, then go to http://localhost:${port}/`,
-    command: forward(port, mediaPort),
+    command: forward(port, soundPort),
   };
 }
 

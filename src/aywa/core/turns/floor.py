@@ -39,6 +39,7 @@ class Floor:
         self._not_before_s = 0.0
         self._holder = "none"
         self._contest: BargeIn | None = None
+        self._closing = False
         self.caller = CallerTurn(settings.start)
         self.reply: Reply | None = None
         self.queued: list[tuple[str, bool]] = []
@@ -64,16 +65,17 @@ class Floor:
 
     def say(self, text: str, now: float, *, ends_call: bool = False, interrupt: bool = False) -> Commands:
         """A message from outside or of the runtime's own: now, or when the floor is free."""
-        cmds = self._give_up(now, "message") if interrupt else []
-        if self.reply is not None:
+        cmds = self._give_up("message") if interrupt else []
+        if not self._free:
             self.queued.append((text, ends_call))
             return cmds
         return cmds + self._say_now(text, ends_call, now)
 
-    def fall_silent(self, now: float, reason: str) -> Commands:
-        """The call ends: nothing more is said."""
+    def fall_silent(self, reason: str) -> Commands:
+        """The call ends: nothing more is said, asked or begun."""
+        self._closing = True
         self.queued.clear()
-        return self._give_up(now, reason)
+        return self._give_up(reason)
 
     def settle(self, now: float) -> Commands:
         """The leg is gone: what was heard until the last word from the media plane is what was heard."""
@@ -91,12 +93,17 @@ class Floor:
             do.TellClient("speech-update", {"status": "started", "role": "user", "turn": self._turn})
         ]
         reply = self.reply
-        if reply is not None and reply.playing and reply.interruptible:
+        if reply is not None and reply.playing and reply.interruptible and not reply.dropping:
             if self._contest is None:
                 self._contest = BargeIn(self._settings.stop, event.at_s)
             else:
                 self._contest.voice_started(event.at_s)
-        elif reply is not None and self._taken is not None and not reply.ledger.samples:
+        elif (
+            reply is not None
+            and reply.purpose is Purpose.ANSWER
+            and self._taken is not None
+            and not reply.ledger.samples
+        ):
             cmds += self._take_back(reply)
         return cmds + self._hold("caller")
 
@@ -137,8 +144,9 @@ class Floor:
     def clause_synthesized(self, event: ev.ClauseSynthesized, now: float) -> Commands:
         """A clause can be played."""
         reply = self._current(event.reply_id)
-        if reply is None:
+        if reply is None or reply.completed or event.clause < reply.clauses:
             return []
+        reply.clauses = event.clause + 1
         reply.marks.clause_s = reply.marks.clause_s or now
         reply.waiting.append(event)
         return self._play_waiting(reply, now)
@@ -146,12 +154,16 @@ class Floor:
     def reply_completed(self, event: ev.ReplyCompleted, now: float) -> Commands:
         """The reply is whole. One without a word to say is a failure the caller must not hear as silence."""
         reply = self._current(event.reply_id)
-        if reply is None:
+        if reply is None or reply.completed:
             return []
         if not event.clauses:
+            if reply.purpose is Purpose.MESSAGE:
+                return self._skip(reply, now)
             return self.reply_failed(ev.ReplyFailed(event.reply_id, "llm", "empty_reply"), now)
         reply.completed = True
-        self.failures = 0
+        if reply.purpose is not Purpose.MESSAGE:
+            # An excuse that could be spoken does not mean that the model works again.
+            self.failures = 0
         phrase = contains_phrase(event.text, self._settings.end_call_phrases)
         if phrase is not None:
             reply.ends_call = True
@@ -161,13 +173,13 @@ class Floor:
     def reply_failed(self, event: ev.ReplyFailed, now: float) -> Commands:
         """The reply broke. What has been said stays said; a caller who heard nothing gets a word of excuse."""
         reply = self._current(event.reply_id)
-        if reply is None:
+        if reply is None or reply.completed:
             return []
         reply.completed = reply.failed = True
         cmds: Commands = [
             self._decided("reply_failed", event.code, {"step": event.step, "reply_id": event.reply_id})
         ]
-        if reply.playing or reply.waiting:
+        if reply.ledger.samples or reply.waiting:
             return cmds + self._finish_if_all_given(reply)
         self.reply = None
         if not reply.released:
@@ -181,14 +193,14 @@ class Floor:
     def playout_started(self, event: ev.PlayoutStarted, now: float) -> Commands:
         """The first frame left: the decision stands, and the caller's turn becomes history."""
         reply = self._current(event.reply_id)
-        if reply is None:
+        if reply is None or reply.playing or not reply.ledger.samples:
             return []
         reply.started_s = event.at_s
         reply.anchors.append((0, event.at_s))
         cmds: Commands = [do.TellClient("speech-update", self._speaking("started"))]
         if self._taken is not None:
             cmds += self._commit_turn(reply, event.at_s)
-        if self.caller.state is CallerState.SPEAKING and reply.interruptible:
+        if self.caller.state is CallerState.SPEAKING and reply.interruptible and not reply.dropping:
             # Both began at once; the caller goes first.
             cmds += self._yield(reply, "caller_resumed", now)
         return cmds + self._hold("assistant")
@@ -226,7 +238,7 @@ class Floor:
     def playout_over(self, event: ev.PlayoutFinished | ev.PlayoutDropped, now: float) -> Commands:
         """The last sample that will leave has left: what was heard is now known."""
         reply = self._current(event.reply_id)
-        if reply is None:
+        if reply is None or not (reply.ledger.samples or reply.finishing):
             return []
         self.reply = None
         self._contest = None
@@ -238,12 +250,14 @@ class Floor:
         cmds += self._hold("caller" if self.caller.state is CallerState.SPEAKING else "none")
         if reply.ends_call and not cut:
             return [*cmds, do.EndCall(reply.end_reason)]
-        return cmds + self._say_queued(now) + self.wake(now)
+        return cmds + self._go_on_without_reply(now)
 
     # --- time ----------------------------------------------------------------------------------------------------
 
     def wake(self, now: float) -> Commands:
         """Asks what is due to be asked, and decides what can be decided."""
+        if self._closing:
+            return []
         cmds: Commands = []
         for ask in self.caller.wake(now):
             cmds.append(self._ask(ask))
@@ -298,7 +312,7 @@ class Floor:
         if wait is None:
             return []
         if not self.caller.text:
-            return self._drop_turn(wait)
+            return self._drop_turn(wait, now)
         self._taken, self._taken_s = wait, now
         caller = self.caller
         details = {"wait_s": round(wait.wait_s, 3), "score": caller.score, "confirmed": caller.confirmed}
@@ -310,10 +324,10 @@ class Floor:
         cmds += self._answer(now, speculative=False)
         return cmds + ([] if self.reply is None else self._release(self.reply, now))
 
-    def _drop_turn(self, wait: Wait) -> Commands:
+    def _drop_turn(self, wait: Wait, now: float) -> Commands:
         cmds = self._discard("no_words") if self.reply is not None else []
         cmds.append(self._decided("turn_dropped", wait.reason, {}))
-        return cmds + self._begin_next_turn() + self._hold("none")
+        return cmds + self._begin_next_turn() + self._hold("none") + self._say_queued(now)
 
     def _take_back(self, reply: Reply) -> Commands:
         # The reply is kept: if the voice was only a cough the text stays the same, and it is released after all.
@@ -386,7 +400,7 @@ class Floor:
         if not heard:
             return []
         start_s = at_s if reply.started_s is None else reply.started_s
-        shortened = cut and heard != reply.ledger.text
+        shortened = cut and not (reply.completed and heard == reply.ledger.text)
         entry = self._history.assistant_heard(heard, start_s, at_s, cut=shortened)
         words = reply.word_times(position, self.rate_hz)
         return [
@@ -401,12 +415,32 @@ class Floor:
         said = self._decided("reply_discarded", reason, {"reply_id": reply.reply_id})
         return [said, do.CancelReply(reply.reply_id)]
 
-    def _give_up(self, now: float, reason: str) -> Commands:
+    def _give_up(self, reason: str) -> Commands:
+        """The reply ends, and not because of the caller."""
         reply = self.reply
-        if reply is None:
+        if reply is None or reply.dropping:
             return []
         self._contest = None
-        return self._yield(reply, reason, now) if reply.ledger.samples else self._discard(reason)
+        if not reply.ledger.samples:
+            return self._discard(reason)
+        return [self._decided("reply_dropped", reason, {"reply_id": reply.reply_id}), *self._drop(reply)]
+
+    def _skip(self, reply: Reply, now: float) -> Commands:
+        """A message without a word to speak counts as spoken."""
+        self.reply = None
+        cmds: Commands = [self._decided("message_skipped", "no_words", {"reply_id": reply.reply_id})]
+        return (
+            [*cmds, do.EndCall(reply.end_reason)]
+            if reply.ends_call
+            else cmds + self._go_on_without_reply(now)
+        )
+
+    def _go_on_without_reply(self, now: float) -> Commands:
+        cmds = self._say_queued(now)
+        if self.reply is None:
+            # A turn whose reply went before its first frame left is still to be answered.
+            self._taken = None
+        return cmds + self.wake(now)
 
     def _say_now(self, text: str, ends_call: bool, now: float) -> Commands:
         reply = self._new_reply(Purpose.MESSAGE, now)
@@ -415,7 +449,7 @@ class Floor:
         return [do.SayText(reply.reply_id, text)]
 
     def _say_queued(self, now: float) -> Commands:
-        if not self.queued or self.caller.state is CallerState.SPEAKING:
+        if not self.queued or not self._free:
             return []
         text, ends_call = self.queued.pop(0)
         return self._say_now(text, ends_call, now)
@@ -430,6 +464,11 @@ class Floor:
         assert self.reply is not None
         self.reply.end_reason = "pipeline-error-custom-llm-llm-failed"
         return ended
+
+    @property
+    def _free(self) -> bool:
+        """Nobody speaks or is about to: no reply, and no turn of the caller that is still to be taken."""
+        return self.reply is None and (self.caller.state is CallerState.SILENT or self._taken is not None)
 
     def _current(self, reply_id: int) -> Reply | None:
         reply = self.reply
@@ -448,17 +487,20 @@ class Floor:
             return [do.FinalizeTranscript(self.leg_id)]
         return []
 
-    def _yield(self, reply: Reply, reason: str, now: float) -> Commands:
+    def _drop(self, reply: Reply) -> Commands:
         reply.dropping = True
-        backoff_s = self._settings.stop.backoff_s
-        if backoff_s is not None:
-            self._not_before_s = now + backoff_s
         return [
             do.DropPlayout(self.leg_id),
             do.CancelReply(reply.reply_id),
             do.ArmPause(self.leg_id, armed=False),
-            do.TellClient("user-interrupted", {"turnId": str(reply.turn_id), "reason": reason}),
         ]
+
+    def _yield(self, reply: Reply, reason: str, now: float) -> Commands:
+        backoff_s = self._settings.stop.backoff_s
+        if backoff_s is not None:
+            self._not_before_s = now + backoff_s
+        told = do.TellClient("user-interrupted", {"turnId": str(reply.turn_id), "reason": reason})
+        return [*self._drop(reply), told]
 
     def _go_on(self, reply: Reply) -> Commands:
         self._contest = None

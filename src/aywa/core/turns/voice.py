@@ -86,9 +86,9 @@ class VoiceDetector:
         self.quiet_windows = 0
         return VoiceMoment(started=True, at_s=self._began_s())
 
-    def stop(self) -> VoiceMoment | None:
-        """No more audio comes: what voice there was has ended."""
-        return self._ended() if self.active else None
+    def stop(self) -> VoiceMoment:
+        """No more audio comes: the active voice has ended."""
+        return self._ended()
 
     def _while_silent(self, probability: float, levels_db: Sequence[float]) -> VoiceMoment | None:
         settings = self._settings

@@ -1,0 +1,259 @@
+"""A recogniser that breaks in any way is opened anew; audio waits meanwhile; whoever feeds it is never hit."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from aywa.call import recogniser as module
+from aywa.call.recogniser import Recogniser
+from aywa.core import events as ev
+from aywa.ports.stt import SttCapabilities, SttOptions, SttResult, SttStream, Word
+from aywa.testing.scripted_providers import ScriptedStt, ScriptedSttStream, broken
+
+pytestmark = pytest.mark.virtual_time
+
+GIVEN_UP = "pipeline-error-custom-transcriber-failed"
+
+
+class Stream(ScriptedSttStream):
+    """Remembers what it was told. refuses: what every feeding method raises."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.told: list[Any] = []
+        self.refuses: Exception | None = None
+
+    def _take(self, what: Any) -> None:
+        if self.refuses is not None:
+            raise self.refuses
+        self.told.append(what)
+
+    def feed(self, pcm: bytes) -> None:
+        self._take(pcm)
+
+    def voice(self, active: bool) -> None:
+        self._take(active)
+
+    def finalize(self) -> None:
+        self._take("finalize")
+
+    def commit(self) -> None:
+        self._take("commit")
+
+    def end(self) -> None:
+        """The far side closes in order."""
+        self._results.put_nowait(None)
+
+
+@dataclass
+class Stt:
+    """open_s: how long each opening takes. errors: what the next openings raise."""
+
+    open_s: float = 0.0
+    errors: list[BaseException] = field(default_factory=list)
+    streams: list[Stream] = field(default_factory=list)
+    opened_at: list[float] = field(default_factory=list)
+    rates_hz: tuple[int, ...] = (16000, 8000)
+    name: str = "test-stt"
+
+    @property
+    def capabilities(self) -> SttCapabilities:
+        return SttCapabilities(self.rates_hz, interims=True, finalize=True, word_times=True)
+
+    async def open(self, options: SttOptions) -> SttStream:
+        self.opened_at.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(self.open_s)
+        if self.errors:
+            raise self.errors.pop(0)
+        self.streams.append(Stream())
+        return self.streams[-1]
+
+
+@contextlib.asynccontextmanager
+async def listening(stt: Any) -> AsyncIterator[tuple[Recogniser, list[ev.Event]]]:
+    posted: list[ev.Event] = []
+    recogniser = Recogniser(stt, "caller", 8000, "en", posted.append)
+    running = asyncio.create_task(recogniser.run())
+    try:
+        yield recogniser, posted
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await recogniser.close()
+
+
+def fails(posted: list[ev.Event]) -> list[str]:
+    return [event.code for event in posted if isinstance(event, ev.ChildFailed)]
+
+
+async def test_what_it_heard_is_posted() -> None:
+    stt = Stt()
+    async with listening(stt) as (_, posted):
+        await asyncio.sleep(0.1)
+        words = (Word("hello", 0.1, 0.4),)
+        stt.streams[0]._results.put_nowait(SttResult("hello", True, True, words, 0.9))
+        await asyncio.sleep(0.1)
+    assert posted == [ev.TranscriptReceived("caller", "hello", True, True, (("hello", 0.1, 0.4),), 0.9)]
+
+
+@pytest.mark.parametrize(
+    ("rates", "wanted"), [((16000, 8000), 8000), ((16000,), 16000), ((24000, 48000), 24000)]
+)
+async def test_the_rate_is_the_legs_where_the_recogniser_takes_it(
+    rates: tuple[int, ...], wanted: int
+) -> None:
+    assert Recogniser(Stt(rates_hz=rates), "caller", 8000, "en", print).rate_hz == wanted
+
+
+async def test_audio_waits_while_it_is_being_opened_and_the_oldest_goes_first() -> None:
+    stt = Stt(open_s=0.5)
+    async with listening(stt) as (recogniser, _):
+        recogniser.voice(True)
+        frames = [bytes([number]) for number in range(module.WAITING_FRAMES + 20)]
+        for frame in frames:
+            recogniser.feed(frame)
+        recogniser.finalize()
+        recogniser.commit()
+        await asyncio.sleep(1.0)
+        assert stt.streams[0].told == [*frames[20:], True]
+        recogniser.feed(b"now")
+        recogniser.voice(False)
+        recogniser.finalize()
+        recogniser.commit()
+        assert stt.streams[0].told[-4:] == [b"now", False, "finalize", "commit"]
+
+
+async def test_it_is_opened_anew_with_growing_waits_and_audio_waits_too() -> None:
+    stt = Stt(errors=[broken("stt"), OSError(), TimeoutError(), asyncio.CancelledError()])
+    async with listening(stt) as (recogniser, posted):
+        recogniser.feed(b"early")
+        await asyncio.sleep(10)
+        assert stt.opened_at == [0, 0.25, 0.75, 1.75, 3.75]
+        assert fails(posted) == ["unavailable", "OSError", "deadline", "cancelled"]
+        assert stt.streams[0].told == [b"early"]
+        assert not any(isinstance(event, ev.EndRequested) for event in posted)
+
+
+async def test_it_gives_up_in_the_end_with_a_published_reason() -> None:
+    stt = Stt(errors=[broken("stt")] * 99)
+    async with listening(stt) as (recogniser, posted):
+        for _ in range(600):
+            recogniser.feed(b"frame")
+            await asyncio.sleep(0.1)
+        assert len(recogniser._waiting) == module.WAITING_FRAMES
+    assert len(stt.opened_at) == module.REOPEN_LIMIT + 1
+    assert posted[-1] == ev.EndRequested(GIVEN_UP, "unavailable")
+
+
+async def test_it_gives_up_at_once_when_trying_again_is_of_no_use() -> None:
+    stt = Stt(errors=[broken("stt", "bad_key", retryable=False)])
+    async with listening(stt) as (_, posted):
+        await asyncio.sleep(10)
+    assert len(stt.opened_at) == 1
+    assert posted == [ev.ChildFailed("stt", "bad_key"), ev.EndRequested(GIVEN_UP, "bad_key")]
+
+
+async def test_a_break_now_and_then_in_a_long_call_is_not_a_row_of_breaks() -> None:
+    stt = Stt()
+    async with listening(stt) as (_, posted):
+        for number in range(20):
+            await asyncio.sleep(module.HEALTHY_S + 5)
+            assert len(stt.streams) == number + 1
+            stt.streams[-1].fail(broken("stt", "idle"))
+        await asyncio.sleep(1)
+        assert len(stt.streams) == 21
+        assert not any(isinstance(event, ev.EndRequested) for event in posted)
+        assert all(stream.closed for stream in stt.streams[:-1])
+
+
+async def test_a_far_side_that_closes_in_order_is_a_break_too() -> None:
+    stt = Stt()
+    async with listening(stt) as (_, posted):
+        await asyncio.sleep(1)
+        stt.streams[0].end()
+        await asyncio.sleep(1)
+        assert len(stt.streams) == 2
+        assert fails(posted) == ["closed"]
+
+
+async def test_an_opening_without_end_is_a_break() -> None:
+    stt = Stt(open_s=1000)
+    async with listening(stt) as (_, posted):
+        await asyncio.sleep(module.OPEN_S + 1)
+        assert fails(posted) == ["deadline"]
+        assert len(stt.opened_at) == 2
+
+
+@pytest.mark.parametrize("method", ["feed", "voice", "finalize", "commit"])
+@pytest.mark.parametrize(
+    ("error", "code"), [(ConnectionResetError(), "ConnectionResetError"), (broken("stt"), "unavailable")]
+)
+async def test_whoever_feeds_it_is_not_hit_when_it_breaks(method: str, error: Exception, code: str) -> None:
+    stt = Stt()
+    async with listening(stt) as (recogniser, posted):
+        await asyncio.sleep(1)
+        stt.streams[0].refuses = error
+        args = {"feed": (b"lost",), "voice": (True,)}.get(method, ())
+        getattr(recogniser, method)(*args)
+        recogniser.feed(b"kept")
+        await asyncio.sleep(1)
+        assert fails(posted) == [code]
+        assert stt.streams[0].closed
+        assert stt.streams[1].told[:1] == [b"kept"]
+        recogniser.feed(b"next")
+        assert stt.streams[1].told[-1] == b"next"
+
+
+async def test_close_ends_the_stream_and_the_run() -> None:
+    stt = Stt()
+    posted: list[ev.Event] = []
+    recogniser = Recogniser(stt, "caller", 8000, "en", posted.append)
+    running = asyncio.create_task(recogniser.run())
+    await asyncio.sleep(1)
+    await recogniser.close()
+    await running
+    assert stt.streams[0].closed
+    assert posted == []
+    recogniser.feed(b"late")
+    await recogniser.close()
+
+
+async def test_close_while_it_is_being_opened() -> None:
+    stt = Stt(open_s=1.0)
+    recogniser = Recogniser(stt, "caller", 8000, "en", print)
+    running = asyncio.create_task(recogniser.run())
+    await asyncio.sleep(0.5)
+    await recogniser.close()
+    await running
+    assert stt.streams[0].closed
+
+
+@pytest.mark.parametrize("trouble", ["hangs", "raises"])
+async def test_a_stream_that_does_not_close_does_not_hold_the_call(
+    trouble: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def close(self: Stream) -> None:
+        if trouble == "raises":
+            raise RuntimeError("no")
+        await asyncio.sleep(1000)
+
+    monkeypatch.setattr(Stream, "close", close)
+    stt = Stt()
+    async with listening(stt):
+        await asyncio.sleep(1)
+    assert asyncio.get_running_loop().time() <= 1 + 2 * module.CLOSE_S
+
+
+async def test_the_scripted_recogniser_fits() -> None:
+    stt = ScriptedStt()
+    async with listening(stt) as (_, posted):
+        await asyncio.sleep(0.1)
+        stt.stream.say("mhm")
+        await asyncio.sleep(0.1)
+    assert [e.text for e in posted if isinstance(e, ev.TranscriptReceived)] == ["mhm"]

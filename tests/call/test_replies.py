@@ -1,0 +1,386 @@
+"""A reply's clauses in order, its failures as events, and nothing left running when it is over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from aywa.call.replies import CLOSE_S, ReplyMaker, ReplyRoutes
+from aywa.core import events as ev
+from aywa.core.audio.frame import to_float, to_pcm
+from aywa.ports.errors import ProviderError
+from aywa.ports.llm import Finished, LlmDelta, LlmRequest, TextDelta, ToolCallDelta
+from aywa.ports.stt import Word
+from aywa.ports.tts import TtsCapabilities, TtsChunk, TtsOptions
+from aywa.testing.scripted_providers import ScriptedLlm, ScriptedTts, broken
+
+pytestmark = pytest.mark.virtual_time
+
+ASKED = [{"role": "user", "content": "hello"}]
+LONG = "One two three, four five. Six seven eight nine. Ten eleven twelve. Thirteen fourteen."
+
+
+@dataclass
+class Llm(ScriptedLlm):
+    """Says deltas; a number among them is a pause, an exception breaks it. closed: how often a stream was let go."""
+
+    deltas: list[Any] = field(default_factory=list)
+    closed: int = 0
+
+    async def stream(self, request: LlmRequest) -> AsyncIterator[LlmDelta]:
+        try:
+            for item in self.deltas:
+                if isinstance(item, BaseException):
+                    raise item
+                if isinstance(item, int | float):
+                    await asyncio.sleep(item)
+                else:
+                    yield TextDelta(item) if isinstance(item, str) else item
+        finally:
+            self.closed += 1
+
+
+@dataclass
+class Tts:
+    """Says chunks for each clause in its turn, as Llm does deltas."""
+
+    clauses: list[list[Any]] = field(default_factory=list)
+    name: str = "test-tts"
+    capabilities: TtsCapabilities = field(default_factory=lambda: TtsCapabilities((8000,), True))
+    asked: list[str] = field(default_factory=list)
+    closed: int = 0
+
+    async def synthesize(self, text: str, options: TtsOptions) -> AsyncIterator[TtsChunk]:
+        self.asked.append(text)
+        try:
+            for item in self.clauses[len(self.asked) - 1]:
+                if isinstance(item, BaseException):
+                    raise item
+                if isinstance(item, int | float):
+                    await asyncio.sleep(item)
+                else:
+                    yield item
+        finally:
+            self.closed += 1
+
+
+def maker(llm: Any, tts: Any, rate_hz: int = 8000, **settings: Any) -> tuple[ReplyMaker, list[ev.Event]]:
+    posted: list[ev.Event] = []
+    routes = replace(ReplyRoutes(llm, tts, TtsOptions(rate_hz)), **settings)
+    return ReplyMaker(7, routes, posted.append), posted
+
+
+def of(posted: list[ev.Event], kind: type[Any]) -> list[Any]:
+    return [event for event in posted if isinstance(event, kind)]
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def chunk(seconds: float = 0.1, rate_hz: int = 8000, words: tuple[Word, ...] = ()) -> TtsChunk:
+    return TtsChunk(b"\x01\x02" * round(seconds * rate_hz), rate_hz, words)
+
+
+async def test_clauses_come_in_order_each_with_its_audio_and_then_the_end() -> None:
+    reply, posted = maker(ScriptedLlm(lambda r: LONG), ScriptedTts())
+    await reply.answer(ASKED)
+    clauses = of(posted, ev.ClauseSynthesized)
+    assert [c.clause for c in clauses] == list(range(len(clauses)))
+    assert " ".join(c.text for c in clauses) == LONG
+    assert all(c.samples == len(reply.audio[c.clause]) // 2 for c in clauses)
+    completed = posted[-1]
+    assert isinstance(completed, ev.ReplyCompleted)
+    assert (completed.clauses, completed.completion_tokens) == (len(clauses), len(LONG.split()))
+    assert completed.text.split() == LONG.split()
+    assert "".join(t.text for t in of(posted, ev.ReplyTextReceived)) == completed.text
+    assert not of(posted, ev.ReplyFailed)
+
+
+async def test_the_first_clause_is_spoken_before_the_model_has_finished() -> None:
+    llm = Llm(deltas=["Well, let me see. ", 2.0, "There it is."])
+    reply, posted = maker(llm, ScriptedTts(first_audio_s=0.1))
+    task = asyncio.create_task(reply.answer(ASKED))
+    await asyncio.sleep(0.3)
+    assert [c.text for c in of(posted, ev.ClauseSynthesized)] == ["Well, let me see."]
+    await task
+    assert now() == pytest.approx(2.1)
+
+
+async def test_a_fixed_text_is_spoken_without_the_model() -> None:
+    llm = ScriptedLlm()
+    reply, posted = maker(llm, ScriptedTts())
+    await reply.say("Hello there. How are you?")
+    assert [c.text for c in of(posted, ev.ClauseSynthesized)] == ["Hello there.", "How are you?"]
+    assert posted[0] == ev.ReplyTextReceived(7, "Hello there. How are you?")
+    assert posted[-1] == ev.ReplyCompleted(7, "Hello there. How are you?", 2)
+    assert llm.requests == []
+
+
+async def test_tool_deltas_and_what_was_used_are_taken_without_a_word() -> None:
+    llm = Llm(deltas=[ToolCallDelta(0, "id", "name", "{}"), "Fine.", Finished("stop", 11, 5, 3)])
+    reply, posted = maker(llm, ScriptedTts())
+    await reply.answer(ASKED)
+    assert posted[-1] == ev.ReplyCompleted(7, "Fine.", 1, 11, 5, 3)
+
+
+# --- cancelling ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("after_s", [0.05, 0.25, 0.5, 1.5, 2.5])
+async def test_cancelling_lets_model_and_voice_go_at_once(after_s: float) -> None:
+    llm = Llm(deltas=[0.1, "One two three. ", 1.0, "Four five six. ", 1.0, "Seven."])
+    tts = Tts([[0.3, chunk(), 0.3, chunk()]] * 9)
+    reply, posted = maker(llm, tts)
+    task = asyncio.create_task(reply.answer(ASKED))
+    await asyncio.sleep(after_s)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert now() == pytest.approx(after_s)
+    assert llm.closed == 1
+    assert tts.closed == len(tts.asked)
+    assert not of(posted, ev.ReplyCompleted)
+    assert not of(posted, ev.ReplyFailed)
+    before = len(posted)
+    await asyncio.sleep(10)
+    assert len(posted) == before
+
+
+class Handle:
+    """A stream that is no generator, as a vendor's SDK has it: it stops only when it is closed."""
+
+    def __init__(self, items: list[Any], close_s: float = 0.0) -> None:
+        self.items = items
+        self.close_s = close_s
+        self.closed = 0
+
+    def __aiter__(self) -> Handle:
+        return self
+
+    async def __anext__(self) -> Any:
+        if not self.items:
+            raise StopAsyncIteration
+        if isinstance(item := self.items.pop(0), int | float):
+            await asyncio.sleep(item)
+            return await anext(self)
+        return item
+
+    async def aclose(self) -> None:
+        self.closed += 1
+        await asyncio.sleep(self.close_s)
+
+
+@dataclass
+class HandleRoutes:
+    """Both a model and a voice whose streams are handles."""
+
+    handle: Callable[[], Handle]
+    name: str = "handles"
+    capabilities: TtsCapabilities = field(default_factory=lambda: TtsCapabilities((8000,), True))
+    made: list[Handle] = field(default_factory=list)
+
+    def stream(self, request: LlmRequest) -> Handle:
+        self.made.append(self.handle())
+        return self.made[-1]
+
+    def synthesize(self, text: str, options: TtsOptions) -> Handle:
+        return self.stream(LlmRequest(()))
+
+    async def warm(self, request: LlmRequest) -> None:
+        """Nothing."""
+
+
+async def test_streams_that_are_not_generators_are_closed_too() -> None:
+    llm = HandleRoutes(lambda: Handle([TextDelta("One two. "), 1.0, TextDelta("Three.")]))
+    tts = HandleRoutes(lambda: Handle([5.0]))
+    reply, _ = maker(llm, tts)
+    task = asyncio.create_task(reply.answer(ASKED))
+    await asyncio.sleep(0.5)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert [h.closed for h in (*llm.made, *tts.made)] == [1, 1]
+
+
+async def test_a_stream_that_does_not_let_go_does_not_hold_the_call() -> None:
+    llm = HandleRoutes(lambda: Handle([100.0], close_s=1000))
+    reply, _ = maker(llm, ScriptedTts())
+    task = asyncio.create_task(reply.answer(ASKED))
+    await asyncio.sleep(0.5)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert now() == pytest.approx(0.5 + CLOSE_S)
+
+
+# --- failures ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("deltas", "at_s"),
+    [([20.0], 3.0), (["One two. ", 20.0], 2.0), (["One two. ", 1.5, "three. ", 1.5, "four. ", 20.0], 5.0)],
+)
+async def test_a_model_that_takes_too_long(deltas: list[Any], at_s: float) -> None:
+    llm = Llm(deltas=deltas)
+    reply, posted = maker(llm, ScriptedTts(), first_delta_s=3.0, next_delta_s=2.0)
+    await reply.answer(ASKED)
+    assert now() == pytest.approx(at_s)
+    assert posted[-1] == ev.ReplyFailed(7, "llm", "deadline", "scripted-llm did not answer in time")
+    assert llm.closed == 1
+
+
+async def test_a_voice_that_takes_too_long_stops_the_model() -> None:
+    llm = Llm(deltas=["One two. ", *[1.0, "more and more. "] * 50])
+    tts = Tts([[chunk(), 20.0]] * 60)
+    reply, posted = maker(llm, tts, clause_audio_s=2.5)
+    await reply.answer(ASKED)
+    assert now() == pytest.approx(2.5)
+    assert posted[-1] == ev.ReplyFailed(7, "tts", "deadline", "test-tts did not answer in time")
+    assert (llm.closed, tts.closed) == (1, 1)
+    assert reply.audio == {}
+
+
+ERRORS: list[tuple[BaseException, str]] = [
+    (broken("x", "rate_limited"), "rate_limited"),
+    (RuntimeError("with the caller's words"), "RuntimeError"),
+    (KeyError("k"), "KeyError"),
+    (TimeoutError(), "deadline"),
+    (asyncio.CancelledError(), "cancelled"),
+    (ExceptionGroup("several", [OSError()]), "ExceptionGroup"),
+]
+
+
+@pytest.mark.parametrize(("error", "code"), ERRORS, ids=[code for _, code in ERRORS])
+@pytest.mark.parametrize("before", [[], ["One two three. ", 0.5]])
+async def test_a_model_that_breaks(error: BaseException, code: str, before: list[Any]) -> None:
+    llm = Llm(deltas=[*before, error])
+    reply, posted = maker(llm, ScriptedTts())
+    await reply.answer(ASKED)
+    failed = posted[-1]
+    assert isinstance(failed, ev.ReplyFailed)
+    assert (failed.step, failed.code) == ("llm", code)
+    assert "caller's words" not in failed.message
+    assert len(of(posted, ev.ClauseSynthesized)) == len(before) // 2
+    assert len(of(posted, ev.ReplyFailed)) == 1
+
+
+@pytest.mark.parametrize(("error", "code"), ERRORS, ids=[code for _, code in ERRORS])
+async def test_a_voice_that_breaks_in_the_middle_keeps_what_was_made_and_stops_the_model(
+    error: BaseException, code: str
+) -> None:
+    llm = Llm(deltas=["One two. ", "Three four. ", *[1.0, "more and more. "] * 50])
+    tts = Tts([[chunk()], [0.2, chunk(), error]])
+    reply, posted = maker(llm, tts)
+    await reply.answer(ASKED)
+    assert now() == pytest.approx(0.2)
+    failed = posted[-1]
+    assert isinstance(failed, ev.ReplyFailed)
+    assert (failed.step, failed.code) == ("tts", code)
+    assert [c.text for c in of(posted, ev.ClauseSynthesized)] == ["One two."]
+    assert (llm.closed, tts.closed) == (1, 2)
+
+
+async def test_a_voice_that_breaks_on_a_fixed_text() -> None:
+    reply, posted = maker(ScriptedLlm(), Tts([[broken("tts")]]))
+    await reply.say("Hello there.")
+    assert isinstance(posted[-1], ev.ReplyFailed)
+    assert not of(posted, ev.ReplyCompleted)
+
+
+async def test_a_route_that_refuses_before_there_is_a_stream() -> None:
+    class Refuses(ScriptedLlm):
+        def stream(self, request: LlmRequest) -> AsyncIterator[LlmDelta]:
+            raise ProviderError("llm", "no_key", "no key", fault=broken("x").fault, retryable=False)
+
+    reply, posted = maker(Refuses(), ScriptedTts())
+    await reply.answer(ASKED)
+    assert posted == [ev.ReplyFailed(7, "llm", "no_key", "llm: no key")]
+
+
+@pytest.mark.parametrize("deltas", [[], [""], [" \n "], ["..."], ["**"], [Finished("stop")]])
+async def test_a_reply_without_a_word(deltas: list[Any]) -> None:
+    tts = Tts()
+    reply, posted = maker(Llm(deltas=deltas), tts)
+    await reply.answer(ASKED)
+    completed = posted[-1]
+    assert isinstance(completed, ev.ReplyCompleted)
+    assert completed.clauses == 0
+    assert tts.asked == []
+
+
+async def test_a_clause_without_a_sample_is_left_out() -> None:
+    reply, posted = maker(Llm(deltas=["One two. Three four. "]), Tts([[], [chunk()]]))
+    await reply.answer(ASKED)
+    assert [(c.clause, c.text) for c in of(posted, ev.ClauseSynthesized)] == [(0, "Three four.")]
+    assert posted[-1] == ev.ReplyCompleted(7, "One two. Three four. ", 1)
+
+
+async def test_a_model_that_never_ends_is_stopped() -> None:
+    class Endless(ScriptedLlm):
+        async def stream(self, request: LlmRequest) -> AsyncIterator[LlmDelta]:
+            while True:
+                yield TextDelta("and so on. ")
+
+    reply, posted = maker(Endless(), ScriptedTts(), max_characters=500)
+    await reply.answer(ASKED)
+    completed = posted[-1]
+    assert isinstance(completed, ev.ReplyCompleted)
+    assert 500 <= len(completed.text) < 520
+
+
+# --- sound ---------------------------------------------------------------------------------------------------------
+
+
+def tone(rate_hz: int, seconds: float = 0.5, hz: float = 440) -> bytes:
+    at = np.arange(round(rate_hz * seconds), dtype=np.float32) / rate_hz
+    return to_pcm((0.5 * np.sin(2 * np.pi * hz * at)).astype(np.float32))
+
+
+@pytest.mark.parametrize("from_hz", [24000, 22050, 8000])
+@pytest.mark.parametrize("portion", [131, 960, 100_000])
+async def test_a_voice_at_another_rate_is_as_long_and_without_seams(from_hz: int, portion: int) -> None:
+    """Chunks of any number of bytes, cut inside samples too."""
+    pcm = tone(from_hz)
+    chunks = [TtsChunk(pcm[at : at + portion], from_hz) for at in range(0, len(pcm), portion)]
+    reply, posted = maker(Llm(deltas=["Hello there."]), Tts([chunks]), rate_hz=16000)
+    await reply.answer(ASKED)
+    [clause] = of(posted, ev.ClauseSynthesized)
+    assert clause.samples == pytest.approx(8000, abs=1)
+    made, wanted = to_float(reply.audio[0])[200:7800], to_float(tone(16000))[200:7800]
+    assert float(np.abs(made - wanted).max()) < 0.02
+
+
+async def test_half_a_sample_at_the_end_is_dropped() -> None:
+    reply, _ = maker(Llm(deltas=["Hello there."]), Tts([[TtsChunk(b"\x01\x02\x03", 8000)]]))
+    await reply.answer(ASKED)
+    assert reply.audio == {0: b"\x01\x02"}
+
+
+async def test_a_voice_that_changes_its_rate() -> None:
+    chunks = [chunk(0.1, 8000), chunk(0.1, 24000), chunk(0.1, 8000)]
+    reply, posted = maker(Llm(deltas=["Hello there."]), Tts([chunks]))
+    await reply.answer(ASKED)
+    assert of(posted, ev.ClauseSynthesized)[0].samples == pytest.approx(2400, abs=2)
+
+
+async def test_words_are_placed_within_the_clause_whatever_the_voice_says() -> None:
+    words = (
+        Word("well", 0.0, 0.04),
+        Word("back", 0.06, 0.02),
+        Word("late", 0.09, 7.0),
+        Word("odd", -1, -0.5),
+    )
+    reply, posted = maker(Llm(deltas=["Hello there."]), Tts([[chunk(0.1, 24000, words)]]))
+    await reply.answer(ASKED)
+    [clause] = of(posted, ev.ClauseSynthesized)
+    assert clause.samples == 800
+    assert [(w.text, w.start, w.end) for w in clause.words] == [
+        ("well", 0, 320),
+        ("back", 480, 480),
+        ("late", 720, 800),
+        ("odd", 0, 0),
+    ]

@@ -1,0 +1,334 @@
+"""Clients that do what they must not, against the real runtime: each gets a clear error or a clean end with a published
+reason, the call is stored, nothing is leaked, and a good call beside them does not notice."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.frames import Frame, Opcode
+
+from aywa.boot.runtime import Runtime
+from aywa.boot.settings import LLM_RULES, RuntimeSettings
+from aywa.boot.speech import open_speech
+from tests.e2e.client import FRAME, QUIET, Api, Client, api, client, eventually, speaking
+from tests.e2e.dev import Dev, Held, held
+
+LONG = "One moment, please. " * 40
+TALKS: Mapping[str, Any] = {
+    **QUIET,
+    "firstMessageMode": "assistant-speaks-first",
+    "firstMessage": LONG,
+}
+NO_AUDIO = "call.in-progress.error-assistant-did-not-receive-customer-audio"
+LOST = "phone-call-provider-closed-websocket"
+NEVER = "call.in-progress.error-providerfault-transport-never-connected"
+
+
+@pytest.fixture
+async def caller(runtime: Dev) -> AsyncIterator[Api]:
+    async with api(runtime.url, runtime.key) as one:
+        yield one
+
+
+# --- what they do ------------------------------------------------------------------------------------------------
+
+
+async def sends_odd_bytes(api: Api) -> None:
+    """Half samples and empty frames: told what is wrong, and shown the door when it goes on."""
+    call_id, url = await api.place(QUIET)
+    async with client(url) as one:
+        await one.socket.send(FRAME[:-1])
+        error = await one.told("error", code="malformed_frame")
+        assert "639 bytes" in error["message"]
+        await one.socket.send(b"")
+        await one.told("error", message="audio of 0 bytes is not a whole number of samples")
+        await one.socket.send(FRAME)
+        await keeps_sending(one, [b"\0"] * 60)
+        assert await one.closed() == 1008
+    call = await api.ended(call_id)
+    assert call["endedReason"] == NO_AUDIO
+    assert "malformed" in call["endedMessage"]
+    assert any(warning["code"] == "malformed_frame" for warning in call["warnings"])
+
+
+async def sends_an_oversized_frame(api: Api) -> None:
+    call_id, url = await api.place(QUIET)
+    async with client(url) as one:
+        await keeps_sending(one, [bytes(1_000_000)])
+        assert await one.closed() == 1009
+    call = await api.ended(call_id)
+    assert call["endedReason"] == NO_AUDIO
+    assert "1009" in call["endedMessage"]
+
+
+async def sends_an_oversized_message_in_fragments(api: Api) -> None:
+    call_id, url = await api.place(QUIET)
+    async with client(url) as one:
+        with pytest.raises(ConnectionClosed):
+            await one.socket.send(bytes(60_000) for _ in range(100))
+        assert await one.closed() == 1009
+    assert (await api.ended(call_id))["endedReason"] == NO_AUDIO
+
+
+async def sends_reserved_bits(api: Api) -> None:
+    """Breaks the protocol itself (RFC 6455, 5.2)."""
+    call_id, url = await api.place(QUIET)
+    async with client(url) as one:
+        frame = Frame(Opcode.BINARY, FRAME, rsv2=True)
+        one.socket.transport.write(frame.serialize(mask=True))
+        assert await one.closed() == 1002
+    assert (await api.ended(call_id))["endedReason"] == NO_AUDIO
+
+
+async def sends_garbage_text(api: Api) -> None:
+    """Is told so, and may go on: the call is as it was."""
+    call_id, url = await api.place(QUIET)
+    async with client(url) as one:
+        for text in ('{"type":', "null", "[1]", "NaN", "[" * 50_000, '"say"', "\0"):
+            one.texts.clear()
+            await one.socket.send(text)
+            await one.told("error", code="malformed_frame")
+        await one.socket.send(json.dumps({"type": "say", "content": "Still here."}))
+        await one.heard(10)
+    call = await api.ended(call_id)
+    assert call["endedReason"] == "customer-ended-call"
+
+
+async def sends_text_that_is_not_utf8(api: Api) -> None:
+    call_id, url = await api.place(QUIET)
+    async with client(url) as one:
+        one.socket.transport.write(Frame(Opcode.TEXT, b"\xff\xfe{}").serialize(mask=True))
+        assert await one.closed() == 1007
+    assert (await api.ended(call_id))["endedReason"] == NO_AUDIO
+
+
+async def sends_unknown_controls(api: Api) -> None:
+    """Unknown types, and known ones with the wrong things in them."""
+    call_id, url = await api.place(QUIET)
+    async with client(url) as one:
+        for message in (
+            {},
+            {"type": "dance"},
+            {"type": None},
+            {"type": ["say"]},
+            {"type": {"say": 1}},
+            {"type": "say"},
+            {"type": "say", "content": 7},
+            {"type": "say", "content": " "},
+            {"type": "add-message"},
+            {"type": "add-message", "message": "hello"},
+            {"type": "add-message", "message": {"role": ["user"], "content": 3}},
+            {"type": "control", "control": 2**70},
+            {"type": "\ud800"},
+        ):
+            one.texts.clear()
+            await one.socket.send(json.dumps(message))
+            await one.told("error")
+        await one.socket.send(json.dumps({"type": "add-message", "message": {"role": [], "content": "Hm."}}))
+        await one.socket.send(json.dumps({"type": "say", "content": "Still here."}))
+        await one.heard(10)
+        await one.socket.send(json.dumps({"type": "end-call"}))
+        await one.told("status-update", status="ended", endedReason="customer-ended-call")
+        assert await one.closed() == 1000
+    assert (await api.ended(call_id))["endedReason"] == "customer-ended-call"
+
+
+async def floods_with_controls(api: Api) -> None:
+    call_id, url = await api.place(QUIET)
+    async with client(url) as one:
+        await keeps_sending(one, ['{"type":"dance"}'] * 1200)
+        assert await one.closed() == 1008
+    call = await api.ended(call_id)
+    assert call["endedReason"] == NO_AUDIO
+    assert "flooded" in call["endedMessage"]
+
+
+async def sends_a_minute_at_once(api: Api) -> None:
+    call_id, url = await api.place(QUIET)
+    async with client(url) as one:
+        await keeps_sending(one, [FRAME] * 3000)
+        await one.told("error", code="flooded")
+        assert await one.closed() == 1008
+    call = await api.ended(call_id)
+    assert call["endedReason"] == NO_AUDIO
+    assert "flooded" in call["endedMessage"]
+    assert any(warning["code"] == "audio_ahead" for warning in call["warnings"])
+
+
+async def sends_slowly(api: Api) -> None:
+    """A third of real time: the call goes on, and what is said in it is recognised as far as it can be."""
+    call_id, url = await api.place(QUIET)
+    async with client(url) as one, speaking(one, pace=0.3):
+        await one.told("status-update", status="in-progress")
+        await one.socket.send(json.dumps({"type": "say", "content": "Are you still there?"}))
+        await one.heard(30)
+    assert (await api.ended(call_id))["endedReason"] == "customer-ended-call"
+
+
+async def disappears(api: Api) -> None:
+    """In the middle of a reply, without a close frame, with a reset."""
+    call_id, url = await api.place(TALKS)
+    async with client(url) as one:
+        await one.heard(20)
+        one.socket.transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0"
+        )
+        one.abort()
+        await one.socket.wait_closed()
+    call = await api.ended(call_id)
+    assert call["endedReason"] == LOST
+    assert call["messages"][0]["role"] == "bot"
+    assert call["messages"][0]["message"].startswith("One")
+    assert len(call["messages"][0]["message"]) < len(LONG) / 2
+
+
+async def disappears_at_the_handshake(api: Api) -> None:
+    call_id, url = await api.place({**QUIET, "customerJoinTimeoutSeconds": 1})
+    host, _, port = url.split("/")[2].partition(":")
+    _, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET /" + call_id.encode() + b"/transport HTTP/1.1\r\nHost: x\r\n")
+    await writer.drain()
+    writer.transport.abort()
+    with pytest.raises((OSError, ConnectionError)):
+        await writer.wait_closed()
+        raise ConnectionError
+    assert (await api.ended(call_id))["endedReason"] == NEVER
+
+
+async def never_reads(api: Api) -> None:
+    """Until what is not taken fills every buffer; then it is cut off."""
+    call_id, url = await api.place(TALKS)
+    async with client(url, listens=False, max_queue=1) as one:
+        one.socket.transport.pause_reading()
+        call = await api.ended(call_id, within_s=40)
+    assert call["endedReason"] == LOST
+    assert "unread" in call["endedMessage"]
+    assert any(warning["code"] == "unread" for warning in call["warnings"])
+
+
+async def does_not_answer_the_close(api: Api) -> None:
+    """It is asked to close, and does not: the runtime does not wait for ever, and keeps the recording."""
+    call_id, url = await api.place(TALKS)
+    async with client(url) as one:
+        await one.heard(20)
+        one.socket.transport.pause_reading()
+        await one.socket.send('{"type":"end-call"}')
+        call = await api.ended(call_id)
+        assert call["endedReason"] == "customer-ended-call"
+        one.abort()
+
+    async def recording() -> object:
+        _, stored = await api.ask("GET", f"/call/{call_id}")
+        return stored["artifact"].get("recordingUrl")
+
+    await eventually(recording, why="the recording was not put on record")
+
+
+async def connects_twice(api: Api) -> None:
+    call_id, url = await api.place(QUIET)
+    async with client(url) as one:
+        await one.told("status-update", status="in-progress")
+        with pytest.raises(InvalidStatus) as refused:
+            async with client(url):
+                pass
+        assert refused.value.response.status_code == 409
+        assert json.loads(refused.value.response.body or b"")["message"] == "the call is connected"
+        await one.socket.send(json.dumps({"type": "say", "content": "I am still here."}))
+        await one.heard(10)
+    assert (await api.ended(call_id))["endedReason"] == "customer-ended-call"
+    await is_refused(url, 404)
+
+
+async def has_the_wrong_token(api: Api) -> None:
+    call_id, url = await api.place({**QUIET, "customerJoinTimeoutSeconds": 1})
+    bare, _, token = url.partition("?token=")
+    for wrong in ("", "?token=", "?token=x", f"?token={token}x", f"?token={token[:-1]}", "?token=%ff%00é"):
+        await is_refused(bare + wrong, 401)
+    assert (await api.ended(call_id))["endedReason"] == NEVER
+
+
+async def calls_nobody(api: Api) -> None:
+    """Calls that are not there, and paths that are none."""
+    _, url = await api.place({**QUIET, "customerJoinTimeoutSeconds": 1})
+    root = url.rpartition("/transport")[0].rpartition("/")[0]
+    other = "00000000-0000-4000-8000-000000000000"
+    for path in (f"/{other}/transport?token=x", "/", "/transport", "/%2e%2e/transport", f"/{other}", "/" + "a" * 3000):
+        await is_refused(root + path, 404)
+
+
+async def never_connects(api: Api) -> None:
+    call_id, url = await api.place({**QUIET, "customerJoinTimeoutSeconds": 1})
+    call = await api.ended(call_id)
+    assert (call["endedReason"], call["endedMessage"]) == (NEVER, "nobody connected in time")
+    await is_refused(url, 404)
+
+
+async def asks_with_http(api: Api) -> None:
+    """A browser's address bar instead of a WebSocket."""
+    call_id, url = await api.place({**QUIET, "customerJoinTimeoutSeconds": 1})
+    async with api.http.get(url.replace("ws://", "http://")) as answer:
+        assert answer.status == 426
+    host, _, port = url.split("/")[2].partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(300) + b"\r\n\r\n")
+    assert b"101" not in await asyncio.wait_for(reader.read(100), 20)
+    writer.close()
+    await writer.wait_closed()
+    assert (await api.ended(call_id))["endedReason"] == NEVER
+
+
+async def is_deleted_meanwhile(api: Api) -> None:
+    """The call goes, and its files do not come back when it ends."""
+    call_id, url = await api.place(TALKS)
+    async with client(url) as one:
+        await one.heard(20)
+        status, _ = await api.ask("DELETE", f"/call/{call_id}")
+        assert status == 200
+        await one.told("status-update", status="ended", endedReason="call-deleted")
+        assert await one.closed() == 1000
+    assert (await api.ask("GET", f"/call/{call_id}"))[0] == 404
+
+
+async def keeps_sending(one: Client, messages: list[Any]) -> None:
+    """As fast as it can, until the door is shut."""
+    try:
+        for message in messages:
+            await one.socket.send(message)
+    except ConnectionClosed:
+        pass
+
+
+async def is_refused(url: str, status: int) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        async with client(url):
+            pass
+    assert refused.value.response.status_code == status
+    body = json.loads(refused.value.response.body or b"")
+    assert body["statusCode"] == status
+    assert body["message"]
+
+
+Bad = Callable[[Api], Awaitable[None]]
+QUICK: list[Bad] = [
+    sends_odd_bytes, sends_an_oversized_frame, sends_an_oversized_message_in_fragments, sends_reserved_bits,
+    sends_garbage_text, sends_text_that_is_not_utf8, sends_unknown_controls, floods_with_controls,
+    sends_a_minute_at_once, sends_slowly, disappears, disappears_at_the_handshake, connects_twice,
+    has_the_wrong_token, calls_nobody, never_connects, asks_with_http, is_deleted_meanwhile,
+]  # fmt: skip
+SLOW: list[Bad] = [never_reads, does_not_answer_the_close]
+
+
+@pytest.mark.parametrize("bad", [*QUICK, *SLOW], ids=lambda bad: bad.__name__)
+async def test_a_client_that(bad: Bad, caller: Api) -> None:
+    await bad(caller)
