@@ -157,7 +157,7 @@ class Turn:
 
 
 @dataclass(slots=True)
-class Caller(WSListener):  # type: ignore[misc]
+class Caller(WSListener):
     """One call: sends a frame every 20 ms on its own phase."""
 
     sentences: list[list[bytes]]

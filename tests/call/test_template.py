@@ -272,7 +272,8 @@ def test_no_template_takes_long_or_much(bomb: str) -> None:
     began_s = time.process_time()
     problems: list[str] = []
     text = render_text(bomb, values, problems, "x", NOW)
-    assert time.process_time() - began_s < 3
+    # Without the limits: minutes, or the whole memory. (A tracer makes it several times slower.)
+    assert time.process_time() - began_s < 10
     assert text == bomb or len(text) < 1000
 
 

@@ -217,6 +217,7 @@ class World:
 
     def repeat(self) -> None:
         """The last event comes twice; not the recogniser's, who would mean it."""
+        self.drain()
         if self._last is not None and not isinstance(self._last, ev.TranscriptReceived):
             self.post(self._last)
 

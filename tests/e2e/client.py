@@ -60,7 +60,7 @@ class Api:
             _, call = await self.ask("GET", f"/call/{call_id}")
             return call if call.get("status") == "ended" else None
 
-        call = await eventually(is_ended, within_s, f"call {call_id} did not end")
+        call: dict[str, Any] = await eventually(is_ended, within_s, f"call {call_id} did not end")
         assert PUBLISHED.fullmatch(call["endedReason"]), call["endedReason"]
         assert call["endedAt"] >= call["createdAt"], (call["createdAt"], call["endedAt"])
         return call
@@ -74,9 +74,7 @@ async def api(url: str, key: str) -> AsyncIterator[Api]:
         yield Api(http, url)
 
 
-async def eventually(
-    ask: Callable[[], Any], within_s: float = 20.0, why: str = "it did not happen"
-) -> Any:
+async def eventually(ask: Callable[[], Any], within_s: float = 20.0, why: str = "it did not happen") -> Any:
     """The first true answer."""
     loop = asyncio.get_running_loop()
     end_s = loop.time() + within_s

@@ -10,10 +10,10 @@ import os
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
@@ -55,7 +55,7 @@ async def sends_odd_bytes(api: Api) -> None:
         await one.told("error", message="audio of 0 bytes is not a whole number of samples")
         await one.socket.send(FRAME)
         await keeps_sending(one, [b"\0"] * 60)
-        assert await one.closed() == 1008
+        assert await one.closed() == 1007
     call = await api.ended(call_id)
     assert call["endedReason"] == NO_AUDIO
     assert "malformed" in call["endedMessage"]
@@ -65,7 +65,7 @@ async def sends_odd_bytes(api: Api) -> None:
 async def sends_an_oversized_frame(api: Api) -> None:
     call_id, url = await api.place(QUIET)
     async with client(url) as one:
-        await keeps_sending(one, [bytes(1_000_000)])
+        await keeps_sending(one, [bytes(65_538)])
         assert await one.closed() == 1009
     call = await api.ended(call_id)
     assert call["endedReason"] == NO_AUDIO
@@ -75,8 +75,7 @@ async def sends_an_oversized_frame(api: Api) -> None:
 async def sends_an_oversized_message_in_fragments(api: Api) -> None:
     call_id, url = await api.place(QUIET)
     async with client(url) as one:
-        with pytest.raises(ConnectionClosed):
-            await one.socket.send(bytes(60_000) for _ in range(100))
+        await keeps_sending(one, [[bytes(60_000)] * 100])
         assert await one.closed() == 1009
     assert (await api.ended(call_id))["endedReason"] == NO_AUDIO
 
@@ -85,8 +84,7 @@ async def sends_reserved_bits(api: Api) -> None:
     """Breaks the protocol itself (RFC 6455, 5.2)."""
     call_id, url = await api.place(QUIET)
     async with client(url) as one:
-        frame = Frame(Opcode.BINARY, FRAME, rsv2=True)
-        one.socket.transport.write(frame.serialize(mask=True))
+        one.socket.transport.write(b"\xa2\x80" + bytes(4))
         assert await one.closed() == 1002
     assert (await api.ended(call_id))["endedReason"] == NO_AUDIO
 
@@ -200,21 +198,32 @@ async def disappears_at_the_handshake(api: Api) -> None:
     writer.write(b"GET /" + call_id.encode() + b"/transport HTTP/1.1\r\nHost: x\r\n")
     await writer.drain()
     writer.transport.abort()
-    with pytest.raises((OSError, ConnectionError)):
+    with suppress(OSError):
         await writer.wait_closed()
-        raise ConnectionError
     assert (await api.ended(call_id))["endedReason"] == NEVER
 
 
 async def never_reads(api: Api) -> None:
     """Until what is not taken fills every buffer; then it is cut off."""
     call_id, url = await api.place(TALKS)
-    async with client(url, listens=False, max_queue=1) as one:
-        one.socket.transport.pause_reading()
+    async with deaf(url):
         call = await api.ended(call_id, within_s=40)
     assert call["endedReason"] == LOST
     assert "unread" in call["endedMessage"]
     assert any(warning["code"] == "unread" for warning in call["warnings"])
+
+
+@asynccontextmanager
+async def deaf(url: str) -> AsyncIterator[Client]:
+    """A client that takes nothing off its socket, whose buffer is small."""
+    host, _, port = url.split("/")[2].partition(":")
+    with socket.socket() as own:
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        own.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(own, (host, int(port)))
+        async with client(url, listens=False, max_queue=1, sock=own) as one:
+            one.socket.transport.pause_reading()
+            yield one
 
 
 async def does_not_answer_the_close(api: Api) -> None:
@@ -251,7 +260,7 @@ async def connects_twice(api: Api) -> None:
 
 
 async def has_the_wrong_token(api: Api) -> None:
-    call_id, url = await api.place({**QUIET, "customerJoinTimeoutSeconds": 1})
+    call_id, url = await api.place({**QUIET, "customerJoinTimeoutSeconds": 5})
     bare, _, token = url.partition("?token=")
     for wrong in ("", "?token=", "?token=x", f"?token={token}x", f"?token={token[:-1]}", "?token=%ff%00é"):
         await is_refused(bare + wrong, 401)
@@ -263,7 +272,14 @@ async def calls_nobody(api: Api) -> None:
     _, url = await api.place({**QUIET, "customerJoinTimeoutSeconds": 1})
     root = url.rpartition("/transport")[0].rpartition("/")[0]
     other = "00000000-0000-4000-8000-000000000000"
-    for path in (f"/{other}/transport?token=x", "/", "/transport", "/%2e%2e/transport", f"/{other}", "/" + "a" * 3000):
+    for path in (
+        f"/{other}/transport?token=x",
+        "/",
+        "/transport",
+        "/%2e%2e/transport",
+        f"/{other}",
+        "/" + "a" * 3000,
+    ):
         await is_refused(root + path, 404)
 
 
@@ -329,6 +345,125 @@ QUICK: list[Bad] = [
 SLOW: list[Bad] = [never_reads, does_not_answer_the_close]
 
 
-@pytest.mark.parametrize("bad", [*QUICK, *SLOW], ids=lambda bad: bad.__name__)
+@pytest.mark.parametrize("bad", QUICK, ids=lambda bad: bad.__name__)
 async def test_a_client_that(bad: Bad, caller: Api) -> None:
     await bad(caller)
+
+
+# --- all at once, beside a good one ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def question(tmp_path: Path) -> Path:
+    """A question for which the receptionist has an answer, as PCM16 at 16 kHz."""
+    async with open_speech(voice=True) as speech:
+        spoken = await speech.say(("What are your opening hours?",), 16000)
+    path = tmp_path / "question.pcm"
+    path.write_bytes(spoken)
+    return path
+
+
+async def good_call(runtime: Dev, question: Path, rounds: int) -> dict[str, Any]:
+    """As the other process saw it."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.e2e.good_caller", runtime.url, runtime.key, str(question), str(rounds),
+        stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    try:
+        told, _ = await asyncio.wait_for(process.communicate(), 120)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0
+    result: dict[str, Any] = json.loads(told)
+    return result
+
+
+async def all_at_once(api: Api, bads: list[Bad]) -> None:
+    outcomes = await asyncio.gather(*(bad(api) for bad in bads), return_exceptions=True)
+    failed = {
+        bad.__name__: outcome
+        for bad, outcome in zip(bads, outcomes, strict=True)
+        if isinstance(outcome, BaseException)
+    }
+    assert not failed, failed
+
+
+async def test_a_good_call_does_not_notice_them_and_nothing_is_leaked(
+    runtime: Dev, caller: Api, question: Path
+) -> None:
+    # What is made once and kept (threads, pages of memory) must not look like a leak.
+    await all_at_once(caller, QUICK)
+    before = await settled(runtime)
+
+    good, _ = await asyncio.gather(
+        good_call(runtime, question, 2), all_at_once(caller, [*QUICK, *SLOW, *QUICK])
+    )
+    assert good["ended_reason"] == "customer-ended-call"
+    assert len(good["latency_ms"]) == 2
+    assert all(latency is not None and latency < 1500 for latency in good["latency_ms"]), good
+    assert good["frames"] > 100
+    # What the caller itself was late for (a busy machine) is not the runtime's doing.
+    assert good["largest_hole_ms"] - good["own_lateness_ms"] <= 100, good
+
+    async def is_as_before() -> bool:
+        now = held(runtime.pid)
+        return now.fds <= before.fds and now.threads <= before.threads
+
+    await eventually(is_as_before, 30, f"open files and threads: {before} before, {held(runtime.pid)} after")
+    assert held(runtime.pid).rss_mb - before.rss_mb < 30
+    assert "Traceback" not in runtime.log
+    assert "Task exception" not in runtime.log
+
+
+async def settled(runtime: Dev) -> Held:
+    """What the runtime holds when it has let go of what was: the same in some looks in a row."""
+    seen: list[Held] = []
+
+    async def is_still() -> bool:
+        seen.append(held(runtime.pid))
+        return len({(look.fds, look.threads) for look in seen[-10:]}) == 1 and len(seen) >= 10
+
+    await eventually(is_still, 30, "the runtime did not settle")
+    return seen[-1]
+
+
+# --- in this process, where tasks can be counted -----------------------------------------------------------------
+
+
+@pytest.fixture
+async def inside(tmp_path: Path) -> AsyncIterator[Runtime]:
+    """The whole runtime in the test's own loop."""
+    thresholds = gc.get_threshold()
+    settings = RuntimeSettings(port=0, media_port=0, data=tmp_path / "home", llm=LLM_RULES)
+    one = Runtime(settings)
+    try:
+        await one.start()
+        await one.ready()
+        yield one
+    finally:
+        await one.stop()
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)
+
+
+async def test_no_task_and_no_file_outlives_a_bad_call(inside: Runtime) -> None:
+    async with api(inside.addresses.api, inside.key) as caller:
+        await never_connects(caller)
+        files, tasks = open_files(), names_of_tasks()
+        await all_at_once(caller, QUICK)
+
+        async def is_as_before() -> bool:
+            return names_of_tasks() <= tasks and open_files() <= files
+
+        await eventually(is_as_before, 20, f"{tasks} and {files} files before, now more")
+
+
+def names_of_tasks() -> set[str]:
+    """Without those that answer a request, which come and go with this test's own."""
+    return {task.get_name() for task in asyncio.all_tasks() if not task.get_name().startswith("Task-")}
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))

@@ -29,14 +29,28 @@ async def _assistant(call: Call, text: str) -> None:
     await call.tell("transcript", role="assistant", transcriptType="final", transcript=text)
 
 
+async def _interrupted(call: Call, planned: str, heard: str, question: str) -> None:
+    """In the order the runtime tells it: what was heard is known only after the interruption."""
+    await call.tell("floor", holder="assistant")
+    await call.tell("transcript", role="assistant", transcriptType="partial", transcript=planned)
+    await call.tell("floor", holder="caller")
+    await call.tell("transcript", role="user", transcriptType="partial", transcript=question.split(",")[0])
+    await call.tell("user-interrupted", turnId="2")
+    await call.tell("transcript", role="assistant", transcriptType="final", transcript=heard)
+    await call.tell("transcript", role="user", transcriptType="final", transcript=question)
+
+
 async def play_scene(call: Call) -> None:
     """Ends with the caller in the middle of a sentence."""
     await _assistant(call, "Bluebird Dental, good morning. How can I help you?")
     await _caller(call, "Hi, I'd like to move my appointment on Thursday, please.")
     await _turn(call, 1)
-    await _assistant(call, "Of course. I have Friday at ten, or Monday at half past two.")
-    await _caller(call, "Sorry, is Monday with the same doctor?")
-    await call.tell("user-interrupted", turnId="2")
+    await _interrupted(
+        call,
+        "Of course. I have Friday at ten, or Monday",
+        "Of course. I have Friday at ten, or Monday at half",
+        "Sorry, is Monday with the same doctor?",
+    )
     await _turn(call, 2)
     await _assistant(call, "Yes, both are with Doctor Marsh.")
     await _caller(call, "Then Monday is fine.")

@@ -21,6 +21,7 @@ LIMIT_BYTES = 200_000
 
 async def take(picture: Path, microphone: Path) -> None:
     config = {"publicKey": PUBLIC_KEY, "assistantId": ASSISTANT_ID, "callUrl": "/call/web"}
+    spoken = np.round(babble(2.0, 16_000) * 32767).astype("<i2").tobytes()
     async with (
         serving(FakeRuntime(config=config)) as runtime,
         chromium(microphone) as browser,
@@ -28,7 +29,8 @@ async def take(picture: Path, microphone: Path) -> None:
     ):
         await seen.page.get_by_role("button", name="Start").click()
         call = await runtime.call()
-        await call.say(np.round(babble(2.0, 16_000) * 32767).astype("<i2").tobytes())
+        await call.until_frames(25)
+        await call.say(spoken)
         await play_scene(call)
         await expect(seen.page.locator(".turn")).to_have_count(3)
         await expect(seen.page.locator("#t-received")).to_have_text("2.0 s")

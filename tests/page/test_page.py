@@ -356,8 +356,8 @@ async def test_escape_gives_up_a_call_that_is_not_yet_made(browser: Browser, run
         await seen.page.get_by_role("button", name="Start").click()
         await state_is(seen.page, "asking")
         await seen.page.keyboard.press("Escape")
-        await seen.page.evaluate(late)
         await state_is(seen.page, "idle")
+        await seen.page.evaluate(late)
         await expect(seen.page.get_by_role("alert")).to_be_hidden()
     assert runtime.asked == []
 

@@ -56,7 +56,8 @@ def test_an_assistant_that_counts_words_counts_nothing_else() -> None:
     assert ruled(contest(counting), "what time", BEGAN_S + 60)[0] is UNDECIDED
     assert ruled(contest(counting), "what time is", BEGAN_S) == (YIELD, "words")
     stopped = contest(counting, stopped_s=BEGAN_S + 5)
-    assert ruled(stopped, "what time", BEGAN_S + 5, confirmed=True) == (RESUME, "too_few_words")
+    after_s = BEGAN_S + 5 + bi.RESUME_AFTER_S
+    assert ruled(stopped, "what time", after_s, confirmed=True) == (RESUME, "too_few_words")
     unread = contest(counting, stopped_s=BEGAN_S + 5)
     assert ruled(unread, "", BEGAN_S + 5 + bi.UNREAD_LIMIT_S) == (RESUME, "too_few_words")
     one = StopSpeaking(num_words=1)
@@ -76,7 +77,15 @@ def test_after_the_voice_the_words_are_awaited() -> None:
     ],
 )
 def test_what_was_said_decides_once_it_is_known(text: str, ruling: tuple[Verdict, str]) -> None:
-    assert ruled(contest(stopped_s=BEGAN_S + 0.3), text, BEGAN_S + 0.4, confirmed=True) == ruling
+    after_s = BEGAN_S + 0.3 + bi.RESUME_AFTER_S
+    assert ruled(contest(stopped_s=BEGAN_S + 0.3), text, after_s, confirmed=True) == ruling
+
+
+def test_whoever_only_acknowledged_is_given_the_time_to_go_on() -> None:
+    made = contest(stopped_s=BEGAN_S + 0.3)
+    assert ruled(made, "okay", BEGAN_S + 0.4, confirmed=True)[0] is UNDECIDED
+    made.voice_started(BEGAN_S + 0.45)
+    assert ruled(made, "okay but", BEGAN_S + 0.6) == (YIELD, "interruption_phrase")
 
 
 @pytest.mark.parametrize(
@@ -134,6 +143,8 @@ def test_it_is_woken_to_read_or_to_rule_whichever_comes_first() -> None:
     assert contest(StopSpeaking(num_words=2)).deadline == BEGAN_S + bi.FIRST_READ_S
     stopped = contest(stopped_s=BEGAN_S + 1)
     assert stopped.wants_words(BEGAN_S + 1)
+    assert stopped.deadline == BEGAN_S + 1 + bi.RESUME_AFTER_S
+    stopped.rule("", False, stopped.deadline)
     assert stopped.deadline == BEGAN_S + 1 + bi.UNREAD_LIMIT_S
 
 

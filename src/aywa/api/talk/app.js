@@ -91,8 +91,10 @@ class Conversation {
       this.#clearTimers();
       this.#line?.close();
       await this.#sound?.close();
+      // Given up: the page may be in its next call already.
+      if (this.#stop.signal.aborted) return;
       view.showState("idle");
-      if (!this.#stop.signal.aborted) view.showNotice(explain(error, config));
+      view.showNotice(explain(error, config));
     }
   }
 
@@ -105,6 +107,7 @@ class Conversation {
     showIdentity(this.#call.assistant?.name);
     this.#line = new Line(this.#call.transport?.websocketCallUrl ?? "", this.#lineHandlers());
     await this.#line.open(this.#stop.signal);
+    this.#checkpoint();
     view.showNumber("connected", view.milliseconds(performance.now() - dialled));
     view.showNumber("call", this.#call.id ?? "–");
     view.showState("live");
@@ -212,6 +215,7 @@ class Conversation {
     this.#hangingUp = true;
     if (document.body.dataset.state !== "live") {
       this.#stop.abort();
+      view.showState("idle");
       return;
     }
     view.showState("ending");

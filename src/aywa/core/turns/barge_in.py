@@ -18,6 +18,7 @@ FIRST_READ_S = 0.30
 READ_EVERY_S = 0.25
 READ_AFTER_STOP_S = 0.0
 UNREAD_LIMIT_S = 0.6
+RESUME_AFTER_S = 0.2
 SHORT_VOICE_S = 0.5
 WORDS = 2
 
@@ -85,13 +86,18 @@ class BargeIn:
             return by_words
         if self._stopped_s is None:
             return self._while_voiced(text, now)
-        return self._after_voice(text, confirmed, now)
+        ruling = self._after_voice(text, confirmed, now)
+        # "Okay, but ..." has a pause in it: whoever only acknowledged is given the time to go on.
+        too_soon = ruling.verdict is Verdict.RESUME and now < self._stopped_s + RESUME_AFTER_S - 1e-6
+        return UNDECIDED if too_soon else ruling
 
     @property
     def deadline(self) -> float:
         """When to rule again, at the latest."""
         if self._stopped_s is not None:
-            return min(self._next_read_s, self._stopped_s + UNREAD_LIMIT_S)
+            resume_s = self._stopped_s + RESUME_AFTER_S
+            limit_s = resume_s if resume_s > self._ruled_s else self._stopped_s + UNREAD_LIMIT_S
+            return min(self._next_read_s, limit_s)
         held_s = self._voice_began_s + self._held_s - self._voiced_before_s
         return min(self._next_read_s, held_s) if held_s > self._ruled_s else self._next_read_s
 

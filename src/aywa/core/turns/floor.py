@@ -16,7 +16,7 @@ from aywa.core.settings import AssistantSettings
 from aywa.core.turns.barge_in import BargeIn, Ruling, Verdict
 from aywa.core.turns.caller import Ask, CallerState, CallerTurn
 from aywa.core.turns.endpointing import UNFINISHED_S, Wait
-from aywa.core.turns.phrases import contains_phrase, normalise
+from aywa.core.turns.phrases import contains_phrase, normalise, words_of
 
 Commands = list[do.Command]
 
@@ -157,7 +157,7 @@ class Floor:
         if reply is None or reply.completed:
             return []
         if not event.clauses:
-            if reply.purpose is Purpose.MESSAGE:
+            if reply.purpose is Purpose.MESSAGE and not words_of(event.text):
                 return self._skip(reply, now)
             return self.reply_failed(ev.ReplyFailed(event.reply_id, "llm", "empty_reply"), now)
         reply.completed = True
@@ -437,9 +437,10 @@ class Floor:
 
     def _go_on_without_reply(self, now: float) -> Commands:
         cmds = self._say_queued(now)
-        if self.reply is None:
-            # A turn whose reply went before its first frame left is still to be answered.
+        if self.reply is None and self._taken is not None:
+            # The reply went before its first frame left: the turn is still to be answered.
             self._taken = None
+            cmds.append(self._decided("turn_given_back", "reply_gone", {}))
         return cmds + self.wake(now)
 
     def _say_now(self, text: str, ends_call: bool, now: float) -> Commands:
