@@ -156,7 +156,7 @@ class DyingLlm(ScriptedLlm):
 
 @any_death
 async def test_a_reply_dies_in_the_model(death: Callable[[], BaseException]) -> None:
-    call = Call(llm=DyingLlm(death=death, deaths=5))
+    call = Call(llm=DyingLlm(death=death, deaths=2))
     call.connect()
     await asyncio.sleep(3)
     await call.says("hello", "you")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
+
+from hypothesis import settings
 
 from aywa.core import commands as do
 from aywa.core import events as ev
@@ -14,6 +16,12 @@ WORD = 800
 RATE_HZ = 8000
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., None])
+
+
+def examples(count: int) -> Callable[[F], F]:
+    """So many random scripts, the same ones every time: what a machine of CI finds, anybody finds again."""
+    return settings(max_examples=count, deadline=None, derandomize=True)
 
 
 def voice(at_s: float) -> ev.VoiceStarted:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aywa.core import commands as do
@@ -20,6 +20,7 @@ from tests.core.feed import (
     clause,
     confirmed,
     dropped,
+    examples,
     finished,
     of,
     partial,
@@ -351,7 +352,7 @@ anything: st.SearchStrategy[ev.Event] = st.one_of(
 endings = st.sampled_from([ev.EndRequested("manually-canceled"), ev.LegEnded(LEG, "closed")])
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(
     st.lists(st.tuples(st.floats(0, 2), anything | anything | anything | endings), max_size=60), st.booleans()
 )
@@ -455,7 +456,7 @@ def perform(world: World, verb: Verb) -> None:
         getattr(world, name)(*args)
 
 
-@settings(max_examples=400)
+@examples(500)
 @given(st.sampled_from(ASSISTANTS), verbs, st.booleans(), st.lists(last, max_size=1))
 def test_whatever_happens_the_floor_keeps_its_word(
     assistant: dict[str, Any], script: list[Verb], lagging: bool, ending: list[Verb]

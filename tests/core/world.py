@@ -290,6 +290,9 @@ class World:
                 self._asked_for(command)
             case do.CancelReply():
                 self.making[command.reply_id].cancelled = True
+            case do.PlayClause() | do.FinishPlayout() if self.gone:
+                # Nobody is there any more, and the news of it is still in the inbox.
+                pass
             case do.PlayClause():
                 self._play(command)
             case do.FinishPlayout():

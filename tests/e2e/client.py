@@ -70,7 +70,9 @@ class Api:
 async def api(url: str, key: str) -> AsyncIterator[Api]:
     headers = {"Authorization": f"Bearer {key}"}
     timeout = aiohttp.ClientTimeout(total=20)
-    async with aiohttp.ClientSession(headers=headers, timeout=timeout) as http:
+    # No connection is kept: what is open in the runtime is then what the runtime keeps open.
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with aiohttp.ClientSession(headers=headers, timeout=timeout, connector=connector) as http:
         yield Api(http, url)
 
 

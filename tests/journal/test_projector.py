@@ -355,3 +355,35 @@ async def test_a_process_that_is_killed_while_it_writes_loses_nothing_that_it_ha
             assert (await Projector(store, folder).call(call)).last_seq == len(events)
     finally:
         await store.close()
+
+
+@virtual_time
+async def test_files_that_are_in_the_store_are_removed_and_the_one_being_written_stays(tmp_path: Path) -> None:
+    projector = Projector(MemoryStore(), tmp_path)
+    async with projecting(projector):
+        projector.take(put(tmp_path, started(), file=1))
+        projector.take(put(tmp_path, said(2), file=2))
+        await projector.drained()
+    assert [path.name for path in tmp_path.glob("*.journal")] == ["00000002.journal"]
+
+
+@virtual_time
+async def test_a_batch_without_a_changed_document_keeps_its_events_when_the_store_refuses_another(
+    tmp_path: Path,
+) -> None:
+    class Picky(MemoryStore):
+        async def apply(self, records: Any, projections: Any) -> None:
+            if any(r.call_id == "bad" for r in records):
+                raise RuntimeError("no")
+            await super().apply(records, projections)
+
+    store = Picky()
+    projector = Projector(store, tmp_path)
+    quiet = ("call-1", "org-1", 2, 0.2, "event", "Woken", {})
+    bad = ("bad", "org-1", 1, 0.2, "event", "Woken", {})
+    async with projecting(projector):
+        projector.take(put(tmp_path, started(), file=1))
+        projector.take(put(tmp_path, quiet, bad, file=1))
+        await projector.drained()
+    assert store.batches == [[1], [2]]
+    assert projector.left_out == 1

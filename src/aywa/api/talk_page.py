@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from aywa.api.errors import error_response
@@ -40,7 +40,16 @@ def install(app: FastAPI, folder: Path | None, config: TalkConfig | None) -> Non
     async def page() -> FileResponse:
         return FileResponse(folder / "index.html", headers={"Cache-Control": "no-cache"})
 
-    app.mount("/talk", StaticFiles(directory=folder, html=True), name="talk")
+    app.mount("/talk", _Files(directory=folder, html=True), name="talk")
+
+
+class _Files(StaticFiles):
+    """Asked about every time: after an update a browser must not mix old modules with new ones."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 def is_own_name(host: str, allowed: tuple[str, ...]) -> bool:

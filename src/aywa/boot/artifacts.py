@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ class Artifacts:
         folder = self._folder / call_id
         path = folder / name
         # An id is a UUID of ours; a name with a way out of the call's folder is nobody's file.
-        return path if self._is_calls(folder) and _is_in(path, folder) and path.is_file() else None
+        return path if self._is_calls(folder) and _is_in(path, folder) and isfile(path) else None
 
     def remove(self, call_id: str) -> None:
         """As the port says."""

@@ -26,7 +26,7 @@ from aywa.boot.artifacts import Artifacts
 from aywa.boot.errors import CannotStart
 from aywa.boot.host import Host
 from aywa.boot.lock import FolderLock
-from aywa.boot.receptionist import receptionist
+from aywa.boot.receptionist import DOCUMENT, receptionist
 from aywa.boot.settings import LLM_RULES, RuntimeSettings
 from aywa.boot.store import open_store
 from aywa.boot.tls import certificate, context
@@ -263,7 +263,18 @@ class Runtime:
         self._parts.push_async_callback(close)
 
     def _talk_config(self) -> dict[str, Any]:
-        return {"publicKey": self.talk_key, "assistantId": self.assistant_id}
+        settings = self.settings
+        local = settings.openai is None
+        return {
+            "publicKey": self.talk_key,
+            "assistantId": self.assistant_id,
+            "assistantName": DOCUMENT["name"],
+            "mediaPort": self._media_port,
+            "model": {
+                "name": settings.llm if settings.openai is None else settings.openai.model,
+                "local": local,
+            },
+        }
 
     async def _models_ready(self) -> str | None:
         await self._engine.ready()
@@ -271,11 +282,18 @@ class Runtime:
 
     async def _store_ready(self) -> str | None:
         await self._store.check()
-        return self._projector.unavailable
+        projector = self._projector
+        if projector.unavailable is not None or projector.problem is None:
+            return projector.unavailable
+        return f"{projector.left_out} records could not be stored, the last: {projector.problem}"
 
     async def _journal_ready(self) -> str | None:
-        refused = self._journal.refused
-        return None if refused is None else f"the journal cannot be written: {refused}"
+        journal = self._journal
+        if journal.refused is None:
+            return None
+        return (
+            f"the journal cannot be written: {journal.refused} ({journal.lost_records} records lost so far)"
+        )
 
 
 async def _kept_key(keys: Keys, file: Path, org_id: str, kind: str) -> tuple[str, bool]:

@@ -36,6 +36,15 @@ CLIENT_MESSAGES = frozenset(
     "transcript tool-calls user-interrupted voice-input workflow.node.started assistant.started "
     "turn-latency floor error warning".split()
 )
+# What may be dropped from a full inbox: more of the same is on its way, or nothing is decided on it.
+_SPARE = (
+    ev.ClientMessageReceived,
+    ev.VoiceScored,
+    ev.PlayoutAdvanced,
+    ev.ReplyTextReceived,
+    ev.MediaWarned,
+    ev.DtmfReceived,
+)
 _ALWAYS = frozenset(("status-update", "turn-latency", "floor", "error", "warning"))
 
 
@@ -94,10 +103,13 @@ class Session:
         return self._conversation
 
     def post(self, event: ev.Event) -> None:
-        """Puts an event into the inbox. Past the limit it is dropped and counted: a call must not eat the process."""
+        """Puts an event into the inbox. Past the limit what the call can do without is dropped and counted: a call must
+        not eat the process, and must not miss its end."""
         if self._ended:
             return
-        if len(self._inbox) >= self._plan.inbox_limit:
+        if len(self._inbox) >= self._plan.inbox_limit and isinstance(event, _SPARE):
+            if not self.overrun:
+                self.note("MediaWarned", {"leg_id": self._plan.leg_id, "code": "inbox_full", "detail": ""})
             self.overrun += 1
             return
         self._inbox.append(event)
@@ -232,8 +244,9 @@ class Session:
         match command:
             case do.PlayClause():
                 made = self._replies.get(command.reply_id)
-                if made is not None:
-                    send(to_media.Play(command.leg_id, command.reply_id, made[0].audio.pop(command.clause)))
+                pcm = None if made is None else made[0].audio.pop(command.clause, None)
+                if pcm is not None:
+                    send(to_media.Play(command.leg_id, command.reply_id, pcm))
             case do.FinishPlayout():
                 send(to_media.Finish(command.leg_id, command.reply_id))
             case do.PausePlayout():

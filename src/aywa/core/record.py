@@ -52,16 +52,19 @@ class CallRecord:
     completion_tokens: int = 0
     characters: int = 0
     discarded_replies: int = 0
+    changed: bool = False
 
     def apply(self, seq: int, at_s: float, kind: str, data: Mapping[str, Any]) -> bool:
-        """Takes the next record; False if it was taken before."""
+        """Takes the next record; False if it was taken before. Sets `changed` when the document says something else now."""
         if seq <= self.last_seq:
             return False
         self.last_seq = seq
         if kind in _WARNINGS:
+            self.changed = True
             self.warnings.append({"at": self._iso(at_s), "kind": kind, **data})
         take = _TAKES.get(kind)
         if take is not None:
+            self.changed = True
             take(self, at_s, data)
         return True
 

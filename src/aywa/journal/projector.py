@@ -182,9 +182,11 @@ class Projector:
             self._fold(call, record)
             touched[record.call_id] = call
         projections = [
-            CallProjection(c.call_id, c.org_id, c.last_seq, c.document()) for c in touched.values()
+            CallProjection(c.call_id, c.org_id, c.last_seq, c.document()) for c in touched.values() if c.changed
         ]
         await self._store_all(records, projections)
+        for call in touched.values():
+            call.changed = False
         if self._ended is not None:
             for call in touched.values():
                 if call.status == "ended":
@@ -205,14 +207,15 @@ class Projector:
         try:
             await self._patiently(self._store.apply, records, projections)
         except Exception as error:  # noqa: BLE001 - what one call brought must not stop the record of all others
-            if len(projections) == 1:
+            calls = {r.call_id for r in records}
+            if len(calls) == 1:
                 self._leave_out(
-                    f"call {projections[0].call_id}: {type(error).__name__} from the store", len(records)
+                    f"call {records[0].call_id}: {type(error).__name__} from the store", len(records)
                 )
                 return
-            for projection in projections:
-                own = [r for r in records if r.call_id == projection.call_id]
-                await self._store_all(own, [projection])
+            for call_id in sorted(calls):
+                own = [r for r in records if r.call_id == call_id]
+                await self._store_all(own, [p for p in projections if p.call_id == call_id])
 
     async def _patiently(self, ask: Callable[..., Awaitable[T]], *args: object) -> T:
         wait_s = RETRY_FIRST_S
@@ -251,6 +254,10 @@ class Projector:
         try:
             draft.write_text(json.dumps({"file": checkpoint.file, "offset": checkpoint.offset}))
             draft.replace(target)
+            # What lies before it is in the store, event by event.
+            for path in self._folder.glob("*.journal"):
+                if path.name < checkpoint.file:
+                    path.unlink()
         except OSError:
             # Without it a restart projects again what is there already, which changes nothing.
             return

@@ -73,7 +73,7 @@ async def test_warming_fills_the_cache(mind: LocalEngine) -> None:
 @pytest.mark.parametrize("pieces", [0, 3])
 async def test_a_cancelled_answer_frees_the_model(mind: LocalEngine, pieces: int) -> None:
     long = LlmRequest(
-        (ChatMessage("system", SYSTEM * 20), ChatMessage("user", "Tell me a story.")), max_tokens=200
+        (ChatMessage("system", SYSTEM * 20), ChatMessage("user", "Tell me a story.")), max_tokens=3000
     )
     async with contextlib.aclosing(mind.llm.stream(long)) as deltas:  # type: ignore[type-var]
         for _ in range(pieces):
@@ -85,7 +85,7 @@ async def test_a_cancelled_answer_frees_the_model(mind: LocalEngine, pieces: int
     begun = time.monotonic()
     async with contextlib.aclosing(mind.llm.stream(request("Hi"))) as deltas:  # type: ignore[type-var]
         await anext(deltas)
-    assert time.monotonic() - begun < 3.0
+    assert time.monotonic() - begun < 30.0
 
 
 @pytest.mark.all

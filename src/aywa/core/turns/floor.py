@@ -183,7 +183,8 @@ class Floor:
             return cmds + self._finish_if_all_given(reply)
         self.reply = None
         if not reply.released:
-            # Speculation: the turn will ask again when it is over.
+            # The turn asks again when it is over, and not before: a route that is broken is not to be hammered.
+            self._attempts = self._settings.start.speculation_attempts
             return cmds + self.wake(now)
         self.failures += 1
         return cmds + self._excuse(reply, event, now)
