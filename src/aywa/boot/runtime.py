@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 import uvicorn
 
+import aywa
 from aywa.adapters.llm.openai import OpenAiLlm
 from aywa.adapters.local import LocalEngine, open_local
 from aywa.adapters.transports.websocket import WebSocketTransport
@@ -32,6 +33,7 @@ from aywa.boot.store import open_store
 from aywa.boot.tls import certificate, context
 from aywa.call.replies import ReplyRoutes
 from aywa.call.session import Routes
+from aywa.core.events import CallStarted
 from aywa.core.record import CallRecord
 from aywa.journal.projector import Projector
 from aywa.journal.writer import JournalWriter
@@ -194,9 +196,19 @@ class Runtime:
         """Calls that the last process left: they have ended, and their record must say so."""
         for call_id, org_id in await self._store.unended():
             record = await self._projector.call(call_id)
+            if not record.last_seq:
+                await self._begin_orphan(call_id, org_id)
+                record.last_seq = 1
             at_s = await self._last_second(call_id)
             end = {"reason": WORKER_DIED, "message": "the runtime's process ended during the call"}
             self._journal.append(call_id, org_id, record.last_seq + 1, at_s, "command", "EndCall", end)
+
+    async def _begin_orphan(self, call_id: str, org_id: str) -> None:
+        """None of it was on record yet: without a beginning its end would have no time."""
+        document = await self._store.calls.get(org_id, call_id)
+        created_ms = 0 if document is None else document.created_ms
+        began = CallStarted(call_id, org_id, created_ms, {}, {}, aywa.__version__)
+        self._journal.append(call_id, org_id, 1, 0.0, "event", "CallStarted", began)
 
     async def _last_second(self, call_id: str) -> float:
         events = await self._store.events(None, call_id)
@@ -302,6 +314,7 @@ async def _kept_key(keys: Keys, file: Path, org_id: str, kind: str) -> tuple[str
     try:
         if kept is not None:
             await keys.authenticate(kept)
+            file.chmod(0o600)
             return kept, False
     except Unauthenticated:
         pass

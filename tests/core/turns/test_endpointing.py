@@ -23,6 +23,8 @@ TEXT = "I would like to book a table"
         ("yes please", None, Wait(ep.SHORT_ANSWER_S, "short_answer")),
         ("it is four two", 0.99, Wait(ep.NUMBER_S, "number")),
         (TEXT, ep.COMPLETE_SCORE, Wait(ep.SOUNDS_COMPLETE_S, "sounds_complete")),
+        (TEXT + ",", ep.COMPLETE_SCORE, Wait(ep.SOUNDS_COMPLETE_S, "sounds_complete")),
+        (TEXT + ",", None, Wait(ep.SOUNDS_INCOMPLETE_S, "trailing_comma")),
         (TEXT, ep.INCOMPLETE_SCORE, Wait(ep.SOUNDS_INCOMPLETE_S, "sounds_incomplete")),
         (TEXT, (ep.COMPLETE_SCORE + ep.INCOMPLETE_SCORE) / 2, Wait(ep.SETTLED_TEXT_S, "settled_text")),
         (TEXT, None, Wait(ep.SETTLED_TEXT_S, "settled_text")),

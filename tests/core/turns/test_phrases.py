@@ -72,7 +72,6 @@ def test_interruptions_are_whole_words(text: str, *, interrupts: bool) -> None:
     [
         "I want a",
         "because",
-        "my number is 5,",
         "well...",
         "wait \u2026",
         "so -",
@@ -83,6 +82,11 @@ def test_interruptions_are_whole_words(text: str, *, interrupts: bool) -> None:
 )
 def test_unfinished(text: str) -> None:
     assert phrases.is_unfinished(text)
+
+
+@pytest.mark.parametrize(("text", "ends"), [("ten of clubs, ", True), ("ten, of clubs", False), ("", False)])
+def test_a_trailing_comma(text: str, *, ends: bool) -> None:
+    assert phrases.ends_in_comma(text) is ends
 
 
 @pytest.mark.parametrize("text", ["", "I want a pizza.", "go ahead", "yes"])

@@ -87,6 +87,8 @@ def _by_content(evidence: Evidence) -> Wait:
         return Wait(OPENING_S, "opening_words")
     if score is not None and score >= COMPLETE_SCORE:
         return Wait(SOUNDS_COMPLETE_S, "sounds_complete")
+    if phrases.ends_in_comma(text):
+        return Wait(SOUNDS_INCOMPLETE_S, "trailing_comma")
     if score is not None and score <= INCOMPLETE_SCORE:
         return Wait(SOUNDS_INCOMPLETE_S, "sounds_incomplete")
     return Wait(SETTLED_TEXT_S, "settled_text")

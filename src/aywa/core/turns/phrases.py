@@ -77,12 +77,17 @@ def floor_words(text: str, acknowledgements: Iterable[str]) -> int:
 
 
 def is_unfinished(text: str) -> bool:
-    """The text ends where no sentence ends: an article, a conjunction, a hesitation, a comma, an ellipsis, a dash."""
+    """The text ends where no sentence ends: an article, a conjunction, a hesitation, an ellipsis, a dash."""
     stripped = text.rstrip()
-    if stripped.endswith((",", "...", "\u2026", "-", "\u2013", ":")):
+    if stripped.endswith(("...", "\u2026", "-", "\u2013", ":")):
         return True
     said = words_of(text)
     return bool(said) and (said[-1] in _OPEN_ENDINGS or bool(_HUM.match(said[-1])))
+
+
+def ends_in_comma(text: str) -> bool:
+    """The recogniser put a comma last: weak evidence that more follows, because some put it after whole sentences."""
+    return text.rstrip().endswith(",")
 
 
 def ends_in_number(text: str) -> bool:
