@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aywa.core.clauses import FIRST_MAX_WORDS, FIRST_MIN_WORDS, NEXT_MAX_WORDS, ClauseCutter
+from tests.core.feed import examples
 
 
 def cut(*deltas: str) -> list[str]:
@@ -111,6 +112,7 @@ def chopped_texts(draw: st.DrawFn) -> tuple[str, list[str]]:
     return text, [text[a:b] for a, b in zip([0, *at], [*at, len(text)], strict=True)]
 
 
+@examples(150)
 @given(chopped_texts())
 @example((" ".join("x" * 20) + ". end", list(" ".join("x" * 20) + ". end")))
 def test_the_clauses_do_not_depend_on_how_the_text_came(chopped: tuple[str, list[str]]) -> None:
@@ -123,6 +125,7 @@ def letters(text: str) -> str:
     return "".join(c for c in text if c.isalnum())
 
 
+@examples(150)
 @given(texts.filter(lambda text: "](" not in text))
 def test_no_letter_is_lost_added_or_moved(text: str) -> None:
     clauses = cut(text)
@@ -130,6 +133,7 @@ def test_no_letter_is_lost_added_or_moved(text: str) -> None:
     assert all(clause == clause.strip() and not re.search(r"\s\s", clause) for clause in clauses)
 
 
+@examples(150)
 @given(texts)
 def test_no_clause_is_longer_than_the_limit(text: str) -> None:
     clauses = cut(text)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aywa.core.history import MAX_MESSAGES, History
+from tests.core.feed import examples
 
 PROMPT = ({"role": "system", "content": "Be brief."},)
 
@@ -88,6 +89,7 @@ def test_the_model_gets_at_most_so_many_messages_and_always_the_prompt() -> None
     assert (chat[0], chat[1]["content"], chat[-1]["content"]) == (PROMPT[0], "5", "now")
 
 
+@examples(150)
 @given(st.lists(st.tuples(st.sampled_from(["user", "bot", "system"]), st.text(min_size=1)), max_size=20))
 def test_nothing_is_lost_and_no_two_user_messages_meet(said: list[tuple[str, str]]) -> None:
     history = History()

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from aywa.core.latency import turn_parts
 from aywa.core.reply import Marks
+from tests.core.feed import examples
 
 
 def test_every_wait_is_named_in_the_order_of_the_waiting() -> None:
@@ -46,6 +47,7 @@ def test_what_never_happened_counts_nothing() -> None:
 times = st.floats(0, 100, allow_nan=False)
 
 
+@examples(150)
 @given(times, times, st.none() | times, st.none() | times, st.none() | times, times)
 def test_the_parts_add_up_to_the_whole(
     end_s: float,

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aywa.core.lifecycle import LEG_REASONS, CallInput, CallInputError, CallState, Lifecycle
+from tests.core.feed import examples
 
 Q, P, E, X = CallState.QUEUED, CallState.IN_PROGRESS, CallState.ENDING, CallState.ENDED
 CONNECTED, END_ASKED, GONE = CallInput
@@ -58,6 +59,7 @@ def test_every_cause_of_a_leg_has_a_reason() -> None:
     assert set(LEG_REASONS) == {"closed", "lost", "flooded", "malformed", "unread", "local"}
 
 
+@examples(150)
 @given(st.lists(st.sampled_from(CallInput), max_size=12))
 def test_an_ended_call_stays_ended_and_keeps_its_reason(inputs: list[CallInput]) -> None:
     life = Lifecycle()

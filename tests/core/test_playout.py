@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from aywa.core.events import ClauseSynthesized, HeardWord
 from aywa.core.playout import Ledger, estimate_words
-from tests.core.feed import WORD, clause
+from tests.core.feed import WORD, clause, examples
 
 
 def test_a_word_is_heard_from_its_middle_on() -> None:
@@ -87,6 +87,7 @@ def ledgers(draw: st.DrawFn) -> Ledger:
     return ledger
 
 
+@examples(150)
 @given(ledgers(), st.lists(st.integers(0, 25_000), min_size=2, max_size=8))
 def test_what_was_heard_only_grows(ledger: Ledger, positions: list[int]) -> None:
     heard = [ledger.words_until(position) for position in sorted(positions)]
@@ -97,6 +98,7 @@ def test_what_was_heard_only_grows(ledger: Ledger, positions: list[int]) -> None
         assert ledger.heard(ledger.samples + 1) == ledger.text
 
 
+@examples(150)
 @given(texts, st.integers(0, 10_000))
 def test_estimated_places_fill_the_clause_without_a_gap(text: str, samples: int) -> None:
     placed = estimate_words(text, samples)

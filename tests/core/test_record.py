@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aywa.core.record import CallRecord, iso
+from tests.core.feed import examples
 
 EPOCH_MS = 1_700_000_000_000
 STARTED: dict[str, Any] = {"epoch_ms": EPOCH_MS, "assistant": {}, "variables": {}}
@@ -148,6 +149,17 @@ def test_what_a_person_should_know_of_is_a_warning() -> None:
     assert call.document()["warnings"] == [{"at": at, "kind": "MediaWarned", "code": "malformed"}]
 
 
+def test_a_record_that_the_document_does_not_show_changes_nothing() -> None:
+    call = CallRecord("c1", "o1")
+    call.apply(1, 0.0, "VoiceScored", {})
+    assert not call.changed
+    call.apply(2, 0.0, "MediaWarned", {"code": "malformed"})
+    assert call.changed
+    call.changed = False
+    call.apply(3, 0.0, "RecordMessage", said("user", "hi"))
+    assert call.changed
+
+
 records: st.SearchStrategy[tuple[float, str, dict[str, Any]]] = st.tuples(
     st.floats(0, 100),
     st.sampled_from(
@@ -167,6 +179,7 @@ records: st.SearchStrategy[tuple[float, str, dict[str, Any]]] = st.tuples(
 ).map(lambda drawn: (drawn[0], *drawn[1]))
 
 
+@examples(150)
 @given(st.lists(records, max_size=15), st.lists(st.integers(0, 15), max_size=15))
 def test_a_record_that_comes_again_changes_nothing(given_records: Records, again: list[int]) -> None:
     once = fold(*given_records)

@@ -18,6 +18,7 @@ from aywa.core.settings import (
     TranscriptionWaits,
     read_settings,
 )
+from tests.core.feed import examples
 
 
 def test_an_empty_document_is_all_defaults() -> None:
@@ -153,6 +154,7 @@ TOP = ["id", "name", "firstMessage", "firstMessageMode", "endCallPhrases", "endC
 TOP += ["silenceTimeoutSeconds", "maxDurationSeconds", "firstMessageInterruptionsEnabled"]
 
 
+@examples(150)
 @given(st.fixed_dictionaries({}, optional={name: junk | PLANS.get(name, junk) for name in TOP}))
 def test_no_document_breaks_the_reader(document: dict[str, Any]) -> None:
     settings = read_settings(document)

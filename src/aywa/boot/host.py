@@ -28,6 +28,7 @@ from aywa.ports.media import CloseLeg, LegPlan
 _log = structlog.get_logger("aywa.boot.host")
 
 TOO_MANY = "call.start.error-subscription-concurrency-limit-reached"
+DELETED = "call-deleted"
 NO_WORKER = "call.start.error-vapifault-worker-not-available"
 
 
@@ -178,7 +179,10 @@ class Host:
         if self._plane.has_leg(plan.call_id):
             await running.gone.wait()
         recording = await self._plane.recorded(plan.call_id)
-        if recording is not None and recording.seconds:
+        if session.conversation.lifecycle.reason == DELETED:
+            # What the recorder wrote after the call's files were removed.
+            await asyncio.to_thread(self._artifacts.remove, plan.call_id)
+        elif recording is not None and recording.seconds:
             session.note("ArtifactStored", self._artifacts.stored(plan, recording))
 
 

@@ -314,7 +314,6 @@ async def _kept_key(keys: Keys, file: Path, org_id: str, kind: str) -> tuple[str
     try:
         if kept is not None:
             await keys.authenticate(kept)
-            file.chmod(0o600)
             return kept, False
     except Unauthenticated:
         pass
@@ -325,6 +324,7 @@ async def _kept_key(keys: Keys, file: Path, org_id: str, kind: str) -> tuple[str
 
 def _read(file: Path) -> str | None:
     try:
+        file.chmod(0o600)
         return file.read_text("ascii").strip()
     except (OSError, UnicodeDecodeError):
         return None

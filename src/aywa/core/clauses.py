@@ -69,21 +69,15 @@ class ClauseCutter:
     def _forced_end(self) -> tuple[int, int | None]:
         """How far a stop is looked for, and where the text is cut if there is none; None: not yet."""
         words = list(re.finditer(r"\S+", self._held))
-        limits = (NEXT_MAX_WORDS,) if self._given else (FIRST_JOIN_WORDS, FIRST_MAX_WORDS)
-        for limit in limits:
-            if len(words) <= limit:
-                break
-            last = limit if limit == limits[-1] else None
-            end = last if self._given else self._join_within(words[:limit], last)
-            if end is not None:
-                return words[limit - 1].end(), words[end - 1].end()
-        return 0, None
-
-    def _join_within(self, words: Sequence[re.Match[str]], otherwise: int | None) -> int | None:
-        for at in range(len(words) - 1, FIRST_JOIN_MIN_WORDS - 1, -1):
-            if words[at].group().lower() in _JOINS:
-                return at
-        return otherwise
+        if self._given == 0 and len(words) > FIRST_JOIN_WORDS:
+            join = _join_within(words[:FIRST_JOIN_WORDS])
+            if join is not None:
+                return words[FIRST_JOIN_WORDS - 1].end(), words[join - 1].end()
+        limit = NEXT_MAX_WORDS if self._given else FIRST_MAX_WORDS
+        if len(words) <= limit:
+            return 0, None
+        join = None if self._given else _join_within(words[:limit])
+        return words[limit - 1].end(), words[(join or limit) - 1].end()
 
     def _take(self, end: int) -> list[str]:
         clause = _SPACE.sub(" ", _MARKUP.sub("", self._held[:end])).strip()
@@ -92,3 +86,9 @@ class ClauseCutter:
             return []
         self._given += 1
         return [clause]
+
+
+def _join_within(words: Sequence[re.Match[str]]) -> int | None:
+    """How many words stand before the last one that a clause may begin with."""
+    at = range(len(words) - 1, FIRST_JOIN_MIN_WORDS - 1, -1)
+    return next((each for each in at if words[each].group().lower() in _JOINS), None)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from aywa.core.settings import StopSpeaking
 from aywa.core.turns import barge_in as bi
 from aywa.core.turns.barge_in import BargeIn, Verdict
+from tests.core.feed import examples
 
 BEGAN_S = 10.0
 YIELD, RESUME, UNDECIDED = Verdict.YIELD, Verdict.RESUME, Verdict.UNDECIDED
@@ -155,6 +156,7 @@ steps_ = st.tuples(st.floats(0, 1), st.sampled_from(["start", "stop", "look", "c
 texts_ = st.sampled_from(["", "mhm", "yeah", "pizza", "what time", "stop"])
 
 
+@examples(150)
 @given(settings_, st.lists(st.tuples(steps_, texts_), max_size=15))
 def test_every_contest_is_ruled_and_never_spins(
     settings: StopSpeaking, steps: list[tuple[tuple[float, str], str]]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from aywa.core.settings import StartSpeaking, TranscriptionWaits
 from aywa.core.turns import endpointing as ep
 from aywa.core.turns.endpointing import Evidence, Wait, decide
+from tests.core.feed import examples
 
 DEFAULT = StartSpeaking()
 PLAN = TranscriptionWaits(on_punctuation_s=0.1, on_no_punctuation_s=1.5, on_number_s=0.5)
@@ -25,6 +26,7 @@ TEXT = "I would like to book a table"
         (TEXT, ep.COMPLETE_SCORE, Wait(ep.SOUNDS_COMPLETE_S, "sounds_complete")),
         (TEXT + ",", ep.COMPLETE_SCORE, Wait(ep.SOUNDS_COMPLETE_S, "sounds_complete")),
         (TEXT + ",", None, Wait(ep.SOUNDS_INCOMPLETE_S, "trailing_comma")),
+        ("Good morning.", 0.99, Wait(ep.OPENING_S, "opening_words")),
         (TEXT, ep.INCOMPLETE_SCORE, Wait(ep.SOUNDS_INCOMPLETE_S, "sounds_incomplete")),
         (TEXT, (ep.COMPLETE_SCORE + ep.INCOMPLETE_SCORE) / 2, Wait(ep.SETTLED_TEXT_S, "settled_text")),
         (TEXT, None, Wait(ep.SETTLED_TEXT_S, "settled_text")),
@@ -85,6 +87,7 @@ settings_ = st.builds(
 )
 
 
+@examples(150)
 @given(evidences, settings_)
 def test_every_wait_has_a_reason_and_an_end(evidence: Evidence, settings: StartSpeaking) -> None:
     wait = decide(evidence, settings)
@@ -93,6 +96,7 @@ def test_every_wait_has_a_reason_and_an_end(evidence: Evidence, settings: StartS
     assert (settings.wait_s or 0.0) <= wait.wait_s <= max(longest, settings.wait_s or 0.0)
 
 
+@examples(150)
 @given(evidences, settings_)
 def test_a_confirmation_never_makes_the_wait_longer(evidence: Evidence, settings: StartSpeaking) -> None:
     before = Evidence(evidence.text, False, evidence.score, evidence.longest_pause_s)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from aywa.core.settings import ACKNOWLEDGEMENTS, INTERRUPTIONS
 from aywa.core.turns import phrases
+from tests.core.feed import examples
 
 
 @pytest.mark.parametrize(
@@ -133,11 +134,31 @@ def test_the_first_phrase_that_stands_in_the_text() -> None:
     assert phrases.contains_phrase("goodbyes", ["goodbye"]) is None
 
 
+@pytest.mark.parametrize(("text", "ends"), [("I want,", True), ("So, ", True), ("a, b", False), ("", False)])
+def test_a_last_comma(text: str, *, ends: bool) -> None:
+    assert phrases.ends_in_comma(text) is ends
+
+
+@pytest.mark.parametrize(
+    ("text", "opening"),
+    [
+        ("Hello!", True),
+        ("good morning to you", False),
+        ("Thank you very much.", True),
+        ("so so so so so", False),
+        ("", False),
+    ],
+)
+def test_openings(text: str, *, opening: bool) -> None:
+    assert phrases.is_opening(text) is opening
+
+
 texts = st.lists(
     st.sampled_from("yes Okay um uh-huh I see stop no, 5 b ... - hello you and mhm".split()), max_size=8
 ).map(" ".join) | st.text(max_size=20)
 
 
+@examples(150)
 @given(texts)
 def test_an_acknowledgement_never_takes_the_floor_and_words_are_never_more_than_were_said(text: str) -> None:
     count = phrases.floor_words(text, ACKNOWLEDGEMENTS)
@@ -147,6 +168,7 @@ def test_an_acknowledgement_never_takes_the_floor_and_words_are_never_more_than_
         assert not phrases.has_interruption(text, INTERRUPTIONS)
 
 
+@examples(150)
 @given(texts)
 def test_how_it_was_written_changes_nothing(text: str) -> None:
     plain = phrases.normalise(text)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from aywa.core.events import TranscriptReceived
 from aywa.core.turns.transcript import TurnTranscript
-from tests.core.feed import confirmed, final, partial
+from tests.core.feed import confirmed, examples, final, partial
 
 
 def after(*results: TranscriptReceived) -> TurnTranscript:
@@ -55,6 +55,7 @@ results = st.builds(
 )
 
 
+@examples(150)
 @given(st.lists(results, max_size=12), results)
 def test_finals_never_change(earlier: list[TranscriptReceived], last: TranscriptReceived) -> None:
     turn = after(*earlier)

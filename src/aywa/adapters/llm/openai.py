@@ -5,16 +5,24 @@ Wire: https://platform.openai.com/docs/api-reference/chat-streaming. Retries and
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 
 from aywa.ports.errors import Fault, ProviderError
 from aywa.ports.llm import ChatMessage, Finished, LlmDelta, LlmRequest, TextDelta, ToolCallDelta
 
 MAX_LINE_BYTES = 1 << 20
+# How long the end of a finished answer may take to come: with it the connection can be used again.
+DRAIN_S = 0.2
+
+_CHECK_URL = "check OPENAI_BASE_URL"
 
 _STATUS_CODES = {
     400: "bad_request",
@@ -26,9 +34,20 @@ _STATUS_CODES = {
 _MENDS = {
     401: "check OPENAI_API_KEY",
     403: "check that the key may use this model",
-    404: "check OPENAI_BASE_URL and OPENAI_MODEL",
+    404: f"{_CHECK_URL} and OPENAI_MODEL",
     429: "raise the quota, or wait",
 }
+
+
+@dataclass(slots=True)
+class _Connection:
+    """The one that a request went out on. kept: from an earlier request."""
+
+    kept: bool = False
+
+
+async def _note_kept(session: aiohttp.ClientSession, context: Any, parameters: object) -> None:
+    context.trace_request_ctx.kept = True
 
 
 class OpenAiLlm:
@@ -36,6 +55,7 @@ class OpenAiLlm:
 
     def __init__(self, base_url: str, key: str, model: str, name: str = "openai") -> None:
         self._url = base_url.rstrip("/") + "/chat/completions"
+        self._key = key
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._model = model
         self._name = name
@@ -48,16 +68,27 @@ class OpenAiLlm:
 
     async def stream(self, request: LlmRequest) -> AsyncIterator[LlmDelta]:
         """As the port says."""
+        if any(ord(character) < 32 or ord(character) == 127 for character in self._key):
+            raise self._error(
+                "bad_key", "its key holds a line end or the like", Fault.CONFIG, retryable=False,
+                mend=_MENDS[401],
+            )  # fmt: skip
         try:
-            async with self._session().post(
-                self._url, json=self._body(request), headers=self._headers
-            ) as answer:
+            async with await self._ask(self._body(request)) as answer:
                 if answer.status != 200:
-                    raise await self._refused(answer)
+                    raise self._refused(answer.status)
+                if answer.content_type in ("text/html", "application/json"):
+                    raise self._no_stream(answer.content_type)
                 async for delta in self._deltas(answer):
                     yield delta
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
+            raise self._error(
+                "bad_url", "its address is not one of HTTP", Fault.CONFIG, retryable=False, mend=_CHECK_URL
+            ) from error
         except aiohttp.ClientError as error:
-            raise self._error("unreachable", type(error).__name__, Fault.NETWORK, retryable=True) from error
+            mend = _CHECK_URL if isinstance(error, aiohttp.ClientConnectorError) else ""
+            name = type(error).__name__
+            raise self._error("unreachable", name, Fault.NETWORK, retryable=True, mend=mend) from error
 
     async def warm(self, request: LlmRequest) -> None:
         """The provider keeps its own prompt cache; opening the connection is for the router."""
@@ -67,10 +98,31 @@ class OpenAiLlm:
         if self._http is not None:
             await self._http.close()
 
+    async def _ask(self, body: Mapping[str, Any]) -> aiohttp.ClientResponse:
+        """The answer, as far as its head. A kept connection may turn out to be closed by the far side: then another is
+        taken, at last a fresh one."""
+        while True:
+            connection = _Connection()
+            try:
+                return await self._session().post(
+                    self._url,
+                    json=body,
+                    headers=self._headers,
+                    allow_redirects=False,
+                    trace_request_ctx=connection,
+                )
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                if not connection.kept:
+                    raise
+
     def _session(self) -> aiohttp.ClientSession:
         if self._http is None:
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
-            self._http = aiohttp.ClientSession(timeout=timeout, read_bufsize=MAX_LINE_BYTES)
+            tracing = aiohttp.TraceConfig()
+            tracing.on_connection_reuseconn.append(_note_kept)
+            self._http = aiohttp.ClientSession(
+                timeout=timeout, read_bufsize=MAX_LINE_BYTES, trace_configs=[tracing]
+            )
         return self._http
 
     def _body(self, request: LlmRequest) -> dict[str, Any]:
@@ -89,43 +141,71 @@ class OpenAiLlm:
     async def _deltas(self, answer: aiohttp.ClientResponse) -> AsyncIterator[LlmDelta]:
         reason = ""
         usage: Mapping[str, Any] = {}
-        async for line in answer.content:
-            data = line.strip().removeprefix(b"data:").strip()
-            if not line.startswith(b"data:") or not data:
-                continue
+        seen = False
+        async for data in self._events(answer):
+            seen = True
             if data == b"[DONE]":
                 break
             chunk = self._chunk(data)
             usage = chunk.get("usage") or usage
-            for choice in chunk.get("choices") or ():
-                reason = choice.get("finish_reason") or reason
-                for delta in _choice_deltas(choice.get("delta") or {}):
+            try:
+                choices = [
+                    (c.get("finish_reason"), _choice_deltas(c.get("delta") or {})) for c in chunk["choices"]
+                ]
+            except (KeyError, TypeError, ValueError, AttributeError):
+                raise self._malformed("a piece of the stream has another shape") from None
+            for ended, deltas in choices:
+                reason = ended or reason
+                for delta in deltas:
                     yield delta
+        if not seen:
+            raise self._no_stream(answer.content_type)
         if not reason:
             raise self._error(
                 "cut_short", "the stream ended before it was finished", Fault.NETWORK, retryable=True
             )
-        yield _finished(reason, usage)
+        await _drain(answer)
+        yield _finished(str(reason), usage)
+
+    async def _events(self, answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+        """What the lines of data hold."""
+        try:
+            async for line in answer.content:
+                if line.startswith(b"data:") and (data := line[5:].strip()):
+                    yield data
+        except (ValueError, HttpProcessingError):
+            raise self._malformed("a line is too long") from None
 
     def _chunk(self, data: bytes) -> dict[str, Any]:
         try:
             chunk = json.loads(data)
-        except ValueError:
-            raise self._error(
-                "malformed", "a piece of the stream is not JSON", Fault.PROVIDER, retryable=True
-            ) from None
-        if not isinstance(chunk, dict) or "error" in chunk:
+        except (ValueError, RecursionError):
+            raise self._malformed("a piece of the stream is not JSON") from None
+        if not isinstance(chunk, dict):
+            raise self._malformed("a piece of the stream is not an object")
+        if chunk.get("error"):
             raise self._error("failed", "the stream carried an error", Fault.PROVIDER, retryable=True)
-        return chunk
+        # Some servers send a piece for their own purposes, without choices.
+        return {**chunk, "choices": chunk.get("choices") or ()}
 
-    async def _refused(self, answer: aiohttp.ClientResponse) -> ProviderError:
-        status = answer.status
+    def _refused(self, status: int) -> ProviderError:
         code = _STATUS_CODES.get(status, "unavailable" if status >= 500 else "refused")
         fault = Fault.PROVIDER if status >= 500 else Fault.CONFIG
-        retryable = status >= 500 or status == 429
+        retryable = status >= 500 or status in (408, 429)
+        mend = _MENDS.get(status, "" if status >= 400 else _CHECK_URL)
+        return self._error(code, f"answered {status}", fault, retryable=retryable, mend=mend)
+
+    def _no_stream(self, content_type: str) -> ProviderError:
         return self._error(
-            code, f"answered {status}", fault, retryable=retryable, mend=_MENDS.get(status, "")
+            "not_a_stream",
+            f"answered 200 with {content_type[:80]}, not with a stream of events",
+            Fault.CONFIG,
+            retryable=False,
+            mend=_CHECK_URL,
         )
+
+    def _malformed(self, message: str) -> ProviderError:
+        return self._error("malformed", message, Fault.PROVIDER, retryable=True)
 
     def _error(
         self, code: str, message: str, fault: Fault, *, retryable: bool, mend: str = ""
@@ -150,7 +230,7 @@ def _choice_deltas(delta: Mapping[str, Any]) -> list[LlmDelta]:
         function = call.get("function") or {}
         deltas.append(
             ToolCallDelta(
-                int(call.get("index", 0)),
+                int(call.get("index") or 0),
                 str(call.get("id") or ""),
                 str(function.get("name") or ""),
                 str(function.get("arguments") or ""),
@@ -159,8 +239,22 @@ def _choice_deltas(delta: Mapping[str, Any]) -> list[LlmDelta]:
     return deltas
 
 
-def _finished(reason: str, usage: Mapping[str, Any]) -> Finished:
-    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+def _finished(reason: str, usage: Any) -> Finished:
+    counts = usage if isinstance(usage, Mapping) else {}
+    details = counts.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, Mapping) else 0
     return Finished(
-        reason, int(usage.get("prompt_tokens", 0)), int(cached), int(usage.get("completion_tokens", 0))
+        reason, _count(counts.get("prompt_tokens")), _count(cached), _count(counts.get("completion_tokens"))
     )
+
+
+def _count(value: Any) -> int:
+    return int(value) if isinstance(value, int | float) else 0
+
+
+async def _drain(answer: aiohttp.ClientResponse) -> None:
+    """Takes the little that follows the last event; whoever does not end his answer gets no second request on it."""
+    with suppress(TimeoutError, aiohttp.ClientError, ValueError, HttpProcessingError):
+        async with asyncio.timeout(DRAIN_S):
+            while not answer.content.at_eof():
+                _ = await answer.content.readline()

@@ -13,7 +13,7 @@ from typing import Any
 _CONTEXT_TOKENS = 4096
 _BATCH_TOKENS = 32
 """Prompt tokens between two chances to stop: about 0.2 s on two cores, and no slower than 512."""
-_CACHE_MIB = 48
+_CACHE_MIB = 16
 """Prompts of other calls, kept to come back to: about 12 kB a token."""
 _NICE = 5
 """Recognition and speech go before generation: measured, 10 starves it when anything else runs on the machine."""
