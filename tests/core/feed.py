@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from hypothesis import settings
 
@@ -14,6 +14,7 @@ LEG = "caller"
 # Samples of a word in these scripts, and of a second.
 WORD = 800
 RATE_HZ = 8000
+MOST_ALARMS = 1000
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., None])
@@ -68,6 +69,26 @@ def finished(reply_id: int, words: float, at_s: float) -> ev.PlayoutFinished:
 
 def dropped(reply_id: int, words: float, at_s: float) -> ev.PlayoutDropped:
     return ev.PlayoutDropped(LEG, reply_id, round(words * WORD), at_s)
+
+
+class Sleeper(Protocol):
+    """What is woken at its deadline."""
+
+    @property
+    def deadline(self) -> float | None: ...
+
+    def wake(self, now: float) -> list[do.Command]: ...
+
+
+def ring(sleeper: Sleeper, until_s: float) -> list[do.Command]:
+    """Every alarm until then."""
+    cmds: list[do.Command] = []
+    for _ in range(MOST_ALARMS):
+        due_s = sleeper.deadline
+        if due_s is None or due_s > until_s:
+            return cmds
+        cmds += sleeper.wake(due_s)
+    raise AssertionError("the alarm rings for ever")
 
 
 def of(kind: type[T], cmds: Sequence[do.Command]) -> list[T]:

@@ -25,6 +25,7 @@ from tests.core.feed import (
     of,
     partial,
     playing,
+    ring,
     silence,
     told,
     voice,
@@ -46,14 +47,6 @@ def call(assistant: dict[str, Any] = MUTE, *, connected: bool = True) -> Convers
 
 def feed(made: Conversation, *events: ev.Event, now: float) -> list[do.Command]:
     return [command for event in events for command in made.handle(event, now)]
-
-
-def ring(made: Conversation, until_s: float) -> list[do.Command]:
-    """Every alarm until then."""
-    cmds: list[do.Command] = []
-    while made.deadline is not None and made.deadline <= until_s:
-        cmds += made.wake(made.deadline)
-    return cmds
 
 
 def client(**message: Any) -> ev.ClientMessageReceived:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -67,11 +68,11 @@ class Api:
 
 
 @asynccontextmanager
-async def api(url: str, key: str) -> AsyncIterator[Api]:
+async def api(url: str, key: str, trusted: ssl.SSLContext | None = None) -> AsyncIterator[Api]:
     headers = {"Authorization": f"Bearer {key}"}
     timeout = aiohttp.ClientTimeout(total=20)
     # No connection is kept: what is open in the runtime is then what the runtime keeps open.
-    connector = aiohttp.TCPConnector(force_close=True)
+    connector = aiohttp.TCPConnector(force_close=True, ssl=trusted or True)
     async with aiohttp.ClientSession(headers=headers, timeout=timeout, connector=connector) as http:
         yield Api(http, url)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import signal
 import socket
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,10 @@ import pytest
 from typer.testing import CliRunner
 
 from aywa.boot.models import models_dir
+from aywa.boot.runtime import Runtime
+from aywa.boot.settings import LLM_RULES, RuntimeSettings
 from aywa.cli import app
+from aywa.ports.errors import ProviderError
 from aywa.testing.runtime import free_port, process_tree
 from tests.e2e.client import QUIET, api, client, eventually
 from tests.e2e.dev import Dev, started, until
@@ -76,12 +81,20 @@ def test_a_damaged_model_is_one_line_that_mends_it(tmp_path: Path, models: Path)
     assert said.endswith("(mend it with: aywa models pull silero)")
 
 
-def test_a_missing_model_is_one_line_that_mends_it(tmp_path: Path, models: Path) -> None:
-    (models / "moonshine").rename(models / "elsewhere")
-    said = refused(tmp_path / "home", "--port", str(free_port()), AYWA_MODELS=str(models))
+async def test_a_missing_model_is_one_line_that_mends_it(
+    tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(models / "moonshine")
+    monkeypatch.setenv("AYWA_MODELS", str(models))
+    runtime = Runtime(RuntimeSettings(port=0, media_port=0, data=tmp_path / "home", llm=LLM_RULES))
+    with pytest.raises(ProviderError) as error:
+        await runtime.start()
+    await runtime.stop()
+    said = str(error.value)
     assert str(models / "moonshine") in said
     assert "is missing; expected SHA-256 " in said
     assert said.endswith("(mend it with: aywa models pull moonshine)")
+    assert "\n" not in said
 
 
 @pytest.mark.parametrize("offset", [0, 1], ids=["api", "audio"])
@@ -122,32 +135,63 @@ def test_a_home_that_another_runtime_uses(runtime: Dev) -> None:
     assert runtime.readyz()[0] == 200
 
 
-# --- what it keeps -----------------------------------------------------------------------------------------------
+# --- how it ends, and what it keeps ------------------------------------------------------------------------------
 
 
-def test_secrets_and_receptionist_are_made_once(dev: Dev) -> None:
+async def test_ctrl_c_ends_its_calls_and_the_next_start_finds_everything(dev: Dev) -> None:
     with started(dev):
-        key, talk_key = dev.key, (dev.home / "talk-key").read_text()
-        assert f"API key    {key}" in dev.log
-        for name in ("dev-key", "talk-key"):
-            assert (dev.home / name).stat().st_mode & 0o777 == 0o600
-        assert dev.home.stat().st_mode & 0o777 == 0o700
-        config = dev.ask("GET", "/talk/config.json")[1]
-        assert config["publicKey"] == talk_key.strip()
+        first = Kept.by(dev)
+        assert f"API key    {first.key}" in dev.log
+        async with api(dev.url, dev.key) as caller:
+            call_id, url = await caller.place(STORY)
+            waiting_id, _ = await caller.place(QUIET)
+            async with client(url) as one:
+                await one.heard(100)
+                # As a terminal does it: the models' process is told, too.
+                dev.signal(signal.SIGINT, group=True)
+                await one.told("status-update", status="ended", endedReason="worker-shutdown")
+                assert await one.closed() == 1000
+        assert await asyncio.to_thread(dev.wait) in (0, 130)
+        assert "Traceback" not in dev.log
+        assert "Error" not in dev.log
     # Whatever a copy or a careless hand has made of it.
     (dev.home / "dev-key").chmod(0o644)
     (dev.home / "talk-key").write_text("aywa_not_a_key\n")
     again = Dev(dev.home)
     with started(again):
-        assert again.key == key
+        second = Kept.by(again)
+        assert (second.key, second.assistant_id) == (first.key, first.assistant_id)
+        assert second.talk_key != first.talk_key
         assert "API key" not in again.log
-        assert again.ask("GET", "/talk/config.json")[1]["assistantId"] == config["assistantId"]
-        assert (again.home / "talk-key").read_text() != talk_key
-        assert again.ask("GET", f"/assistant/{config['assistantId']}")[0] == 200
-        assert (dev.home / "dev-key").stat().st_mode & 0o777 == 0o600
+        assert again.ask("GET", f"/assistant/{first.assistant_id}")[0] == 200
+        call = again.call(call_id)
+        assert (call["status"], call["endedReason"]) == ("ended", "worker-shutdown")
+        assert call["messages"][0]["message"].startswith("Once upon a time")
+        assert call["artifact"]["stereoRecordingUrl"]
+        assert (dev.home / "artifacts" / call_id / "recording.wav").stat().st_size > 32000
+        assert again.call(waiting_id)["endedReason"] == "worker-shutdown"
 
 
-async def test_other_hosts_are_served_with_tls_on_both_ports(dev: Dev) -> None:
+@dataclass(frozen=True)
+class Kept:
+    """The secrets of a home, and its receptionist."""
+
+    key: str
+    talk_key: str
+    assistant_id: str
+
+    @staticmethod
+    def by(dev: Dev) -> Kept:
+        for name in ("dev-key", "talk-key"):
+            assert (dev.home / name).stat().st_mode & 0o777 == 0o600
+        assert dev.home.stat().st_mode & 0o777 == 0o700
+        config = dev.ask("GET", "/talk/config.json")[1]
+        talk_key = (dev.home / "talk-key").read_text().strip()
+        assert config["publicKey"] == talk_key
+        return Kept(dev.key, talk_key, config["assistantId"])
+
+
+async def test_other_hosts_are_served_with_tls_on_both_ports_until_sigterm(dev: Dev) -> None:
     dev.options = ("--tiny", "--host", "0.0.0.0")
     dev.start()
     await eventually(
@@ -172,36 +216,18 @@ async def test_other_hosts_are_served_with_tls_on_both_ports(dev: Dev) -> None:
         assert answer.status == 200
     with pytest.raises(OSError, match=r"reset|closed|Remote end"):
         await asyncio.to_thread(urllib.request.urlopen, f"http://localhost:{dev.port}/readyz", None, 20)
-
-
-# --- how it ends -------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "term"])
-async def test_it_ends_its_calls_when_it_is_told_to_stop(dev: Dev, number: signal.Signals) -> None:
-    with started(dev):
-        async with api(dev.url, dev.key) as caller:
-            call_id, url = await caller.place(STORY)
-            waiting_id, _ = await caller.place(QUIET)
-            async with client(url) as one:
-                await one.heard(100)
-                # As a terminal does it: the models' process is told, too.
-                dev.signal(number, group=number is signal.SIGINT)
-                await one.told("status-update", status="ended", endedReason="worker-shutdown")
-                assert await one.closed() == 1000
-        assert await asyncio.to_thread(dev.wait) in (0, 130)
-        assert "Traceback" not in dev.log
-        assert "Error" not in dev.log
-    if number is signal.SIGTERM:
-        return
-    again = Dev(dev.home)
-    with started(again):
-        call = again.call(call_id)
-        assert (call["status"], call["endedReason"]) == ("ended", "worker-shutdown")
-        assert call["messages"][0]["message"].startswith("Once upon a time")
-        assert call["artifact"]["stereoRecordingUrl"]
-        assert (dev.home / "artifacts" / call_id / "recording.wav").stat().st_size > 32000
-        assert again.call(waiting_id)["endedReason"] == "worker-shutdown"
+    dev.scheme = "https"
+    async with api(dev.url, dev.key, trusted) as caller:
+        _, url = await caller.place(STORY)
+        assert url.startswith("wss://")
+        here = re.sub(r"//[^:/]+:", "//localhost:", url)
+        async with client(here, ssl=trusted) as one:
+            await one.heard(20)
+            dev.signal(signal.SIGTERM)
+            await one.told("status-update", status="ended", endedReason="worker-shutdown")
+            assert await one.closed() == 1000
+    assert await asyncio.to_thread(dev.wait) == 0
+    assert "Traceback" not in dev.log
 
 
 async def test_a_second_ctrl_c_does_not_wait(dev: Dev) -> None:

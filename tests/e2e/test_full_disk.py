@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +67,12 @@ async def test_the_call_goes_on_and_the_loss_is_shown(small_disk: Path) -> None:
                     is_told, 30, "readyz did not say that the journal cannot be written"
                 )
                 assert "the journal cannot be written: No space left on device" in problem
-                # Two seconds of it, and no hole of more than 100 ms in what is being said.
+                # Two seconds of it without a hole; the bound allows for this test's own busy loop.
                 heard = len(one.frames)
                 await one.heard(heard + 100)
                 await is_refused_kindly(runtime)
                 times = [at_s for at_s, _ in one.frames[heard : heard + 100]]
-                assert max(b - a for a, b in zip(times, times[1:], strict=False)) < 0.5
+                assert max(b - a for a, b in pairwise(times)) < 0.5
                 await one.socket.send(
                     json.dumps({"type": "say", "content": "Still here, with no room at all."})
                 )

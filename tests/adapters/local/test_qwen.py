@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -51,6 +52,21 @@ async def test_it_streams_an_answer(mind: LocalEngine) -> None:
     assert finished.reason == "stop"
     assert finished.prompt_tokens > 20
     assert finished.completion_tokens == pytest.approx(len(deltas), abs=3)
+
+
+def listening(pid: int) -> list[str]:
+    """Addresses that a process takes connections on, TCP over both IPs."""
+    sockets = {os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir()}
+    tables = [Path(f"/proc/{pid}/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
+    lines = [line.split() for table in tables for line in table]
+    return [line[1] for line in lines if line[3] == "0A" and f"socket:[{line[9]}]" in sockets]
+
+
+@pytest.mark.all
+async def test_nobody_else_can_ask_it(mind: LocalEngine) -> None:
+    assert mind.child.pid is not None
+    assert listening(mind.child.pid) == []
+    assert [d async for d in mind.llm.stream(request("When are you open?"))]
 
 
 @pytest.mark.all

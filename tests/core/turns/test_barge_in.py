@@ -133,7 +133,10 @@ def test_the_recogniser_is_asked_at_intervals_and_once_after_the_voice() -> None
     assert made.wants_words(BEGAN_S + 2 + bi.READ_AFTER_STOP_S)
     assert not made.wants_words(BEGAN_S + 60)
     made.voice_started(BEGAN_S + 60)
+    assert not made.wants_words(BEGAN_S + 60)
     assert made.wants_words(BEGAN_S + 60 + bi.FIRST_READ_S)
+    made.voice_stopped(BEGAN_S + 60.4)
+    assert made.wants_words(BEGAN_S + 60.4 + bi.READ_AFTER_STOP_S)
 
 
 def test_it_is_woken_to_read_or_to_rule_whichever_comes_first() -> None:

@@ -97,6 +97,15 @@ def test_a_confirmation_from_before_the_voice_came_back_does_not_hold_all_words(
     assert (turn.confirmed, turn.confirmed_s, turn.text) == (False, None, "I would like")
 
 
+def test_a_confirmation_holds_until_the_voice_comes_back() -> None:
+    turn = paused()
+    turn.heard(confirmed(TEXT), 2.1)
+    turn.voice_started(2.2)
+    assert not turn.confirmed
+    turn.voice_stopped(2.4)
+    assert turn.wait().reason == "unconfirmed_text"
+
+
 def test_how_the_caller_pauses_is_remembered_and_fades() -> None:
     turn = paused()
     turn.voice_started(2.0 + ep.SETTLED_TEXT_S)
@@ -118,6 +127,10 @@ def test_a_sentence_that_no_voice_was_found_for_opens_a_turn() -> None:
     turn.heard(final(" ".join(["word"] * ORPHAN_WORDS)), 5.0)
     assert (turn.state, turn.started_s, turn.last_voice_s) == (CallerState.PAUSED, 5.0, 5.0)
     assert turn.over(math.inf) is not None
+    assert turn.wake(9.0) == [Ask.FINALIZE, Ask.SCORE]
+    turn.next_turn()
+    turn.heard(final(" ".join(["word"] * ORPHAN_WORDS)), 10.0)
+    assert turn.wake(19.0) == [Ask.FINALIZE, Ask.SCORE]
 
 
 def test_the_next_turn_begins_afresh() -> None:
@@ -175,6 +188,8 @@ def test_a_wait_is_never_an_old_one(evidence: str) -> None:
     turn = paused("yes")
     asked_before = turn.wait()
     if evidence == "start":
+        turn.heard(confirmed("yes"), 2.1)
+        asked_before = turn.wait()
         turn.voice_started(3.9)
         turn.voice_stopped(4.0)
     elif evidence == "score":
@@ -185,4 +200,4 @@ def test_a_wait_is_never_an_old_one(evidence: str) -> None:
         turn.heard(confirmed("yes") if evidence == "confirm" else final("yes and"), 2.1)
     now = ep.decide(ep.Evidence(turn.text, turn.confirmed, turn.score, turn._longest_pause_s), SETTINGS)
     assert turn.wait() == now
-    assert evidence in ("start", "final") or now != asked_before
+    assert evidence == "final" or now != asked_before

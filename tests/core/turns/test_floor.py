@@ -26,6 +26,7 @@ from tests.core.feed import (
     of,
     partial,
     playing,
+    ring,
     silence,
     told,
     voice,
@@ -70,10 +71,7 @@ class Talk:
 
     def wait(self, until_s: float) -> list[do.Command]:
         """Every alarm until then."""
-        cmds: list[do.Command] = []
-        while (due_s := self.floor.deadline) is not None and due_s <= until_s:
-            cmds += self.floor.wake(due_s)
-        return cmds
+        return ring(self.floor, until_s)
 
     def asks(self, text: str = QUESTION, *, from_s: float = 1.0, until_s: float = 2.0) -> list[do.Command]:
         """The caller speaks and pauses, and the recogniser has it all."""
@@ -154,9 +152,11 @@ def test_an_answer_that_was_heard_becomes_history_with_its_words() -> None:
     cmds = talk.feed(10.0, finished(1, 5, 10.0))
     assert talk.said == [("user", QUESTION), ("bot", ANSWER)]
     [record] = of(do.RecordMessage, cmds)
+    assert (record.message["secondsFromStart"], record.message["duration"]) == (9.0, 1000)
     assert record.words[0] == ("We", 9.0, 9.1)
     assert acts(cmds) == [do.ArmPause(LEG, armed=False)]
     assert told("floor", cmds) == [{"holder": "none"}]
+    assert decided(cmds) == []
     assert talk.floor.reply is None
     assert talk.floor.last_sound_s == 10.0
 
@@ -637,6 +637,15 @@ def test_of_a_reply_that_did_not_begin_nothing_was_heard() -> None:
     assert talk.said == []
 
 
+def test_words_that_left_are_kept_even_if_nobody_said_that_they_began() -> None:
+    talk = Talk()
+    talk.takes()
+    talk.feed(9.0, *whole(1, ANSWER))
+    talk.floor.fall_silent("call_ending")
+    [record] = of(do.RecordMessage, talk.feed(9.5, dropped(1, 1, 9.5)))
+    assert (record.message["message"], record.message["secondsFromStart"], record.words) == ("We", 9.5, ())
+
+
 # --- what comes late, twice or from elsewhere ------------------------------------------------------------------------
 
 
@@ -682,5 +691,6 @@ def test_audio_that_was_announced_and_never_left_leaves_the_turn_to_be_answered(
     talk.takes()
     talk.feed(9.0, *whole(1, ANSWER))
     cmds = talk.feed(9.1, dropped(1, 0, 9.1))
+    assert of(do.RecordMessage, cmds) == []
     assert [r.messages[-1]["content"] for r in of(do.StartReply, cmds)] == [QUESTION]
     assert talk.floor.caller.state is CallerState.PAUSED

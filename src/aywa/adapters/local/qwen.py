@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
+import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -41,13 +44,16 @@ class Qwen:
         parameters.n_parallel = 1
         parameters.n_batch = parameters.n_ubatch = _BATCH_TOKENS
         parameters.cache_ram_mib = _CACHE_MIB
+        # As fast as 16 bits here, and 23 MB less; weights repacked a second time for the processor: 28 MB for nothing.
+        parameters.cache_type_k = parameters.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_Q8_0
+        parameters.no_extra_bufts = True
         parameters.n_threads_http = 1
         parameters.warmup = False
         parameters.verbosity = 0
         for cores in (parameters.cpuparams, parameters.cpuparams_batch):
             cores.n_threads = threads
             cores.poll = 0  # waiting threads must not burn the core that recognition needs
-        self._server = xllamacpp.Server(parameters)
+        self._server = _server_without_a_door(parameters)
 
     def complete(self, request: Mapping[str, Any], emit: Emit, stopped: Stopped) -> None:
         """Emits {"text"} and {"tool"} pieces, then one {"finished"}. Returns early, without it, when stopped."""
@@ -69,6 +75,22 @@ def _read_ahead(model: Path) -> None:
     if hasattr(os, "posix_fadvise"):
         with model.open("rb") as file:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
+
+
+def _server_without_a_door(parameters: Any) -> Any:
+    """llama.cpp's server, of which we use no HTTP. Left alone it answers anybody on a loopback port, web pages included;
+    it insists on some address, so it gets a socket file that nobody can open, and a key that nobody knows."""
+    import xllamacpp
+
+    folder = tempfile.mkdtemp(prefix="aywa-")
+    try:
+        parameters.hostnames = [f"{folder}/llama.sock"]
+        parameters.api_keys = [secrets.token_hex(32)]
+        parameters.endpoint_slots = parameters.endpoint_props = False
+        parameters.ui = False
+        return xllamacpp.Server(parameters)
+    finally:
+        shutil.rmtree(folder)
 
 
 def body(request: Mapping[str, Any]) -> dict[str, Any]:

@@ -196,7 +196,8 @@ class _Connection(WSListener):
             self._closed_by_peer(transport, frame)
             return
         leg = self._leg
-        if leg is None:
+        # picows still hands over the frame that it has just refused, for its size say: that is the end, not audio.
+        if leg is None or transport.is_close_frame_sent:
             return
         whole = frame.fin and not (self._fragments or frame.rsv1 or frame.rsv2 or frame.rsv3)
         if whole and kind == WSMsgType.BINARY:
