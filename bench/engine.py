@@ -113,7 +113,9 @@ async def serve(calls: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         journal = JournalWriter(Path(folder) / "journal", lambda written: None)
         writing = asyncio.create_task(journal.run())
-        reply = ReplyRoutes(ScriptedLlm(lambda r: "Certainly. That is done."), ScriptedTts(), TtsOptions(RATE_HZ))
+        reply = ReplyRoutes(
+            ScriptedLlm(lambda r: "Certainly. That is done."), ScriptedTts(), TtsOptions(RATE_HZ)
+        )
         port = 0
         host = Host(
             plane,
@@ -221,14 +223,22 @@ async def _sentence(engine: Any, text: str) -> list[bytes]:
     samples = np.frombuffer(pcm[: len(pcm) // 320 * 320], "<i2")
     levels = np.sqrt(np.mean(to_float(samples.tobytes()).reshape(-1, FRAME) ** 2, axis=1))
     loud = np.flatnonzero(levels > 0.5 * levels.max())
-    end = int(loud[loud > len(levels) * 0.7][-1]) + 1 if (loud > len(levels) * 0.7).any() else int(loud[-1]) + 1
+    end = (
+        int(loud[loud > len(levels) * 0.7][-1]) + 1 if (loud > len(levels) * 0.7).any() else int(loud[-1]) + 1
+    )
     return [pcm_to_mulaw(samples[i * FRAME : (i + 1) * FRAME].tobytes()) for i in range(end)]
 
 
 async def measure(calls: int, turns: int, sentences: list[list[bytes]]) -> list[float]:
     """Milliseconds added, a figure a turn."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, __file__, "--serve", str(calls), stdin=subprocess.PIPE, stdout=subprocess.PIPE, limit=1 << 20
+        sys.executable,
+        __file__,
+        "--serve",
+        str(calls),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        limit=1 << 20,
     )
     assert process.stdout is not None
     assert process.stdin is not None

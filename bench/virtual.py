@@ -78,7 +78,9 @@ def main() -> None:
     second_s, second, _ = run_once()
     turns = sum(len(call.journal.of("RecordTurn")) for call in calls)
     records = sum(len(call.journal.records) for call in calls)
-    sys.stderr.write(f"{CALLS} calls, {turns} turns, {records} records: {first_s:.2f} s and {second_s:.2f} s\n")
+    sys.stderr.write(
+        f"{CALLS} calls, {turns} turns, {records} records: {first_s:.2f} s and {second_s:.2f} s\n"
+    )
     ended = all(call.ended_reason == "customer-ended-call" for call in calls)
     figures = {
         "wall_s": round(max(first_s, second_s), 3),

@@ -96,7 +96,7 @@ def test_latencies_and_their_averages() -> None:
         (1.0, "RecordTurn", {"latency_ms": 679.0, "parts_ms": parts}),
         (2.0, "RecordTurn", {"latency_ms": 500.0, "parts_ms": {"endpointing": 500.0}}),
         (3.0, "TellClient", {"type": "user-interrupted"}),
-        (4.0, "TellClient", {"type": "transcript"}),
+        *[(4.0, "TellClient", {"type": "transcript"})] * 2,
     ).document()["artifact"]["performanceMetrics"]
     assert metrics["turnLatencies"][0] == {
         "endpointingLatency": 500.0,
@@ -120,7 +120,7 @@ def test_tokens_characters_and_discarded_replies_are_counted() -> None:
         (2.0, "ReplyCompleted", usage),
         (3.0, "ClauseSynthesized", {"text": "Hello."}),
         (4.0, "RecordDecision", {"decision": "reply_discarded"}),
-        (5.0, "RecordDecision", {"decision": "turn_taken"}),
+        *[(5.0, "RecordDecision", {"decision": "turn_taken"})] * 2,
     )
     document = call.document()
     assert call.discarded_replies == 1

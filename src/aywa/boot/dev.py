@@ -7,11 +7,16 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 import uvloop
 
-from aywa.boot.runtime import Runtime
+from aywa.boot.engine import open_engine
 from aywa.boot.settings import RuntimeSettings
+
+if TYPE_CHECKING:
+    from aywa.boot.runtime import Runtime
 
 Say = Callable[[str], None]
 
@@ -23,7 +28,16 @@ def run_dev(settings: RuntimeSettings, say: Say) -> None:
 
 
 async def _run(settings: RuntimeSettings, say: Say) -> None:
-    runtime = Runtime(settings)
+    engine = await open_engine(settings)
+    try:
+        # A second's worth of imports, while the models load in their own process.
+        made = await asyncio.to_thread(import_module, "aywa.boot.runtime")
+        await _run_with(made.Runtime(settings, engine), say)
+    finally:
+        await engine.close()
+
+
+async def _run_with(runtime: Runtime, say: Say) -> None:
     running = asyncio.create_task(_serve(runtime, say), name="dev")
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

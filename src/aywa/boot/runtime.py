@@ -18,17 +18,17 @@ import uvicorn
 
 import aywa
 from aywa.adapters.llm.openai import OpenAiLlm
-from aywa.adapters.local import LocalEngine, open_local
+from aywa.adapters.local import LocalEngine
 from aywa.adapters.transports.websocket import WebSocketTransport
 from aywa.api.app import create_app
 from aywa.api.settings import ApiSettings
-from aywa.boot import models
 from aywa.boot.artifacts import Artifacts
+from aywa.boot.engine import open_engine
 from aywa.boot.errors import CannotStart
 from aywa.boot.host import Host
 from aywa.boot.lock import FolderLock
 from aywa.boot.receptionist import DOCUMENT, receptionist
-from aywa.boot.settings import LLM_RULES, RuntimeSettings
+from aywa.boot.settings import RuntimeSettings
 from aywa.boot.store import open_store
 from aywa.boot.tls import certificate, context
 from aywa.call.replies import ReplyRoutes
@@ -72,10 +72,14 @@ class _HttpServer(uvicorn.Server):
 
 
 class Runtime:
-    """`start`, then wait until it is `ready`; `stop` in any case, also after a start that failed."""
+    """`start`, then wait until it is `ready`; `stop` in any case, also after a start that failed.
 
-    def __init__(self, settings: RuntimeSettings) -> None:
+    engine: the local models, if they are being loaded already; who opened them closes them.
+    """
+
+    def __init__(self, settings: RuntimeSettings, engine: LocalEngine | None = None) -> None:
         self.settings = settings
+        self._opened = engine
         self.problems: list[str] = []
         self._media_port = 0
         self._openai: OpenAiLlm | None = None
@@ -137,11 +141,10 @@ class Runtime:
         if route is not None:
             self._openai = OpenAiLlm(route.base_url, route.key, route.model)
             self._parts.push_async_callback(self._openai.close)
-        llm = LLM_RULES if route is not None else self.settings.llm
-        names = ["silero", "smart-turn", "moonshine"] + ([] if llm == LLM_RULES else [llm])
-        folder = await asyncio.to_thread(models.require, names)
-        self._engine: LocalEngine = await open_local(folder, llm=llm)
-        self._parts.push_async_callback(self._engine.close)
+        if self._opened is None:
+            self._opened = await open_engine(self.settings)
+            self._parts.push_async_callback(self._opened.close)
+        self._engine = self._opened
 
     async def _open_journal(self) -> None:
         folder = self.settings.journal

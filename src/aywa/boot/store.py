@@ -7,7 +7,6 @@ from pathlib import Path
 
 import platformdirs
 
-from aywa.adapters.stores.sqlite import open_sqlite
 from aywa.ports.store import Store
 
 
@@ -27,6 +26,9 @@ async def open_store(folder: Path | None = None) -> Store:
 
     Raises StoreUnavailable, StoreTooNew.
     """
+    # SQLAlchemy takes a quarter of a second to import, which whoever only asks for `home` need not wait for.
+    from aywa.adapters.stores.sqlite import open_sqlite
+
     folder = home() if folder is None else folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return await open_sqlite(database(folder))

@@ -11,7 +11,9 @@ from aywa.cli.dev import dev
 from aywa.cli.talk import talk
 from aywa.cli.timeline import timeline
 
-app = typer.Typer(help="Aywa Runtime: a private voice-agent runtime.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Aywa Runtime: a private voice-agent runtime.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(models.app, name="models")
 app.command()(dev)
 app.command()(demo)

@@ -163,7 +163,9 @@ def _explain(found: Demo) -> None:
         place = f"{cut.into_ms / 1000:.1f} s into it, at {cut.at_s - record.opened_s:.1f} s of the call"
         typer.echo(f"  cut off in {cut.label!r}, {place}", err=True)
     for gap in wire.gaps(record):
-        typer.echo(f"  silent for {gap.length_s:.1f} s from {gap.at_s - record.opened_s:.1f} s of the call", err=True)
+        typer.echo(
+            f"  silent for {gap.length_s:.1f} s from {gap.at_s - record.opened_s:.1f} s of the call", err=True
+        )
     for verdict in found.verdicts:
         if not verdict.truthful:
             typer.echo(f"  history: {verdict.kept!r}\n  heard:   {verdict.heard!r}", err=True)

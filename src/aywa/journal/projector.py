@@ -182,7 +182,9 @@ class Projector:
             self._fold(call, record)
             touched[record.call_id] = call
         projections = [
-            CallProjection(c.call_id, c.org_id, c.last_seq, c.document()) for c in touched.values() if c.changed
+            CallProjection(c.call_id, c.org_id, c.last_seq, c.document())
+            for c in touched.values()
+            if c.changed
         ]
         await self._store_all(records, projections)
         for call in touched.values():

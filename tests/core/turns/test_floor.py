@@ -136,6 +136,8 @@ def test_the_turn_becomes_history_when_the_first_frame_of_its_answer_leaves() ->
     cmds = talk.feed(3.1, playing(1, 3.1))
     assert talk.said == [("user", QUESTION)]
     assert acts(cmds) == [do.CommitTranscript(LEG)]
+    [entry] = of(do.RecordMessage, cmds)
+    assert (entry.message["secondsFromStart"], entry.message["duration"]) == (1.0, 1000)
     [turn] = of(do.RecordTurn, cmds)
     assert (turn.turn_id, turn.reply_id) == (1, 1)
     assert turn.latency_ms == pytest.approx(1100)
@@ -157,8 +159,34 @@ def test_an_answer_that_was_heard_becomes_history_with_its_words() -> None:
     assert acts(cmds) == [do.ArmPause(LEG, armed=False)]
     assert told("floor", cmds) == [{"holder": "none"}]
     assert decided(cmds) == []
+    assert [body["status"] for body in told("speech-update", cmds)] == ["stopped"]
     assert talk.floor.reply is None
     assert talk.floor.last_sound_s == 10.0
+
+
+def test_who_holds_the_floor_is_told_when_it_changes() -> None:
+    talk = Talk()
+    cmds = talk.takes() + talk.hears() + talk.feed(10.0, voice(10.0)) + talk.feed(10.1, silence(10.1))
+    cmds += talk.feed(10.2, voice(10.2), partial("stop"), dropped(1, 1, 10.3))
+    assert [body["holder"] for body in told("floor", cmds)] == ["caller", "assistant", "caller"]
+
+
+def test_the_parts_of_a_turns_latency_count_to_the_first_word_and_the_first_clause() -> None:
+    talk = Talk({"startSpeakingPlan": {"speculationEnabled": False}})
+    talk.takes()
+    taken_s = 2.0 + ep.SETTLED_TEXT_S
+    for after_s in (1.0, 2.0):
+        talk.feed(taken_s + after_s, ev.ReplyTextReceived(1, "We are "))
+    for number, after_s in enumerate((2.5, 3.0)):
+        talk.feed(taken_s + after_s, clause(1, number, "We are"))
+    [turn] = of(do.RecordTurn, talk.feed(taken_s + 4, playing(1, taken_s + 4)))
+    assert turn.parts_ms == {
+        "endpointing": pytest.approx(ep.SETTLED_TEXT_S * 1000),
+        "transcriber": 0.0,
+        "model": pytest.approx(1000),
+        "voice": pytest.approx(1500),
+        "unattributed": pytest.approx(1500),
+    }
 
 
 def test_a_turn_without_words_is_dropped() -> None:
@@ -183,8 +211,9 @@ def test_words_that_were_withdrawn_take_their_reply_with_them() -> None:
 def test_a_partial_is_shown_when_it_says_something_new() -> None:
     talk = Talk()
     talk.feed(1.0, voice(1.0))
-    shown = {"role": "user", "transcriptType": "partial", "transcript": "hello"}
-    assert told("transcript", talk.feed(1.1, partial("hello"), partial("hello"))) == [shown]
+    shown = told("transcript", talk.feed(1.1, partial("hello"), partial("hello"), partial("hello you")))
+    assert [body["transcript"] for body in shown] == ["hello", "hello you"]
+    assert shown[0] == {"role": "user", "transcriptType": "partial", "transcript": "hello"}
 
 
 def test_a_score_for_another_turn_is_dropped() -> None:
@@ -377,6 +406,14 @@ def test_a_greeting_is_not_interrupted_unless_that_is_wished() -> None:
     talk.feed(0.6, ev.ReplyCompleted(1, "Hello there.", 1))
     cmds = talk.feed(0.7, finished(1, 2, 0.7)) + talk.wait(9.0)
     assert [r.messages[-1]["content"] for r in of(do.StartReply, cmds)] == ["stop this now"]
+
+
+def test_a_caller_who_speaks_before_the_greeting_is_answered_after_it() -> None:
+    talk = Talk()
+    talk.floor.open_with("Hello there.", 0.0)
+    assert of(do.StartReply, talk.asks() + talk.wait(9.0)) == []
+    talk.hears(1, "Hello there.")
+    assert len(of(do.StartReply, talk.feed(10.0, finished(1, 2, 10.0)))) == 1
 
 
 def test_a_voice_before_a_greeting_that_may_not_be_interrupted_lets_it_speak() -> None:
@@ -684,6 +721,14 @@ def test_what_comes_twice_counts_once() -> None:
     assert len(of(do.FinishPlayout, cmds)) == 1
     talk.feed(9.5, finished(1, 2, 9.5), finished(1, 2, 9.5))
     assert talk.said == [("user", QUESTION), ("bot", "We are")]
+
+
+def test_a_reply_of_no_samples_is_over_when_it_is_said_to_be() -> None:
+    talk = Talk()
+    talk.takes()
+    cmds = talk.feed(9.0, *whole(1, ""))
+    assert acts(cmds)[-2:] == [do.PlayClause(LEG, 1, 0), do.FinishPlayout(LEG, 1)]
+    assert ("turn_given_back", "reply_gone") in decided(talk.feed(9.1, finished(1, 0, 9.1)))
 
 
 def test_audio_that_was_announced_and_never_left_leaves_the_turn_to_be_answered() -> None:

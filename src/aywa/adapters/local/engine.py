@@ -10,11 +10,11 @@ from typing import Any
 from aywa.adapters.local.llm import LocalLlm
 from aywa.adapters.local.process import ChildProcess
 from aywa.adapters.local.rules import RuleLlm
-from aywa.adapters.local.silero import SileroVad
 from aywa.adapters.local.stt import LocalStt
 from aywa.adapters.local.tts import LocalTts
 from aywa.adapters.local.turn_model import LocalTurnModel
 from aywa.ports.llm import Llm
+from aywa.ports.vad import Vad
 
 ROLES = ("stt", "tts", "turn", "llm")
 RULES = "rules"
@@ -34,8 +34,11 @@ class LocalEngine:
         self.turn_model = LocalTurnModel(self.child)
         self.llm: Llm = RuleLlm() if llm == RULES else LocalLlm(self.child, llm)
 
-    def vad(self, rate_hz: int) -> SileroVad:
+    def vad(self, rate_hz: int) -> Vad:
         """A voice detector in this process, at 8000 or 16000 Hz."""
+        # The child is not to wait for this process's import of onnxruntime.
+        from aywa.adapters.local.silero import SileroVad
+
         return SileroVad(self._models_dir / "silero" / "silero_vad.onnx", rate_hz)
 
     async def ready(self) -> None:
