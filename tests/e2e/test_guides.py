@@ -23,8 +23,7 @@ def run(command: str, runtime: Dev, folder: Path) -> str:
         "AYWA_API_KEY": runtime.key,
     }
     done = subprocess.run(
-        command,
-        shell=True,
+        ["sh", "-c", command],
         cwd=folder,
         env=environment,
         capture_output=True,
