@@ -131,3 +131,10 @@ async def test_a_broken_route_is_asked_early_once_and_again_when_the_turn_is_ove
     call = Rehearsal(HELLO, llm=llm)
     await call.run([Utterance(2.0, ["hello", "you"])], 5.0)
     assert len(llm.requests) == 2
+
+
+async def test_a_long_wait_that_the_assistant_asks_for_costs_no_latency_beyond_it() -> None:
+    call = Rehearsal(HELLO | {"startSpeakingPlan": {"waitSeconds": 2}}, llm=ScriptedLlm(first_token_s=1.0))
+    await call.run([Utterance(2.0, ["book", "a", "table"])], 9.0)
+    [turn] = call.told("turn-latency")
+    assert turn["latencyMs"] == pytest.approx(2000, abs=5)

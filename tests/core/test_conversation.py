@@ -121,6 +121,15 @@ def test_a_turn_from_its_first_voice_to_its_answers_last_word() -> None:
     assert [m["message"] for m in made.history.messages] == ["what time is it", "It is five."]
 
 
+def test_words_are_timed_by_the_legs_own_rate() -> None:
+    made = call(HELLO, connected=False)
+    made.handle(ev.LegConnected(LEG, 2 * RATE_HZ), 1.0)
+    [record] = of(
+        do.RecordMessage, feed(made, *whole(1, "Hello there."), playing(1, 2.0), finished(1, 2, 2.1), now=2.1)
+    )
+    assert record.words == (("Hello", 2.0, 2.05), ("there.", 2.05, 2.1))
+
+
 def test_a_reply_that_fails_is_excused() -> None:
     made = call({"firstMessageMode": "assistant-speaks-first-with-model-generated-message"})
     assert of(do.SayText, made.handle(ev.ReplyFailed(1, "llm", "unavailable"), 2.0))

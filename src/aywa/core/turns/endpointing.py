@@ -18,6 +18,7 @@ OPENING_S = 0.8
 SOUNDS_INCOMPLETE_S = 0.95
 NUMBER_S = 0.95
 UNFINISHED_S = 1.4
+UNFINISHED = "unfinished_phrase"
 NO_WORDS_S = 1.0
 OWN_PAUSE_MAX_S = 1.0
 COMPLETE_SCORE = 0.6
@@ -78,7 +79,7 @@ def _by_content(evidence: Evidence) -> Wait:
     if not text:
         return Wait(NO_WORDS_S, "no_words")
     if phrases.is_unfinished(text):
-        return Wait(UNFINISHED_S, "unfinished_phrase")
+        return Wait(UNFINISHED_S, UNFINISHED)
     if phrases.is_short_answer(text):
         return Wait(SHORT_ANSWER_S, "short_answer")
     if phrases.ends_in_number(text):

@@ -15,7 +15,7 @@ from aywa.core.reply import Marks, Purpose, Reply
 from aywa.core.settings import AssistantSettings
 from aywa.core.turns.barge_in import BargeIn, Ruling, Verdict
 from aywa.core.turns.caller import Ask, CallerState, CallerTurn
-from aywa.core.turns.endpointing import UNFINISHED_S, Wait
+from aywa.core.turns.endpointing import UNFINISHED, Wait
 from aywa.core.turns.phrases import contains_phrase, normalise, words_of
 
 Commands = list[do.Command]
@@ -298,7 +298,8 @@ class Floor:
             return []
         if not settings.speculation or self._attempts >= settings.speculation_attempts:
             return []
-        if caller.wait().wait_s >= UNFINISHED_S:
+        # A wait that is long for another reason is the best one to hide work in.
+        if caller.wait().reason == UNFINISHED:
             return []
         cmds = self._discard("text_changed") if self.reply is not None else []
         self._attempts += 1
