@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from aywa.boot.rehearsal import Rehearsal, Utterance
+from aywa.core.turns.endpointing import SETTLED_TEXT_S
 from aywa.testing.scripted_providers import ScriptedLlm, ScriptedStt, ScriptedTts, broken
 
 pytestmark = pytest.mark.virtual_time
@@ -25,15 +26,15 @@ async def test_greets_and_answers() -> None:
     assert call.ended_reason == "customer-ended-call"
     [turn] = call.told("turn-latency")
     # The settled-text wait, and nothing added to it: the reply was ready before the wait was over.
-    assert turn["latencyMs"] == pytest.approx(620, abs=2)
-    assert turn["parts"]["endpointing"] == pytest.approx(620, abs=2)
+    assert turn["latencyMs"] == pytest.approx(SETTLED_TEXT_S * 1000, abs=2)
+    assert turn["parts"]["endpointing"] == pytest.approx(SETTLED_TEXT_S * 1000, abs=2)
 
 
 async def test_a_slow_model_is_hidden_by_the_wait() -> None:
     call = Rehearsal(HELLO, llm=ScriptedLlm(first_token_s=0.3), tts=ScriptedTts(first_audio_s=0.1))
     await call.run([Utterance(2.0, ["please", "book", "a", "table"])], 6.0)
     [turn] = call.told("turn-latency")
-    assert turn["latencyMs"] == pytest.approx(620, abs=5)
+    assert turn["latencyMs"] == pytest.approx(SETTLED_TEXT_S * 1000, abs=5)
 
 
 async def test_a_pause_inside_a_sentence_is_one_turn() -> None:

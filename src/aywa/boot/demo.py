@@ -58,7 +58,7 @@ HOURS: Line = ("Hello,", 0.35, "what are your opening hours on Saturday?")
 PARKING: Line = ("And could you tell me,", 0.4, "where can I park my car?")
 PRICE: Line = ("Thank you.", 0.45, "How much is a cleaning?")
 SERVICES: Line = ("I would also like to know,", 0.3, "what services do you offer?")
-ADDRESS: Line = ("Sorry, stop.", 0.3, "What is your address?")
+ADDRESS: Line = ("Wait, please.", 0.3, "What is your address?")
 BOOKING: Line = ("Fine.", 0.35, "Can I book an appointment for Monday?")
 MHM = "mhm"
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from aywa.core.settings import StartSpeaking, TranscriptionWaits
 from aywa.core.turns import phrases
 
-# Seconds. Chosen on spoken questions with inner pauses of 0.3-0.45 s; bench/README.md has what they cost and save.
+# Seconds. Chosen on spoken questions with inner pauses of 0.3-0.45 s, whose end the voice detector tells up to 0.13 s
+# late; bench/README.md has what they cost and save.
 SHORT_ANSWER_S = 0.40
-SOUNDS_COMPLETE_S = 0.58
-SETTLED_TEXT_S = 0.62
+SOUNDS_COMPLETE_S = 0.64
+SETTLED_TEXT_S = 0.68
 OPENING_S = 0.8
 SOUNDS_INCOMPLETE_S = 0.95
 NUMBER_S = 0.95
