@@ -157,7 +157,22 @@ def test_run_sets_up_and_then_starts_the_runtime_with_its_options(clone: Clone) 
     calls = clone.calls()
     assert any("requirements.lock" in call for call in calls)
     assert not any("requirements-dev.lock" in call for call in calls)
-    assert calls[-1] == "aywa dev --tiny --port 9000"
+    assert calls[-2:] == ["aywa models pull --tiny", "aywa dev --tiny --port 9000"]
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "pulled"),
+    [
+        ([], {}, "aywa models pull"),
+        (["--quality"], {}, "aywa models pull --quality"),
+        ([], {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, "aywa models pull --tiny"),
+    ],
+)
+def test_run_fetches_the_models_that_will_be_used(
+    clone: Clone, options: list[str], environment: dict[str, str], pulled: str
+) -> None:
+    assert clone.run("script/run", *options, **environment).returncode == 0
+    assert clone.calls()[-2].rstrip() == pulled
 
 
 def test_paths_go_to_pytest_alone(clone: Clone) -> None:
