@@ -103,6 +103,11 @@ class CallerTurn:
         """When the present voice is too long without new words."""
         return self._grew_s + BABBLE_S if self.state is CallerState.SPEAKING else None
 
+    @property
+    def hums(self) -> bool:
+        """There is voice, and it is no longer taken for speech."""
+        return self._voiced and self.state is not CallerState.SPEAKING
+
     def recogniser_broke(self) -> None:
         """What was heard of the turn so far stays; the next recogniser begins afresh."""
         self._transcript.settle()
@@ -116,8 +121,8 @@ class CallerTurn:
                 return
             if not (result.is_final or self._voiced):
                 return
-            self.started_s = self.last_voice_s = now
-            self.state = CallerState.PAUSED
+            self.started_s = now
+            self._pause(now)
         before = self.text
         # A confirmation that was asked before the voice came back does not hold all words.
         current = result.confirmed and self.state is not CallerState.SPEAKING
@@ -126,6 +131,8 @@ class CallerTurn:
         )
         if self.text != before:
             self._grew_s = now
+            if self.hums:
+                self.last_voice_s = now
         if current:
             self.confirmed_s = now
 
