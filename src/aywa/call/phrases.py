@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from aywa.call.replies import ReplyRoutes, synthesise
+from aywa.call.replies import ReplyRoutes
 from aywa.core import events as ev
 from aywa.core.audio.frame import SAMPLE_BYTES
 from aywa.core.commands import PreparePhrase
@@ -36,7 +36,7 @@ class PhraseMaker:
         source = "voice"
         words: tuple[ev.HeardWord, ...] = ()
         try:
-            pcm, words = await synthesise(self._routes, command.text)
+            pcm, words = await self._routes.phrases.phrase(self._routes, command.text)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():

@@ -27,11 +27,29 @@ Post = Callable[[ev.Event], None]
 T = TypeVar("T")
 
 
+class PhraseCache:
+    """Phrases that every call needs, made once for each voice: (voice, text) -> audio and the places of its words."""
+
+    def __init__(self, most: int = 256) -> None:
+        self._most = most
+        self._made: dict[tuple[str, TtsOptions, str], tuple[bytes, tuple[ev.HeardWord, ...]]] = {}
+
+    async def phrase(self, routes: ReplyRoutes, text: str) -> tuple[bytes, tuple[ev.HeardWord, ...]]:
+        """As `synthesise`."""
+        key = (routes.tts.name, routes.voice, text)
+        made = self._made.get(key)
+        if made is None:
+            made = await synthesise(routes, text)
+            if made[0] and len(self._made) < self._most:
+                self._made[key] = made
+        return made
+
+
 @dataclass(frozen=True, slots=True)
 class ReplyRoutes:
     """The model and the voice of the call, and how they are asked. deadlines in seconds: to the model's first delta,
     between two of them, to a clause's first audio, and between two pieces of it. max_characters: of one reply, whatever the
-    model makes of max_tokens. stock: phrase -> PCM16 at stock_rate_hz, for when the voice is dead."""
+    model makes of max_tokens. stock: phrase -> PCM16 at stock_rate_hz, for when the voice is dead. phrases: of all calls."""
 
     llm: Llm
     tts: Tts
@@ -46,6 +64,7 @@ class ReplyRoutes:
     max_characters: int = 20_000
     stock: Mapping[str, bytes] = field(default_factory=dict)
     stock_rate_hz: int = 16000
+    phrases: PhraseCache = field(default_factory=PhraseCache)
 
     def stock_pcm(self, text: str) -> bytes:
         """The phrase at the call's rate; empty when there is none."""
