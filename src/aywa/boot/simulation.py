@@ -13,7 +13,6 @@ from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
 
 from aywa.boot.rehearsal import LEG, Rehearsal
 from aywa.call.session import Session
@@ -34,6 +33,9 @@ STUCK_S = NEVER_S - 100.0
 UNREAD_S = 7.0
 # What a task that was told to end may still need.
 SETTLE_S = 40.0
+_DULL = frozenset(
+    "VoiceScored TellClient ReplyTextReceived PlayoutAdvanced RecordTurn CallStarted Woken".split()
+)
 _REPEATED = (ev.TranscriptReceived, ev.TurnScored, ev.ClauseSynthesized, ev.ReplyCompleted, ev.ReplyFailed)
 
 
@@ -138,22 +140,17 @@ async def _play(played: Played) -> None:
 def timeline(played: Played) -> str:
     """The call, a line for everything that happened."""
     scenario, truth = played.scenario, played.truth
-    lines: list[tuple[float, str]] = [(at, f"caller   {text}") for at, text in truth.notes]
-    for v in truth.voice:
-        lines.append((v.from_s, f"caller   {v.kind} until {v.to_s:.2f}: {v.text or '(no words)'}"))
-    for s in truth.heard:
-        lines.append(
-            (
-                s.from_s,
-                f"agent    heard until {s.to_s:.2f}: reply {s.reply_id}, {s.from_sample}-{s.to_sample}",
-            )
-        )
+    lines = [(at, f"caller   {text}") for at, text in truth.notes]
+    lines += [
+        (v.from_s, f"caller   {v.kind} until {v.to_s:.2f}: {v.text or '(no words)'}") for v in truth.voice
+    ]
+    lines += [(s.from_s, f"agent    reply {s.reply_id} heard until {s.to_s:.2f}") for s in truth.heard]
     for span in truth.spans:
         words = " ".join(truth.heard_words(span.reply_id))
         lines.append((span.from_s, f"agent    reply {span.reply_id} until {span.to_s:.2f}: {words}"))
     lines += [(at, f"fault    {step} {kind}") for at, step, kind in scenario.faults.drawn]
     lines += [(begin, f"fault    stands still until {end:.2f}") for begin, end in truth.frozen]
-    lines += [(r.at_s, f"record   {_told(r)}") for r in played.records if _worth_telling(r)]
+    lines += [(r.at_s, f"record   {_told(r)}") for r in played.records if r.kind not in _DULL]
     lines += [(v.at_s, f"BROKEN   {v.kind}: {v.detail}") for v in played.violations]
     head = (
         f"seed {scenario.seed}: {dict(scenario.assistant)}, loss {scenario.loss}, delay {scenario.delay_s:.2f} s, "
@@ -163,26 +160,11 @@ def timeline(played: Played) -> str:
     return "\n".join([head, *(f"{at:8.2f}  {text}" for at, text in sorted(lines, key=lambda line: line[0]))])
 
 
-def _worth_telling(r: JournalRecord) -> bool:
-    dull = (
-        "VoiceScored",
-        "TellClient",
-        "ReplyTextReceived",
-        "PlayoutAdvanced",
-        "RecordTurn",
-        "CallStarted",
-        "Woken",
-    )
-    return r.kind not in dull
-
-
 def _told(r: JournalRecord) -> str:
     if r.kind == "RecordDecision":
         return f"{r.data['machine']}.{r.data['decision']} ({r.data['reason']}) {dict(r.data['details'])}"
-    shown: dict[str, Any] = {
-        k: v for k, v in r.data.items() if k not in ("leg_id", "words", "call_id", "assistant")
-    }
-    return f"{r.kind} " + " ".join(f"{k}={v!r}" for k, v in shown.items())
+    shown = (f"{k}={v!r}" for k, v in r.data.items() if k not in ("leg_id", "words"))
+    return " ".join((r.kind, *shown))
 
 
 def run(seeds: Iterable[int]) -> tuple[Counter[str], dict[str, list[int]], list[float]]:

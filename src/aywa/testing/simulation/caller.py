@@ -78,12 +78,18 @@ class SimulatedCaller:
             case "quiet":
                 await self._quiet(act.after_s)
             case "into":
-                until_s = self._now() + PATIENCE_S
-                while not self._hears_agent() and self._now() < until_s:
-                    await asyncio.sleep(LOOK_S)
+                await self._agent_speaks()
                 await asyncio.sleep(act.after_s)
             case _:
                 await asyncio.sleep(act.after_s)
+
+    async def _agent_speaks(self) -> None:
+        """Until it does, or for as long as one waits."""
+        until_s = self._now() + PATIENCE_S
+        while self._now() < until_s:
+            if self._hears_agent():
+                return
+            await asyncio.sleep(LOOK_S)
 
     async def _quiet(self, after_s: float) -> None:
         """Until the agent has said something to what was said last and is silent again; or for as long as one waits."""

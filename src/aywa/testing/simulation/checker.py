@@ -77,7 +77,7 @@ class Checker:
     def _reason(self, from_s: float, to_s: float) -> tuple[str, float, float]:
         """Why it is quiet, since when that must be explained, and how long it may last."""
         truth = self._truth
-        if any(s.from_s <= from_s + _GRAIN_S and s.to_s > from_s + _GRAIN_S for s in truth.spans):
+        if any(s.from_s <= from_s + _GRAIN_S and s.to_s >= min(to_s, from_s + GAP_S) for s in truth.spans):
             return "mid_reply", from_s, GAP_S
         owing = self._owing(from_s)
         if owing is not None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections import deque
 from collections.abc import Callable
-from typing import Protocol
 
 from aywa.core import events as ev
 from aywa.ports.media import Drop, MediaMessage, Play
@@ -14,15 +13,6 @@ from aywa.testing.simulation.truth import Span, Truth
 from aywa.testing.virtual_time import VirtualTimeLoop
 
 
-class Plane(Protocol):
-    """What the caller and the checker need of either kind of plane."""
-
-    truth: Truth
-
-    def hold_up(self, seconds: float) -> None:
-        """The process stands still, and so does all audio."""
-
-
 class _Truthful(ScriptedMedia):
     """delay_s: how late it does what it is told, and tells what it did."""
 
@@ -30,19 +20,16 @@ class _Truthful(ScriptedMedia):
         super().__init__()
         self.truth = truth
         self._delay_s = delay_s
+        self._late: deque[Callable[[], None]] = deque()
 
     def connect(
         self, leg_id: str, rate_hz: int, epoch_s: float, post: Callable[[ev.MediaEvent], None]
     ) -> ScriptedLeg:
         """The party's audio path opens."""
-        loop = asyncio.get_running_loop()
 
         def tell(event: ev.MediaEvent) -> None:
             self._note(event)
-            if self._delay_s:
-                loop.call_later(self._delay_s, post, event)
-            else:
-                post(event)
+            self._in_time(lambda: post(event))
 
         leg = super().connect(leg_id, rate_hz, epoch_s, tell)
         leg.heard = self.truth.heard
@@ -50,10 +37,7 @@ class _Truthful(ScriptedMedia):
 
     def send(self, message: MediaMessage) -> None:
         """Carries the message out, in its own time."""
-        if self._delay_s:
-            self._loop.call_later(self._delay_s, self._send, message)
-        else:
-            self._send(message)
+        self._in_time(lambda: self._send(message))
 
     def hold_up(self, seconds: float) -> None:
         """The process stands still, and so does all audio: what should have left meanwhile leaves afterwards."""
@@ -69,6 +53,14 @@ class _Truthful(ScriptedMedia):
             if leg.playout is not None and leg.playout.since_s is not None:
                 leg.playout.since_s = now
                 self._run_on(leg, leg.playout)
+
+    def _in_time(self, act: Callable[[], None]) -> None:
+        """In the order in which it was asked for; timers of the same moment have none."""
+        if not self._delay_s:
+            act()
+            return
+        self._late.append(act)
+        self._loop.call_later(self._delay_s, lambda: self._late.popleft()())
 
     def _send(self, message: MediaMessage) -> None:
         leg = self.legs.get(message.leg_id)

@@ -22,8 +22,7 @@ ANSWERS = (
     "yes.",
     "well, there are rooms for two and rooms for three, and all of them have a window and a door.",
     "let me see. We are open from eight to six on weekdays, and from nine to one on Saturdays. Anything else?",
-    "of course, I can tell you all about it. First you send the form. Then we call you back within a day or two. "
-    "After that you choose an appointment that suits you. Is that all right?",
+    "of course, I can tell you. First you send the form. Then we call you back within a day. Is that all right?",
 )
 WRONG = ("...", "\n\n", "**", "\u200b", "!!! ??? ,,,", "\x00\x07", "<|end|>")
 LATE_S = (2.0, 4.0, 7.0, 12.0)
