@@ -182,6 +182,28 @@ class TurnScored:
     probability: float
 
 
+@dataclass(frozen=True, slots=True)
+class RulesMatched:
+    """What came of MatchRules with this question's number: the first rule that matches, counted from 0, and its wait;
+    None where none does."""
+
+    turn_id: int
+    question: int
+    wait_s: float | None = None
+    rule: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointingAnswered:
+    """What came of AskEndpointing with this question's number: the wait that the customer's model wants, or None and the
+    problem's code."""
+
+    turn_id: int
+    question: int
+    wait_s: float | None = None
+    problem: str = ""
+
+
 # --- from a reply ------------------------------------------------------------------------------------------------
 
 
@@ -276,6 +298,8 @@ Event = (
     | MediaWarned
     | TranscriptReceived
     | TurnScored
+    | RulesMatched
+    | EndpointingAnswered
     | ReplyTextReceived
     | ClauseSynthesized
     | ReplyCompleted

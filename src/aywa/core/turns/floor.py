@@ -131,6 +131,25 @@ class Floor:
             self.caller.scored(event.probability)
         return self.wake(now)
 
+    def rules_matched(self, event: ev.RulesMatched, now: float) -> Commands:
+        """The customer's rules were tried on what the caller said."""
+        cmds: Commands = []
+        if self.caller.rules_matched(event.question, event.wait_s) and event.rule is not None:
+            cmds.append(
+                self._endpointing("rule_matched", "custom_rule", rule=event.rule, wait_s=event.wait_s)
+            )
+        return cmds + self.wake(now)
+
+    def endpointing_answered(self, event: ev.EndpointingAnswered, now: float) -> Commands:
+        """The customer's endpointing model answered, or did not."""
+        cmds: Commands = []
+        if self.caller.endpointing_answered(event.question, event.wait_s):
+            if event.wait_s is None:
+                cmds.append(self._endpointing("endpointing_model_failed", event.problem))
+            else:
+                cmds.append(self._endpointing("endpointing_model_answered", "asked", wait_s=event.wait_s))
+        return cmds + self.wake(now)
+
     # --- the reply -----------------------------------------------------------------------------------------------
 
     def text_received(self, event: ev.ReplyTextReceived, now: float) -> Commands:
@@ -260,7 +279,7 @@ class Floor:
         if self._closing:
             return []
         cmds: Commands = []
-        for ask in self.caller.wake(now):
+        for ask in self.caller.wake(now, self._history.last_heard):
             cmds.append(self._ask(ask))
         reply = self.reply
         if self._contest is not None and reply is not None and not reply.dropping:
@@ -519,9 +538,23 @@ class Floor:
         return self.caller.turn_id
 
     def _ask(self, ask: Ask) -> do.Command:
-        if ask is Ask.FINALIZE:
-            return do.FinalizeTranscript(self.leg_id)
-        return do.ScoreTurn(self.leg_id, self.caller.turn_id)
+        caller, history = self.caller, self._history
+        match ask:
+            case Ask.FINALIZE:
+                return do.FinalizeTranscript(self.leg_id)
+            case Ask.SCORE:
+                return do.ScoreTurn(self.leg_id, caller.turn_id)
+            case Ask.RULES:
+                said, heard = caller.text, history.last_heard
+                return do.MatchRules(caller.turn_id, caller.rules.number, said, heard)
+            case Ask.MODEL:
+                start_s = caller.last_voice_s if caller.started_s is None else caller.started_s
+                messages = history.messages_with(caller.text, start_s, caller.last_voice_s)
+                chat, deadline_s = history.chat(caller.text), self._settings.start.model_deadline_s
+                return do.AskEndpointing(caller.turn_id, caller.model.number, messages, chat, deadline_s)
+
+    def _endpointing(self, decision: str, reason: str, **details: object) -> do.RecordDecision:
+        return do.RecordDecision("endpointing", decision, reason, {"turn_id": self.caller.turn_id, **details})
 
     def _speaking(self, status: str) -> dict[str, object]:
         return {"status": status, "role": "assistant", "turn": self._turn}
