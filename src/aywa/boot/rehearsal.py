@@ -14,8 +14,10 @@ from typing import Any
 from aywa.call.replies import ReplyRoutes
 from aywa.call.session import Routes, Session, SessionPlan
 from aywa.core import events as ev
+from aywa.ports.endpointing import EndpointingModel
 from aywa.ports.journal import JournalRecord
 from aywa.ports.tts import TtsOptions
+from aywa.ports.turn_model import TurnModel
 from aywa.testing.scripted_media import ScriptedLeg, ScriptedMedia
 from aywa.testing.scripted_providers import ScriptedLlm, ScriptedStt, ScriptedTts
 
@@ -64,6 +66,8 @@ class Rehearsal:
     rate_hz: int = 8000
     call_id: str = "call-1"
     detected_after_s: float = 0.064
+    turn_model: TurnModel | None = None
+    endpointing: EndpointingModel | None = None
     journal: RecordedJournal = field(default_factory=RecordedJournal)
     leg: ScriptedLeg | None = None
     media: ScriptedMedia | None = None
@@ -72,7 +76,8 @@ class Rehearsal:
     async def run(self, script: Sequence[Utterance], until_s: float, *, connect: bool = True) -> None:
         """The whole call. Seconds count from the connection."""
         self.media = ScriptedMedia()
-        routes = Routes(self.stt, ReplyRoutes(self.llm, self.tts, TtsOptions(self.rate_hz)))
+        reply = ReplyRoutes(self.llm, self.tts, TtsOptions(self.rate_hz))
+        routes = Routes(self.stt, reply, self.turn_model, endpointing=self.endpointing)
         started = ev.CallStarted(self.call_id, "org-1", 1_700_000_000_000, dict(self.assistant))
         self.session = Session(SessionPlan(started), routes, self.media, self.journal)
         running = asyncio.create_task(self.session.run())
