@@ -49,15 +49,10 @@ def translate(pattern: Pattern) -> str:
 
 
 def _other_than(ranges: Ranges) -> Ranges:
-    left: list[tuple[int, int]] = []
-    begin = 0
-    for first, last in ranges:
-        if first > begin:
-            left.append((begin, first - 1))
-        begin = last + 1
-    if begin <= _LAST:
-        left.append((begin, _LAST))
-    return tuple(left)
+    """Of ranges that neither begin with the first character nor end with the last."""
+    begins = (0, *(last + 1 for _, last in ranges))
+    ends = (*(first - 1 for first, _ in ranges), _LAST)
+    return tuple(zip(begins, ends, strict=True))
 
 
 _SETS: dict[str, Ranges] = {"d": _DIGIT, "w": _WORD, "s": _SPACE}
