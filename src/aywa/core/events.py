@@ -56,6 +56,14 @@ class VoiceStopped:
 
 
 @dataclass(frozen=True, slots=True)
+class VoiceSuspected:
+    """One window held voice, too few to call it a beginning: whoever is about to speak may wait for the next one."""
+
+    leg_id: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class VoiceScored:
     """For the record only: the voice probability of consecutive windows, one byte (0-255) each."""
 
@@ -176,10 +184,11 @@ class TranscriptReceived:
 
 @dataclass(frozen=True, slots=True)
 class TurnScored:
-    """The acoustic model's probability that the caller's turn is complete."""
+    """The acoustic model's probability that the caller's turn is complete. pause_id: of which pause it was asked."""
 
     turn_id: int
     probability: float
+    pause_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +233,18 @@ class ClauseSynthesized:
     text: str
     samples: int
     words: tuple[HeardWord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PhrasePrepared:
+    """A stock phrase can be played at once: the shell holds its audio. samples 0: there is no voice for it.
+    source: the assistant's own `voice`, or `stock`, the runtime's."""
+
+    phrase_id: int
+    text: str
+    samples: int
+    words: tuple[HeardWord, ...] = ()
+    source: str = "voice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +306,7 @@ Event = (
     | LegEnded
     | VoiceStarted
     | VoiceStopped
+    | VoiceSuspected
     | VoiceScored
     | PlayoutStarted
     | PlayoutAdvanced
@@ -302,6 +324,7 @@ Event = (
     | EndpointingAnswered
     | ReplyTextReceived
     | ClauseSynthesized
+    | PhrasePrepared
     | ReplyCompleted
     | ReplyFailed
     | CallStarted
@@ -313,6 +336,7 @@ MediaEvent = (
     | LegEnded
     | VoiceStarted
     | VoiceStopped
+    | VoiceSuspected
     | VoiceScored
     | PlayoutStarted
     | PlayoutAdvanced

@@ -145,7 +145,8 @@ def test_any_text_is_a_wait_in_range_or_a_problem_with_a_place(source: str, x: f
     try:
         function = read_wait_function(source)
     except FormulaError as error:
-        assert 0 <= error.position <= len(source)
-        return
-    wait_s = function.wait_s(x)
+        position, wait_s = error.position, None
+    else:
+        position, wait_s = 0, function.wait_s(x)
+    assert 0 <= position <= len(source)
     assert wait_s is None or 0 <= wait_s <= WAIT_MAX_S
