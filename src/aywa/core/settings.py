@@ -31,9 +31,10 @@ INTERRUPTIONS = (
 
 IDLE_MESSAGES = ("Are you still there?",)
 SILENT_CALLER = "customer.speech.timeout"
+ELAPSED = "call.timeElapsed"
 HOOKS = (
     "call.ending", "assistant.speech.interrupted", "customer.speech.interrupted", SILENT_CALLER,
-    "session.created", "call.timeElapsed", "assistant.transcriber.endpointedSpeechLowConfidence",
+    "session.created", ELAPSED, "assistant.transcriber.endpointedSpeechLowConfidence",
     "model.response.timeout",
 )  # fmt: skip
 SAY, ADD_MESSAGE, TOOL = "say", "message.add", "tool"
@@ -374,9 +375,10 @@ def split_hook_event(on: str) -> tuple[str, tuple[float, float] | None]:
 def _hook(value: Any) -> Hook | None:
     hook = _mapping(value)
     on, confidence = split_hook_event(_text(hook.get("on")))
-    if on not in HOOKS:
-        return None
     options = _mapping(hook.get("options"))
+    elapsed_s = _number(options.get("seconds"), 0.0)
+    if on not in HOOKS or (on == ELAPSED and not elapsed_s):
+        return None
     allowed = HOOK_ACTIONS.get(on, ALL_ACTIONS)
     actions = [action for action in map(_action, _list(hook.get("do"))) if action is not None]
     return Hook(
@@ -385,7 +387,7 @@ def _hook(value: Any) -> Hook | None:
         timeout_s=max(_number(options.get("timeoutSeconds"), 7.5), 1.0),
         max_count=_whole(options.get("triggerMaxCount"), 3),
         reset_on_speech=options.get("triggerResetMode") == "onUserSpeech",
-        elapsed_s=_number(options.get("seconds"), 0.0),
+        elapsed_s=elapsed_s,
         ended_reasons=_ended_reasons(hook.get("filters")),
         actions=tuple(action for action in actions if action.kind in allowed),
         confidence=confidence,

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from aywa.core.settings import ALL_ACTIONS, HOOK_ACTIONS, HOOKS, split_hook_event
+from aywa.core.settings import ALL_ACTIONS, ELAPSED, HOOK_ACTIONS, HOOKS, split_hook_event
 from aywa.service.rules import Also, Choice, Flag, ListOf, Number, Obj, Problems, Text, join
 
 HOOKS_MAX = 100
-ELAPSED = "call.timeElapsed"
 LOW_CONFIDENCE = "assistant.transcriber.endpointedSpeechLowConfidence"
 _NEEDS_ELAPSED = "must be there: call.timeElapsed needs the seconds after the first audio, 1 to 3600"
 

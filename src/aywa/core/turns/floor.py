@@ -802,20 +802,22 @@ class Floor:
         return self.caller.turn_id
 
     def _ask(self, ask: Ask) -> do.Command:
-        caller, history = self.caller, self._history
-        match ask:
-            case Ask.FINALIZE:
-                return do.FinalizeTranscript(self.leg_id)
-            case Ask.SCORE:
-                return do.ScoreTurn(self.leg_id, caller.turn_id, caller.pause_id)
-            case Ask.RULES:
-                said, heard = caller.text, history.last_heard
-                return do.MatchRules(caller.turn_id, caller.rules.number, said, heard)
-            case Ask.MODEL:
-                start_s = caller.last_voice_s if caller.started_s is None else caller.started_s
-                messages = history.messages_with(caller.text, start_s, caller.last_voice_s)
-                chat, deadline_s = history.chat(caller.text), self._settings.start.model_deadline_s
-                return do.AskEndpointing(caller.turn_id, caller.model.number, messages, chat, deadline_s)
+        caller = self.caller
+        if ask is Ask.FINALIZE:
+            return do.FinalizeTranscript(self.leg_id)
+        if ask is Ask.SCORE:
+            return do.ScoreTurn(self.leg_id, caller.turn_id, caller.pause_id)
+        if ask is Ask.RULES:
+            heard = self._history.last_heard
+            return do.MatchRules(caller.turn_id, caller.rules.number, caller.text, heard)
+        start_s = caller.last_voice_s if caller.started_s is None else caller.started_s
+        return do.AskEndpointing(
+            caller.turn_id,
+            caller.model.number,
+            self._history.messages_with(caller.text, start_s, caller.last_voice_s),
+            self._history.chat(caller.text),
+            self._settings.start.model_deadline_s,
+        )
 
     def _endpointing(self, decision: str, reason: str, **details: object) -> do.RecordDecision:
         return do.RecordDecision("endpointing", decision, reason, {"turn_id": self.caller.turn_id, **details})
