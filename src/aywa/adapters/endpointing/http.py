@@ -83,15 +83,12 @@ class HttpEndpointingModel:
             raise self._error("bad_url", "its address is not one of HTTP", Fault.CONFIG) from error
         except aiohttp.ClientError as error:
             raise self._error("unreachable", type(error).__name__, Fault.NETWORK) from error
-        except ValueError as error:
-            # Of a header that may not be sent.
-            raise self._error("bad_request", "its headers cannot be sent", Fault.CONFIG) from error
 
     def _message(self, request: EndpointingRequest) -> dict[str, Any]:
         message = {
-            **self._envelope,
             "type": "call.endpointing.request",
             "timestamp": round(time.time() * 1000),
+            **self._envelope,
             "messages": list(request.messages),
             "messagesOpenAIFormatted": list(request.chat),
         }
@@ -101,7 +98,12 @@ class HttpEndpointingModel:
         headers = {"Content-Type": "application/json"}
         if self._server.secret:
             headers[SECRET_HEADER] = self._server.secret
-        return headers | dict(self._server.headers)
+        headers |= self._server.headers
+        if not all(_is_plain(text) for pair in headers.items() for text in pair):
+            raise self._error(
+                "bad_request", "a header or the secret holds a line end or the like", Fault.CONFIG
+            )
+        return headers
 
     def _wait(self, body: bytes) -> float:
         try:
@@ -126,6 +128,10 @@ class HttpEndpointingModel:
     def _error(self, code: str, message: str, fault: Fault) -> ProviderError:
         mend = _MEND if fault is Fault.CONFIG else ""
         return ProviderError(NAME, code, message, fault=fault, retryable=fault is not Fault.CONFIG, mend=mend)
+
+
+def _is_plain(text: str) -> bool:
+    return not any(ord(character) < 32 or ord(character) == 127 for character in text)
 
 
 async def _body(answer: aiohttp.ClientResponse) -> bytes:
