@@ -193,10 +193,9 @@ class Session:
             if deadline is not None and now >= deadline - ROUNDING_S:
                 # The loop's clock less the epoch may fall a hair short of the deadline that the timer was set for.
                 now = max(now, deadline)
-                cmds = self._conversation.wake(now)
-                if cmds:
-                    self._record(now, "event", "Woken", {})
-                self._carry_out(cmds, now)
+                # On record even if nothing follows: a machine may have noted that it looked.
+                self._record(now, "event", "Woken", {})
+                self._carry_out(self._conversation.wake(now), now)
 
     async def _next(self) -> None:
         if self._inbox:

@@ -103,7 +103,7 @@ class StartSpeaking:
     asks_model: bool = False
     model_deadline_s: float = MODEL_DEADLINE_S
     transcription: TranscriptionWaits | None = None
-    finalize_after_s: float = 0.128
+    finalize_after_s: float = 0.096
     unconfirmed_wait_s: float = 1.6
     speculation: bool = True
     speculation_attempts: int = 4
