@@ -29,7 +29,7 @@ def assistant(**plan: Any) -> dict[str, Any]:
     return {"firstMessage": "What can I do?", "startSpeakingPlan": plan}
 
 
-def taken(call: Rehearsal) -> list[tuple[str, float]]:
+def taken(call: Rehearsal) -> list[tuple[str, Any]]:
     """Why each turn was taken, and how long after the last voice."""
     reasons = [reason for decision, reason in call.journal.decisions() if decision == "turn_taken"]
     latencies = [turn["latencyMs"] / 1000 for turn in call.told("turn-latency")]

@@ -7,13 +7,15 @@ from aywa.core.turns.questions import Question
 
 def test_the_answer_to_the_last_asking_counts_once() -> None:
     question = Question(0.5)
-    assert (question.awaited_until_s, question.wait_s) == (None, None)
+    assert question.awaited_until_s is None
+    assert question.wait_s is None
     question.ask("one", "", 1.0)
     question.ask("one two", "", 2.0)
     assert question.awaited_until_s == 2.5
     assert not question.answered(1, 3.0)
     assert question.answered(2, 0.75)
-    assert (question.awaited_until_s, question.wait_s) == (None, 0.75)
+    assert question.awaited_until_s is None
+    assert question.wait_s == 0.75
     assert not question.answered(2, 9.0)
     assert question.wait_s == 0.75
 
