@@ -294,7 +294,8 @@ class EndRequested:
 
 @dataclass(frozen=True, slots=True)
 class ChildFailed:
-    """A task of the call died; the call goes on without it or with a new one. child: stt, reply, recorder, turn_model."""
+    """A task of the call died; the call goes on without it or with a new one. child: stt, reply, recorder, turn_model, rules,
+    endpointing."""
 
     child: str
     code: str
