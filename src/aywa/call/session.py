@@ -276,7 +276,7 @@ class Session:
                 if pcm is not None:
                     send(to_media.Play(command.leg_id, command.reply_id, pcm))
             case do.PlayPhrase():
-                pcm = self._phrases.audio.get(command.phrase_id)
+                pcm = self._phrases.audio.get((command.phrase_id, command.source))
                 if pcm:
                     send(to_media.Play(command.leg_id, command.reply_id, pcm))
             case do.FinishPlayout():

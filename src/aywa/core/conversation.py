@@ -229,11 +229,9 @@ class Conversation:
             text = message.get("content") or message.get("message")
             if isinstance(text, str) and text.strip():
                 over = message.get("interruptAssistantEnabled") is True
-                said = Message(
-                    text,
-                    ends_call=message.get("endCallAfterSpoken") is True,
-                    interruptible=message.get("interruptionsEnabled") is not False,
-                )
+                ends = message.get("endCallAfterSpoken") is True
+                open_to_caller = not ends and message.get("interruptionsEnabled") is not False
+                said = Message(text, ends_call=ends, interruptible=open_to_caller)
                 return self.floor.say(said, now, interrupt=over)
         if kind == "add-message":
             wanted = message.get("triggerResponseEnabled") is not False
@@ -348,7 +346,9 @@ class Conversation:
             return self.floor.take_leave(text, "exceeded-max-duration", now)
         silence_by_s = self._silence_by_s()
         if silence_by_s is not None and now >= silence_by_s:
-            return self.floor.take_leave(self._silence_text, "silence-timed-out", now)
+            # Whoever answers this is there after all.
+            last = Message(self._silence_text, ends_call=True, end_reason="silence-timed-out", prompt=True)
+            return self.floor.say(last, now)
         return []
 
     def _idle_by_s(self) -> float | None:
@@ -360,7 +360,7 @@ class Conversation:
 
     def _silence_by_s(self) -> float | None:
         floor = self.floor
-        busy = floor.caller.state is CallerState.SPEAKING or floor.reply is not None
+        busy = floor.caller.state is not CallerState.SILENT or floor.reply is not None or floor.queued
         return None if busy else floor.last_sound_s + self._settings.silence_timeout_s
 
     def _sounded(self, at_s: float) -> None:

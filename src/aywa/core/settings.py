@@ -175,7 +175,7 @@ class Fillers:
 
 
 def _default_idle() -> Idle:
-    return Idle(messages=IDLE_MESSAGES, max_count=2)
+    return Idle(messages=IDLE_MESSAGES, max_count=2, reset_on_speech=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,9 @@ SUSPICION_S = 0.075
 # answered that there was nothing.
 UNREAD_VOICE_S = 0.5
 WORDLESS_VOICE_S = 1.2
+# One that was shorter, and not as short as a click, is asked about when the caller says no more.
+MURMUR_S = 0.4
+REPROMPT_AFTER_S = 2.6
 # So many turns in a row that the recogniser did not answer for, and there is no recogniser.
 MAX_UNREAD = 3
 DEAF = "pipeline-error-custom-transcriber-failed"
@@ -78,6 +81,7 @@ class Floor:
         self._revisions = 0
         self._reprompts = 0
         self._unread = 0
+        self._reprompt_due_s: float | None = None
         self._taken: Wait | None = None
         self._taken_s = 0.0
         self._not_before_s = 0.0
@@ -199,6 +203,7 @@ class Floor:
     def voice_started(self, event: ev.VoiceStarted, now: float) -> Commands:
         """The caller's voice was found."""
         self._hold_until_s = 0.0
+        self._reprompt_due_s = None
         self.caller.voice_started(event.at_s)
         cmds: Commands = [
             do.TellClient("speech-update", {"status": "started", "role": "user", "turn": self._turn})
@@ -429,6 +434,8 @@ class Floor:
                 self._contest.voice_stopped(self.caller.last_voice_s)
         for ask in self.caller.wake(now, self._history.last_heard):
             cmds.append(self._ask(ask))
+        if self._reprompt_due_s is not None and now >= self._reprompt_due_s:
+            cmds += self._reprompt(now)
         reply = self.reply
         if reply is not None:
             cmds += self._play_waiting(reply, now)
@@ -444,7 +451,7 @@ class Floor:
     def deadline(self) -> float | None:
         """When it next wants to be woken."""
         caller, reply = self.caller, self.reply
-        dues = [caller.ask_deadline, caller.babble_deadline]
+        dues = [caller.ask_deadline, caller.babble_deadline, self._reprompt_due_s]
         if reply is not None and not reply.dropping:
             if self._may_fill(reply):
                 dues.append(reply.filler_due_s)
@@ -525,10 +532,19 @@ class Floor:
         if self._unread >= MAX_UNREAD:
             return cmds + self.take_leave(FAREWELL, DEAF, now)
         cmds += self._say_queued(now)
-        if self.reply is None and missed and self._reprompts < MAX_REPROMPTS:
-            self._reprompts += 1
-            cmds += self._say_now(Message(REPROMPT), now)
+        if missed:
+            cmds += self._reprompt(now)
+        elif voiced_s >= MURMUR_S:
+            # It may have been a cough: the caller may say more first.
+            self._reprompt_due_s = caller.last_voice_s + REPROMPT_AFTER_S
         return cmds
+
+    def _reprompt(self, now: float) -> Commands:
+        self._reprompt_due_s = None
+        if not self._free or self.caller.state is not CallerState.SILENT or self._reprompts >= MAX_REPROMPTS:
+            return []
+        self._reprompts += 1
+        return self._say_now(Message(REPROMPT), now)
 
     def _revise(self) -> Commands:
         """The recogniser added words after the turn was taken: they belong to what is answered."""
@@ -592,6 +608,7 @@ class Floor:
         if released and self._settings.fillers.enabled:
             reply.filler_due_s = now + self._settings.fillers.repeat_after_s
         self.reply = reply
+        self._reprompt_due_s = None
         return reply
 
     def _release(self, reply: Reply, now: float) -> Commands:
@@ -710,7 +727,7 @@ class Floor:
         reply = self._new_reply(Purpose.MESSAGE, now, released=True)
         reply.ends_call = message.ends_call
         reply.end_reason = message.end_reason
-        reply.interruptible = message.interruptible and not message.ends_call
+        reply.interruptible = message.interruptible
         reply.prompt = message.prompt
         reply.commits = commits
         if message.asks is not None:
@@ -735,7 +752,9 @@ class Floor:
             return self._finish_if_all_given(reply, now) if reply.ledger.samples else self._end_unsaid(reply)
         last = self.failures >= MAX_FAILURES
         reason = _END_REASONS.get(reply.failed_step, _END_REASONS["llm"])
-        message = Message(FAREWELL, ends_call=True, end_reason=reason) if last else Message(EXCUSE)
+        message = Message(EXCUSE)
+        if last:
+            message = Message(FAREWELL, ends_call=True, end_reason=reason, interruptible=False)
         if self._stock.has(message.text):
             cmds = self._make_last(reply, reason, now) if last else []
             return cmds + self._play_phrase(reply, message.text) + self._finish_if_all_given(reply, now)
