@@ -349,6 +349,8 @@ anything: st.SearchStrategy[ev.Event] = st.one_of(
     st.builds(ev.VoiceStopped, st.just(LEG), at),
     st.builds(ev.TranscriptReceived, st.just(LEG), said, st.booleans(), st.booleans()),
     st.builds(ev.TurnScored, ids, st.floats(0, 1)),
+    st.builds(ev.RulesMatched, ids, ids, st.none() | st.floats(0, 15), st.none() | st.just(0)),
+    st.builds(ev.EndpointingAnswered, ids, ids, st.none() | st.floats(0, 15), st.just("deadline")),
     st.builds(ev.ReplyTextReceived, ids, said),
     st.builds(clause, ids, st.integers(0, 3), st.sampled_from(["a b", "c", ""])),
     st.builds(ev.ReplyCompleted, ids, said, st.integers(0, 2)),
@@ -358,6 +360,10 @@ anything: st.SearchStrategy[ev.Event] = st.one_of(
     st.just(ev.CallStarted("c1", "o1", 0, HELLO)),
     st.builds(ev.ChildFailed, st.just("stt"), st.just("x")),
 )
+ASKED: dict[str, Any] = {
+    "customEndpointingRules": [{"type": "customer", "regex": "a", "timeoutSeconds": 3}],
+    "smartEndpointingPlan": {"provider": "custom-endpointing-model"},
+}
 endings = st.sampled_from([ev.EndRequested("manually-canceled"), ev.LegEnded(LEG, "closed")])
 
 
@@ -366,7 +372,8 @@ endings = st.sampled_from([ev.EndRequested("manually-canceled"), ev.LegEnded(LEG
     st.lists(st.tuples(st.floats(0, 2), anything | anything | anything | endings), max_size=60), st.booleans()
 )
 def test_any_event_at_any_time_is_answered(steps: Sequence[tuple[float, ev.Event]], connected: bool) -> None:
-    made = call(HELLO | {"firstMessageInterruptionsEnabled": True}, connected=connected)
+    assistant = HELLO | {"firstMessageInterruptionsEnabled": True, "startSpeakingPlan": ASKED}
+    made = call(assistant, connected=connected)
     now, ends, ended_told = 1.0, 0, 0
 
     def check(cmds: Sequence[do.Command]) -> None:

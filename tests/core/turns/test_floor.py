@@ -10,10 +10,10 @@ from aywa.core import commands as do
 from aywa.core import events as ev
 from aywa.core.history import History
 from aywa.core.settings import AssistantSettings, read_settings
+from aywa.core.stock import EXCUSE, FAREWELL, REPROMPT, Stock
 from aywa.core.turns import barge_in as bi
 from aywa.core.turns import endpointing as ep
 from aywa.core.turns.caller import SCORE_AFTER_S, CallerState
-from aywa.core.stock import EXCUSE, FAREWELL, REPROMPT, Stock
 from aywa.core.turns.floor import MAX_FAILURES, Floor, Message
 from tests.core.feed import (
     LEG,
@@ -23,6 +23,7 @@ from tests.core.feed import (
     confirmed,
     decided,
     dropped,
+    final,
     finished,
     of,
     partial,
@@ -743,3 +744,54 @@ def test_audio_that_was_announced_and_never_left_leaves_the_turn_to_be_answered(
     assert of(do.RecordMessage, cmds) == []
     assert [r.messages[-1]["content"] for r in of(do.StartReply, cmds)] == [QUESTION]
     assert talk.floor.caller.state is CallerState.PAUSED
+
+
+# --- the customer's rules and model ------------------------------------------------------------------------------
+
+
+def test_the_customers_rules_are_asked_and_their_wait_is_on_record() -> None:
+    rule = {"type": "customer", "regex": "hours", "timeoutSeconds": 3}
+    talk = Talk({"startSpeakingPlan": {"customEndpointingRules": [rule]}})
+    talk.history.assistant_heard("Hello there.", 0.0, 0.5, cut=False)
+    talk.feed(1.0, voice(1.0))
+    talk.feed(1.5, partial(QUESTION))
+    [asked] = of(do.MatchRules, talk.feed(2.0, silence(2.0)))
+    assert asked == do.MatchRules(1, 1, QUESTION, "Hello there.")
+    cmds = talk.floor.rules_matched(ev.RulesMatched(1, 1, 3.0, 0), 2.01)
+    assert decided(cmds) == [("rule_matched", "custom_rule")]
+    assert talk.floor.rules_matched(ev.RulesMatched(1, 1, 3.0, 0), 2.02) == []
+    talk.feed(2.2, confirmed(QUESTION))
+    assert talk.floor.deadline is not None
+    assert ("turn_taken", "custom_rule") in decided(ring(talk.floor, 5.1))
+
+
+@pytest.mark.parametrize(
+    ("wait_s", "problem", "decision", "reason"),
+    [
+        (0.9, "", ("endpointing_model_answered", "asked"), "endpointing_model"),
+        (None, "deadline", ("endpointing_model_failed", "deadline"), "settled_text"),
+    ],
+)
+def test_the_customers_model_is_asked_and_its_answer_or_failure_is_on_record(
+    wait_s: float | None, problem: str, decision: tuple[str, str], reason: str
+) -> None:
+    talk = Talk({"startSpeakingPlan": {"smartEndpointingPlan": {"provider": "custom-endpointing-model"}}})
+    talk.feed(1.0, voice(1.0))
+    talk.feed(1.5, partial(QUESTION))
+    talk.feed(2.0, silence(2.0))
+    [asked] = of(do.AskEndpointing, talk.feed(2.2, confirmed(QUESTION)))
+    assert [m["message"] for m in asked.messages] == [QUESTION]
+    assert asked.chat == ({"role": "user", "content": QUESTION},)
+    assert (asked.question, asked.deadline_s) == (1, 1.0)
+    cmds = talk.floor.endpointing_answered(ev.EndpointingAnswered(1, 1, wait_s, problem), 2.3)
+    assert decision in decided(cmds)
+    assert talk.floor.endpointing_answered(ev.EndpointingAnswered(1, 1, 9.0), 2.31) == []
+    assert ("turn_taken", reason) in decided(ring(talk.floor, 5.0))
+
+
+def test_the_model_is_shown_a_turn_that_no_voice_was_found_for() -> None:
+    talk = Talk({"startSpeakingPlan": {"smartEndpointingPlan": {"provider": "custom-endpointing-model"}}})
+    talk.feed(2.0, final(QUESTION))
+    cmds = talk.feed(2.1, confirmed(""))
+    [asked] = of(do.AskEndpointing, cmds)
+    assert asked.messages[0]["secondsFromStart"] == 2.0
