@@ -89,9 +89,9 @@ class SilenceWatch:
     def _break(self, now: float) -> list[do.Command]:
         if self._bare_from_s is None:
             return []
-        lasted_s = now - self._bare_from_s
-        self.longest_s = max(self.longest_s, lasted_s)
-        if self._broken or lasted_s < GAP_S:
+        self.longest_s = max(self.longest_s, now - self._bare_from_s)
+        # The very sum that is the deadline: the difference may round to less, and the alarm would ring for ever.
+        if self._broken or now < self._bare_from_s + GAP_S:
             return []
         self._broken = True
         self.unexplained += 1
