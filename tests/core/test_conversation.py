@@ -332,7 +332,7 @@ playouts += [ev.PlayoutDropped, ev.PlayoutFinished]
 MESSAGES: list[dict[str, Any]] = [
     {"type": "say", "content": "hello"},
     {"type": "say", "content": "bye", "endCallAfterSpoken": True, "interruptAssistantEnabled": True},
-    {"type": "add-message", "message": {"role": "user", "content": "x"}},
+    {"type": "add-message", "message": {"role": "user", "content": "note x"}},
     {"type": None},
     {"type": "end-call"},
 ]
@@ -408,7 +408,7 @@ SAY: list[dict[str, Any]] = [{"type": "say", "content": "News."}, {"type": "say"
 SAY += [
     {"type": "say", "content": "Now.", "interruptAssistantEnabled": True},
     {"type": "say", "content": "Bye.", "endCallAfterSpoken": True},
-    {"type": "add-message", "message": {"role": "user", "content": "x"}},
+    {"type": "add-message", "message": {"role": "user", "content": "note x"}},
 ]
 Verb = tuple[Any, ...]
 often: st.SearchStrategy[Verb] = st.one_of(

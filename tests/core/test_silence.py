@@ -91,8 +91,7 @@ def test_after_a_sound_everything_begins_anew(*, broken: bool) -> None:
     until_s = 1.0 + (GAP_S if broken else ALARM_S)
     made, _ = watch((1.0, False, None))
     assert made.alarm(1.0 + ALARM_S)
-    made.observe(until_s, sounding=False, reason=None)
-    made.observe(6.0, sounding=True, reason=None)
+    made.observe(until_s, sounding=True, reason=None)
     made.observe(7.0, sounding=False, reason=None)
     assert made.deadline == 7.0 + ALARM_S
     assert made.alarm(7.0 + ALARM_S)
