@@ -598,12 +598,12 @@ def test_without_a_voice_there_is_nothing_to_excuse_oneself_with(purpose: str) -
     assert of(do.EndCall, cmds) == [VOICELESS]
 
 
-def test_a_message_with_words_and_no_audio_is_excused() -> None:
+def test_words_and_no_audio_are_a_voice_that_failed() -> None:
     talk = Talk()
     talk.floor.say(Message("News."), 1.0)
     cmds = talk.feed(1.1, ev.ReplyCompleted(1, "News.", 0))
-    assert decided(cmds) == [("reply_failed", "empty_reply")]
-    assert of(do.SayText, cmds) == [do.SayText(2, EXCUSE)]
+    assert [c.details["step"] for c in of(do.RecordDecision, cmds)] == ["tts"]
+    assert of(do.EndCall, cmds) == [VOICELESS]
 
 
 @pytest.mark.parametrize("began", [True, False])
