@@ -424,6 +424,22 @@ def test_any_event_at_any_time_is_answered(steps: Sequence[tuple[float, ev.Event
 
 # --- any order of things in a world that is consistent ---------------------------------------------------------------
 
+NOTED = {"type": "message.add", "message": {"role": "system", "content": "note hook"}}
+HOOKS: list[dict[str, Any]] = [
+    {"on": "call.timeElapsed", "options": {"seconds": 5}, "do": [{"type": "say", "exact": "Five."}, NOTED]},
+    {"on": "call.ending", "do": [NOTED]},
+    {
+        "on": "customer.speech.timeout",
+        "name": "silent",
+        "options": {"timeoutSeconds": 2, "triggerMaxCount": 4, "triggerResetMode": "onUserSpeech"},
+        "do": [{"type": "say", "prompt": "Ask."}, {"type": "tool", "toolId": "t"}],
+    },
+    {"on": "assistant.speech.interrupted", "do": [{"type": "say", "exact": "Sorry."}]},
+    {"on": "customer.speech.interrupted", "do": [NOTED]},
+    {"on": "model.response.timeout", "do": [NOTED | {"triggerResponseEnabled": False}]},
+]
+# How often a hook or a prompt may act, where something limits it.
+MOST = {"idle": 3, "silent": 4, "call.timeElapsed": 2, "call.ending": 1}
 ASSISTANTS: list[dict[str, Any]] = [
     HELLO,
     HELLO | {"firstMessageInterruptionsEnabled": True, "endCallPhrases": ["a2.0.0"]},
@@ -431,12 +447,21 @@ ASSISTANTS: list[dict[str, Any]] = [
     | {"stopSpeakingPlan": {"numWords": 2, "backoffSeconds": 1}, "startSpeakingPlan": {"waitSeconds": 1}},
     MUTE | {"startSpeakingPlan": {"speculationEnabled": False, "transcriptionEndpointingPlan": {}}},
     {"firstMessageMode": "assistant-speaks-first-with-model-generated-message"},
+    HELLO | {"messagePlan": {"idleMessages": ["Hm?", "Yes?"], "idleTimeoutSeconds": 3}, "hooks": HOOKS[:2]},
+    MUTE | {"hooks": HOOKS, "silenceTimeoutSeconds": 20, "maxDurationSeconds": 40},
+    MUTE | {"fillerPlan": {"messages": ["Hm."], "afterSeconds": 1, "repeatAfterSeconds": 0.5}},
 ]
 SAY: list[dict[str, Any]] = [{"type": "say", "content": "News."}, {"type": "say", "content": "!?"}]
 SAY += [
     {"type": "say", "content": "Now.", "interruptAssistantEnabled": True},
     {"type": "say", "content": "Bye.", "endCallAfterSpoken": True},
-    {"type": "add-message", "message": {"role": "user", "content": "note x"}},
+    {"type": "say", "content": "Listen.", "interruptionsEnabled": False},
+    {"type": "add-message", "message": {"role": "system", "content": "note x"}},
+    {
+        "type": "add-message",
+        "message": {"role": "user", "content": "note x"},
+        "triggerResponseEnabled": False,
+    },
 ]
 Verb = tuple[Any, ...]
 often: st.SearchStrategy[Verb] = st.one_of(
@@ -452,6 +477,8 @@ seldom: st.SearchStrategy[Verb] = st.one_of(
     st.tuples(st.just("mumble"), st.sampled_from(["mhm", "stop", "and"])),
     st.tuples(st.just("make"), st.sampled_from(["llm", "llm", "llm", "tts"])),
     st.tuples(st.just("ask"), st.sampled_from(SAY)),
+    st.tuples(st.just("suspect")),
+    st.tuples(st.just("stt_breaks")),
     st.tuples(st.just("hold")),
     st.tuples(st.just("again")),
 )
@@ -461,7 +488,7 @@ last: st.SearchStrategy[Verb] = st.sampled_from(
 scenes: st.SearchStrategy[Verb] = st.one_of(
     st.tuples(st.just("utterance"), st.integers(1, 4), st.sampled_from(["", "mhm", "stop"])),
     st.tuples(st.just("answer"), st.integers(1, 3)),
-    st.tuples(st.just("let_pass"), st.sampled_from([0.7, 2.0])),
+    st.tuples(st.just("let_pass"), st.sampled_from([0.7, 2.0, 5.0])),
     st.tuples(st.just("play"), st.sampled_from([1200, 99_999])),
 )
 verbs = st.lists(often | often | scenes | scenes | seldom, min_size=10, max_size=70)
@@ -485,6 +512,11 @@ def perform(world: World, verb: Verb) -> None:
         world.speak(0, mumble=args[0])
     elif name == "end":
         world.post(ev.EndRequested("manually-canceled"))
+    elif name == "suspect":
+        world.post(ev.VoiceSuspected(LEG, world.now))
+    elif name == "stt_breaks":
+        world.said.clear()
+        world.post(ev.ChildFailed("stt", "lost"))
     elif name == "hold":
         world.held = True
     elif name == "again":
@@ -493,13 +525,37 @@ def perform(world: World, verb: Verb) -> None:
         getattr(world, name)(*args)
 
 
+def counts(world: World) -> None:
+    """Nothing is done for ever. Who counts anew when the caller speaks is limited by how often that was."""
+    for name, most in MOST.items():
+        limit = most * 2 * (world.transcripts + 1) if name == "silent" else most
+        assert world.initiatives.count(name) <= limit, (name, world.initiatives)
+
+
 @examples(500)
-@given(st.sampled_from(ASSISTANTS), verbs, st.booleans(), st.lists(last, max_size=1))
+@given(st.sampled_from(ASSISTANTS), verbs, st.booleans(), st.booleans(), st.lists(last, max_size=1))
 def test_whatever_happens_the_floor_keeps_its_word(
-    assistant: dict[str, Any], script: list[Verb], lagging: bool, ending: list[Verb]
+    assistant: dict[str, Any], script: list[Verb], lagging: bool, stocked: bool, ending: list[Verb]
 ) -> None:
-    world = World(assistant, lagging=lagging)
+    world = World(assistant, lagging=lagging, stocked=stocked)
     world.connect()
     for verb in [*script, *ending]:
         perform(world, verb)
     world.settle()
+    counts(world)
+
+
+@examples(500)
+@given(st.sampled_from(ASSISTANTS), verbs, st.lists(last, max_size=1))
+def test_whatever_happens_the_caller_is_not_left_in_silence(
+    assistant: dict[str, Any], script: list[Verb], ending: list[Verb]
+) -> None:
+    """The phrases are there, and the media plane plays what it is given; everybody else does as they like."""
+    world = World(assistant, live=True)
+    world.connect()
+    for verb in [*script, *ending]:
+        if verb[0] not in ("play", "hold", "again"):
+            perform(world, verb)
+    world.settle()
+    counts(world)
+    assert world.conversation.silence.unexplained == 0

@@ -39,6 +39,8 @@ PUBLISHED = frozenset(
 # Longer than any call may go on by itself once everybody else has done their part.
 PATIENCE_S = 120.0
 WAKES_AT_ONCE = 6
+# Longer than any wait after the caller's last sign of life: who is silent for so long has given the floor away.
+LONGEST_WAIT_S = 2.7
 # What is put into the history from outside begins with it, and only that does.
 NOTE = "note "
 
@@ -106,6 +108,8 @@ class World:
         self.stocked = stocked
         self.phrases: dict[int, list[str]] = {}
         self.gaps: list[do.RecordGap] = []
+        self.sign_s = 0.0
+        self.transcripts = 0
         self.initiatives: list[str] = []
         self.now = 0.0
         self.inbox: deque[ev.Event] = deque()
@@ -135,6 +139,7 @@ class World:
 
     def post(self, event: ev.Event) -> None:
         self.inbox.append(event)
+        self.transcripts += isinstance(event, ev.TranscriptReceived)
         self._arrived()
 
     def drain(self) -> None:
@@ -321,6 +326,10 @@ class World:
             assert not self.ends, f"{command} after the end"
             assert not was_hung_up or self._may_end_with(command), f"{command} while the call ends"
             self._do(command)
+        if self.voiced or isinstance(self._event, ev.VoiceStopped | ev.TranscriptReceived):
+            self.sign_s = self.now
+        if self.live and not self.hung_up and self.conversation.floor.caller_has_floor:
+            assert self.now - self.sign_s <= LONGEST_WAIT_S, "the floor is said to be the caller's"
         assert list(self.conversation.history.messages) == self.recorded
         self._check_event(self.recorded[before:])
 
