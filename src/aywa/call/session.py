@@ -180,10 +180,9 @@ class Session:
             if deadline is not None and now >= deadline - ROUNDING_S:
                 # The loop's clock less the epoch may fall a hair short of the deadline that the timer was set for.
                 now = max(now, deadline)
-                cmds = self._conversation.wake(now)
-                if cmds:
-                    self._record(now, "event", "Woken", {})
-                self._carry_out(cmds, now)
+                # On record even if nothing follows: a machine may have noted that it looked.
+                self._record(now, "event", "Woken", {})
+                self._carry_out(self._conversation.wake(now), now)
 
     async def _next(self) -> None:
         if self._inbox:
@@ -260,7 +259,7 @@ class Session:
                 if pcm is not None:
                     send(to_media.Play(command.leg_id, command.reply_id, pcm))
             case do.PlayPhrase():
-                pcm = self._phrases.audio.get(command.phrase_id)
+                pcm = self._phrases.audio.get((command.phrase_id, command.source))
                 if pcm:
                     send(to_media.Play(command.leg_id, command.reply_id, pcm))
             case do.FinishPlayout():

@@ -89,11 +89,12 @@ class PlayClause:
 
 @dataclass(frozen=True, slots=True)
 class PlayPhrase:
-    """Give a prepared phrase's audio to the media plane, as part of the reply."""
+    """Give a prepared phrase's audio to the media plane, as part of the reply. source: of the audio that was prepared."""
 
     leg_id: str
     reply_id: int
     phrase_id: int
+    source: str = "voice"
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,8 +215,8 @@ class ClauseSynthesized:
 
 @dataclass(frozen=True, slots=True)
 class PhrasePrepared:
-    """A stock phrase can be played at once: the shell holds its audio. samples 0: there is no voice for it.
-    source: the assistant's own `voice`, or `stock`, the runtime's."""
+    """A stock phrase can be played at once: the shell holds its audio. source: the assistant's own `voice`, or `stock`, the
+    runtime's, until the own one is there. The newest counts."""
 
     phrase_id: int
     text: str

@@ -99,7 +99,7 @@ class StartSpeaking:
     asks_model: bool = False
     model_deadline_s: float = 1.0
     transcription: TranscriptionWaits | None = None
-    finalize_after_s: float = 0.128
+    finalize_after_s: float = 0.096
     unconfirmed_wait_s: float = 1.6
     speculation: bool = True
     speculation_attempts: int = 4
@@ -171,7 +171,7 @@ class Fillers:
 
 
 def _default_idle() -> Idle:
-    return Idle(messages=IDLE_MESSAGES, max_count=2)
+    return Idle(messages=IDLE_MESSAGES, max_count=2, reset_on_speech=True)
 
 
 @dataclass(frozen=True, slots=True)

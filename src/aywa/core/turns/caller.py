@@ -5,7 +5,9 @@ It says when the turn is over and why; whether it may be taken is the floor's bu
 
 from __future__ import annotations
 
+from collections import deque
 from enum import Enum, auto
+from statistics import median
 
 from aywa.core.events import TranscriptReceived
 from aywa.core.settings import StartSpeaking
@@ -17,8 +19,13 @@ SCORE_AFTER_S = 0.2
 ORPHAN_WORDS = 3
 # A final that only repeats a turn that was taken comes no later than this after it.
 ECHO_S = 4.0
+# Nobody speaks a word in less.
+LEAST_WORD_S = 0.12
 # Voice that brings no new words for so long is not speech any more: a radio, a fan, a line that hums.
 BABBLE_S = 6.0
+# A recogniser whose partials hold all words so soon after the voice is as good as its answer to finalize.
+PROMPT_LAG_S = 0.16
+_LAGS = 8
 
 
 class CallerState(Enum):
@@ -54,6 +61,9 @@ class CallerTurn:
         self._voiced = False
         self._grew_s = 0.0
         self._committed = ("", float("-inf"))
+        self._partial_s = 0.0
+        self._confirmed_once = False
+        self._lags: deque[float] = deque(maxlen=_LAGS)
         self.pause_id = 0
         self.confirmed_s: float | None = None
 
@@ -66,6 +76,14 @@ class CallerTurn:
     def confirmed(self) -> bool:
         """The text is all that was said until the last voice ended."""
         return self._transcript.confirmed
+
+    @property
+    def trusted(self) -> bool:
+        """The text was not confirmed, and is as it will be confirmed, if this recogniser goes on as it did so far in this
+        call: its partials held all words soon after the voice, and the latest came late enough."""
+        if self.state is not CallerState.PAUSED or not self._lags or median(self._lags) > PROMPT_LAG_S:
+            return False
+        return self._partial_s >= self.last_voice_s + min(self._lags)
 
     def voice_started(self, at_s: float) -> None:
         """Voice began, or began again."""
@@ -115,9 +133,11 @@ class CallerTurn:
     def heard(self, result: TranscriptReceived, now: float) -> None:
         """The recogniser's word. A sentence that no voice was found for opens a turn of its own; less than that is
         the late answer to a question about a turn that is gone."""
+        if self._echoes(result.text, now):
+            return
         self._wait = None
         if self.state is CallerState.SILENT:
-            if len(result.text.split()) < ORPHAN_WORDS or self._echoes(result.text, now):
+            if len(result.text.split()) < ORPHAN_WORDS:
                 return
             if not (result.is_final or self._voiced):
                 return
@@ -129,6 +149,13 @@ class CallerTurn:
         self._transcript.apply(
             TranscriptReceived(result.leg_id, result.text, result.is_final, current, result.words)
         )
+        if current and not self._confirmed_once:
+            # How long after the voice the partials had it all; never, if the confirmation had to add something.
+            whole = normalise(self.text) == normalise(before)
+            self._lags.append(max(0.0, self._grew_s - self.last_voice_s) if whole else 1.0)
+            self._confirmed_once = True
+        elif not current:
+            self._partial_s = now
         if self.text != before:
             self._grew_s = now
             if self.hums:
@@ -203,11 +230,15 @@ class CallerTurn:
         self.state = CallerState.PAUSED
         self.last_voice_s = at_s
         self.pause_id += 1
+        self._confirmed_once = False
 
     def _echoes(self, text: str, now: float) -> bool:
-        """The late final of a turn that was taken."""
+        """A result of the turn that was taken, told late or twice: nobody could have said it since."""
         committed, at_s = self._committed
-        return now < at_s + ECHO_S and f" {normalise(text)} " in f" {committed} "
+        words = len(text.split())
+        if words < ORPHAN_WORDS or now >= at_s + ECHO_S or f" {normalise(text)} " not in f" {committed} ":
+            return False
+        return self.state is CallerState.SILENT or now - self._voice_s < words * LEAST_WORD_S
 
     def _due_s(self, ask: Ask) -> float:
         after = self._settings.finalize_after_s if ask is Ask.FINALIZE else SCORE_AFTER_S

@@ -26,12 +26,22 @@ Commands = list[do.Command]
 MAX_FAILURES = 3
 MAX_REPROMPTS = 2
 MAX_QUEUED = 16
+# How long the last words may take to be said.
+LEAVE_TIMEOUT_S = 12.0
 # How often a turn that was taken is given back because the recogniser still changed its words.
 MAX_REVISIONS = 2
 # How long a voice that one window suspects has to be confirmed before the agent begins to speak: two more windows.
 SUSPICION_S = 0.075
-# A turn of which the recogniser told nothing is asked about again if it had so much voice.
+# A turn without words is asked about again if it had so much voice: when the recogniser did not answer, and when it
+# answered that there was nothing.
 UNREAD_VOICE_S = 0.5
+WORDLESS_VOICE_S = 1.2
+# One that was shorter, and not as short as a click, is asked about when the caller says no more.
+MURMUR_S = 0.4
+REPROMPT_AFTER_S = 2.6
+# So many turns in a row that the recogniser did not answer for, and there is no recogniser.
+MAX_UNREAD = 3
+DEAF = "pipeline-error-custom-transcriber-failed"
 # A filler comes no sooner than this after the turn was taken: the reply may be on its way.
 FILLER_GRACE_S = 0.3
 
@@ -57,7 +67,8 @@ class Message:
 class Floor:
     """The floor of one caller's leg. Every method answers the commands that follow; none of them waits.
 
-    happenings: what hooks may be waiting for, until somebody takes it. leaving: the last message is being said."""
+    happenings: what hooks may be waiting for, until somebody takes it. leaving: the last message is being said, until
+    leave_by_s at the latest, and the call ends for leave_reason."""
 
     def __init__(self, leg_id: str, settings: AssistantSettings, history: History, stock: Stock) -> None:
         self.leg_id = leg_id
@@ -69,6 +80,8 @@ class Floor:
         self._spent_tokens = 0
         self._revisions = 0
         self._reprompts = 0
+        self._unread = 0
+        self._reprompt_due_s: float | None = None
         self._taken: Wait | None = None
         self._taken_s = 0.0
         self._not_before_s = 0.0
@@ -85,6 +98,8 @@ class Floor:
         self.last_sound_s = 0.0
         self.failures = 0
         self.leaving = False
+        self.leave_reason = ""
+        self.leave_by_s = 0.0
         self.rate_hz = 8000
 
     # --- what others go by ---------------------------------------------------------------------------------------
@@ -141,7 +156,7 @@ class Floor:
         """The call is to end, and the caller is told: nothing else is said any more. reason: a published endedReason."""
         if self.leaving:
             return []
-        self.leaving = True
+        self._leave(reason, now)
         self.queued.clear()
         cmds = self._give_up(reason)
         message = Message(text, ends_call=True, end_reason=reason, interruptible=False)
@@ -149,6 +164,10 @@ class Floor:
             self.queued.append(message)
             return cmds
         return cmds + self._say_now(message, now)
+
+    def _leave(self, reason: str, now: float) -> None:
+        self.leaving = True
+        self.leave_reason, self.leave_by_s = reason, now + LEAVE_TIMEOUT_S
 
     def break_silence(self, now: float) -> Commands:
         """The time without a reason runs out: whatever went wrong, the caller hears something."""
@@ -184,6 +203,7 @@ class Floor:
     def voice_started(self, event: ev.VoiceStarted, now: float) -> Commands:
         """The caller's voice was found."""
         self._hold_until_s = 0.0
+        self._reprompt_due_s = None
         self.caller.voice_started(event.at_s)
         cmds: Commands = [
             do.TellClient("speech-update", {"status": "started", "role": "user", "turn": self._turn})
@@ -397,6 +417,8 @@ class Floor:
                 self._contest.voice_stopped(self.caller.last_voice_s)
         for ask in self.caller.wake(now):
             cmds.append(self._ask(ask))
+        if self._reprompt_due_s is not None and now >= self._reprompt_due_s:
+            cmds += self._reprompt(now)
         reply = self.reply
         if reply is not None:
             cmds += self._play_waiting(reply, now)
@@ -412,7 +434,7 @@ class Floor:
     def deadline(self) -> float | None:
         """When it next wants to be woken."""
         caller, reply = self.caller, self.reply
-        dues = [caller.ask_deadline, caller.babble_deadline]
+        dues = [caller.ask_deadline, caller.babble_deadline, self._reprompt_due_s]
         if reply is not None and not reply.dropping:
             if self._may_fill(reply):
                 dues.append(reply.filler_due_s)
@@ -437,7 +459,8 @@ class Floor:
         if (
             self._taken is not None
             or caller.state is not CallerState.PAUSED
-            or not (caller.confirmed and caller.text)
+            or not caller.text
+            or not (caller.confirmed or caller.trusted)
         ):
             return []
         basis = normalise(caller.text)
@@ -453,7 +476,8 @@ class Floor:
         cmds = self._discard("text_changed") if self.reply is not None else []
         self._attempts += 1
         reason = {"attempt": self._attempts, "wait_s": round(caller.wait().wait_s, 3)}
-        cmds.append(self._decided("reply_begun_early", "text_confirmed", reason))
+        known = "text_confirmed" if caller.confirmed else "partial_trusted"
+        cmds.append(self._decided("reply_begun_early", known, reason))
         return cmds + self._answer(now, speculative=True)
 
     def _take_turn(self, now: float) -> Commands:
@@ -478,18 +502,32 @@ class Floor:
     def _drop_turn(self, wait: Wait, now: float) -> Commands:
         cmds = self._discard("no_words") if self.reply is not None else []
         cmds.append(self._decided("turn_dropped", wait.reason, {}))
-        # A caller who stopped the agent, or whom the recogniser did not answer for, has said something.
-        caller, yielded = self.caller, self._yielded
+        caller = self.caller
         voiced_s = caller.last_voice_s - (
             caller.last_voice_s if caller.started_s is None else caller.started_s
         )
         unread = not caller.confirmed and voiced_s >= UNREAD_VOICE_S
+        # A caller who stopped the agent has said something, and so has one who spoke for long.
+        missed = unread or self._yielded or voiced_s >= WORDLESS_VOICE_S
         self._yielded = False
-        cmds += self._begin_next_turn(now) + self._hold("none") + self._say_queued(now)
-        if self.reply is None and (yielded or unread) and self._reprompts < MAX_REPROMPTS:
-            self._reprompts += 1
-            cmds += self._say_now(Message(REPROMPT), now)
+        self._unread = self._unread + 1 if unread else 0
+        cmds += self._begin_next_turn(now) + self._hold("none")
+        if self._unread >= MAX_UNREAD:
+            return cmds + self.take_leave(FAREWELL, DEAF, now)
+        cmds += self._say_queued(now)
+        if missed:
+            cmds += self._reprompt(now)
+        elif voiced_s >= MURMUR_S:
+            # It may have been a cough: the caller may say more first.
+            self._reprompt_due_s = caller.last_voice_s + REPROMPT_AFTER_S
         return cmds
+
+    def _reprompt(self, now: float) -> Commands:
+        self._reprompt_due_s = None
+        if not self._free or self.caller.state is not CallerState.SILENT or self._reprompts >= MAX_REPROMPTS:
+            return []
+        self._reprompts += 1
+        return self._say_now(Message(REPROMPT), now)
 
     def _revise(self) -> Commands:
         """The recogniser added words after the turn was taken: they belong to what is answered."""
@@ -526,7 +564,7 @@ class Floor:
             self._conversation(),
         ]
         self._yielded = False
-        self._reprompts = 0
+        self._reprompts = self._unread = 0
         return cmds + self._begin_next_turn(at_s)
 
     def _begin_next_turn(self, now: float) -> Commands:
@@ -553,6 +591,7 @@ class Floor:
         if released and self._settings.fillers.enabled:
             reply.filler_due_s = now + self._settings.fillers.repeat_after_s
         self.reply = reply
+        self._reprompt_due_s = None
         return reply
 
     def _release(self, reply: Reply, now: float) -> Commands:
@@ -671,7 +710,7 @@ class Floor:
         reply = self._new_reply(Purpose.MESSAGE, now, released=True)
         reply.ends_call = message.ends_call
         reply.end_reason = message.end_reason
-        reply.interruptible = message.interruptible and not message.ends_call
+        reply.interruptible = message.interruptible
         reply.prompt = message.prompt
         reply.commits = commits
         if message.asks is not None:
@@ -696,9 +735,11 @@ class Floor:
             return self._finish_if_all_given(reply, now) if reply.ledger.samples else self._end_unsaid(reply)
         last = self.failures >= MAX_FAILURES
         reason = _END_REASONS.get(reply.failed_step, _END_REASONS["llm"])
-        message = Message(FAREWELL, ends_call=True, end_reason=reason) if last else Message(EXCUSE)
+        message = Message(EXCUSE)
+        if last:
+            message = Message(FAREWELL, ends_call=True, end_reason=reason, interruptible=False)
         if self._stock.has(message.text):
-            cmds = self._make_last(reply, reason) if last else []
+            cmds = self._make_last(reply, reason, now) if last else []
             return cmds + self._play_phrase(reply, message.text) + self._finish_if_all_given(reply, now)
         if reply.ledger.samples:
             self.queued.insert(0, message)
@@ -710,10 +751,11 @@ class Floor:
         self.reply = None
         return self._say_now(message, now, commits=reply.commits)
 
-    def _make_last(self, reply: Reply, reason: str) -> Commands:
+    def _make_last(self, reply: Reply, reason: str, now: float) -> Commands:
         """The reply ends with a farewell: from now on nothing stops it."""
         reply.ends_call, reply.end_reason, reply.interruptible = True, reason, False
-        self.leaving, self._contest = True, None
+        self._leave(reason, now)
+        self._contest = None
         cmds: Commands = [do.ArmPause(self.leg_id, armed=False)] if reply.ledger.samples else []
         if reply.paused_at is not None:
             cmds.append(do.ResumePlayout(self.leg_id, reply.paused_at))
