@@ -309,7 +309,9 @@ class Floor:
         if not event.clauses:
             if reply.purpose is Purpose.MESSAGE and not words_of(event.text):
                 return self._skip(reply, now)
-            return self.reply_failed(ev.ReplyFailed(event.reply_id, "llm", "empty_reply"), now)
+            # Words without audio are the voice's failure.
+            step = "tts" if words_of(event.text) else "llm"
+            return self.reply_failed(ev.ReplyFailed(event.reply_id, step, "empty_reply"), now)
         reply.completed = True
         if reply.purpose is not Purpose.MESSAGE:
             # An excuse that could be spoken does not mean that the model works again.
