@@ -64,8 +64,9 @@ class RecordedJournal:
 class Rehearsal:
     """One call. `run` plays the caller's script until the time is up, then the caller hangs up.
 
-    recogniser: takes the place of `stt`. turn_score: what the turn model answers to a question at a second of the call
-    (None: it never does), turn_score_s later; without it there is no turn model.
+    recogniser: takes the place of `stt`. stock: the runtime's own phrases, at rate_hz. turn_score: what the turn model
+    answers to a question at a second of the call (None: it never does), turn_score_s later; without it there is no turn
+    model.
     """
 
     assistant: Mapping[str, Any] = field(default_factory=dict)
@@ -82,6 +83,7 @@ class Rehearsal:
     recogniser: SimulatedStt | None = None
     turn_score: Callable[[float], float | None] | None = None
     turn_score_s: float = 0.02
+    stock: Mapping[str, bytes] = field(default_factory=dict)
     make_session: Callable[[SessionPlan, Routes, MediaPlane, Journal], Session] = Session
 
     async def run(self, script: Sequence[Utterance], until_s: float, *, connect: bool = True) -> None:
@@ -150,7 +152,10 @@ class Rehearsal:
         turn_model = (
             None if self.turn_score is None else SimulatedTurnModel(self.turn_score, self.turn_score_s)
         )
-        return Routes(stt, ReplyRoutes(self.llm, self.tts, TtsOptions(self.rate_hz)), turn_model)
+        reply = ReplyRoutes(
+            self.llm, self.tts, TtsOptions(self.rate_hz), stock=self.stock, stock_rate_hz=self.rate_hz
+        )
+        return Routes(stt, reply, turn_model)
 
     async def _speak_all(self, script: Sequence[Utterance]) -> None:
         async with asyncio.TaskGroup() as group:
