@@ -509,11 +509,18 @@ def test_a_voice_before_a_message_begins_does_not_hold_it_back_for_ever() -> Non
 
 def test_a_message_without_a_word_counts_as_spoken() -> None:
     talk = Talk()
-    talk.floor.say(Message("?!"), 1.0)
-    talk.floor.say(Message("...", ends_call=True), 1.0)
+    assert decided(talk.floor.say(Message("?!"), 1.0)) == [("message_skipped", "no_words")]
+    cmds = talk.floor.say(Message("...", ends_call=True), 1.0)
+    assert of(do.EndCall, cmds) == [do.EndCall("assistant-ended-call-after-message-spoken")]
+
+
+def test_a_message_that_the_model_finds_no_words_for_counts_as_spoken() -> None:
+    talk = Talk()
+    talk.floor.say(Message(asks=()), 1.0)
+    talk.floor.say(Message(asks=(), ends_call=True), 1.0)
     cmds = talk.feed(1.1, ev.ReplyCompleted(1, "?!", 0))
     assert decided(cmds) == [("message_skipped", "no_words")]
-    assert of(do.SayText, cmds) == [do.SayText(2, "...")]
+    assert [c.reply_id for c in of(do.StartReply, cmds)] == [2]
     ended = talk.feed(1.2, ev.ReplyCompleted(2, "...", 0))
     assert of(do.EndCall, ended) == [do.EndCall("assistant-ended-call-after-message-spoken")]
 

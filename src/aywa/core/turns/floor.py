@@ -147,6 +147,9 @@ class Floor:
             reason = "call_ending" if ending else "too_many"
             return [self._decided("message_refused", reason, {"queued": len(self.queued)})]
         cmds = self._give_up("message") if interrupt else []
+        if message.asks is None and not words_of(message.text):
+            cmds.append(self._decided("message_skipped", "no_words", {}))
+            return [*cmds, do.EndCall(message.end_reason)] if message.ends_call else cmds
         if not self._free:
             self.queued.append(message)
             return cmds
