@@ -330,7 +330,7 @@ def _stop(plan: Mapping[str, Any], document: Mapping[str, Any]) -> StopSpeaking:
 
 def _idle(plan: Mapping[str, Any]) -> Idle:
     sent = plan.get("idleMessages")
-    default = _default_idle()
+    default, reset = _default_idle(), plan.get("idleMessageResetCountOnUserSpeechEnabled")
     messages = _texts(sent, IDLE_MESSAGES)
     return Idle(
         timeout_s=max(_number(plan.get("idleTimeoutSeconds"), default.timeout_s), 1.0),
@@ -338,7 +338,7 @@ def _idle(plan: Mapping[str, Any]) -> Idle:
         max_count=_whole(
             plan.get("idleMessageMaxSpokenCount"), default.max_count if messages is IDLE_MESSAGES else 3
         ),
-        reset_on_speech=plan.get("idleMessageResetCountOnUserSpeechEnabled") is True,
+        reset_on_speech=reset if isinstance(reset, bool) else messages is IDLE_MESSAGES,
     )
 
 

@@ -309,7 +309,9 @@ class Floor:
         if not event.clauses:
             if reply.purpose is Purpose.MESSAGE and not words_of(event.text):
                 return self._skip(reply, now)
-            return self.reply_failed(ev.ReplyFailed(event.reply_id, "llm", "empty_reply"), now)
+            # Words without audio are the voice's failure.
+            step = "tts" if words_of(event.text) else "llm"
+            return self.reply_failed(ev.ReplyFailed(event.reply_id, step, "empty_reply"), now)
         reply.completed = True
         if reply.purpose is not Purpose.MESSAGE:
             # An excuse that could be spoken does not mean that the model works again.
@@ -533,15 +535,15 @@ class Floor:
             return cmds + self.take_leave(FAREWELL, DEAF, now)
         cmds += self._say_queued(now)
         if missed:
-            cmds += self._reprompt(now)
+            cmds += self._reprompt(now, MAX_UNREAD if unread else MAX_REPROMPTS)
         elif voiced_s >= MURMUR_S:
             # It may have been a cough: the caller may say more first.
             self._reprompt_due_s = caller.last_voice_s + REPROMPT_AFTER_S
         return cmds
 
-    def _reprompt(self, now: float) -> Commands:
+    def _reprompt(self, now: float, most: int = MAX_REPROMPTS) -> Commands:
         self._reprompt_due_s = None
-        if not self._free or self.caller.state is not CallerState.SILENT or self._reprompts >= MAX_REPROMPTS:
+        if not self._free or self.caller.state is not CallerState.SILENT or self._reprompts >= most:
             return []
         self._reprompts += 1
         return self._say_now(Message(REPROMPT), now)
