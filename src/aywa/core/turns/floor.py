@@ -861,8 +861,9 @@ class Floor:
         return do.AskEndpointing(
             caller.turn_id,
             caller.model.number,
-            self._history.messages_with(caller.text, start_s, caller.last_voice_s),
-            self._history.chat(caller.text),
+            caller.text,
+            start_s,
+            caller.last_voice_s,
             self._settings.start.model_deadline_s,
         )
 
