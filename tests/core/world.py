@@ -352,7 +352,10 @@ class World:
             case do.StartReply() | do.SayText():
                 self._asked_for(command)
             case do.CancelReply():
-                self.making[command.reply_id].cancelled = True
+                making = self.making.get(command.reply_id)
+                assert making is not None or self.gone
+                if making is not None:
+                    making.cancelled = True
             case do.ReleaseReply():
                 making = self.making[command.reply_id]
                 assert self.taken
