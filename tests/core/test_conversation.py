@@ -39,9 +39,7 @@ MUTE: dict[str, Any] = {"firstMessageMode": "assistant-waits-for-user"}
 HELLO: dict[str, Any] = {"firstMessage": "Hello there."}
 
 
-def call(
-    assistant: dict[str, Any] = MUTE, *, connected: bool = True, stocked: bool = False
-) -> Conversation:
+def call(assistant: dict[str, Any] = MUTE, *, connected: bool = True, stocked: bool = False) -> Conversation:
     """A call that is connected at 1.0. stocked: its stock phrases are there at once."""
     made = Conversation(LEG)
     assert made.handle(ev.CallStarted("c1", "o1", 0, assistant), 0.0) == []
@@ -195,9 +193,7 @@ def test_a_message_may_take_the_assistants_floor() -> None:
 def test_a_message_is_put_into_the_history(role: str | None) -> None:
     made = call()
     message = {"role": role, "content": "Note."}
-    [command] = made.handle(
-        client(type="add-message", message=message, triggerResponseEnabled=False), 2.0
-    )
+    [command] = made.handle(client(type="add-message", message=message, triggerResponseEnabled=False), 2.0)
     assert isinstance(command, do.RecordMessage)
     known = {"user": "user", "assistant": "bot"}.get(role or "", "system")
     assert (command.message["role"], command.message["message"]) == (known, "Note.")
@@ -377,6 +373,8 @@ anything: st.SearchStrategy[ev.Event] = st.one_of(
     st.builds(ev.VoiceStopped, st.just(LEG), at),
     st.builds(ev.TranscriptReceived, st.just(LEG), said, st.booleans(), st.booleans()),
     st.builds(ev.TurnScored, ids, st.floats(0, 1)),
+    st.builds(ev.RulesMatched, ids, ids, st.none() | st.floats(0, 15), st.none() | st.just(0)),
+    st.builds(ev.EndpointingAnswered, ids, ids, st.none() | st.floats(0, 15), st.just("deadline")),
     st.builds(ev.ReplyTextReceived, ids, said),
     st.builds(clause, ids, st.integers(0, 3), st.sampled_from(["a b", "c", ""])),
     st.builds(ev.ReplyCompleted, ids, said, st.integers(0, 2)),
@@ -386,6 +384,10 @@ anything: st.SearchStrategy[ev.Event] = st.one_of(
     st.just(ev.CallStarted("c1", "o1", 0, HELLO)),
     st.builds(ev.ChildFailed, st.just("stt"), st.just("x")),
 )
+ASKED: dict[str, Any] = {
+    "customEndpointingRules": [{"type": "customer", "regex": "a", "timeoutSeconds": 3}],
+    "smartEndpointingPlan": {"provider": "custom-endpointing-model"},
+}
 endings = st.sampled_from([ev.EndRequested("manually-canceled"), ev.LegEnded(LEG, "closed")])
 
 
@@ -394,7 +396,8 @@ endings = st.sampled_from([ev.EndRequested("manually-canceled"), ev.LegEnded(LEG
     st.lists(st.tuples(st.floats(0, 2), anything | anything | anything | endings), max_size=60), st.booleans()
 )
 def test_any_event_at_any_time_is_answered(steps: Sequence[tuple[float, ev.Event]], connected: bool) -> None:
-    made = call(HELLO | {"firstMessageInterruptionsEnabled": True}, connected=connected)
+    assistant = HELLO | {"firstMessageInterruptionsEnabled": True, "startSpeakingPlan": ASKED}
+    made = call(assistant, connected=connected)
     now, ends, ended_told = 1.0, 0, 0
 
     def check(cmds: Sequence[do.Command]) -> None:

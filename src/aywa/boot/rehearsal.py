@@ -16,6 +16,7 @@ from typing import Any
 from aywa.call.replies import ReplyRoutes
 from aywa.call.session import Routes, Session, SessionPlan
 from aywa.core import events as ev
+from aywa.ports.endpointing import EndpointingModel
 from aywa.ports.journal import Journal, JournalRecord
 from aywa.ports.media import MediaPlane
 from aywa.ports.stt import Stt
@@ -83,6 +84,7 @@ class Rehearsal:
     recogniser: SimulatedStt | None = None
     turn_score: Callable[[float], float | None] | None = None
     turn_score_s: float = 0.02
+    endpointing: EndpointingModel | None = None
     stock: Mapping[str, bytes] = field(default_factory=dict)
     make_session: Callable[[SessionPlan, Routes, MediaPlane, Journal], Session] = Session
 
@@ -155,7 +157,7 @@ class Rehearsal:
         reply = ReplyRoutes(
             self.llm, self.tts, TtsOptions(self.rate_hz), stock=self.stock, stock_rate_hz=self.rate_hz
         )
-        return Routes(stt, reply, turn_model)
+        return Routes(stt, reply, turn_model, endpointing=self.endpointing)
 
     async def _speak_all(self, script: Sequence[Utterance]) -> None:
         async with asyncio.TaskGroup() as group:

@@ -32,6 +32,29 @@ class ScoreTurn:
     pause_id: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class MatchRules:
+    """Ask which of customEndpointingRules matches first. said: by the caller in this turn. heard: the assistant's last
+    message."""
+
+    turn_id: int
+    question: int
+    said: str
+    heard: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskEndpointing:
+    """Ask the customer's endpointing model how long to wait, within deadline_s. messages: the history in the contract's
+    shape (6.4), this turn at its end. chat: the same for a model."""
+
+    turn_id: int
+    question: int
+    messages: tuple[Mapping[str, Any], ...]
+    chat: tuple[Mapping[str, Any], ...]
+    deadline_s: float
+
+
 # --- to the reply ------------------------------------------------------------------------------------------------
 
 
@@ -206,6 +229,8 @@ Command = (
     FinalizeTranscript
     | CommitTranscript
     | ScoreTurn
+    | MatchRules
+    | AskEndpointing
     | StartReply
     | SayText
     | ReleaseReply

@@ -154,6 +154,10 @@ class Conversation:
                 return floor.transcript_received(event, now)
             case ev.TurnScored():
                 return floor.turn_scored(event, now)
+            case ev.RulesMatched():
+                return floor.rules_matched(event, now)
+            case ev.EndpointingAnswered():
+                return floor.endpointing_answered(event, now)
             case ev.ReplyTextReceived():
                 return floor.text_received(event, now)
             case ev.ClauseSynthesized():

@@ -9,11 +9,11 @@ import pytest
 from aywa.core import commands as do
 from aywa.core import events as ev
 from aywa.core.history import History
+from aywa.core.initiative import INTERRUPTED, SLOW_MODEL, TALKED_OVER
 from aywa.core.settings import AssistantSettings, read_settings
+from aywa.core.stock import EXCUSE, FAREWELL, REPROMPT, Stock
 from aywa.core.turns import barge_in as bi
 from aywa.core.turns import endpointing as ep
-from aywa.core.initiative import INTERRUPTED, SLOW_MODEL, TALKED_OVER
-from aywa.core.stock import EXCUSE, FAREWELL, REPROMPT, Stock
 from aywa.core.turns.caller import BABBLE_S, SCORE_AFTER_S, CallerState
 from aywa.core.turns.floor import (
     DEAF,
@@ -39,6 +39,7 @@ from tests.core.feed import (
     confirmed,
     decided,
     dropped,
+    final,
     finished,
     of,
     partial,
@@ -867,7 +868,7 @@ def test_a_filler_speaks_while_the_answer_is_late_and_both_are_one_message() -> 
 
 def test_no_filler_where_none_is_wished() -> None:
     talk = Talk()
-    assert decided(talk.takes() + talk.wait(99.0)) .count(("filler_said", "no_audio")) == 0
+    assert decided(talk.takes() + talk.wait(99.0)).count(("filler_said", "no_audio")) == 0
 
 
 def test_a_filler_that_is_not_in_stock_is_not_said() -> None:
@@ -1149,7 +1150,8 @@ def test_a_caller_who_says_nothing_that_is_a_word_is_not_asked_for_ever() -> Non
 
 
 @pytest.mark.parametrize(
-    ("lasts_s", "after_s"), [(MURMUR_S - 0.1, None), (MURMUR_S + 0.1, REPROMPT_AFTER_S), (WORDLESS_VOICE_S + 0.1, 1.0)]
+    ("lasts_s", "after_s"),
+    [(MURMUR_S - 0.1, None), (MURMUR_S + 0.1, REPROMPT_AFTER_S), (WORDLESS_VOICE_S + 0.1, 1.0)],
 )
 def test_how_long_a_voice_was_says_when_it_is_asked_about(lasts_s: float, after_s: float | None) -> None:
     talk = Talk()
@@ -1349,3 +1351,54 @@ def test_who_was_talked_over_is_told_to_the_hooks() -> None:
     talk.feed(9.0, *whole(1, ANSWER))
     talk.feed(9.1, voice(9.04), playing(1, 9.05))
     assert talk.floor.happenings == [TALKED_OVER, INTERRUPTED]
+
+
+# --- the customer's rules and model ------------------------------------------------------------------------------
+
+
+def test_the_customers_rules_are_asked_and_their_wait_is_on_record() -> None:
+    rule = {"type": "customer", "regex": "hours", "timeoutSeconds": 3}
+    talk = Talk({"startSpeakingPlan": {"customEndpointingRules": [rule]}})
+    talk.history.assistant_heard("Hello there.", 0.0, 0.5, cut=False)
+    talk.feed(1.0, voice(1.0))
+    talk.feed(1.5, partial(QUESTION))
+    [asked] = of(do.MatchRules, talk.feed(2.0, silence(2.0)))
+    assert asked == do.MatchRules(1, 1, QUESTION, "Hello there.")
+    cmds = talk.floor.rules_matched(ev.RulesMatched(1, 1, 3.0, 0), 2.01)
+    assert decided(cmds) == [("rule_matched", "custom_rule")]
+    assert talk.floor.rules_matched(ev.RulesMatched(1, 1, 3.0, 0), 2.02) == []
+    talk.feed(2.2, confirmed(QUESTION))
+    assert talk.floor.deadline is not None
+    assert ("turn_taken", "custom_rule") in decided(ring(talk.floor, 5.1))
+
+
+@pytest.mark.parametrize(
+    ("wait_s", "problem", "decision", "reason"),
+    [
+        (0.9, "", ("endpointing_model_answered", "asked"), "endpointing_model"),
+        (None, "deadline", ("endpointing_model_failed", "deadline"), "settled_text"),
+    ],
+)
+def test_the_customers_model_is_asked_and_its_answer_or_failure_is_on_record(
+    wait_s: float | None, problem: str, decision: tuple[str, str], reason: str
+) -> None:
+    talk = Talk({"startSpeakingPlan": {"smartEndpointingPlan": {"provider": "custom-endpointing-model"}}})
+    talk.feed(1.0, voice(1.0))
+    talk.feed(1.5, partial(QUESTION))
+    talk.feed(2.0, silence(2.0))
+    [asked] = of(do.AskEndpointing, talk.feed(2.2, confirmed(QUESTION)))
+    assert [m["message"] for m in asked.messages] == [QUESTION]
+    assert asked.chat == ({"role": "user", "content": QUESTION},)
+    assert (asked.question, asked.deadline_s) == (1, 1.0)
+    cmds = talk.floor.endpointing_answered(ev.EndpointingAnswered(1, 1, wait_s, problem), 2.3)
+    assert decision in decided(cmds)
+    assert talk.floor.endpointing_answered(ev.EndpointingAnswered(1, 1, 9.0), 2.31) == []
+    assert ("turn_taken", reason) in decided(ring(talk.floor, 5.0))
+
+
+def test_the_model_is_shown_a_turn_that_no_voice_was_found_for() -> None:
+    talk = Talk({"startSpeakingPlan": {"smartEndpointingPlan": {"provider": "custom-endpointing-model"}}})
+    talk.feed(2.0, final(QUESTION))
+    cmds = talk.feed(2.1, confirmed(""))
+    [asked] = of(do.AskEndpointing, cmds)
+    assert asked.messages[0]["secondsFromStart"] == 2.0

@@ -13,6 +13,7 @@ from aywa.core.events import TranscriptReceived
 from aywa.core.settings import StartSpeaking
 from aywa.core.turns.endpointing import Evidence, Wait, decide
 from aywa.core.turns.phrases import normalise
+from aywa.core.turns.questions import Question
 from aywa.core.turns.transcript import TurnTranscript
 
 SCORE_AFTER_S = 0.2
@@ -41,6 +42,15 @@ class Ask(Enum):
 
     FINALIZE = auto()
     SCORE = auto()
+    RULES = auto()
+    MODEL = auto()
+
+
+# By the clock of the pause; the others whenever the words change.
+_TIMED = (Ask.FINALIZE, Ask.SCORE)
+# How long the customer's rules may take, at most, and how much longer than its deadline his model.
+RULES_LIMIT_S = 0.3
+LATE_S = 0.05
 
 
 class CallerTurn:
@@ -66,6 +76,8 @@ class CallerTurn:
         self._lags: deque[float] = deque(maxlen=_LAGS)
         self.pause_id = 0
         self.confirmed_s: float | None = None
+        self.rules = Question(RULES_LIMIT_S)
+        self.model = Question(settings.model_deadline_s + LATE_S)
 
     @property
     def text(self) -> str:
@@ -169,20 +181,58 @@ class CallerTurn:
             self._score = probability
             self._wait = None
 
-    def wake(self, now: float) -> list[Ask]:
-        """What is due to be asked by now; each once per pause."""
+    def wake(self, now: float, heard: str = "") -> list[Ask]:
+        """What is due to be asked by now: about the pause once, about the words when they have changed. heard: the
+        assistant's last message."""
         if self.state is not CallerState.PAUSED:
             return []
-        due = [ask for ask in Ask if ask not in self._asked and now >= self._due_s(ask)]
+        due = [ask for ask in _TIMED if ask not in self._asked and now >= self._due_s(ask)]
         self._asked.update(due)
+        return due + self._ask_about_words(now, heard)
+
+    def _ask_about_words(self, now: float, heard: str) -> list[Ask]:
+        text, due = self.text, list[Ask]()
+        if text and self._settings.rules and self.rules.is_new(text, heard):
+            self.rules.ask(text, heard, now)
+            due.append(Ask.RULES)
+        if text and self.confirmed and self._settings.asks_model and self.model.is_new(text, heard):
+            self.model.ask(text, heard, now)
+            due.append(Ask.MODEL)
+        if due:
+            self._wait = None
         return due
+
+    def rules_matched(self, number: int, wait_s: float | None) -> bool:
+        """What the customer's rules say; False if it is of no use any more."""
+        self._wait = None
+        return self.rules.answered(number, wait_s)
+
+    def endpointing_answered(self, number: int, wait_s: float | None) -> bool:
+        """What the customer's model says; False if it is of no use any more."""
+        self._wait = None
+        return self.model.answered(number, wait_s)
 
     def wait(self) -> Wait:
         """How long the turn waits as things stand."""
         if self._wait is None:
-            evidence = Evidence(self.text, self.confirmed, self._score, self._longest_pause_s)
-            self._wait = decide(evidence, self._settings)
+            self._wait = decide(self._evidence(), self._settings)
         return self._wait
+
+    def _evidence(self) -> Evidence:
+        awaited, until_s = "", self.last_voice_s
+        for name, question in (("rules_late", self.rules), ("endpointing_model_late", self.model)):
+            if question.awaited_until_s is not None and question.awaited_until_s > until_s:
+                awaited, until_s = name, question.awaited_until_s
+        return Evidence(
+            self.text,
+            self.confirmed,
+            self._score,
+            self._longest_pause_s,
+            rule_wait_s=self.rules.wait_s,
+            model_wait_s=self.model.wait_s,
+            awaited=awaited,
+            answer_by_s=until_s - self.last_voice_s,
+        )
 
     def over(self, now: float) -> Wait | None:
         """The wait that has passed, or None while the turn is not over."""
@@ -196,7 +246,7 @@ class CallerTurn:
         """When something is due to be asked, in the call's seconds."""
         if self.state is not CallerState.PAUSED:
             return None
-        return min((self._due_s(ask) for ask in Ask if ask not in self._asked), default=None)
+        return min((self._due_s(ask) for ask in _TIMED if ask not in self._asked), default=None)
 
     @property
     def over_deadline(self) -> float | None:
@@ -217,6 +267,8 @@ class CallerTurn:
         self._transcript.clear()
         self._asked.clear()
         self._score = None
+        self.rules.forget()
+        self.model.forget()
         self._longest_pause_s *= 0.8
         self.turn_id += 1
         self.confirmed_s = None

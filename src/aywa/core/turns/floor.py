@@ -271,6 +271,25 @@ class Floor:
             self.caller.scored(event.probability, event.pause_id)
         return self.wake(now)
 
+    def rules_matched(self, event: ev.RulesMatched, now: float) -> Commands:
+        """The customer's rules were tried on what the caller said."""
+        cmds: Commands = []
+        if self.caller.rules_matched(event.question, event.wait_s) and event.rule is not None:
+            cmds.append(
+                self._endpointing("rule_matched", "custom_rule", rule=event.rule, wait_s=event.wait_s)
+            )
+        return cmds + self.wake(now)
+
+    def endpointing_answered(self, event: ev.EndpointingAnswered, now: float) -> Commands:
+        """The customer's endpointing model answered, or did not."""
+        cmds: Commands = []
+        if self.caller.endpointing_answered(event.question, event.wait_s):
+            if event.wait_s is None:
+                cmds.append(self._endpointing("endpointing_model_failed", event.problem))
+            else:
+                cmds.append(self._endpointing("endpointing_model_answered", "asked", wait_s=event.wait_s))
+        return cmds + self.wake(now)
+
     # --- the reply -----------------------------------------------------------------------------------------------
 
     def text_received(self, event: ev.ReplyTextReceived, now: float) -> Commands:
@@ -432,7 +451,7 @@ class Floor:
             cmds.append(self._decided("voice_ignored", "no_new_words", {}))
             if self._contest is not None:
                 self._contest.voice_stopped(self.caller.last_voice_s)
-        for ask in self.caller.wake(now):
+        for ask in self.caller.wake(now, self._history.last_heard):
             cmds.append(self._ask(ask))
         if self._reprompt_due_s is not None and now >= self._reprompt_due_s:
             cmds += self._reprompt(now)
@@ -533,15 +552,15 @@ class Floor:
             return cmds + self.take_leave(FAREWELL, DEAF, now)
         cmds += self._say_queued(now)
         if missed:
-            cmds += self._reprompt(now)
+            cmds += self._reprompt(now, MAX_UNREAD if unread else MAX_REPROMPTS)
         elif voiced_s >= MURMUR_S:
             # It may have been a cough: the caller may say more first.
             self._reprompt_due_s = caller.last_voice_s + REPROMPT_AFTER_S
         return cmds
 
-    def _reprompt(self, now: float) -> Commands:
+    def _reprompt(self, now: float, most: int = MAX_REPROMPTS) -> Commands:
         self._reprompt_due_s = None
-        if not self._free or self.caller.state is not CallerState.SILENT or self._reprompts >= MAX_REPROMPTS:
+        if not self._free or self.caller.state is not CallerState.SILENT or self._reprompts >= most:
             return []
         self._reprompts += 1
         return self._say_now(Message(REPROMPT), now)
@@ -847,9 +866,25 @@ class Floor:
         return self.caller.turn_id
 
     def _ask(self, ask: Ask) -> do.Command:
+        caller = self.caller
         if ask is Ask.FINALIZE:
             return do.FinalizeTranscript(self.leg_id)
-        return do.ScoreTurn(self.leg_id, self.caller.turn_id, self.caller.pause_id)
+        if ask is Ask.SCORE:
+            return do.ScoreTurn(self.leg_id, caller.turn_id, caller.pause_id)
+        if ask is Ask.RULES:
+            heard = self._history.last_heard
+            return do.MatchRules(caller.turn_id, caller.rules.number, caller.text, heard)
+        start_s = caller.last_voice_s if caller.started_s is None else caller.started_s
+        return do.AskEndpointing(
+            caller.turn_id,
+            caller.model.number,
+            self._history.messages_with(caller.text, start_s, caller.last_voice_s),
+            self._history.chat(caller.text),
+            self._settings.start.model_deadline_s,
+        )
+
+    def _endpointing(self, decision: str, reason: str, **details: object) -> do.RecordDecision:
+        return do.RecordDecision("endpointing", decision, reason, {"turn_id": self.caller.turn_id, **details})
 
     def _speaking(self, status: str) -> dict[str, object]:
         return {"status": status, "role": "assistant", "turn": self._turn}
