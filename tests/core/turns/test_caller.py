@@ -270,7 +270,7 @@ def test_the_model_is_asked_when_the_words_are_confirmed() -> None:
     assert turn.wake(2.0) == []
     turn.heard(confirmed(TEXT), 2.05)
     assert turn.wake(2.05) == [Ask.MODEL]
-    assert turn.over(2.1 + MODELLED.model_deadline_s) is None
+    assert turn.over(2.05 + MODELLED.model_deadline_s) is None
     assert turn.wait().reason == "endpointing_model_late"
     assert turn.endpointing_answered(turn.model.number, 0.2)
     assert turn.wait() == ep.Wait(0.2, "endpointing_model")
