@@ -39,9 +39,7 @@ MUTE: dict[str, Any] = {"firstMessageMode": "assistant-waits-for-user"}
 HELLO: dict[str, Any] = {"firstMessage": "Hello there."}
 
 
-def call(
-    assistant: dict[str, Any] = MUTE, *, connected: bool = True, stocked: bool = False
-) -> Conversation:
+def call(assistant: dict[str, Any] = MUTE, *, connected: bool = True, stocked: bool = False) -> Conversation:
     """A call that is connected at 1.0. stocked: its stock phrases are there at once."""
     made = Conversation(LEG)
     assert made.handle(ev.CallStarted("c1", "o1", 0, assistant), 0.0) == []
@@ -195,9 +193,7 @@ def test_a_message_may_take_the_assistants_floor() -> None:
 def test_a_message_is_put_into_the_history(role: str | None) -> None:
     made = call()
     message = {"role": role, "content": "Note."}
-    [command] = made.handle(
-        client(type="add-message", message=message, triggerResponseEnabled=False), 2.0
-    )
+    [command] = made.handle(client(type="add-message", message=message, triggerResponseEnabled=False), 2.0)
     assert isinstance(command, do.RecordMessage)
     known = {"user": "user", "assistant": "bot"}.get(role or "", "system")
     assert (command.message["role"], command.message["message"]) == (known, "Note.")
