@@ -114,6 +114,34 @@ def test_two_unvoiced_windows_stop_it_and_it_is_dated_by_the_last_loud_block() -
     assert not line.detector.active
 
 
+def test_three_windows_without_a_loud_block_stop_it_when_the_detector_doubts_too() -> None:
+    line = started(Line())
+    last = line.blocks + 2
+    assert line.window(0.9, [LOUD] * 3 + [QUIET] * 5) is None
+    # As sure as of a beginning: the detector may hear what the levels do not show.
+    assert line.windows(4, 0.5, QUIET) == []
+    assert line.window(0.49, QUIET) == VoiceMoment(started=False, at_s=frame_end(last))
+    assert not line.detector.active
+    assert line.windows(3, 0.45, QUIET) == []
+
+
+@pytest.mark.parametrize("loud", [0, 7])
+def test_one_loud_block_in_three_windows_is_voice(loud: int) -> None:
+    line = started(Line())
+    levels = [LOUD if block == loud else QUIET for block in range(BLOCKS)]
+    for _ in range(4):
+        assert line.window(0.4, levels) is None
+        assert line.windows(2, 0.4, QUIET) == []
+    assert len(line.windows(1, 0.4, QUIET)) == 1
+
+
+def test_a_voice_as_short_as_its_first_windows_is_not_faint_for_want_of_more() -> None:
+    line = Line(VoiceSettings(faint_windows=6, least_db=-10.0))
+    assert len(line.windows(2, 0.9, LOUD)) == 1
+    assert line.windows(3, 0.4, LOUD) == []
+    assert len(line.windows(1, 0.4, LOUD)) == 1
+
+
 def test_hesitating_probabilities_do_not_stop_it() -> None:
     line = started(Line())
     for _ in range(10):
