@@ -154,10 +154,11 @@ class Floor:
         if ending or len(self.queued) >= MAX_QUEUED:
             reason = "call_ending" if ending else "too_many"
             return [self._decided("message_refused", reason, {"queued": len(self.queued)})]
+        if message.asks is None and not words_of(message.text) and (self._free or not message.ends_call):
+            # It takes nobody's place: a reply in the making is still to be heard.
+            skipped = self._decided("message_skipped", "no_words", {})
+            return [skipped, do.EndCall(message.end_reason)] if message.ends_call else [skipped]
         cmds = self._give_up("message") if interrupt else []
-        if message.asks is None and not words_of(message.text):
-            cmds.append(self._decided("message_skipped", "no_words", {}))
-            return [*cmds, do.EndCall(message.end_reason)] if message.ends_call else cmds
         if not self._free:
             self.queued.append(message)
             return cmds
