@@ -1305,6 +1305,14 @@ def test_the_last_words_are_not_interrupted_and_the_callers_turn_is_not_taken() 
     assert not talk.floor.caller_has_floor
 
 
+def test_last_words_that_are_long_are_said_to_their_end() -> None:
+    talk = Talk()
+    talk.floor.take_leave("word " * 99, "exceeded-max-duration", 9.0)
+    talk.feed(10.0, *whole(1, "word " * 99), playing(1, 10.0))
+    talk.feed(18.0, ev.PlayoutAdvanced(LEG, 1, 80 * WORD, 18.0))
+    assert talk.floor.leave_by_s == 18.0 + LEAVE_TIMEOUT_S
+
+
 def test_messages_without_end_are_refused() -> None:
     talk = Talk()
     talk.takes()

@@ -26,7 +26,7 @@ Commands = list[do.Command]
 MAX_FAILURES = 3
 MAX_REPROMPTS = 2
 MAX_QUEUED = 16
-# How long the last words may take to be said.
+# How long the last words may take to begin, and to go on: they may be long.
 LEAVE_TIMEOUT_S = 12.0
 # How often a turn that was taken is given back because the recogniser still changed its words.
 MAX_REVISIONS = 2
@@ -383,6 +383,8 @@ class Floor:
         if reply is None or not reply.playing:
             return []
         self._sounded(reply, event.at_s)
+        if reply.ends_call:
+            self.leave_by_s = max(self.leave_by_s, now + LEAVE_TIMEOUT_S)
         reply.advanced_to = event.position
         heard = reply.ledger.heard(event.position)
         body = {"text": heard, "turn": self._turn, "source": "model", "timing": "word-progress"}
