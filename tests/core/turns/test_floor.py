@@ -1103,6 +1103,8 @@ def test_a_silence_before_a_late_reply_is_broken_by_a_filler() -> None:
     talk = Talk(stocked=True)
     talk.floor.open_with("Hello.", 0.0)
     assert phrases_of(talk.floor.break_silence(2.0)) == [0]
+    # That one is on its way.
+    assert phrases_of(talk.floor.break_silence(2.1)) == []
 
 
 def test_a_reply_that_stands_still_for_no_reason_goes_on() -> None:

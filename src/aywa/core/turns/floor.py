@@ -188,7 +188,8 @@ class Floor:
             return self._say_now(Message(REPROMPT), now)
         if reply.paused_at is not None and self._contest is None:
             return [do.ResumePlayout(self.leg_id, reply.paused_at)]
-        return self._fill(reply, now)
+        on_its_way = bool(reply.ledger.samples) and not reply.playing
+        return [] if on_its_way else self._fill(reply, now)
 
     def fall_silent(self, reason: str) -> Commands:
         """The call ends: nothing more is said, asked or begun."""
