@@ -45,8 +45,8 @@ def speak(voice: str, texts: Sequence[str]) -> dict[str, Clip]:
     folder = Path(platformdirs.user_cache_dir("aywa-bench")) / "heard" / f"{re.sub(r'[^a-z0-9+]+', '-', voice)}-{key}"
     if not (folder / "places.json").exists():
         folder.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, __file__, voice, str(folder)]
-        subprocess.run(command, input=json.dumps(list(texts)).encode(), check=True)
+        command = [sys.executable, "-m", "bench.heard_voices", voice, str(folder)]
+        subprocess.run(command, input=json.dumps(list(texts)).encode(), check=True, cwd=Path(__file__).parents[1])
     places = json.loads((folder / "places.json").read_text())
     audio = (folder / "audio.pcm").read_bytes()
     clips: dict[str, Clip] = {}
@@ -223,9 +223,28 @@ def _hibari() -> Callable[[str], Made]:
     return make
 
 
+def _kokoro(name: str) -> Callable[[str], Made]:
+    from bench.speech.voices import RATE_HZ as OWN_HZ
+    from bench.speech.voices import speak as said
+
+    def make(text: str) -> Made:
+        speech = said(f"kokoro:{name}", text)
+        told = iter([*speech.words, None])
+        spans: list[tuple[float, float] | None] = []
+        word = next(told)
+        for written in text.split():
+            # What has no sound is left out.
+            mine = word is not None and word[0] == written
+            spans.append((word[1], word[2]) if mine and word is not None else None)
+            word = next(told) if mine else word
+        return speech.pcm.tobytes(), OWN_HZ, spans
+
+    return make
+
+
 def _maker(voice: str) -> Callable[[str], Made]:
     engine, *rest = voice.split(":")
-    return {"espeak": _espeak, "flite": _flite, "hibari": _hibari}[engine](*rest)
+    return {"espeak": _espeak, "flite": _flite, "hibari": _hibari, "kokoro": _kokoro}[engine](*rest)
 
 
 def _place(text: str, made: Made) -> Clip:
