@@ -42,11 +42,17 @@ class Clip:
 def speak(voice: str, texts: Sequence[str]) -> dict[str, Clip]:
     """Every text in the voice, from the cache where it is there. Voices: espeak:NAME:RATE, flite:NAME, hibari."""
     key = hashlib.sha256(json.dumps([VERSION, voice, list(texts)]).encode()).hexdigest()[:16]
-    folder = Path(platformdirs.user_cache_dir("aywa-bench")) / "heard" / f"{re.sub(r'[^a-z0-9+]+', '-', voice)}-{key}"
+    folder = (
+        Path(platformdirs.user_cache_dir("aywa-bench"))
+        / "heard"
+        / f"{re.sub(r'[^a-z0-9+]+', '-', voice)}-{key}"
+    )
     if not (folder / "places.json").exists():
         folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "bench.heard_voices", voice, str(folder)]
-        subprocess.run(command, input=json.dumps(list(texts)).encode(), check=True, cwd=Path(__file__).parents[1])
+        subprocess.run(
+            command, input=json.dumps(list(texts)).encode(), check=True, cwd=Path(__file__).parents[1]
+        )
     places = json.loads((folder / "places.json").read_text())
     audio = (folder / "audio.pcm").read_bytes()
     clips: dict[str, Clip] = {}
@@ -145,11 +151,19 @@ _JOINED = {"the": 2, "not": 3, "was": 3}
 
 
 class _FliteWave(c.Structure):
-    _fields_ = [("type", c.c_char_p), ("rate", c.c_int), ("count", c.c_int), ("channels", c.c_int), ("samples", c.c_void_p)]
+    _fields_ = [
+        ("type", c.c_char_p),
+        ("rate", c.c_int),
+        ("count", c.c_int),
+        ("channels", c.c_int),
+        ("samples", c.c_void_p),
+    ]
 
 
 def _flite(name: str) -> Callable[[str], Made]:
-    libs = [c.CDLL(f"lib{part}.so.1", mode=c.RTLD_GLOBAL) for part in ("flite", "flite_cmulex", "flite_usenglish")]
+    libs = [
+        c.CDLL(f"lib{part}.so.1", mode=c.RTLD_GLOBAL) for part in ("flite", "flite_cmulex", "flite_usenglish")
+    ]
     lib, voices, p = libs[0], c.CDLL(f"libflite_cmu_us_{name}.so.1"), c.c_void_p
     shapes: tuple[tuple[str, list[Any], Any], ...] = (
         ("flite_synth_text", [c.c_char_p, p], p), ("utt_relation", [p, c.c_char_p], p), ("relation_head", [p], p),
@@ -175,7 +189,10 @@ def _flite(name: str) -> Callable[[str], Made]:
         wave = c.cast(lib.utt_wave(utterance), c.POINTER(_FliteWave)).contents
         said: list[tuple[str, tuple[float, float] | None]] = []
         for token in siblings(lib.relation_head(lib.utt_relation(utterance, b"Token"))):
-            spans = [(lib.ffeature_float(w, first), lib.ffeature_float(w, last)) for w in siblings(lib.item_daughter(token))]
+            spans = [
+                (lib.ffeature_float(w, first), lib.ffeature_float(w, last))
+                for w in siblings(lib.item_daughter(token))
+            ]
             spans = [s for s in spans if s[1] > 0]
             name = lib.item_feat_string(token, b"name").decode()
             said.append((name, (spans[0][0], spans[-1][1]) if spans else None))
@@ -242,9 +259,17 @@ def _kokoro(name: str) -> Callable[[str], Made]:
     return make
 
 
+_ENGINES: dict[str, Callable[..., Callable[[str], Made]]] = {
+    "espeak": _espeak,
+    "flite": _flite,
+    "hibari": _hibari,
+    "kokoro": _kokoro,
+}
+
+
 def _maker(voice: str) -> Callable[[str], Made]:
     engine, *rest = voice.split(":")
-    return {"espeak": _espeak, "flite": _flite, "hibari": _hibari, "kokoro": _kokoro}[engine](*rest)
+    return _ENGINES[engine](*rest)
 
 
 def _place(text: str, made: Made) -> Clip:

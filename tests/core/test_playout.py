@@ -89,7 +89,9 @@ def placed(text: str, *told: tuple[str, int, int], samples: int = 1000) -> list[
 def even(text: str, samples: int) -> list[HeardWord]:
     """A guess that gives each word the same time."""
     words = text.split()
-    return [HeardWord(w, samples * n // len(words), samples * (n + 1) // len(words)) for n, w in enumerate(words)]
+    return [
+        HeardWord(w, samples * n // len(words), samples * (n + 1) // len(words)) for n, w in enumerate(words)
+    ]
 
 
 def test_words_may_come_bare_and_in_another_case() -> None:
@@ -108,9 +110,16 @@ def test_words_that_are_not_written_belong_to_the_one_before() -> None:
 
 
 def test_two_that_were_read_in_another_way_share_the_time_as_guessed() -> None:
-    told = (("at", 0, 100), *((w, 100 * n, 100 * n + 100) for n, w in enumerate("half past ten tonight".split(), 1)))
+    told = (
+        ("at", 0, 100),
+        *((w, 100 * n, 100 * n + 100) for n, w in enumerate("half past ten tonight".split(), 1)),
+    )
     # The guess: 200 samples each of 200 to 600.
-    assert placed("at 10:30 p.m.", *told, samples=600) == [("at", 0, 100), ("10:30", 100, 300), ("p.m.", 300, 500)]
+    assert placed("at 10:30 p.m.", *told, samples=600) == [
+        ("at", 0, 100),
+        ("10:30", 100, 300),
+        ("p.m.", 300, 500),
+    ]
 
 
 def test_letters_make_words() -> None:
@@ -123,8 +132,14 @@ def test_letters_make_words() -> None:
 
 def test_pieces_make_words_whether_or_not_they_carry_spaces() -> None:
     expected = [("hello", 0, 100), ("you", 100, 130), ("all", 130, 200)]
-    assert placed("hello you all", ("hel", 0, 60), ("lo", 60, 100), ("you", 100, 130), ("all", 130, 200)) == expected
-    assert placed("hello you all", ("hel", 0, 60), ("lo ", 60, 100), ("you ", 100, 130), ("all", 130, 200)) == expected
+    assert (
+        placed("hello you all", ("hel", 0, 60), ("lo", 60, 100), ("you", 100, 130), ("all", 130, 200))
+        == expected
+    )
+    assert (
+        placed("hello you all", ("hel", 0, 60), ("lo ", 60, 100), ("you ", 100, 130), ("all", 130, 200))
+        == expected
+    )
     assert placed("hello you all", ("hello", 0, 100), (" you", 100, 130), (" all", 130, 200)) == expected
 
 
@@ -241,7 +256,7 @@ def true_places(draw: st.DrawFn) -> list[HeardWord]:
     return placed
 
 
-@examples(150)
+@examples(100)
 @given(true_places(), st.data())
 def test_words_told_in_any_of_their_ways_are_found(truth: list[HeardWord], data: st.DataObject) -> None:
     text, samples = " ".join(w.text for w in truth), truth[-1].end
@@ -260,7 +275,9 @@ def test_words_told_in_any_of_their_ways_are_found(truth: list[HeardWord], data:
         }.get(way, [word.text])
         length = word.end - word.start
         told += [
-            HeardWord(part, word.start + length * n // len(parts), word.start + length * (n + 1) // len(parts))
+            HeardWord(
+                part, word.start + length * n // len(parts), word.start + length * (n + 1) // len(parts)
+            )
             for n, part in enumerate(parts)
         ]
     told = data.draw(st.permutations(told))
@@ -272,8 +289,14 @@ def test_words_told_in_any_of_their_ways_are_found(truth: list[HeardWord], data:
         assert list(words) == truth
 
 
-@examples(150)
-@given(texts, st.lists(st.builds(HeardWord, st.text(max_size=6), st.integers(-99, 9999), st.integers(-99, 9999)), max_size=12), st.integers(0, 5000))
+@examples(100)
+@given(
+    texts,
+    st.lists(
+        st.builds(HeardWord, st.text(max_size=6), st.integers(-99, 9999), st.integers(-99, 9999)), max_size=12
+    ),
+    st.integers(0, 5000),
+)
 def test_nothing_that_a_voice_tells_breaks_the_ledger(text: str, told: list[HeardWord], samples: int) -> None:
     ledger = Ledger()
     ledger.add(ClauseSynthesized(1, 0, text, samples, tuple(told)))

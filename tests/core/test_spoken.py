@@ -60,7 +60,13 @@ def test_a_word_is_read_as(written: str, read: str) -> None:
 
 
 def test_abbreviations_keep_their_stop() -> None:
-    assert [is_abbreviation(word) for word in ("Dr.", "(p.m.)", "p.m.", "end.", "Dr")] == [True, True, True, False, False]
+    assert [is_abbreviation(word) for word in ("Dr.", "(p.m.)", "p.m.", "end.", "Dr")] == [
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_length_goes_by_the_ear_and_not_by_the_letters() -> None:
@@ -73,7 +79,9 @@ def test_length_goes_by_the_ear_and_not_by_the_letters() -> None:
 
 
 def test_letters_of_other_writings_count_one_by_one() -> None:
-    assert spoken_s("дадада") == pytest.approx(2 * spoken_s("дад") - spoken_s("да") / 2 + spoken_s("д") / 2, abs=0.1)
+    assert spoken_s("дадада") == pytest.approx(
+        2 * spoken_s("дад") - spoken_s("да") / 2 + spoken_s("д") / 2, abs=0.1
+    )
     assert spoken_s("日本") > spoken_s("да")
 
 

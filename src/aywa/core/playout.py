@@ -36,7 +36,9 @@ class Ledger:
         for word in place_words(clause.text, clause.words, clause.samples):
             # A word that has no sound of its own comes with the last sample, or it would never be heard.
             start = max(0, min(word.start, clause.samples - 1))
-            self._words.append(HeardWord(word.text, start + self.samples, max(start, word.end) + self.samples))
+            self._words.append(
+                HeardWord(word.text, start + self.samples, max(start, word.end) + self.samples)
+            )
         self.samples += clause.samples
 
     def heard(self, position: int) -> str:
@@ -123,7 +125,9 @@ def _known_edges(written: Sequence[str], told: Sequence[Sequence[_Letter]]) -> d
     words = [bare[place] for place in places]
     heard = ["".join(letter for letter, _, _ in word) for word in told]
     edges: dict[int, int] = {}
-    for tag, first, last, told_first, told_last in SequenceMatcher(None, words, heard, autojunk=False).get_opcodes():
+    for tag, first, last, told_first, told_last in SequenceMatcher(
+        None, words, heard, autojunk=False
+    ).get_opcodes():
         mine, letters = places[first:last], [letter for word in told[told_first:told_last] for letter in word]
         if tag == "insert" and first:
             # More was said than is written: it belongs to the word before.

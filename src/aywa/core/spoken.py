@@ -74,8 +74,8 @@ _CLOCK = re.compile(r"(\d{1,2}):(\d\d)")
 _ADDRESS = re.compile(r"@|www|\w\.\w+/", re.I)
 _PIECE = re.compile(r"\d[\d,]*|[^\W\d_]+|[^\w\s]")
 _MOST_PIECES = 60
-_AROUND = "\"'()[]{}“”‘’«»"
-_STOPS = ".,;:!?…"
+_AROUND = "\"'()[]{}\u201c\u201d\u2018\u2019\u00ab\u00bb"
+_STOPS = ".,;:!?\u2026"
 
 
 @lru_cache(maxsize=4096)
@@ -152,7 +152,7 @@ def _letters(piece: str, before: str) -> list[str]:
         return ["th"] if lower == "th" else []
     if behind_digits and lower in _UNITS:
         return _READ_AS[lower].split()
-    if before in ("'", "’") or not piece.isascii():
+    if before in ("'", "\u2019") or not piece.isascii():
         return [lower]
     short = piece.isupper() and len(piece) < 4 and piece not in ("A", "I")
     if short or (len(piece) > 1 and not any(letter in "aeiouy" for letter in lower)):

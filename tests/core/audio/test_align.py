@@ -107,12 +107,16 @@ def test_only_the_longest_silences_are_looked_at() -> None:
 
 
 parts = st.lists(st.floats(0.05, 0.8).flatmap(lambda s: st.sampled_from([s, -s])), max_size=14)
-words = st.lists(st.sampled_from(["Hello,", "we", "are", "$4.50", "Dr.", "open.", "—", "tomorrow"]), max_size=30)
+words = st.lists(
+    st.sampled_from(["Hello,", "we", "are", "$4.50", "Dr.", "open.", "—", "tomorrow"]), max_size=30
+)
 
 
 @examples(100)
 @given(parts, words, st.sampled_from([8000, 16000, 24000, 50]))
-def test_every_word_has_a_place_in_order_and_within_the_audio(parts: list[float], words: list[str], rate_hz: int) -> None:
+def test_every_word_has_a_place_in_order_and_within_the_audio(
+    parts: list[float], words: list[str], rate_hz: int
+) -> None:
     pcm = audio(*parts)
     placed = align_words(" ".join(words), pcm, rate_hz)
     assert [w.text for w in placed] == words

@@ -7,7 +7,6 @@ has a stop. Between two pauses the words share the time by their usual lengths. 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -62,7 +61,11 @@ def align_words(text: str, pcm: bytes, rate_hz: int) -> tuple[HeardWord, ...]:
     after = np.array([_after(word) for word in words[:-1]] + [_STOP])
     lengths = np.array([spoken_s(word) for word in words]) + _LENGTHENED_S * (after != _OPEN)
     pauses = _pauses(lengths, after, sound, hop / rate_hz)
-    stretches = [(0, 0, sound.first), *((w + 1, *sound.silences[s]) for s, w in pauses), (len(words), sound.last, 0)]
+    stretches = [
+        (0, 0, sound.first),
+        *((w + 1, *sound.silences[s]) for s, w in pauses),
+        (len(words), sound.last, 0),
+    ]
     placed: list[HeardWord] = []
     for (first, _, start), (until, end, _) in pairwise(stretches):
         share = np.cumsum(lengths[first:until])
@@ -79,7 +82,9 @@ def outline(pcm: bytes, hop: int) -> Outline:
         return Outline(0, 1, ())
     framed = np.frombuffer(pcm, "<i2", count * hop).reshape(count, hop).astype(np.float32)
     level = 10.0 * np.log10(np.einsum("ij,ij->i", framed, framed) / hop + 1.0)
-    floor, loud = np.partition(level, (count // 50, count - 1 - count // 20))[[count // 50, count - 1 - count // 20]]
+    floor, loud = np.partition(level, (count // 50, count - 1 - count // 20))[
+        [count // 50, count - 1 - count // 20]
+    ]
     at = np.flatnonzero(level > max(loud - _DEPTH_DB, min(floor + _FLOOR_DB, loud - _LEAST_DEPTH_DB)))
     ends = np.flatnonzero(np.diff(at) > _SHORTEST_SILENCE_HOPS)
     silences = [(int(at[end]) + 1, int(at[end + 1])) for end in ends]
@@ -88,12 +93,12 @@ def outline(pcm: bytes, hop: int) -> Outline:
 
 
 def _after(word: str) -> int:
-    bare = word.rstrip("\"')]}”’»")
-    if bare.endswith((".", "!", "?", "…")):
+    bare = word.rstrip("\"')]}\u201d\u2019\u00bb")
+    if bare.endswith((".", "!", "?", "\u2026")):
         return _DASH if is_abbreviation(word) else _STOP
     if bare.endswith((",", ";", ":")):
         return _COMMA
-    return _DASH if bare.endswith(("-", "–", "—")) else _OPEN
+    return _DASH if bare.endswith(("-", "\u2013", "\u2014")) else _OPEN
 
 
 def _pauses(
