@@ -366,7 +366,8 @@ def main() -> None:
     figures["letters"] = shares([outcome.proportional() for outcome in untimed])
     figures["whole_text"] = shares([len(outcome.words) - outcome.heard for outcome in untimed])
     figures |= {
-        "unbroken_whole": _percent(whole, unbroken), "unbroken": unbroken, "after_a_pause": sum(o.resumed for each in pooled.values() for o in each), "by_voice": by_voice,
+        "unbroken_whole": _percent(whole, unbroken), "unbroken": unbroken,
+        "after_a_pause": sum(o.resumed for each in pooled.values() for o in each), "by_voice": by_voice,
         "align_us_per_audio_s": round(1e6 * cost_s / audio_s, 1),
         "samples": {"unbroken_whole": unbroken}
         | {f"{telling}_within_one": len(outcomes) for telling, outcomes in pooled.items()},
