@@ -85,6 +85,10 @@ def test_letters_of_other_writings_count_one_by_one() -> None:
     assert spoken_s("日本") > spoken_s("да")
 
 
+def test_a_word_that_nobody_says_is_measured_by_its_beginning() -> None:
+    assert spoken_s("ab" * 10_000) == pytest.approx(10_000 / 30 * spoken_s("ab" * 30))
+
+
 @examples(300)
 @given(st.text(max_size=40))
 def test_every_word_has_a_length(text: str) -> None:

@@ -29,6 +29,8 @@ _OTHER_LETTER_S = 0.07
 _IDEOGRAPH_S = 0.2
 _IDEOGRAPHS_FROM = 0x2E80
 _WORD_S = 0.04
+_MOST_LETTERS = 60
+"""Are measured; a longer word, which nobody says, is as much longer."""
 _LEAST_S = 0.01
 _MUTE_E = re.compile(r"(?<=[aeiouy][bcdfgklmnprstvz])e(?=s?$)|(?<=[aeiouy]th)e$")
 # Said in passing: each sound is shorter by this.
@@ -164,6 +166,8 @@ def _letters(piece: str, before: str) -> list[str]:
 def _word_s(word: str) -> float:
     rest = "".join(letter for letter in unicodedata.normalize("NFKD", word) if letter.isalnum())
     rest = _MUTE_E.sub("", rest)
+    if len(rest) > _MOST_LETTERS:
+        return _word_s(rest[:_MOST_LETTERS]) * len(rest) / _MOST_LETTERS
     light_s = _LIGHT_SOUND_S if word in _LIGHT else 0.0
     at, length_s = 0, _WORD_S
     while at < len(rest):
