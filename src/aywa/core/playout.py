@@ -125,9 +125,10 @@ def _known_edges(written: Sequence[str], told: Sequence[Sequence[_Letter]]) -> d
     words = [bare[place] for place in places]
     heard = ["".join(letter for letter, _, _ in word) for word in told]
     edges: dict[int, int] = {}
-    for tag, first, last, told_first, told_last in SequenceMatcher(
-        None, words, heard, autojunk=False
-    ).get_opcodes():
+    steps = [("equal", 0, len(words), 0, len(heard))]
+    if "".join(words) != "".join(heard):
+        steps = list(SequenceMatcher(None, words, heard, autojunk=False).get_opcodes())
+    for tag, first, last, told_first, told_last in steps:
         mine, letters = places[first:last], [letter for word in told[told_first:told_last] for letter in word]
         if tag == "insert" and first:
             # More was said than is written: it belongs to the word before.
