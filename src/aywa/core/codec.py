@@ -10,7 +10,7 @@ import binascii
 import dataclasses
 import typing
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any
 
@@ -45,7 +45,9 @@ def decode(kind: str, data: Mapping[str, Any]) -> tuple[events.Event, tuple[str,
     if found is None:
         raise UnknownKind(f"no event {kind} is known to this version")
     types = _types(found)
-    values = {name: _read(types[name], value, f"{kind}.{name}") for name, value in data.items() if name in types}
+    values = {
+        name: _read(types[name], value, f"{kind}.{name}") for name, value in data.items() if name in types
+    }
     missing = [
         each.name
         for each in dataclasses.fields(found)
@@ -57,7 +59,7 @@ def decode(kind: str, data: Mapping[str, Any]) -> tuple[events.Event, tuple[str,
     return event, tuple(name for name in data if name not in types)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _types(kind: type[Any]) -> Mapping[str, Any]:
     return typing.get_type_hints(kind)
 

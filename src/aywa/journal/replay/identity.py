@@ -48,13 +48,13 @@ class Told:
 @dataclass(slots=True)
 class Identity:
     """decisions: how many commands were compared. same: how many were the same. told: what the call was, this time.
-    asked: the messages of each StartReply, by its reply."""
+    commands: those of each step."""
 
     decisions: int = 0
     same: int = 0
     difference: Difference | None = None
     told: list[Told] = field(default_factory=list)
-    asked: dict[int, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
+    commands: list[Sequence[do.Command]] = field(default_factory=list)
 
     @property
     def identical(self) -> bool:
@@ -73,10 +73,8 @@ def compare(recording: Recording) -> Identity:
         if step.event is not None:
             conversation = _slept(conversation, recording.steps, number, found)
         cmds = _advance(conversation, step, recording, found)
-        for command in cmds:
-            found.told.append(Told(step.at_s, command))
-            if isinstance(command, do.StartReply):
-                found.asked[command.reply_id] = command.messages
+        found.commands.append(cmds)
+        found.told += [Told(step.at_s, command) for command in cmds]
         last = number == len(recording.steps) - 1
         _compare_step(step, cmds, found, last=last, damaged_from=damaged_from)
     return found
@@ -88,7 +86,9 @@ def _advance(
     if step.event is not None:
         found.told.append(Told(step.at_s, step.event))
     try:
-        return conversation.wake(step.at_s) if step.event is None else conversation.handle(step.event, step.at_s)
+        return (
+            conversation.wake(step.at_s) if step.event is None else conversation.handle(step.event, step.at_s)
+        )
     except Exception as error:  # noqa: BLE001 - a defect of a machine is a finding, not the end of the replay
         broken = found.difference is None and not _broke_off(step, recording)
         if broken:
@@ -238,7 +238,9 @@ def in_words(kind: str, data: Mapping[str, Any]) -> str:
     """A command as a person may read it."""
     if kind == "RecordDecision":
         details = _listed(data.get("details") or {})
-        return f"{data.get('machine')} decided {data.get('decision')}: {data.get('reason')}{details}"[:SHOWN_MAX]
+        return f"{data.get('machine')} decided {data.get('decision')}: {data.get('reason')}{details}"[
+            :SHOWN_MAX
+        ]
     if kind == "TellClient":
         return f"tell the client {data.get('type')}{_listed(data.get('body') or {})}"[:SHOWN_MAX]
     if kind == "RecordMessage":
@@ -279,4 +281,3 @@ def _several(records: Sequence[JournalRecord]) -> str:
 
 def _several_new(cmds: Sequence[do.Command]) -> str:
     return "; ".join(in_words(type(each).__name__, plain(each)) for each in cmds)[:SHOWN_MAX]
-

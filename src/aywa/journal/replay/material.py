@@ -127,7 +127,9 @@ class Material:
     @property
     def first_clause_s(self) -> float:
         """From a request to its first clause, usually."""
-        return _median([m.first_clause_s for m in self.made if m.is_answer and m.first_clause_s is not None], 0.6)
+        return _median(
+            [m.first_clause_s for m in self.made if m.is_answer and m.first_clause_s is not None], 0.6
+        )
 
     @property
     def voice_s(self) -> float:
@@ -141,6 +143,10 @@ class Material:
         clauses = [e for made in self.made for _, e in made.events if isinstance(e, ev.ClauseSynthesized)]
         letters = sum(len(clause.text) for clause in clauses)
         return sum(clause.samples for clause in clauses) / letters if letters else self.rate_hz * 0.065
+
+
+def _median(values: Sequence[float], default: float) -> float:
+    return median(values) if values else default
 
 
 def key_of(request: do.StartReply | do.SayText, messages: Sequence[Mapping[str, Any]] = ()) -> str:

@@ -101,12 +101,16 @@ def read_recording(call_id: str, records: Iterable[JournalRecord]) -> Recording:
                 steps.append(step)
     _mark_partial(steps, damage)
     if started is None:
-        damage.append(Damage(1, 0.0, "the call's beginning (CallStarted) is missing: nothing can be replayed"))
+        damage.append(
+            Damage(1, 0.0, "the call's beginning (CallStarted) is missing: nothing can be replayed")
+        )
     last = whole[-1] if whole else None
     if last is not None and not any(record.kind == "EndCall" for record in whole):
         damage.append(
             Damage(
-                last.seq + 1, last.at_s, "the record stops before the call's end: it is cut, or the call still runs"
+                last.seq + 1,
+                last.at_s,
+                "the record stops before the call's end: it is cut, or the call still runs",
             )
         )
     damage.sort(key=lambda each: (each.seq, each.what))
@@ -130,7 +134,9 @@ def _sound(records: Iterable[JournalRecord]) -> tuple[list[JournalRecord], list[
         elif not isinstance(record.data, Mapping) or not isinstance(record.kind, str):
             damage.append(Damage(seq, float(at_s), "the record's content cannot be read"))
         elif record.role not in ("event", "command", "note"):
-            damage.append(Damage(seq, float(at_s), f"the record's role {str(record.role)[:40]!r} is not known"))
+            damage.append(
+                Damage(seq, float(at_s), f"the record's role {str(record.role)[:40]!r} is not known")
+            )
         elif "damaged_bytes" in record.data or "dropped_bytes" in record.data:
             damage.append(Damage(seq, float(at_s), f"the content of this {record.kind} is lost"))
         else:
@@ -162,7 +168,9 @@ def _step(record: JournalRecord, damage: list[Damage], holes: set[int]) -> Step 
     except UnknownKind:
         holes.add(record.seq)
         damage.append(
-            Damage(record.seq, record.at_s, f"{record.kind} is not known here: the record is a later version's")
+            Damage(
+                record.seq, record.at_s, f"{record.kind} is not known here: the record is a later version's"
+            )
         )
         return None
     except NotDecoded as error:
