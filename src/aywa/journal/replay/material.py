@@ -96,8 +96,7 @@ class Prepared:
 
 @dataclass(slots=True)
 class Material:
-    """All of it. voiced: (second, whether the detector took the window for voice). boundaries: when the recogniser's text
-    began anew. lead_s: how far ahead of the caller's ear audio leaves. framed: audio leaves in frames of 20 ms."""
+    """All of it. voiced: (second, whether the detector took the window for voice). lead_s: how far ahead of the caller's ear audio leaves. framed: audio leaves in frames of 20 ms."""
 
     leg_id: str
     rate_hz: int = 8000
@@ -106,7 +105,6 @@ class Material:
     scores: list[Asked] = field(default_factory=list)
     made: list[Made] = field(default_factory=list)
     phrases: list[Prepared] = field(default_factory=list)
-    boundaries: list[float] = field(default_factory=list)
     voiced: list[tuple[float, bool]] = field(default_factory=list)
     pauses: list[float] = field(default_factory=list)
     lead_s: float = 0.0
@@ -200,7 +198,6 @@ class _Gathering:
                 material.scores.append(Asked(at_s))
             case do.CommitTranscript():
                 self._segment += 1
-                material.boundaries.append(at_s)
             case do.StartReply() | do.SayText():
                 made = Made(at_s, key_of(command), isinstance(command, do.StartReply))
                 self._replies[command.reply_id] = made

@@ -19,7 +19,7 @@ from aywa.core.clauses import ClauseCutter
 from aywa.core.conversation import Conversation
 from aywa.journal.replay.identity import Told
 from aywa.journal.replay.material import Asked, Input, Made, Material, key_of
-from aywa.journal.replay.playout import Playout
+from aywa.journal.replay.playout import GRAIN_S, Playout
 
 # Two questions at so nearly the same time are the same question.
 SAME_S = 0.03
@@ -62,8 +62,6 @@ class Simulation:
             if isinstance(event, ev.CallStarted):
                 event = dataclasses.replace(started, assistant=dict(assistant))
             self._at(each.at_s, self._input(each, event))
-        for boundary_s in material.boundaries:
-            self._at(boundary_s, self._text.begin_anew, late=1)
         if material.voiced:
             before_s = None
             for at_s, voiced in material.voiced:
@@ -99,10 +97,11 @@ class Simulation:
         if not times or min(times) > until_s:
             return False
         due_s = min(times)
-        if wake_s is not None and wake_s <= due_s:
+        # What came by then is taken first, as a session takes its inbox before it wakes.
+        if wake_s is not None and wake_s <= due_s and (heap_s is None or heap_s > wake_s + GRAIN_S):
             return self._wake(wake_s, [each for each in (heap_s, play_s) if each is not None])
         self._now = max(self._now, due_s)
-        if heap_s is not None and heap_s <= due_s:
+        if heap_s is not None and heap_s <= due_s + GRAIN_S:
             heapq.heappop(self._heap)[3]()
         else:
             self._inbox.extend(self._playout.tick(self._now))
@@ -134,7 +133,7 @@ class Simulation:
         def happen() -> None:
             match event:
                 case ev.TranscriptReceived():
-                    told, moved = self._text.told(event)
+                    told, moved = self._text.told(event, each.segment)
                     self._post(told, moved)
                 case ev.VoiceStarted():
                     if not self._material.voiced:
@@ -242,7 +241,7 @@ class Simulation:
             self._at(self._now + material.finalize_s, lambda: self._estimate_text(answer))
 
     def _tell(self, event: ev.TranscriptReceived, segment: int) -> None:
-        told, moved = self._text.told(event) if segment >= self._text.segment else (event, False)
+        told, moved = self._text.told(event, segment)
         self._post(told, moved)
 
     def _estimate_text(self, near: ev.Event | None) -> None:
@@ -325,8 +324,13 @@ class _Text:
         words = text.split()[self._skip :] if self._skip else [text.strip()]
         return " ".join(part for part in (self._carried, *words) if part)
 
-    def told(self, event: ev.TranscriptReceived) -> tuple[ev.TranscriptReceived, bool]:
-        """The event as it would be now, and whether it is another."""
+    def told(self, event: ev.TranscriptReceived, segment: int) -> tuple[ev.TranscriptReceived, bool]:
+        """The event of a recorded stretch as it would be now, and whether it is another."""
+        if segment < self.segment:
+            # A late answer about a stretch that is over.
+            return event, False
+        while self.segment < segment:
+            self._begin_anew()
         if event.text.strip() or not event.confirmed:
             self.latest = event.text.strip()
         moved = bool(self._carried or self._skip)
@@ -340,7 +344,7 @@ class _Text:
         self._carried = ""
         self._skip = len(self.latest.split())
 
-    def begin_anew(self) -> None:
+    def _begin_anew(self) -> None:
         """A turn was taken when it was recorded."""
         left = self.now
         self._restart()
@@ -394,9 +398,12 @@ class _Replies:
         if clauses:
             text = " ".join(clause.text for clause in clauses)
             return [(last_s + GOES_ON_S, ev.ReplyCompleted(0, text, len(clauses)), True)]
+        soonest_s = last_s + GOES_ON_S
         if isinstance(command, do.SayText):
-            return self._spoken(command.text, max(self._material.voice_s, last_s + GOES_ON_S))
-        return self._guessed(now, max(self._material.first_clause_s, last_s + GOES_ON_S))
+            guess = self._spoken(command.text, max(self._material.voice_s, soonest_s))
+        else:
+            guess = self._guessed(now, max(self._material.first_clause_s, soonest_s))
+        return [(max(when, soonest_s), event, estimated) for when, event, estimated in guess]
 
     def _guessed(self, now: float, first_s: float) -> Sequence[tuple[float, ev.Event, bool]]:
         """The answer that was given nearest to this time, at the call's usual speed."""
