@@ -38,8 +38,8 @@ def what_if(recording: Recording, identity: Identity, assistant: Mapping[str, An
     """The call with this assistant. The recording must have a beginning."""
     assert recording.started is not None
     recorded = outcome_of(identity.told)
-    control = _simulate(recording, identity, recording.started.assistant)
-    changed = _simulate(recording, identity, assistant)
+    control = simulate(recording, identity, recording.started.assistant)
+    changed = simulate(recording, identity, assistant)
     before, after = outcome_of(control.told), outcome_of(changed.told)
     reproduced, error_ms = _control(recorded, before)
     return WhatIf(
@@ -53,7 +53,8 @@ def what_if(recording: Recording, identity: Identity, assistant: Mapping[str, An
     )
 
 
-def _simulate(recording: Recording, identity: Identity, assistant: Mapping[str, Any]) -> Simulation:
+def simulate(recording: Recording, identity: Identity, assistant: Mapping[str, Any]) -> Simulation:
+    """The call with this assistant, played to its end."""
     assert recording.started is not None
     material = gather(identity.told, recording.leg_id)
     simulation = Simulation(material, recording.started, assistant, recording.join_timeout_s)
