@@ -32,6 +32,8 @@ class Playout:
         self._frame = round(rate_hz * FRAME_S) if framed else 1
         self._now: _Playing | None = None
         self._over = 0
+        # Until when the far side has something to play of what was sent before.
+        self._heard_s = 0.0
 
     @property
     def flowing(self) -> bool:
@@ -44,6 +46,8 @@ class Playout:
         playing = self._now
         if playing is None or playing.since_s is None:
             return None
+        if not playing.started:
+            return max(0.0, playing.since_s - self._lead_s) if playing.given else None
         end_s = self._end_s(playing)
         told_s = playing.told_s + ADVANCE_S
         if told_s < end_s:
@@ -58,15 +62,12 @@ class Playout:
         playing = self._now
         if playing is None or playing.reply_id != reply_id:
             said += self.drop(now)
-            playing = self._now = _Playing(reply_id, since_s=now, told_s=now)
-        if not playing.started and samples:
-            playing.started = True
-            said.append(ev.PlayoutStarted(self._leg_id, reply_id, now))
+            playing = self._now = _Playing(reply_id, since_s=max(now, self._heard_s), told_s=now)
         if playing.since_s is not None and self._heard_until_s(playing) < now:
             # It ran dry: the far side's ear starts anew.
             playing.base, playing.since_s = self._position(playing, now), now
         playing.given += samples
-        return said
+        return said + self._begin(playing, now)
 
     def finish(self, reply_id: int, now: float) -> list[ev.Event]:
         """No more will come."""
@@ -81,7 +82,7 @@ class Playout:
         playing = self._now
         if playing is None or playing.since_s is None:
             return []
-        playing.base, playing.since_s = self._position(playing, now), None
+        self._stop(playing, now)
         return [ev.PlayoutPaused(self._leg_id, playing.reply_id, playing.base, now)]
 
     def resume(self, at_sample: int, now: float) -> list[ev.Event]:
@@ -89,7 +90,8 @@ class Playout:
         playing = self._now
         if playing is None or playing.since_s is not None:
             return []
-        playing.base, playing.since_s, playing.told_s = min(at_sample, playing.given), now, now
+        playing.base, playing.since_s = min(at_sample, playing.given), max(now, self._heard_s)
+        playing.told_s = now
         return [
             ev.PlayoutResumed(self._leg_id, playing.reply_id, playing.base, now), *self.tick(now)
         ]  # fmt: skip
@@ -100,15 +102,19 @@ class Playout:
         if playing is None:
             return []
         self._over = playing.reply_id
-        return [ev.PlayoutDropped(self._leg_id, playing.reply_id, self._position(playing, now), now)]
+        self._stop(playing, now)
+        return [ev.PlayoutDropped(self._leg_id, playing.reply_id, playing.base, now)]
 
     def tick(self, now: float) -> list[ev.Event]:
         """What is due."""
         playing = self._now
         if playing is None or playing.since_s is None:
             return []
+        if began := self._begin(playing, now):
+            return began
         if playing.last and now >= self._end_s(playing) - GRAIN_S:
             self._now, self._over = None, playing.reply_id
+            self._heard_s = self._heard_until_s(playing)
             return [ev.PlayoutFinished(self._leg_id, playing.reply_id, playing.given, now)]
         if now >= playing.told_s + ADVANCE_S - GRAIN_S:
             playing.told_s = now
@@ -116,11 +122,28 @@ class Playout:
             return [ev.PlayoutAdvanced(self._leg_id, playing.reply_id, position, now)]
         return []
 
+    def _begin(self, playing: _Playing, now: float) -> list[ev.Event]:
+        """The first frame, as soon as the far side has not too much left of what came before."""
+        if playing.started or not playing.given or playing.since_s is None:
+            return []
+        if now < playing.since_s - self._lead_s - GRAIN_S:
+            return []
+        playing.started, playing.told_s = True, now
+        return [ev.PlayoutStarted(self._leg_id, playing.reply_id, now)]
+
+    def _stop(self, playing: _Playing, now: float) -> None:
+        if playing.since_s is not None:
+            position = self._position(playing, now)
+            self._heard_s = playing.since_s + (position - playing.base) / self._rate_hz
+            playing.base, playing.since_s = position, None
+
     def _position(self, playing: _Playing, now: float) -> int:
         if playing.since_s is None:
             return playing.base
         gone_s = now - playing.since_s + self._lead_s + GRAIN_S
-        if self._frame == 1:
+        if gone_s < 0:
+            left = 0
+        elif self._frame == 1:
             left = round(gone_s * self._rate_hz)
         else:
             left = self._frame * (int(gone_s / FRAME_S) + 1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import Any
 
 from aywa.core import events as ev
@@ -188,7 +188,7 @@ def _step(record: JournalRecord, damage: list[Damage], holes: set[int]) -> Step 
 def _mark_partial(steps: list[Step], damage: list[Damage]) -> None:
     """A step behind whose last known record something is missing may lack commands."""
     holes = sorted(each.seq for each in damage)
-    for step, after in zip(steps, [*steps[1:], None], strict=True):
+    for step, after in zip_longest(steps, steps[1:]):
         end = after.seq if after is not None else math.inf
         step.partial |= any(step.seq < hole < end for hole in holes)
 
