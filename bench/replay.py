@@ -77,15 +77,16 @@ def take(number: int, over: Mapping[str, Any] | None = None) -> list[bytes]:
             llm.fail_next.append(broken("scripted"))
         assistant["firstMessageInterruptionsEnabled"] = chance.random() < 0.5
         if chance.random() < 0.4:
-            counted = {"numWords": chance.choice((0, 1, 2, 3)), "backoffSeconds": chance.choice((0, 0.5, 1.0))}
+            counted = {
+                "numWords": chance.choice((0, 1, 2, 3)),
+                "backoffSeconds": chance.choice((0, 0.5, 1.0)),
+            }
             assistant["stopSpeakingPlan"] = counted
         if chance.random() < 0.4:
             assistant["startSpeakingPlan"] = {"waitSeconds": chance.choice((0.2, 0.6, 1.2))}
     call = Rehearsal(merged(assistant, over or {}), llm=llm, tts=voice, stt=ear, call_id=f"call-{number}")
     run_virtual(call.run(script(random.Random(number)), CALL_S))
-    return [
-        encode(r.call_id, r.org_id, r.seq, r.at_s, r.role, r.kind, r.data) for r in call.journal.records
-    ]
+    return [encode(r.call_id, r.org_id, r.seq, r.at_s, r.role, r.kind, r.data) for r in call.journal.records]
 
 
 def read(record: Sequence[bytes]) -> Recording:

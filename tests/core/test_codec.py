@@ -31,7 +31,7 @@ def sample(wanted: Any) -> Any:
         types = typing.get_type_hints(wanted)
         return typing.cast("Any", wanted)(**{name: sample(kind) for name, kind in types.items()})
     plainly = {str: "né\n", int: 2**40 + 1, float: 0.1 + 0.2, bool: True, bytes: bytes(range(256))}
-    return plainly[wanted] if wanted in plainly else {"a": [1.0, None, {"b": math.pi}]}
+    return plainly.get(wanted, {"a": [1.0, None, {"b": math.pi}]})
 
 
 def whole(kind: type[Any]) -> Any:
@@ -49,7 +49,9 @@ def test_every_event_comes_back_from_messagepack_and_from_json(kind: type[Any]) 
 
 
 def test_every_event_class_is_known_by_its_name() -> None:
-    classes = {name for name, kind in vars(ev).items() if dataclasses.is_dataclass(kind) and name != "HeardWord"}
+    classes = {
+        name for name, kind in vars(ev).items() if dataclasses.is_dataclass(kind) and name != "HeardWord"
+    }
     assert set(EVENTS) == classes
 
 
@@ -63,7 +65,9 @@ def test_what_is_absent_takes_its_default() -> None:
     assert decode("LegEnded", {"leg_id": "l", "cause": "lost"})[0] == ev.LegEnded("l", "lost")
     told = decode("TranscriptReceived", {"leg_id": "l", "text": "", "is_final": False, "confidence": None})[0]
     assert told == ev.TranscriptReceived("l", "", is_final=False)
-    assert decode("CallStarted", {"call_id": "c", "org_id": "o", "epoch_ms": 1})[0] == ev.CallStarted("c", "o", 1)
+    assert decode("CallStarted", {"call_id": "c", "org_id": "o", "epoch_ms": 1})[0] == ev.CallStarted(
+        "c", "o", 1
+    )
 
 
 def test_a_later_versions_field_is_left_out_and_named() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
@@ -230,17 +233,16 @@ def _each_call(
 ) -> None:
     """Hands over the records of every call that has ended, the newest first."""
     if runtime.asks_runtime(url):
-        from aywa.service.clock import iso
-
-        query = f"createdAtGe={quote(iso(from_ms))}"
-        calls = _pages(lambda more: runtime.fetch(f"/call?limit={PAGE}&{query}{_until(more)}", url, key))
+        calls = asyncio.run(_pages(lambda until_ms: _asked(from_ms, until_ms, url, key)))
         for number, call_id in enumerate(calls, 1):
             take(call_id, _log(call_id, url, key))
             tell(number, len(calls))
         return
 
     async def read(store: Store) -> None:
-        found = await _stored(store, from_ms)
+        found: list[str] = []
+        for organisation in await store.organisations.list():
+            found += await _pages(partial(_stored, store, organisation.id, from_ms))
         for number, call_id in enumerate(found, 1):
             take(call_id, await store.events(None, call_id))
             tell(number, len(found))
@@ -248,42 +250,36 @@ def _each_call(
     runtime.in_store(read)
 
 
-def _until(created: str | None) -> str:
-    return "" if created is None else f"&createdAtLe={quote(created)}"
+async def _asked(
+    from_ms: int, until_ms: int | None, url: str | None, key: str | None
+) -> list[dict[str, Any]]:
+    from aywa.service.clock import iso
+
+    until = "" if until_ms is None else f"&createdAtLe={quote(iso(until_ms))}"
+    found: list[dict[str, Any]] = runtime.fetch(
+        f"/call?limit={PAGE}&createdAtGe={quote(iso(from_ms))}{until}", url, key
+    )
+    return found
 
 
-def _pages(page: Callable[[str | None], list[dict[str, Any]]]) -> list[str]:
-    """The ids of all pages: each goes on where the one before ended, in case of one and the same moment from it on."""
-    known: dict[str, bool] = {}
-    last: str | None = None
-    while True:
-        calls = page(last)
-        fresh = [call for call in calls if call["id"] not in known]
-        known |= {str(call["id"]): call.get("status") == "ended" for call in fresh}
-        if len(calls) < PAGE or not fresh:
-            return [call_id for call_id, ended in known.items() if ended]
-        last = str(calls[-1]["createdAt"])
-
-
-async def _stored(store: Store, from_ms: int) -> list[str]:
-    from datetime import datetime
-
+async def _stored(store: Store, org_id: str, from_ms: int, until_ms: int | None) -> list[dict[str, Any]]:
     from aywa.ports.store import ListQuery, Span
 
-    found: list[str] = []
-    for organisation in await store.organisations.list():
-        known: dict[str, bool] = {}
-        until_ms: int | None = None
-        while True:
-            query = ListQuery(PAGE, Span(ge=from_ms, le=until_ms))
-            calls = [json.loads(text) for text in await store.calls.list(organisation.id, query)]
-            fresh = [call for call in calls if call["id"] not in known]
-            known |= {str(call["id"]): call.get("status") == "ended" for call in fresh}
-            if len(calls) < PAGE or not fresh:
-                break
-            until_ms = round(datetime.fromisoformat(calls[-1]["createdAt"]).timestamp() * 1000)
-        found += [call_id for call_id, ended in known.items() if ended]
-    return found
+    query = ListQuery(PAGE, Span(ge=from_ms, le=until_ms))
+    return [json.loads(text) for text in await store.calls.list(org_id, query)]
+
+
+async def _pages(page: Callable[[int | None], Awaitable[list[dict[str, Any]]]]) -> list[str]:
+    """The ids of the calls that have ended, of all pages. A page begins with the millisecond that the last one ended in."""
+    known: dict[str, bool] = {}
+    until_ms: int | None = None
+    while True:
+        calls = await page(until_ms)
+        known |= {str(call["id"]): call.get("status") == "ended" for call in calls}
+        if len(calls) < PAGE:
+            return [call_id for call_id, ended in known.items() if ended]
+        last_ms = round(datetime.fromisoformat(calls[-1]["createdAt"]).timestamp() * 1000)
+        until_ms = last_ms - 1 if last_ms == until_ms else last_ms
 
 
 # --- what is asked -------------------------------------------------------------------------------------------------

@@ -73,7 +73,12 @@ def test_it_says_what_the_real_one_says(name: str) -> None:
     def plain(said: list[ev.Event]) -> list[tuple[Any, ...]]:
         kept = [e for e in said if not isinstance(e, ev.PlayoutAdvanced | ev.PlayoutStarved)]
         return [
-            (type(e).__name__, getattr(e, "reply_id", 0), getattr(e, "position", 0), round(getattr(e, "at_s", 0.0), 2))
+            (
+                type(e).__name__,
+                getattr(e, "reply_id", 0),
+                getattr(e, "position", 0),
+                round(getattr(e, "at_s", 0.0), 2),
+            )
             for e in kept
         ]
 

@@ -67,13 +67,15 @@ def test_what_the_model_says_is_what_really_would_have_happened() -> None:
     assert recording.started is not None
     predicted = outcome_of(simulate(recording, identity, merged(recording.started.assistant, over)).told)
     _, really = recorded(over)
-    assert [(t.end_s, t.heard) for t in predicted.turns] == [(t.end_s, t.heard) for t in outcome_of(really.told).turns]
+    assert [(t.end_s, t.heard) for t in predicted.turns] == [
+        (t.end_s, t.heard) for t in outcome_of(really.told).turns
+    ]
     assert predicted.sums() == outcome_of(really.told).sums()
 
 
 def test_an_answer_to_a_request_nobody_made_is_estimated_from_the_call() -> None:
     script = (
-        Utterance(2.5, ("I", "want", 0.66, "to", "book")),
+        Utterance(2.5, ("I", "want", 0.6, "to", "book")),
         Utterance(9.0, ("how", "much", "is", "a", "cleaning")),
     )
     waits = {"onPunctuationSeconds": 0.3, "onNoPunctuationSeconds": 0.3, "onNumberSeconds": 0.3}
@@ -86,7 +88,9 @@ def test_an_answer_to_a_request_nobody_made_is_estimated_from_the_call() -> None
 
 
 def test_another_first_message_is_spoken_at_the_calls_own_pace() -> None:
-    found = tried({"firstMessage": "Good morning, this is the practice of Doctor Miller. What may I do for you?"})
+    found = tried(
+        {"firstMessage": "Good morning, this is the practice of Doctor Miller. What may I do for you?"}
+    )
     assert found.estimated_from_s is not None
     first = found.changes[0]
     assert first["estimated"]

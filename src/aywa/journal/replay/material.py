@@ -96,7 +96,8 @@ class Prepared:
 
 @dataclass(slots=True)
 class Material:
-    """All of it. voiced: (second, whether the detector took the window for voice). lead_s: how far ahead of the caller's ear audio leaves. framed: audio leaves in frames of 20 ms."""
+    """All of it. voiced: (second, whether the detector took the window for voice).
+    pauses: when an armed pause acted. lead_s: how far ahead of the caller's ear audio leaves. framed: in frames of 20 ms."""
 
     leg_id: str
     rate_hz: int = 8000
