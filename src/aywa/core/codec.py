@@ -10,7 +10,6 @@ import binascii
 import dataclasses
 import typing
 from collections.abc import Mapping
-from functools import cache
 from types import NoneType, UnionType
 from typing import Any
 
@@ -59,9 +58,13 @@ def decode(kind: str, data: Mapping[str, Any]) -> tuple[events.Event, tuple[str,
     return event, tuple(name for name in data if name not in types)
 
 
-@cache
+_known_types: dict[type[Any], Mapping[str, Any]] = {}
+
+
 def _types(kind: type[Any]) -> Mapping[str, Any]:
-    return typing.get_type_hints(kind)
+    if kind not in _known_types:
+        _known_types[kind] = typing.get_type_hints(kind)
+    return _known_types[kind]
 
 
 def _read(wanted: Any, value: Any, where: str) -> Any:

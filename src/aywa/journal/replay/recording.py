@@ -125,13 +125,12 @@ def _sound(records: Iterable[JournalRecord]) -> tuple[list[JournalRecord], list[
     whole: dict[int, JournalRecord] = {}
     damage: list[Damage] = []
     for record in records:
-        seq: Any = record.seq
-        at_s: Any = record.at_s
+        seq, at_s, data = _anything(record.seq), _anything(record.at_s), _anything(record.data)
         if isinstance(seq, bool) or not isinstance(seq, int) or seq < 1:
             damage.append(Damage(0, 0.0, f"a record without a number ({str(seq)[:40]})"))
         elif isinstance(at_s, bool) or not isinstance(at_s, int | float) or not math.isfinite(at_s):
             damage.append(Damage(seq, 0.0, "the record's time is not a number"))
-        elif not isinstance(record.data, Mapping) or not isinstance(record.kind, str):
+        elif not isinstance(data, Mapping) or not isinstance(_anything(record.kind), str):
             damage.append(Damage(seq, float(at_s), "the record's content cannot be read"))
         elif record.role not in ("event", "command", "note"):
             damage.append(
@@ -142,6 +141,11 @@ def _sound(records: Iterable[JournalRecord]) -> tuple[list[JournalRecord], list[
         else:
             whole.setdefault(seq, record)
     return [whole[seq] for seq in sorted(whole)], damage
+
+
+def _anything(value: Any) -> Any:
+    """What a damaged row holds may be of any type, whatever the record says."""
+    return value
 
 
 def _gaps(records: Sequence[JournalRecord]) -> list[Damage]:

@@ -271,7 +271,7 @@ class Simulation:
         plan = self._replies.plan(command, self._now)
         held = self._held.setdefault(command.reply_id, [])
         for after_s, event, estimated in plan.events:
-            renamed = dataclasses.replace(event, reply_id=command.reply_id)  # type: ignore[call-arg]
+            renamed = _with(event, reply_id=command.reply_id)
             if plan.released_s is not None and after_s >= plan.released_s and not _is_text(event):
                 held.append((after_s - plan.released_s, renamed, estimated))
             else:
@@ -293,10 +293,10 @@ class Simulation:
         known = next((p for p in self._material.phrases if p.text == command.text), None)
         if known is None or known.answer is None:
             return
-        event = dataclasses.replace(known.answer, phrase_id=command.phrase_id)  # type: ignore[call-arg]
+        event = _with(known.answer, phrase_id=command.phrase_id)
 
         def happen() -> None:
-            self._phrases[command.phrase_id] = event.samples  # type: ignore[union-attr]
+            self._phrases[command.phrase_id] = event.samples
             self._post(event)
 
         self._at(self._now + known.after_s, happen)
@@ -380,9 +380,8 @@ class _Replies:
         if equal:
             made = equal[0]
             made.used = True
-            return _Plan(
-                [(s, e, False) for s, e in made.events] + self._rest(made, command, now), made.released_s
-            )
+            known = [(when, event, False) for when, event in made.events]
+            return _Plan([*known, *self._rest(made, command, now)], made.released_s)
         if isinstance(command, do.SayText):
             return _Plan(self._spoken(command.text, self._material.voice_s))
         return _Plan(self._guessed(now, self._material.first_clause_s))
@@ -442,6 +441,11 @@ def _renumbered(score: ev.TurnScored, command: do.ScoreTurn) -> ev.TurnScored:
         field.name for field in dataclasses.fields(command)
     }
     return dataclasses.replace(score, **{name: getattr(command, name) for name in names})
+
+
+def _with(event: Any, **fields: Any) -> Any:
+    """The event under another number. Any: the classes that have such a number have no name in common."""
+    return dataclasses.replace(event, **fields)
 
 
 def _is_text(event: ev.Event) -> bool:
