@@ -13,12 +13,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from aywa.call.phrases import PhraseMaker
 from aywa.call.recogniser import Recogniser
 from aywa.call.replies import ReplyMaker, ReplyRoutes
+from aywa.call.rules import CallRules, RuleThreads
 from aywa.core import commands as do
 from aywa.core import events as ev
 from aywa.core.conversation import Conversation
+from aywa.core.settings import read_settings
 from aywa.ports import media as to_media
+from aywa.ports.endpointing import EndpointingModel, EndpointingRequest
 from aywa.ports.errors import ProviderError
 from aywa.ports.journal import Journal
 from aywa.ports.llm import ChatMessage, LlmRequest
@@ -40,6 +44,7 @@ CLIENT_MESSAGES = frozenset(
 _SPARE = (
     ev.ClientMessageReceived,
     ev.VoiceScored,
+    ev.VoiceSuspected,
     ev.PlayoutAdvanced,
     ev.ReplyTextReceived,
     ev.MediaWarned,
@@ -50,19 +55,22 @@ _ALWAYS = frozenset(("status-update", "turn-latency", "floor", "error", "warning
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """The call's providers. turn_model: None where there is none. reads_ahead: the model is warmed with partials."""
+    """The call's providers. turn_model, endpointing: None where there is none. reads_ahead: the model is warmed with
+    partials. rules: where the customer's rules are tried; None: threads of the call's own."""
 
     stt: Stt
     reply: ReplyRoutes
     turn_model: TurnModel | None = None
     language: str = "en"
     reads_ahead: bool = False
+    endpointing: EndpointingModel | None = None
+    rules: RuleThreads | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SessionPlan:
     """What a session is told once. ended_extra: put beside the last status-update to the client. problems: met while
-    the assistant's texts were rendered; they go on record."""
+    the assistant's texts were rendered; warnings: what is odd about its settings; both go on record."""
 
     started: ev.CallStarted
     leg_id: str = "caller"
@@ -71,6 +79,7 @@ class SessionPlan:
     client_messages: frozenset[str] = CLIENT_MESSAGES
     ended_extra: Mapping[str, Any] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class Session:
@@ -88,9 +97,12 @@ class Session:
         self._group: asyncio.TaskGroup | None = None
         self._children: set[asyncio.Task[None]] = set()
         self._replies: dict[int, tuple[ReplyMaker, asyncio.Task[None]]] = {}
+        self._phrases = PhraseMaker(routes.reply, self.post)
         self._recogniser: Recogniser | None = None
         self._to_read: str | None = None
         self._reading: asyncio.Task[None] | None = None
+        self._threads = routes.rules or RuleThreads()
+        self._rules = CallRules(read_settings(plan.started.assistant).start.rules, self._threads)
         self._seq = 0
         self._ended = False
         self.call_id = plan.started.call_id
@@ -126,6 +138,8 @@ class Session:
                 self._group = group
                 for problem in self._plan.problems:
                     self.note("TemplateProblem", {"detail": problem})
+                for warning in self._plan.warnings:
+                    self._warn("contradiction", warning)
                 try:
                     await self._own()
                 except asyncio.CancelledError:
@@ -140,6 +154,8 @@ class Session:
                         child.cancel()
         finally:
             self._ended = True
+            if self._routes.rules is None:
+                self._threads.close()
             if self._recogniser is not None:
                 await self._recogniser.close()
 
@@ -177,10 +193,9 @@ class Session:
             if deadline is not None and now >= deadline - ROUNDING_S:
                 # The loop's clock less the epoch may fall a hair short of the deadline that the timer was set for.
                 now = max(now, deadline)
-                cmds = self._conversation.wake(now)
-                if cmds:
-                    self._record(now, "event", "Woken", {})
-                self._carry_out(cmds, now)
+                # On record even if nothing follows: a machine may have noted that it looked.
+                self._record(now, "event", "Woken", {})
+                self._carry_out(self._conversation.wake(now), now)
 
     async def _next(self) -> None:
         if self._inbox:
@@ -219,12 +234,25 @@ class Session:
                     self._recogniser.commit()
             case do.ScoreTurn():
                 self._score_turn(command)
+            case do.MatchRules():
+                _ = self._spawn("rules", self._match_rules(command))
+            case do.AskEndpointing():
+                _ = self._spawn("endpointing", self._ask_endpointing(command))
             case do.StartReply():
                 maker = ReplyMaker(command.reply_id, self._routes.reply, self.post)
+                if command.speculative:
+                    maker.put_off()
                 self._make(maker, maker.answer(command.messages))
             case do.SayText():
                 maker = ReplyMaker(command.reply_id, self._routes.reply, self.post)
                 self._make(maker, maker.say(command.text))
+            case do.ReleaseReply():
+                made = self._replies.get(command.reply_id)
+                if made is not None:
+                    made[0].release()
+            case do.PreparePhrase():
+                if self._phrases.want(command):
+                    _ = self._spawn("phrases", self._phrases.run())
             case do.CancelReply():
                 self._cancel(command.reply_id)
             case do.TellClient():
@@ -234,7 +262,7 @@ class Session:
             case do.RecordMessage():
                 if command.message["role"] == "bot":
                     self._warm("")
-            case do.RecordDecision() | do.RecordTurn():
+            case do.RecordDecision() | do.RecordTurn() | do.RecordGap():
                 pass
             case _:
                 self._media_command(command)
@@ -246,6 +274,10 @@ class Session:
                 made = self._replies.get(command.reply_id)
                 pcm = None if made is None else made[0].audio.pop(command.clause, None)
                 if pcm is not None:
+                    send(to_media.Play(command.leg_id, command.reply_id, pcm))
+            case do.PlayPhrase():
+                pcm = self._phrases.audio.get((command.phrase_id, command.source))
+                if pcm:
                     send(to_media.Play(command.leg_id, command.reply_id, pcm))
             case do.FinishPlayout():
                 send(to_media.Finish(command.leg_id, command.reply_id))
@@ -315,9 +347,33 @@ class Session:
         pcm = self._media.recent_audio(command.leg_id, TURN_AUDIO_S)
 
         async def score() -> None:
-            self.post(ev.TurnScored(command.turn_id, await model.score(pcm)))
+            self.post(ev.TurnScored(command.turn_id, await model.score(pcm), command.pause_id))
 
         _ = self._spawn("turn_model", score())
+
+    async def _match_rules(self, command: do.MatchRules) -> None:
+        matched = await self._rules.match(command.said, command.heard)
+        for problem in matched.problems:
+            self._warn("endpointing_rule", problem)
+        self.post(ev.RulesMatched(command.turn_id, command.question, matched.wait_s, matched.index))
+
+    async def _ask_endpointing(self, command: do.AskEndpointing) -> None:
+        wait_s, problem = None, ""
+        try:
+            if self._routes.endpointing is None:
+                problem = "no_server"
+            else:
+                async with asyncio.timeout(command.deadline_s):
+                    request = EndpointingRequest(command.messages, command.chat)
+                    wait_s = await self._routes.endpointing.wait_s(request)
+        except TimeoutError:
+            problem = "deadline"
+        except Exception as error:  # noqa: BLE001 - however it failed, the turn goes on by our own wait
+            problem = error.code if isinstance(error, ProviderError) else error.__class__.__name__
+        self.post(ev.EndpointingAnswered(command.turn_id, command.question, wait_s, problem))
+
+    def _warn(self, code: str, detail: str) -> None:
+        self.note("SettingsWarned", {"code": code, "detail": detail})
 
     # --- the leg -------------------------------------------------------------------------------------------------
 
@@ -366,6 +422,10 @@ class Session:
                 # The messages are the history, which is on record already.
                 brief = {"reply_id": item.reply_id, "turn_id": item.turn_id, "messages": len(item.messages)}
                 self._record(now, role, "StartReply", {**brief, "speculative": item.speculative})
+                return
+            case do.AskEndpointing():
+                asked = {"turn_id": item.turn_id, "question": item.question, "messages": len(item.messages)}
+                self._record(now, role, "AskEndpointing", {**asked, "deadline_s": item.deadline_s})
                 return
             case do.TellClient(type="conversation-update"):
                 self._record(now, role, "TellClient", {"type": item.type})

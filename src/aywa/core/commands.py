@@ -25,10 +25,34 @@ class CommitTranscript:
 
 @dataclass(frozen=True, slots=True)
 class ScoreTurn:
-    """Ask the acoustic model whether the turn sounds complete."""
+    """Ask the acoustic model whether the turn sounds complete. pause_id: tells the pauses of a turn apart."""
 
     leg_id: str
     turn_id: int
+    pause_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MatchRules:
+    """Ask which of customEndpointingRules matches first. said: by the caller in this turn. heard: the assistant's last
+    message."""
+
+    turn_id: int
+    question: int
+    said: str
+    heard: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskEndpointing:
+    """Ask the customer's endpointing model how long to wait, within deadline_s. messages: the history in the contract's
+    shape (6.4), this turn at its end. chat: the same for a model."""
+
+    turn_id: int
+    question: int
+    messages: tuple[Mapping[str, Any], ...]
+    chat: tuple[Mapping[str, Any], ...]
+    deadline_s: float
 
 
 # --- to the reply ------------------------------------------------------------------------------------------------
@@ -53,6 +77,21 @@ class SayText:
 
 
 @dataclass(frozen=True, slots=True)
+class ReleaseReply:
+    """The reply will be heard: what was put off while it was only a guess may be synthesised now."""
+
+    reply_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class PreparePhrase:
+    """Synthesise a stock phrase ahead of need, to be played in any reply."""
+
+    phrase_id: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class CancelReply:
     """Stop making the reply: model, synthesis, and audio that is held."""
 
@@ -69,6 +108,16 @@ class PlayClause:
     leg_id: str
     reply_id: int
     clause: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlayPhrase:
+    """Give a prepared phrase's audio to the media plane, as part of the reply. source: of the audio that was prepared."""
+
+    leg_id: str
+    reply_id: int
+    phrase_id: int
+    source: str = "voice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +198,16 @@ class RecordMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordGap:
+    """For the record: the caller heard nothing for longer than a pause in talk may last. reasons: seconds of it by
+    reason; `unexplained` is a broken promise."""
+
+    from_s: float
+    to_s: float
+    reasons: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class RecordTurn:
     """For the record: a turn's latency at the wire and its parts, in milliseconds."""
 
@@ -170,10 +229,15 @@ Command = (
     FinalizeTranscript
     | CommitTranscript
     | ScoreTurn
+    | MatchRules
+    | AskEndpointing
     | StartReply
     | SayText
+    | ReleaseReply
+    | PreparePhrase
     | CancelReply
     | PlayClause
+    | PlayPhrase
     | FinishPlayout
     | PausePlayout
     | ResumePlayout
@@ -183,6 +247,7 @@ Command = (
     | TellClient
     | RecordDecision
     | RecordMessage
+    | RecordGap
     | RecordTurn
     | EndCall
 )

@@ -56,6 +56,14 @@ class VoiceStopped:
 
 
 @dataclass(frozen=True, slots=True)
+class VoiceSuspected:
+    """One window held voice, too few to call it a beginning: whoever is about to speak may wait for the next one."""
+
+    leg_id: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class VoiceScored:
     """For the record only: the voice probability of consecutive windows, one byte (0-255) each."""
 
@@ -176,10 +184,33 @@ class TranscriptReceived:
 
 @dataclass(frozen=True, slots=True)
 class TurnScored:
-    """The acoustic model's probability that the caller's turn is complete."""
+    """The acoustic model's probability that the caller's turn is complete. pause_id: of which pause it was asked."""
 
     turn_id: int
     probability: float
+    pause_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RulesMatched:
+    """What came of MatchRules with this question's number: the first rule that matches, counted from 0, and its wait;
+    None where none does."""
+
+    turn_id: int
+    question: int
+    wait_s: float | None = None
+    rule: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointingAnswered:
+    """What came of AskEndpointing with this question's number: the wait that the customer's model wants, or None and the
+    problem's code."""
+
+    turn_id: int
+    question: int
+    wait_s: float | None = None
+    problem: str = ""
 
 
 # --- from a reply ------------------------------------------------------------------------------------------------
@@ -202,6 +233,18 @@ class ClauseSynthesized:
     text: str
     samples: int
     words: tuple[HeardWord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PhrasePrepared:
+    """A stock phrase can be played at once: the shell holds its audio. source: the assistant's own `voice`, or `stock`, the
+    runtime's, until the own one is there. The newest counts."""
+
+    phrase_id: int
+    text: str
+    samples: int
+    words: tuple[HeardWord, ...] = ()
+    source: str = "voice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +294,8 @@ class EndRequested:
 
 @dataclass(frozen=True, slots=True)
 class ChildFailed:
-    """A task of the call died; the call goes on without it or with a new one. child: stt, reply, recorder, turn_model."""
+    """A task of the call died; the call goes on without it or with a new one. child: stt, reply, recorder, turn_model, rules,
+    endpointing."""
 
     child: str
     code: str
@@ -263,6 +307,7 @@ Event = (
     | LegEnded
     | VoiceStarted
     | VoiceStopped
+    | VoiceSuspected
     | VoiceScored
     | PlayoutStarted
     | PlayoutAdvanced
@@ -276,8 +321,11 @@ Event = (
     | MediaWarned
     | TranscriptReceived
     | TurnScored
+    | RulesMatched
+    | EndpointingAnswered
     | ReplyTextReceived
     | ClauseSynthesized
+    | PhrasePrepared
     | ReplyCompleted
     | ReplyFailed
     | CallStarted
@@ -289,6 +337,7 @@ MediaEvent = (
     | LegEnded
     | VoiceStarted
     | VoiceStopped
+    | VoiceSuspected
     | VoiceScored
     | PlayoutStarted
     | PlayoutAdvanced

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aywa.core.settings import StartSpeaking
+from aywa.core.settings import EndpointingRule, Pattern, StartSpeaking
 from aywa.core.turns import endpointing as ep
-from aywa.core.turns.caller import ORPHAN_WORDS, SCORE_AFTER_S, Ask, CallerState, CallerTurn
+from aywa.core.turns.caller import ORPHAN_WORDS, RULES_LIMIT_S, SCORE_AFTER_S, Ask, CallerState, CallerTurn
 from tests.core.feed import confirmed, examples, final, partial
 
 SETTINGS = StartSpeaking()
@@ -28,7 +28,7 @@ def paused(text: str = TEXT, *, at_s: float = 2.0) -> CallerTurn:
 def test_nothing_is_asked_and_nothing_is_over_while_there_is_no_turn() -> None:
     turn = CallerTurn(SETTINGS)
     turn.voice_stopped(1.0)
-    turn.scored(0.9)
+    turn.scored(0.9, 1)
     turn.heard(partial("hello"), 1.0)
     assert turn.state is CallerState.SILENT
     assert (turn.text, turn.score, turn.ask_deadline, turn.over_deadline) == ("", None, None, None)
@@ -75,7 +75,7 @@ def test_the_wait_follows_the_evidence() -> None:
     assert turn.wait().reason == "unconfirmed_text"
     turn.heard(confirmed(TEXT), 2.1)
     assert turn.wait().reason == "settled_text"
-    turn.scored(1.0)
+    turn.scored(1.0, 1)
     assert (turn.wait().reason, turn.score) == ("sounds_complete", 1.0)
     turn.heard(confirmed("yes"), 2.2)
     assert turn.wait().reason == "short_answer"
@@ -83,10 +83,10 @@ def test_the_wait_follows_the_evidence() -> None:
 
 def test_a_score_counts_for_its_pause_only() -> None:
     turn = paused()
-    turn.scored(1.0)
+    turn.scored(1.0, 1)
     turn.voice_started(3.0)
     assert turn.score is None
-    turn.scored(0.5)
+    turn.scored(0.5, 1)
     assert turn.score is None
 
 
@@ -113,7 +113,7 @@ def test_how_the_caller_pauses_is_remembered_and_fades() -> None:
     turn.heard(confirmed(TEXT), 4.1)
     first = turn.wait()
     assert first.reason == "own_pauses"
-    turn.next_turn()
+    turn.next_turn(9.0)
     turn.voice_started(10.0)
     turn.voice_stopped(11.0)
     turn.heard(confirmed(TEXT), 11.1)
@@ -128,7 +128,7 @@ def test_a_sentence_that_no_voice_was_found_for_opens_a_turn() -> None:
     assert (turn.state, turn.started_s, turn.last_voice_s) == (CallerState.PAUSED, 5.0, 5.0)
     assert turn.over(math.inf) is not None
     assert turn.wake(9.0) == [Ask.FINALIZE, Ask.SCORE]
-    turn.next_turn()
+    turn.next_turn(5.5)
     turn.heard(final(" ".join(["word"] * ORPHAN_WORDS)), 10.0)
     assert turn.wake(19.0) == [Ask.FINALIZE, Ask.SCORE]
 
@@ -136,8 +136,8 @@ def test_a_sentence_that_no_voice_was_found_for_opens_a_turn() -> None:
 def test_the_next_turn_begins_afresh() -> None:
     turn = paused()
     turn.heard(confirmed(TEXT), 2.1)
-    turn.scored(1.0)
-    turn.next_turn()
+    turn.scored(1.0, 1)
+    turn.next_turn(9.0)
     assert (turn.turn_id, turn.state, turn.text, turn.confirmed) == (2, CallerState.SILENT, "", False)
     assert (turn.started_s, turn.confirmed_s, turn.score, turn.over_deadline) == (None, None, None, None)
 
@@ -145,7 +145,7 @@ def test_the_next_turn_begins_afresh() -> None:
 def test_a_turn_that_began_while_the_last_was_taken_has_its_own_beginning() -> None:
     turn = paused()
     turn.voice_started(3.0)
-    turn.next_turn()
+    turn.next_turn(9.0)
     assert (turn.turn_id, turn.state, turn.text, turn.started_s) == (2, CallerState.SPEAKING, "", 3.0)
 
 
@@ -169,9 +169,9 @@ def test_any_order_of_events_asks_once_and_ends_in_time(steps: list[Step]) -> No
         elif kind in ("partial", "final", "confirm"):
             turn.heard({"partial": partial, "final": final, "confirm": confirmed}[kind]("a b c d"), now)
         elif kind == "score":
-            turn.scored(0.9)
+            turn.scored(0.9, 1)
         elif kind == "next":
-            turn.next_turn()
+            turn.next_turn(9.0)
             asked.clear()
         asked += turn.wake(now)
         assert len(asked) == len(set(asked))
@@ -195,9 +195,103 @@ def test_a_wait_is_never_an_old_one(evidence: str) -> None:
     elif evidence == "score":
         turn.heard(confirmed(TEXT), 2.1)
         asked_before = turn.wait()
-        turn.scored(0.0)
+        turn.scored(0.0, 1)
     else:
         turn.heard(confirmed("yes") if evidence == "confirm" else final("yes and"), 2.1)
     now = ep.decide(ep.Evidence(turn.text, turn.confirmed, turn.score, turn._longest_pause_s), SETTINGS)
     assert turn.wait() == now
     assert evidence == "final" or now != asked_before
+
+
+# --- the customer's rules and model -----------------------------------------------------------------------------
+
+RULED = StartSpeaking(rules=(EndpointingRule(4.0, said=Pattern("table")),))
+MODELLED = StartSpeaking(asks_model=True)
+
+
+def ruled(settings: StartSpeaking = RULED) -> CallerTurn:
+    turn = CallerTurn(settings)
+    turn.voice_started(1.0)
+    turn.heard(partial(TEXT), 1.5)
+    turn.voice_stopped(2.0)
+    return turn
+
+
+def test_rules_are_asked_about_the_words_of_a_pause_once() -> None:
+    turn = ruled()
+    assert turn.wake(2.0, "Hello.") == [Ask.RULES]
+    assert turn.wake(2.01, "Hello.") == []
+    turn.heard(partial(TEXT + " for"), 2.05)
+    assert turn.wake(2.05, "Hello.") == [Ask.RULES]
+    assert turn.wake(2.06, "Good bye.") == [Ask.RULES]
+    turn.voice_started(2.1)
+    turn.heard(partial(TEXT + " for two"), 2.11)
+    assert turn.wake(2.12, "Good bye.") == []
+
+
+def test_without_rules_a_model_or_words_nothing_is_asked() -> None:
+    assert paused().wake(2.0) == []
+    turn = CallerTurn(StartSpeaking(rules=RULED.rules, asks_model=True))
+    turn.voice_started(1.0)
+    turn.voice_stopped(2.0)
+    turn.heard(confirmed(""), 2.01)
+    assert turn.wake(2.02) == []
+
+
+def test_the_rules_wait_counts_for_the_words_that_it_was_asked_about() -> None:
+    turn = ruled()
+    turn.wake(2.0)
+    turn.heard(confirmed(TEXT), 2.1)
+    assert turn.rules_matched(turn.rules.number, 4.0)
+    assert turn.wait() == ep.Wait(4.0, "custom_rule")
+    turn.heard(confirmed(TEXT + " for two"), 2.2)
+    assert turn.wake(2.2) == [Ask.FINALIZE, Ask.SCORE, Ask.RULES]
+    assert not turn.rules_matched(turn.rules.number - 1, 4.0)
+    assert turn.rules_matched(turn.rules.number, None)
+    assert turn.wait().reason == "number"
+
+
+def test_a_turn_is_not_taken_before_the_rules_have_answered_or_are_late() -> None:
+    turn = CallerTurn(RULED)
+    turn.voice_started(1.0)
+    turn.voice_stopped(2.0)
+    turn.heard(confirmed("yes"), 2.39)
+    assert turn.wake(2.39) == [Ask.FINALIZE, Ask.SCORE, Ask.RULES]
+    assert turn.over(2.0 + ep.SHORT_ANSWER_S) is None
+    late_s = 2.39 + RULES_LIMIT_S
+    assert turn.over_deadline == pytest.approx(late_s)
+    over = turn.over(late_s + 1e-6)
+    assert over is not None
+    assert over.reason == "rules_late"
+
+
+def test_the_model_is_asked_when_the_words_are_confirmed() -> None:
+    turn = ruled(MODELLED)
+    assert turn.wake(2.0) == []
+    turn.heard(confirmed(TEXT), 2.1)
+    assert turn.wake(2.1) == [Ask.MODEL]
+    assert turn.over(2.1 + MODELLED.model_deadline_s) is None
+    assert turn.wait().reason == "endpointing_model_late"
+    assert turn.endpointing_answered(turn.model.number, 0.2)
+    assert turn.wait() == ep.Wait(0.2, "endpointing_model")
+    assert not turn.endpointing_answered(turn.model.number, 9.0)
+
+
+def test_a_model_that_does_not_answer_leaves_the_wait_to_us() -> None:
+    turn = ruled(MODELLED)
+    turn.heard(confirmed(TEXT), 2.1)
+    turn.wake(2.1)
+    assert turn.endpointing_answered(turn.model.number, None)
+    assert turn.wait().reason == "settled_text"
+
+
+def test_the_next_turn_asks_anew() -> None:
+    turn = ruled()
+    turn.wake(2.0)
+    turn.rules_matched(turn.rules.number, 4.0)
+    turn.next_turn(3.0)
+    turn.voice_started(5.0)
+    turn.heard(partial(TEXT), 5.5)
+    turn.voice_stopped(6.0)
+    assert turn.wait().reason != "custom_rule"
+    assert turn.wake(6.0) == [Ask.RULES]

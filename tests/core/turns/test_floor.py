@@ -10,10 +10,11 @@ from aywa.core import commands as do
 from aywa.core import events as ev
 from aywa.core.history import History
 from aywa.core.settings import AssistantSettings, read_settings
+from aywa.core.stock import EXCUSE, FAREWELL, REPROMPT, Stock
 from aywa.core.turns import barge_in as bi
 from aywa.core.turns import endpointing as ep
 from aywa.core.turns.caller import SCORE_AFTER_S, CallerState
-from aywa.core.turns.floor import EXCUSE, FAREWELL, MAX_FAILURES, Floor
+from aywa.core.turns.floor import MAX_FAILURES, Floor, Message
 from tests.core.feed import (
     LEG,
     WORD,
@@ -22,6 +23,7 @@ from tests.core.feed import (
     confirmed,
     decided,
     dropped,
+    final,
     finished,
     of,
     partial,
@@ -43,7 +45,9 @@ class Talk:
 
     def __init__(self, assistant: dict[str, Any] | None = None) -> None:
         self.history = History()
-        self.floor = Floor(LEG, read_settings(assistant or {}), self.history)
+        settings = read_settings({"fillerPlan": {"enabled": False}} | (assistant or {}))
+        self.stock = Stock((*settings.fillers.texts, EXCUSE, FAREWELL, REPROMPT))
+        self.floor = Floor(LEG, settings, self.history, self.stock)
         self.cmds: list[do.Command] = []
 
     def feed(self, now: float, *events: ev.Event) -> list[do.Command]:
@@ -57,6 +61,7 @@ class Talk:
             ev.ClauseSynthesized: floor.clause_synthesized,
             ev.ReplyCompleted: floor.reply_completed,
             ev.ReplyFailed: floor.reply_failed,
+            ev.PlayoutStarved: floor.playout_starved,
             ev.PlayoutStarted: floor.playout_started,
             ev.PlayoutAdvanced: floor.playout_advanced,
             ev.PlayoutPaused: floor.playout_paused,
@@ -117,11 +122,12 @@ def test_a_pause_is_asked_about_then_answered_ahead_then_taken() -> None:
         do.StartReply(1, 1, ({"role": "user", "content": QUESTION},), speculative=True),
     ]
     assert decided(cmds) == [("reply_begun_early", "text_confirmed")]
-    assert acts(talk.wait(2.0 + SCORE_AFTER_S)) == [do.ScoreTurn(LEG, 1)]
+    assert acts(talk.wait(2.0 + SCORE_AFTER_S)) == [do.ScoreTurn(LEG, 1, 1)]
     assert talk.feed(2.3, *whole(1, ANSWER)) == []
     taken = talk.wait(2.0 + ep.SETTLED_TEXT_S)
     assert decided(taken) == [("turn_taken", "settled_text")]
     assert acts(taken) == [
+        do.ReleaseReply(1),
         do.ArmPause(LEG, armed=True, voice_s=AssistantSettings().stop.pause_after_voice_s),
         do.PlayClause(LEG, 1, 0),
         do.FinishPlayout(LEG, 1),
@@ -195,8 +201,9 @@ def test_a_turn_without_words_is_dropped() -> None:
     talk.feed(2.0, silence(2.0))
     cmds = talk.wait(2.0 + AssistantSettings().start.unconfirmed_wait_s)
     assert ("turn_dropped", "unconfirmed_text") in decided(cmds)
-    assert acts(cmds)[-1] == do.CommitTranscript(LEG)
-    assert talk.floor.deadline is None
+    # So much voice, and the recogniser did not say a word about it.
+    assert acts(cmds)[-2:] == [do.CommitTranscript(LEG), do.SayText(1, REPROMPT)]
+    assert talk.floor.caller.state is CallerState.SILENT
 
 
 def test_words_that_were_withdrawn_take_their_reply_with_them() -> None:
@@ -219,9 +226,9 @@ def test_a_partial_is_shown_when_it_says_something_new() -> None:
 def test_a_score_for_another_turn_is_dropped() -> None:
     talk = Talk()
     talk.asks()
-    talk.feed(2.2, ev.TurnScored(9, 1.0))
+    talk.feed(2.2, ev.TurnScored(9, 1.0, 1), ev.TurnScored(1, 1.0, 9))
     assert talk.floor.caller.score is None
-    talk.feed(2.2, ev.TurnScored(1, 1.0))
+    talk.feed(2.2, ev.TurnScored(1, 1.0, 1))
     assert talk.floor.caller.score == 1.0
 
 
@@ -336,7 +343,7 @@ def test_an_interruption_takes_the_floor_and_only_what_was_heard_is_kept() -> No
     cmds = talk.feed(10.2, partial("no wait"))
     assert decided(cmds) == [("yielded", "interruption_phrase")]
     assert acts(cmds) == [do.DropPlayout(LEG), do.CancelReply(1), do.ArmPause(LEG, armed=False)]
-    assert talk.wait(99.0) == []
+    assert talk.wait(10.3) == []
     cmds = talk.feed(10.3, dropped(1, 1.4, 10.3))
     assert talk.said[-1] == ("bot", "We")
     assert talk.history.chat()[-1]["content"] == "We —"
@@ -390,7 +397,8 @@ def test_a_voice_while_the_rest_is_being_dropped_begins_no_contest() -> None:
     talk = in_contest()
     talk.feed(10.2, partial("stop"))
     talk.feed(10.3, silence(10.3))
-    assert acts(talk.feed(10.4, voice(10.4)) + talk.wait(99.0)) == []
+    cmds = talk.feed(10.4, voice(10.4)) + talk.wait(99.0)
+    assert {type(command) for command in acts(cmds)} <= {do.FinalizeTranscript, do.ScoreTurn}
 
 
 # --- the greeting ------------------------------------------------------------------------------------------------
@@ -437,8 +445,8 @@ def test_a_message_waits_for_the_reply_before_it() -> None:
     talk = Talk()
     talk.takes()
     talk.hears()
-    assert talk.floor.say("News.", 9.5) == []
-    assert talk.floor.say("More.", 9.5, ends_call=True) == []
+    assert talk.floor.say(Message("News."), 9.5) == []
+    assert talk.floor.say(Message("More.", ends_call=True), 9.5) == []
     assert of(do.SayText, talk.feed(10.0, finished(1, 5, 10.0))) == [do.SayText(2, "News.")]
     talk.hears(2, "News.", now=11.0)
     assert of(do.SayText, talk.feed(12.0, finished(2, 1, 12.0))) == [do.SayText(3, "More.")]
@@ -449,7 +457,7 @@ def test_a_message_waits_for_the_reply_before_it() -> None:
 def test_a_message_waits_for_the_caller() -> None:
     talk = Talk()
     talk.feed(1.0, voice(1.0))
-    assert talk.floor.say("News.", 1.5) == []
+    assert talk.floor.say(Message("News."), 1.5) == []
     talk.feed(2.0, silence(2.0), confirmed(""))
     assert of(do.SayText, talk.wait(9.0)) == [do.SayText(1, "News.")]
 
@@ -457,7 +465,7 @@ def test_a_message_waits_for_the_caller() -> None:
 def test_a_message_waits_for_the_callers_answer() -> None:
     talk = Talk()
     talk.asks()
-    assert talk.floor.say("News.", 2.3) == []
+    assert talk.floor.say(Message("News."), 2.3) == []
     talk.wait(9.0)
     talk.hears()
     assert of(do.SayText, talk.feed(10.0, finished(1, 5, 10.0))) == [do.SayText(2, "News.")]
@@ -467,27 +475,33 @@ def test_a_message_that_interrupts_a_reply_is_no_interruption_by_the_caller() ->
     talk = Talk()
     talk.takes()
     talk.hears()
-    cmds = talk.floor.say("News.", 9.5, interrupt=True)
+    cmds = talk.floor.say(Message("News."), 9.5, interrupt=True)
     assert acts(cmds) == [do.DropPlayout(LEG), do.CancelReply(1), do.ArmPause(LEG, armed=False)]
     assert decided(cmds) == [("reply_dropped", "message")]
     assert told("user-interrupted", cmds) == []
-    assert talk.floor.say("Again.", 9.5, interrupt=True) == []
+    assert talk.floor.say(Message("Again."), 9.5, interrupt=True) == []
     assert of(do.SayText, talk.feed(9.6, dropped(1, 2, 9.6))) == [do.SayText(2, "News.")]
 
 
 def test_a_message_takes_the_place_of_a_reply_that_has_not_begun() -> None:
     talk = Talk()
     talk.takes()
-    cmds = talk.floor.say("News.", 9.5, interrupt=True)
+    cmds = talk.floor.say(Message("News."), 9.5, interrupt=True)
     assert acts(cmds) == [do.CancelReply(1), do.SayText(2, "News.")]
     talk.hears(2, "News.", now=10.0)
-    assert talk.said == [("user", QUESTION)]
+    # It answers nothing: the caller's turn is still to be answered, and is.
+    assert talk.said == []
+    cmds = talk.feed(11.0, finished(2, 1, 11.0))
+    assert ("turn_given_back", "reply_gone") in decided(cmds)
+    assert [r.messages[-1]["content"] for r in of(do.StartReply, cmds)] == [QUESTION]
+    talk.hears(3, now=12.0)
+    assert talk.said == [("bot", "News."), ("user", QUESTION)]
 
 
 def test_a_voice_before_a_message_begins_does_not_hold_it_back_for_ever() -> None:
     talk = Talk()
     talk.takes()
-    talk.floor.say("News.", 9.5, interrupt=True)
+    talk.floor.say(Message("News."), 9.5, interrupt=True)
     talk.feed(9.6, voice(9.6))
     assert of(do.PlayClause, talk.feed(9.7, *whole(2, "News."))) == [do.PlayClause(LEG, 2, 0)]
     assert of(do.DropPlayout, talk.feed(9.8, playing(2, 9.8))) == [do.DropPlayout(LEG)]
@@ -495,8 +509,8 @@ def test_a_voice_before_a_message_begins_does_not_hold_it_back_for_ever() -> Non
 
 def test_a_message_without_a_word_counts_as_spoken() -> None:
     talk = Talk()
-    talk.floor.say("?!", 1.0)
-    talk.floor.say("...", 1.0, ends_call=True)
+    talk.floor.say(Message("?!"), 1.0)
+    talk.floor.say(Message("...", ends_call=True), 1.0)
     cmds = talk.feed(1.1, ev.ReplyCompleted(1, "?!", 0))
     assert decided(cmds) == [("message_skipped", "no_words")]
     assert of(do.SayText, cmds) == [do.SayText(2, "...")]
@@ -507,7 +521,7 @@ def test_a_message_without_a_word_counts_as_spoken() -> None:
 def test_a_turn_whose_reply_is_gone_before_it_began_is_answered_after_all() -> None:
     talk = Talk()
     talk.takes()
-    talk.floor.say("?!", 9.5, interrupt=True)
+    talk.floor.say(Message("?!"), 9.5, interrupt=True)
     cmds = talk.feed(9.6, ev.ReplyCompleted(2, "?!", 0))
     assert ("turn_given_back", "reply_gone") in decided(cmds)
     assert [r.messages[-1]["content"] for r in of(do.StartReply, cmds)] == [QUESTION]
@@ -565,6 +579,9 @@ def test_an_answer_in_between_forgives_the_failures() -> None:
     assert talk.floor.failures == 0
 
 
+VOICELESS = do.EndCall("pipeline-error-custom-voice-failed", "the last message could not be spoken")
+
+
 @pytest.mark.parametrize("purpose", ["greeting", "answer", "message"])
 def test_without_a_voice_there_is_nothing_to_excuse_oneself_with(purpose: str) -> None:
     talk = Talk()
@@ -573,16 +590,21 @@ def test_without_a_voice_there_is_nothing_to_excuse_oneself_with(purpose: str) -
     elif purpose == "answer":
         talk.takes()
     else:
-        talk.floor.say("News.", 0.0)
+        talk.floor.say(Message("News."), 0.0)
     cmds = fail(talk, 9.0, "tts")
-    assert of(do.EndCall, cmds) == [do.EndCall("pipeline-error-custom-voice-failed", "unavailable")]
+    if purpose != "message":
+        # The voice may have failed once only: the excuse is tried.
+        assert (of(do.SayText, cmds), of(do.EndCall, cmds)) == ([do.SayText(2, EXCUSE)], [])
+        cmds = fail(talk, 9.1, "tts")
+    assert of(do.EndCall, cmds) == [VOICELESS]
 
 
-def test_a_message_with_words_and_no_audio_is_a_voice_that_failed() -> None:
+def test_words_and_no_audio_are_a_voice_that_failed() -> None:
     talk = Talk()
-    talk.floor.say("News.", 1.0)
+    talk.floor.say(Message("News."), 1.0)
     cmds = talk.feed(1.1, ev.ReplyCompleted(1, "News.", 0))
-    assert of(do.EndCall, cmds) == [do.EndCall("pipeline-error-custom-voice-failed", "empty_reply")]
+    assert [c.details["step"] for c in of(do.RecordDecision, cmds)] == ["tts"]
+    assert of(do.EndCall, cmds) == [VOICELESS]
 
 
 @pytest.mark.parametrize("began", [True, False])
@@ -639,7 +661,7 @@ def test_a_reply_that_was_cut_while_it_was_still_being_made_was_longer() -> None
 def test_when_the_call_ends_nothing_more_is_said_asked_or_begun() -> None:
     talk = in_contest()
     talk.feed(10.2, partial("what about"))
-    talk.floor.say("News.", 10.2)
+    talk.floor.say(Message("News."), 10.2)
     assert talk.floor.fall_silent("call_ending") == []
     talk.feed(10.3, dropped(1, 1, 10.3))
     assert talk.feed(10.5, silence(10.5))[1:] == []
@@ -667,11 +689,12 @@ def test_when_the_leg_is_gone_the_last_word_of_the_media_plane_counts() -> None:
     assert talk.floor.settle(9.9) == []
 
 
-def test_of_a_reply_that_did_not_begin_nothing_was_heard() -> None:
+def test_of_a_reply_that_did_not_begin_nothing_was_heard_but_what_the_caller_said_was_said() -> None:
     talk = Talk()
     talk.takes()
-    assert talk.floor.settle(9.0) == []
-    assert talk.said == []
+    [record] = of(do.RecordMessage, talk.floor.settle(9.0))
+    assert (record.message["secondsFromStart"], record.message["duration"]) == (1.0, 1000)
+    assert talk.said == [("user", QUESTION)]
 
 
 def test_words_that_left_are_kept_even_if_nobody_said_that_they_began() -> None:
@@ -739,3 +762,54 @@ def test_audio_that_was_announced_and_never_left_leaves_the_turn_to_be_answered(
     assert of(do.RecordMessage, cmds) == []
     assert [r.messages[-1]["content"] for r in of(do.StartReply, cmds)] == [QUESTION]
     assert talk.floor.caller.state is CallerState.PAUSED
+
+
+# --- the customer's rules and model ------------------------------------------------------------------------------
+
+
+def test_the_customers_rules_are_asked_and_their_wait_is_on_record() -> None:
+    rule = {"type": "customer", "regex": "hours", "timeoutSeconds": 3}
+    talk = Talk({"startSpeakingPlan": {"customEndpointingRules": [rule]}})
+    talk.history.assistant_heard("Hello there.", 0.0, 0.5, cut=False)
+    talk.feed(1.0, voice(1.0))
+    talk.feed(1.5, partial(QUESTION))
+    [asked] = of(do.MatchRules, talk.feed(2.0, silence(2.0)))
+    assert asked == do.MatchRules(1, 1, QUESTION, "Hello there.")
+    cmds = talk.floor.rules_matched(ev.RulesMatched(1, 1, 3.0, 0), 2.01)
+    assert decided(cmds) == [("rule_matched", "custom_rule")]
+    assert talk.floor.rules_matched(ev.RulesMatched(1, 1, 3.0, 0), 2.02) == []
+    talk.feed(2.2, confirmed(QUESTION))
+    assert talk.floor.deadline is not None
+    assert ("turn_taken", "custom_rule") in decided(ring(talk.floor, 5.1))
+
+
+@pytest.mark.parametrize(
+    ("wait_s", "problem", "decision", "reason"),
+    [
+        (0.9, "", ("endpointing_model_answered", "asked"), "endpointing_model"),
+        (None, "deadline", ("endpointing_model_failed", "deadline"), "settled_text"),
+    ],
+)
+def test_the_customers_model_is_asked_and_its_answer_or_failure_is_on_record(
+    wait_s: float | None, problem: str, decision: tuple[str, str], reason: str
+) -> None:
+    talk = Talk({"startSpeakingPlan": {"smartEndpointingPlan": {"provider": "custom-endpointing-model"}}})
+    talk.feed(1.0, voice(1.0))
+    talk.feed(1.5, partial(QUESTION))
+    talk.feed(2.0, silence(2.0))
+    [asked] = of(do.AskEndpointing, talk.feed(2.2, confirmed(QUESTION)))
+    assert [m["message"] for m in asked.messages] == [QUESTION]
+    assert asked.chat == ({"role": "user", "content": QUESTION},)
+    assert (asked.question, asked.deadline_s) == (1, 1.0)
+    cmds = talk.floor.endpointing_answered(ev.EndpointingAnswered(1, 1, wait_s, problem), 2.3)
+    assert decision in decided(cmds)
+    assert talk.floor.endpointing_answered(ev.EndpointingAnswered(1, 1, 9.0), 2.31) == []
+    assert ("turn_taken", reason) in decided(ring(talk.floor, 5.0))
+
+
+def test_the_model_is_shown_a_turn_that_no_voice_was_found_for() -> None:
+    talk = Talk({"startSpeakingPlan": {"smartEndpointingPlan": {"provider": "custom-endpointing-model"}}})
+    talk.feed(2.0, final(QUESTION))
+    cmds = talk.feed(2.1, confirmed(""))
+    [asked] = of(do.AskEndpointing, cmds)
+    assert asked.messages[0]["secondsFromStart"] == 2.0
