@@ -10,10 +10,12 @@ import pytest
 
 from aywa.boot.rehearsal import Utterance
 from aywa.core import events as ev
+from aywa.core.settings import EndpointingRule, Pattern
 from aywa.journal.replay.identity import Identity, compare
 from aywa.journal.replay.material import gather
 from aywa.journal.replay.outcome import outcome_of
 from aywa.journal.replay.recording import Recording, read_recording
+from aywa.journal.replay.rules import first_match
 from aywa.journal.replay.what_if import WhatIf, simulate, what_if
 from aywa.service.overrides import merged
 from bench.replay import read, take
@@ -119,3 +121,27 @@ def test_voice_that_no_pause_was_armed_for_is_found_in_the_recorded_probabilitie
     assert voiced[0] == pytest.approx(1.0 + 21 * 0.032)
     assert material.voice_s == pytest.approx(0.1, abs=0.01)
     assert len(ANSWER) * material.samples_per_letter > 8000
+
+
+RULE = {"type": "customer", "regex": "opening hours?$", "timeoutSeconds": 1.5}
+
+
+def test_a_rule_of_the_customers_own_is_tried_on_what_was_said() -> None:
+    found = tried({"startSpeakingPlan": {"customEndpointingRules": [RULE]}}, script=ENDS, until_s=14.0)
+    assert found.reproduced
+    assert "reply 820 ms later" in found.changes[0]["what"]
+    without = tried(
+        {"startSpeakingPlan": {"customEndpointingRules": []}},
+        {"startSpeakingPlan": {"customEndpointingRules": [RULE]}},
+        script=ENDS,
+        until_s=14.0,
+    )
+    assert without.reproduced
+    assert "reply 820 ms earlier" in without.changes[0]["what"]
+
+
+@pytest.mark.parametrize("pattern", ["(", "(o+)+$"])
+def test_a_rule_that_cannot_be_used_matches_nothing(pattern: str) -> None:
+    rule = EndpointingRule(1.0, Pattern(pattern), None)
+    assert first_match([rule, EndpointingRule(2.0, None, Pattern("^a"))], "o" * 40 + "!", "b") == (None, None)
+    assert first_match([rule, EndpointingRule(2.0, None, Pattern("^a"))], "x", "abc") == (1, 2.0)

@@ -201,25 +201,33 @@ def is_same(old: JournalRecord, new: do.Command) -> bool:
     conversation-update without its body: both are the history, which is compared entry by entry."""
     if old.kind != type(new).__name__:
         return False
-    data = old.data
-    match new:
-        case do.StartReply():
-            messages = data.get("messages")
-            if messages != len(new.messages) and messages != plain(new.messages):
-                return False
-            new = dataclasses.replace(new, messages=())
-            data = {**data, "messages": []}
-        case do.TellClient(type="conversation-update"):
-            return data.get("type") == new.type
-        case _:
-            pass
-    fresh = plain(new)
+    data, fresh = old.data, brief(new)
     if fresh == data:
         return True
     # An earlier version's record lacks what has been added since.
-    missing = [name for name in fresh if name not in data]
-    whole = {**data, **{name: fresh[name] for name in missing if _is_default(new, name)}}
-    return bool(plain(whole) == fresh)
+    missing = {name: fresh[name] for name in fresh if name not in data and _is_default(new, name)}
+    return bool(plain({**data, **missing}) == fresh)
+
+
+def brief(command: do.Command) -> dict[str, Any]:
+    """The command as a session puts it on record."""
+    match command:
+        case do.StartReply() | do.AskEndpointing():
+            # The messages are the history, which is on record already.
+            asked = {
+                f.name: getattr(command, f.name)
+                for f in dataclasses.fields(command)
+                if f.name not in _HISTORY
+            }
+            return {**asked, "messages": len(command.messages)}
+        case do.TellClient(type="conversation-update"):
+            return {"type": command.type}
+        case _:
+            fields: dict[str, Any] = plain(command)
+            return fields
+
+
+_HISTORY = ("messages", "chat")
 
 
 def _is_default(command: do.Command, name: str) -> bool:

@@ -85,6 +85,17 @@ class Made:
 
 
 @dataclass(slots=True)
+class Inquired:
+    """A question about the turn's words, to the customer's rules or endpointing model, and what came of it. key: what was
+    asked about."""
+
+    at_s: float
+    key: str
+    answer: ev.RulesMatched | ev.EndpointingAnswered | None = None
+    after_s: float = 0.0
+
+
+@dataclass(slots=True)
 class Prepared:
     """A stock phrase made ahead of need."""
 
@@ -106,6 +117,7 @@ class Material:
     scores: list[Asked] = field(default_factory=list)
     made: list[Made] = field(default_factory=list)
     phrases: list[Prepared] = field(default_factory=list)
+    inquired: list[Inquired] = field(default_factory=list)
     voiced: list[tuple[float, bool]] = field(default_factory=list)
     pauses: list[float] = field(default_factory=list)
     lead_s: float = 0.0
@@ -155,6 +167,13 @@ def key_of(request: do.StartReply | do.SayText, messages: Sequence[Mapping[str, 
     return json.dumps(plain(messages or request.messages), sort_keys=True, default=str)
 
 
+def key_of_question(command: do.MatchRules | do.AskEndpointing) -> str:
+    """What makes two questions about a turn's words equal."""
+    if isinstance(command, do.MatchRules):
+        return json.dumps(["rules", command.said, command.heard])
+    return json.dumps(["model", plain(command.chat)], sort_keys=True, default=str)
+
+
 def gather(told: Sequence[Told], leg_id: str) -> Material:
     """Sorts a replayed call into what was fixed and what was answered."""
     gathered = _Gathering(Material(leg_id))
@@ -169,6 +188,7 @@ class _Gathering:
         self._segment = 0
         self._replies: dict[int, Made] = {}
         self._phrases: dict[int, Prepared] = {}
+        self._inquired: dict[tuple[type, int, int], Inquired] = {}
         self._playout: list[ev.Event] = []
         self._paused_by_command_s = float("-inf")
         self._hung_up_s: float | None = None
@@ -210,19 +230,19 @@ class _Gathering:
                 self._paused_by_command_s = at_s
             case do.HangUp():
                 self._hung_up_s = at_s
+            case do.ReleaseReply():
+                if (released := self._replies.get(command.reply_id)) is not None:
+                    released.released_s = at_s - released.at_s
+            case do.PreparePhrase():
+                phrase = self._phrases[command.phrase_id] = Prepared(command.text, at_s)
+                material.phrases.append(phrase)
+            case do.MatchRules() | do.AskEndpointing():
+                answers = ev.RulesMatched if isinstance(command, do.MatchRules) else ev.EndpointingAnswered
+                inquired = Inquired(at_s, key_of_question(command))
+                self._inquired[(answers, command.turn_id, command.question)] = inquired
+                material.inquired.append(inquired)
             case _:
-                self._newer(at_s, command)
-
-    def _newer(self, at_s: float, command: do.Command) -> None:
-        kind = type(command).__name__
-        if kind == "ReleaseReply":
-            made = self._replies.get(getattr(command, "reply_id", 0))
-            if made is not None:
-                made.released_s = at_s - made.at_s
-        elif kind == "PreparePhrase":
-            phrase = Prepared(getattr(command, "text", ""), at_s)
-            self._phrases[getattr(command, "phrase_id", 0)] = phrase
-            self._material.phrases.append(phrase)
+                pass
 
     # --- events --------------------------------------------------------------------------------------------------
 
@@ -248,8 +268,12 @@ class _Gathering:
                 self._playout.append(event)
                 if isinstance(event, ev.PlayoutPaused) and at_s - self._paused_by_command_s > FRAME_S:
                     material.pauses.append(at_s)
-            case _ if type(event).__name__ == "PhrasePrepared":
-                phrase = self._phrases.get(getattr(event, "phrase_id", 0))
+            case ev.RulesMatched() | ev.EndpointingAnswered():
+                inquired = self._inquired.get((type(event), event.turn_id, event.question))
+                if inquired is not None:
+                    inquired.answer, inquired.after_s = event, at_s - inquired.at_s
+            case ev.PhrasePrepared():
+                phrase = self._phrases.get(event.phrase_id)
                 if phrase is not None:
                     phrase.answer, phrase.after_s = event, at_s - phrase.at_s
             case _:

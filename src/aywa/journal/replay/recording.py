@@ -99,7 +99,6 @@ def read_recording(call_id: str, records: Iterable[JournalRecord]) -> Recording:
                 if isinstance(step.event, ev.CallStarted) and started is None:
                     started = step.event
                 steps.append(step)
-    _mark_partial(steps, damage)
     if started is None:
         damage.append(
             Damage(1, 0.0, "the call's beginning (CallStarted) is missing: nothing can be replayed")
@@ -113,6 +112,7 @@ def read_recording(call_id: str, records: Iterable[JournalRecord]) -> Recording:
                 "the record stops before the call's end: it is cut, or the call still runs",
             )
         )
+    _mark_partial(steps, damage)
     damage.sort(key=lambda each: (each.seq, each.what))
     return Recording(
         call_id, started, _leg_id(whole, call_id), steps, damage,

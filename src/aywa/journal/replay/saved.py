@@ -15,7 +15,7 @@ from typing import Any
 
 from aywa.core import commands as do
 from aywa.core.codec import plain
-from aywa.journal.replay.identity import compare, is_same
+from aywa.journal.replay.identity import brief, compare, is_same
 from aywa.journal.replay.recording import Recording, read_recording
 from aywa.ports.journal import JournalRecord
 
@@ -249,18 +249,8 @@ def _decided_again(
         for command in new:
             seq = len(found) + 1
             kind = type(command).__name__
-            found.append(JournalRecord(CALL, ORGANISATION, seq, step.at_s, "command", kind, _brief(command)))
+            found.append(JournalRecord(CALL, ORGANISATION, seq, step.at_s, "command", kind, brief(command)))
     return found
-
-
-def _brief(command: do.Command) -> Any:
-    """As a session puts it on record."""
-    fields = plain(command)
-    if isinstance(command, do.StartReply):
-        return fields | {"messages": len(command.messages)}
-    if isinstance(command, do.TellClient) and command.type == "conversation-update":
-        return {"type": command.type}
-    return fields
 
 
 def _numbered(record: JournalRecord, seq: int) -> JournalRecord:

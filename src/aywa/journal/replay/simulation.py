@@ -17,9 +17,11 @@ from aywa.core import commands as do
 from aywa.core import events as ev
 from aywa.core.clauses import ClauseCutter
 from aywa.core.conversation import Conversation
+from aywa.core.settings import read_settings
 from aywa.journal.replay.identity import Told
-from aywa.journal.replay.material import Asked, Input, Made, Material, key_of
+from aywa.journal.replay.material import Asked, Input, Inquired, Made, Material, key_of, key_of_question
 from aywa.journal.replay.playout import GRAIN_S, Playout
+from aywa.journal.replay.rules import first_match
 
 # Two questions at so nearly the same time are the same question.
 SAME_S = 0.03
@@ -28,6 +30,8 @@ NEAR_S = 0.3
 AFTER_S = 10.0
 # A reply that was stopped when it was recorded goes on this much later.
 GOES_ON_S = 0.25
+# Trying a call's rules takes no longer than this.
+RULES_S = 0.002
 STEPS_MAX = 200_000
 
 
@@ -51,6 +55,10 @@ class Simulation:
         self._phrases: dict[int, int] = {}
         self._cancelled: set[int] = set()
         self._held: dict[int, list[tuple[float, ev.Event, bool]]] = {}
+        # The rules of the other settings; None: the recorded ones, whose answers are known.
+        self._own_rules = read_settings(started.assistant).start.rules
+        rules = read_settings(assistant).start.rules
+        self._rules = None if rules == self._own_rules else rules
         self._armed_s: float | None = None
         self._armed_voice_s = 0.0
         self._done = False
@@ -207,22 +215,54 @@ class Simulation:
                 self._at(self._now + self._material.hang_up_s, lambda: self._post(gone))
             case do.EndCall():
                 self._done = True
-            case _:
-                self._do_newer(command)
-
-    def _do_newer(self, command: Any) -> None:
-        """Commands that came with later engines; those that nothing answers need nothing."""
-        match type(command).__name__:
-            case "ReleaseReply":
+            case do.ReleaseReply():
                 for after_s, event, estimated in self._held.pop(command.reply_id, []):
                     self._reply_event(after_s, event, estimated)
-            case "PreparePhrase":
+            case do.PreparePhrase():
                 self._prepare(command)
-            case "PlayPhrase":
+            case do.PlayPhrase():
                 samples = self._phrases.get(command.phrase_id, 0)
                 self._inbox.extend(self._playout.play(command.reply_id, samples, self._now))
+            case do.MatchRules():
+                self._match_rules(command)
+            case do.AskEndpointing():
+                self._ask_endpointing(command)
             case _:
+                # For the record or the client: nothing answers.
                 pass
+
+    # --- the customer's word on endpointing ------------------------------------------------------------------------
+
+    def _match_rules(self, command: do.MatchRules) -> None:
+        known = None if self._rules is not None else self._equal(command)
+        if known is not None and isinstance(known.answer, ev.RulesMatched):
+            wait_s, rule, after_s = known.answer.wait_s, known.answer.rule, known.after_s
+        else:
+            # A rule is no provider: what it would have said is known.
+            rules = self._own_rules if self._rules is None else self._rules
+            rule, wait_s = first_match(rules, command.said, command.heard)
+            after_s = RULES_S
+        matched = ev.RulesMatched(command.turn_id, command.question, wait_s, rule)
+        self._at(self._now + after_s, lambda: self._post(matched))
+
+    def _ask_endpointing(self, command: do.AskEndpointing) -> None:
+        known = self._equal(command)
+        answered = [
+            each for each in self._material.inquired if isinstance(each.answer, ev.EndpointingAnswered)
+        ]
+        estimated = known is None
+        if known is None:
+            known = min(answered, key=lambda each: abs(each.at_s - self._now), default=None)
+        answer = ev.EndpointingAnswered(command.turn_id, command.question, None, "no_server")
+        if known is not None and isinstance(known.answer, ev.EndpointingAnswered):
+            answer = dataclasses.replace(known.answer, turn_id=command.turn_id, question=command.question)
+        after_s = 0.0 if known is None else known.after_s
+        self._at(self._now + after_s, lambda: self._post(answer, estimated))
+
+    def _equal(self, command: do.MatchRules | do.AskEndpointing) -> Inquired | None:
+        key = key_of_question(command)
+        equal = [each for each in self._material.inquired if each.key == key and each.answer is not None]
+        return min(equal, key=lambda each: abs(each.at_s - self._now), default=None)
 
     # --- the recogniser and the turn model -------------------------------------------------------------------------
 
@@ -289,7 +329,7 @@ class Simulation:
 
         self._at(self._now + after_s, happen)
 
-    def _prepare(self, command: Any) -> None:
+    def _prepare(self, command: do.PreparePhrase) -> None:
         known = next((p for p in self._material.phrases if p.text == command.text), None)
         if known is None or known.answer is None:
             return
