@@ -250,10 +250,7 @@ class Conversation:
         role = message.get("role")
         role = role if role in ("user", "assistant", "system") else "system"
         cmds: Commands = [do.RecordMessage(self.history.note(role, message["content"], now))]
-        # A turn of the caller that is not over will be answered with the message in mind.
-        if answer and not self.floor.turn_pending:
-            cmds += self.floor.say(Message(asks=()), now)
-        return cmds
+        return cmds + self.floor.answer_note(now) if answer else cmds
 
     def _perform(self, due: list[Due], now: float) -> Commands:
         """What hooks and prompts ask for."""
