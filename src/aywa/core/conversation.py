@@ -15,6 +15,7 @@ from aywa.core.silence import GapReason, SilenceWatch
 from aywa.core.stock import EXCUSE, FAREWELL, NOBODY_THERE, REPROMPT, TIME_IS_UP, Stock
 from aywa.core.turns.caller import CallerState
 from aywa.core.turns.floor import Floor, Message
+from aywa.core.turns.phrases import words_of
 
 Commands = list[do.Command]
 
@@ -213,8 +214,8 @@ class Conversation:
         ]
         if settings.first_message_mode is FirstMessageMode.MODEL_GENERATED:
             cmds += self.floor.open_by_model(now)
-        elif (
-            settings.first_message_mode is FirstMessageMode.ASSISTANT_SPEAKS_FIRST and settings.first_message
+        elif settings.first_message_mode is FirstMessageMode.ASSISTANT_SPEAKS_FIRST and words_of(
+            settings.first_message
         ):
             cmds += self.floor.open_with(settings.first_message, now)
         # After the greeting, which must not wait for them.
