@@ -20,7 +20,8 @@ class Line:
     """Feeds a detector with blocks; a block arrives with the 20 ms frame it lies in."""
 
     def __init__(self, settings: VoiceSettings | None = None) -> None:
-        self.detector = VoiceDetector(WINDOW_S, settings)
+        # Two windows that decide: what these lines are written for; one is told of below.
+        self.detector = VoiceDetector(WINDOW_S, settings or VoiceSettings(stop_windows=2))
         self.blocks = 0
 
     def window(self, probability: float, levels: Sequence[float] | float) -> VoiceMoment | None:
@@ -86,7 +87,7 @@ def test_a_short_pause_inside_the_beginning_belongs_to_it_and_a_longer_one_does_
 
 
 def test_a_beginning_is_looked_for_only_so_far_back() -> None:
-    line = Line(VoiceSettings(back_s=0.032))
+    line = Line(VoiceSettings(back_s=0.032, stop_windows=2))
     line.windows(1, 0.01, QUIET)
     line.windows(10, 0.4, LOUD)
     line.window(0.9, LOUD)
@@ -165,7 +166,7 @@ def test_noise_is_not_voice_however_long_it_goes_on() -> None:
 
 
 def test_noise_that_rises_during_the_voice_is_known_by_what_follows_it() -> None:
-    line = started(Line(VoiceSettings(below_peak_db=60.0)))
+    line = started(Line(VoiceSettings(below_peak_db=60.0, stop_windows=2)))
     last = line.blocks - 1
     line.window(0.5, -48.0)
     assert line.windows(2, 0.1, -48.0)[-1].at_s >= frame_end(last)
