@@ -10,7 +10,8 @@ the turn's last voiced frame. Discarded: requests to the model of which nothing 
 Baseline: a bare pipe that waits for the recogniser's final and speaks sentence by sentence.
 
 Prints {"p50_ms", "p95_ms", "fast_p50_ms", "premature", "discarded_clean", "discarded_hesitations", "rows", "samples"}; the
-bounded figures are the worst over the waits of 0.5 s, 0.7 s and our own.
+bounded figures are the worst over the waits of 0.5 s, 0.7 s and our own; fast_p50_ms is that of 0.5 s, because a longer wait
+is a floor under it.
 """
 
 from __future__ import annotations
@@ -308,7 +309,7 @@ def main() -> None:
     figures = {
         "p50_ms": worst("p50_ms", "typical | clean"),
         "p95_ms": worst("p95_ms", "typical | clean"),
-        "fast_p50_ms": worst("p50_ms", "fast | clean"),
+        "fast_p50_ms": rows["0.5 | fast | clean"]["p50_ms"],
         "premature": worst("premature", "typical | hesitations", "fast | hesitations"),
         "discarded_clean": worst("discarded", "typical | clean", "fast | clean"),
         "discarded_hesitations": worst("discarded", "typical | hesitations", "fast | hesitations"),
