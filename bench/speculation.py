@@ -77,11 +77,15 @@ REPLIES = (
     "We are happy to help with that, and it will not take long.",
 )
 _TOKEN = re.compile(r"\s?(?:[A-Za-z']{1,8}|[^A-Za-z'\s])")
-WAITS: Mapping[str, Mapping[str, Any]] = {
-    "0.5": {"startSpeakingPlan": {"waitSeconds": 0.5}},
-    "0.7": {"startSpeakingPlan": {"waitSeconds": 0.7}},
-    "own": {},
-}
+
+
+def waiting(seconds: float, **more: object) -> Mapping[str, Any]:
+    """An assistant that waits so long after every turn, whatever was said."""
+    waits = dict.fromkeys(("onPunctuationSeconds", "onNoPunctuationSeconds", "onNumberSeconds"), seconds)
+    return {"startSpeakingPlan": {"waitSeconds": seconds, "transcriptionEndpointingPlan": waits, **more}}
+
+
+WAITS: Mapping[str, Mapping[str, Any]] = {"0.5": waiting(0.5), "0.7": waiting(0.7), "own": {}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,9 +292,8 @@ def main() -> None:
     calls = parser.parse_args().calls
     rows: dict[str, dict[str, float]] = {}
     settings: dict[str, Mapping[str, Any] | None] = {"bare pipe": None, **WAITS}
-    for wait in ("0.5", "0.7"):
-        plan = {**WAITS[wait]["startSpeakingPlan"], "speculationEnabled": False}
-        settings[f"{wait}, no speculation"] = {"startSpeakingPlan": plan}
+    for wait_s in (0.5, 0.7):
+        settings[f"{wait_s}, no speculation"] = waiting(wait_s, speculationEnabled=False)
     for setting, assistant in settings.items():
         for ear, hearing in (("typical", TYPICAL), ("fast", FAST)):
             for speech in ("clean", "hesitations"):

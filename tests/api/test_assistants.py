@@ -21,7 +21,7 @@ LEGACY: dict[str, Any] = {
         "functions": [{"name": "x"}],
         "unheardOf": {"a": [1, None]},
     },
-    "hooks": [{"on": "call.ending", "do": [{"type": "tool"}]}],
+    "hooks": [{"on": "call.ending", "do": [{"type": "tool", "toolId": "t1"}]}],
     "neverSeen": {"nested": [True, 1.5, "é", None]},
 }
 

@@ -110,7 +110,7 @@ async def test_the_customers_model_decides() -> None:
     assert [m["message"] for m in request.messages] == ["What can I do?", "please book a table"]
     assert request.chat[-1] == {"role": "user", "content": "please book a table"}
     [command] = call.journal.of("AskEndpointing")
-    assert command.data["messages"] == 2
+    assert (command.data["said"], command.data["deadline_s"]) == ("please book a table", 1.0)
 
 
 @pytest.mark.parametrize(

@@ -255,10 +255,11 @@ def test_the_fields_of_2024_are_read_under_their_newer_names() -> None:
 @pytest.mark.parametrize(
     ("plan", "idle"),
     [
-        (None, Idle(10.0, IDLE_MESSAGES, 2)),
-        ({"silenceTimeoutMessage": "Bye."}, Idle(10.0, IDLE_MESSAGES, 2)),
-        ({"idleTimeoutSeconds": 6}, Idle(6.0, IDLE_MESSAGES, 2)),
-        ({"idleTimeoutSeconds": 0}, Idle(1.0, IDLE_MESSAGES, 2)),
+        (None, Idle(10.0, IDLE_MESSAGES, 2, reset_on_speech=True)),
+        ({"silenceTimeoutMessage": "Bye."}, Idle(10.0, IDLE_MESSAGES, 2, reset_on_speech=True)),
+        ({"idleTimeoutSeconds": 6}, Idle(6.0, IDLE_MESSAGES, 2, reset_on_speech=True)),
+        ({"idleTimeoutSeconds": 0}, Idle(1.0, IDLE_MESSAGES, 2, reset_on_speech=True)),
+        ({"idleMessageResetCountOnUserSpeechEnabled": False}, Idle(10.0, IDLE_MESSAGES, 2)),
         ({"idleMessages": []}, Idle()),
         ({"idleMessages": ["Hello?"]}, Idle(10.0, ("Hello?",), 3)),
         (

@@ -71,9 +71,7 @@ def test_a_silence_without_a_reason_breaks_the_promise_once() -> None:
 
 
 @pytest.mark.parametrize(("sounding", "reason"), [(True, None), (False, FLOOR)])
-def test_whoever_looks_late_does_not_miss_a_broken_promise(
-    sounding: bool, reason: GapReason | None
-) -> None:
+def test_whoever_looks_late_does_not_miss_a_broken_promise(sounding: bool, reason: GapReason | None) -> None:
     made, _ = watch((1.0, False, None))
     assert ("promise_broken", UNEXPLAINED) in decided(made.observe(9.0, sounding=sounding, reason=reason))
 
@@ -95,7 +93,9 @@ def test_after_a_sound_everything_begins_anew(*, broken: bool) -> None:
     made.observe(7.0, sounding=False, reason=None)
     assert made.deadline == 7.0 + ALARM_S
     assert made.alarm(7.0 + ALARM_S)
-    assert decided(made.observe(7.0 + GAP_S, sounding=False, reason=None)) == [("promise_broken", UNEXPLAINED)]
+    assert decided(made.observe(7.0 + GAP_S, sounding=False, reason=None)) == [
+        ("promise_broken", UNEXPLAINED)
+    ]
     assert made.unexplained == 1 + broken
 
 
@@ -110,7 +110,9 @@ def test_the_end_of_the_call_ends_the_silence() -> None:
 
 def test_time_that_seems_to_go_back_is_counted_once() -> None:
     made, _ = watch((5.0, False, FLOOR), (3.0, False, FLOOR), (9.0, False, FLOOR))
-    assert made.observe(9.0, sounding=True, reason=None) == [do.RecordGap(5.0, 9.0, {"caller_has_floor": 4.0})]
+    assert made.observe(9.0, sounding=True, reason=None) == [
+        do.RecordGap(5.0, 9.0, {"caller_has_floor": 4.0})
+    ]
 
 
 @examples(200)
@@ -128,9 +130,7 @@ def test_at_its_deadline_it_has_something_to_do_whatever_the_sums_round_to(from_
 
 @examples(200)
 @given(
-    st.lists(
-        st.tuples(st.floats(0, 4), st.booleans(), st.sampled_from([None, FLOOR, AWAITING])), max_size=30
-    )
+    st.lists(st.tuples(st.floats(0, 4), st.booleans(), st.sampled_from([None, FLOOR, AWAITING])), max_size=30)
 )
 def test_every_moment_of_a_gap_has_one_reason(moments: list[tuple[float, bool, GapReason | None]]) -> None:
     made, cmds, now = SilenceWatch(), list[do.Command](), 0.0

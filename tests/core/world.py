@@ -352,11 +352,14 @@ class World:
             case do.StartReply() | do.SayText():
                 self._asked_for(command)
             case do.CancelReply():
-                self.making[command.reply_id].cancelled = True
+                making = self.making.get(command.reply_id)
+                assert making is not None or self.gone
+                if making is not None:
+                    making.cancelled = True
             case do.ReleaseReply():
                 making = self.making[command.reply_id]
                 assert self.taken
-                assert not (making.cancelled or making.over)
+                assert not any((making.cancelled, making.over))
                 making.guess = False
             case do.PreparePhrase():
                 self._prepare(command)
@@ -408,7 +411,10 @@ class World:
         self._alone(command.reply_id)
         if isinstance(command, do.StartReply):
             # The caller's words that are not in the history yet are what is answered.
-            said = [[m["content"] for m in chat if m["role"] == "user"] for chat in (command.messages, self._chat())]
+            said = [
+                [m["content"] for m in chat if m["role"] == "user"]
+                for chat in (command.messages, self._chat())
+            ]
             made = Making(command.reply_id, answers=said[0] != said[1], guess=command.speculative)
         else:
             made = Making(command.reply_id, answers=self._excuses(), fixed=command.text)
@@ -423,7 +429,9 @@ class World:
     def _play(self, command: do.PlayClause) -> None:
         making = self.making[command.reply_id]
         assert not any((making.cancelled, making.finished, making.over))
-        assert self.taken or making.given or making.filled or not making.answers, "played before its turn was over"
+        assert self.taken or making.given or making.filled or not making.answers, (
+            "played before its turn was over"
+        )
         assert not making.guess, "played before it was released"
         assert command.clause == making.given, "a clause twice, or out of order"
         making.given += 1

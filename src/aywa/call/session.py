@@ -237,7 +237,10 @@ class Session:
             case do.MatchRules():
                 _ = self._spawn("rules", self._match_rules(command))
             case do.AskEndpointing():
-                _ = self._spawn("endpointing", self._ask_endpointing(command))
+                history = self._conversation.history
+                messages = history.messages_with(command.said, command.from_s, command.to_s)
+                request = EndpointingRequest(messages, history.chat(command.said))
+                _ = self._spawn("endpointing", self._ask_endpointing(command, request))
             case do.StartReply():
                 maker = ReplyMaker(command.reply_id, self._routes.reply, self.post)
                 if command.speculative:
@@ -357,14 +360,13 @@ class Session:
             self._warn("endpointing_rule", problem)
         self.post(ev.RulesMatched(command.turn_id, command.question, matched.wait_s, matched.index))
 
-    async def _ask_endpointing(self, command: do.AskEndpointing) -> None:
+    async def _ask_endpointing(self, command: do.AskEndpointing, request: EndpointingRequest) -> None:
         wait_s, problem = None, ""
         try:
             if self._routes.endpointing is None:
                 problem = "no_server"
             else:
                 async with asyncio.timeout(command.deadline_s):
-                    request = EndpointingRequest(command.messages, command.chat)
                     wait_s = await self._routes.endpointing.wait_s(request)
         except TimeoutError:
             problem = "deadline"
@@ -422,10 +424,6 @@ class Session:
                 # The messages are the history, which is on record already.
                 brief = {"reply_id": item.reply_id, "turn_id": item.turn_id, "messages": len(item.messages)}
                 self._record(now, role, "StartReply", {**brief, "speculative": item.speculative})
-                return
-            case do.AskEndpointing():
-                asked = {"turn_id": item.turn_id, "question": item.question, "messages": len(item.messages)}
-                self._record(now, role, "AskEndpointing", {**asked, "deadline_s": item.deadline_s})
                 return
             case do.TellClient(type="conversation-update"):
                 self._record(now, role, "TellClient", {"type": item.type})

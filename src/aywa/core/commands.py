@@ -45,13 +45,14 @@ class MatchRules:
 
 @dataclass(frozen=True, slots=True)
 class AskEndpointing:
-    """Ask the customer's endpointing model how long to wait, within deadline_s. messages: the history in the contract's
-    shape (6.4), this turn at its end. chat: the same for a model."""
+    """Ask the customer's endpointing model how long to wait, within deadline_s: with the history as it stands, and this
+    turn at its end, said from from_s to to_s."""
 
     turn_id: int
     question: int
-    messages: tuple[Mapping[str, Any], ...]
-    chat: tuple[Mapping[str, Any], ...]
+    said: str
+    from_s: float
+    to_s: float
     deadline_s: float
 
 

@@ -251,7 +251,7 @@ class Conversation:
         role = role if role in ("user", "assistant", "system") else "system"
         cmds: Commands = [do.RecordMessage(self.history.note(role, message["content"], now))]
         # A turn of the caller that is not over will be answered with the message in mind.
-        if answer and not self.floor.caller_has_floor:
+        if answer and not self.floor.turn_pending:
             cmds += self.floor.say(Message(asks=()), now)
         return cmds
 

@@ -329,16 +329,15 @@ def _stop(plan: Mapping[str, Any], document: Mapping[str, Any]) -> StopSpeaking:
 
 
 def _idle(plan: Mapping[str, Any]) -> Idle:
-    sent = plan.get("idleMessages")
-    default, reset = _default_idle(), plan.get("idleMessageResetCountOnUserSpeechEnabled")
-    messages = _texts(sent, IDLE_MESSAGES)
+    messages = _texts(plan.get("idleMessages"), IDLE_MESSAGES)
+    # With messages of its own the plan has the contract's defaults.
+    default = _default_idle() if messages is IDLE_MESSAGES else Idle()
+    reset = plan.get("idleMessageResetCountOnUserSpeechEnabled")
     return Idle(
         timeout_s=max(_number(plan.get("idleTimeoutSeconds"), default.timeout_s), 1.0),
         messages=messages,
-        max_count=_whole(
-            plan.get("idleMessageMaxSpokenCount"), default.max_count if messages is IDLE_MESSAGES else 3
-        ),
-        reset_on_speech=reset if isinstance(reset, bool) else messages is IDLE_MESSAGES,
+        max_count=_whole(plan.get("idleMessageMaxSpokenCount"), default.max_count),
+        reset_on_speech=reset if isinstance(reset, bool) else default.reset_on_speech,
     )
 
 

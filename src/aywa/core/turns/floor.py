@@ -26,7 +26,7 @@ Commands = list[do.Command]
 MAX_FAILURES = 3
 MAX_REPROMPTS = 2
 MAX_QUEUED = 16
-# How long the last words may take to be said.
+# How long the last words may take to begin, and to go on: they may be long.
 LEAVE_TIMEOUT_S = 12.0
 # How often a turn that was taken is given back because the recogniser still changed its words.
 MAX_REVISIONS = 2
@@ -86,6 +86,7 @@ class Floor:
         self._taken_s = 0.0
         self._not_before_s = 0.0
         self._hold_until_s = 0.0
+        self._given_s = 0.0
         self._holder = "none"
         self._contest: BargeIn | None = None
         self._yielded = False
@@ -111,10 +112,17 @@ class Floor:
 
     @property
     def caller_has_floor(self) -> bool:
-        """The caller speaks, or pauses in a turn that is not over, or what they say is being judged."""
-        if self._contest is not None:
+        """The caller speaks, or pauses in a turn that is theirs to go on with, or what they say is being judged."""
+        if self._contest is not None or self.caller.state is CallerState.SPEAKING:
             return True
-        return self.caller.state is not CallerState.SILENT and self._taken is None
+        # While a message is being made, or the last one said, no turn is taken: the silence is not the caller's.
+        return self.caller.state is CallerState.PAUSED and self._may_take(self.reply)
+
+    @property
+    def turn_pending(self) -> bool:
+        """A turn of the caller has begun and is still to be taken, and answered."""
+        open_turn = self.caller.state is not CallerState.SILENT and self._taken is None
+        return open_turn or self._contest is not None
 
     @property
     def awaiting_since_s(self) -> float | None:
@@ -146,6 +154,10 @@ class Floor:
         if ending or len(self.queued) >= MAX_QUEUED:
             reason = "call_ending" if ending else "too_many"
             return [self._decided("message_refused", reason, {"queued": len(self.queued)})]
+        if message.asks is None and not words_of(message.text) and (self._free or not message.ends_call):
+            # It takes nobody's place: a reply in the making is still to be heard.
+            skipped = self._decided("message_skipped", "no_words", {})
+            return [skipped, do.EndCall(message.end_reason)] if message.ends_call else [skipped]
         cmds = self._give_up("message") if interrupt else []
         if not self._free:
             self.queued.append(message)
@@ -176,7 +188,8 @@ class Floor:
             return self._say_now(Message(REPROMPT), now)
         if reply.paused_at is not None and self._contest is None:
             return [do.ResumePlayout(self.leg_id, reply.paused_at)]
-        return self._fill(reply, now)
+        on_its_way = bool(reply.ledger.samples) and not reply.playing
+        return [] if on_its_way else self._fill(reply, now)
 
     def fall_silent(self, reason: str) -> Commands:
         """The call ends: nothing more is said, asked or begun."""
@@ -220,7 +233,7 @@ class Floor:
             and self._taken is not None
             and not reply.ledger.samples
         ):
-            cmds += self._take_back(reply)
+            cmds += self._take_back(reply, "caller_resumed")
         return cmds + self._hold("caller")
 
     def voice_stopped(self, event: ev.VoiceStopped, now: float) -> Commands:
@@ -236,7 +249,9 @@ class Floor:
 
     def voice_suspected(self, now: float) -> Commands:
         """There may be voice: whoever has not begun to speak waits until that is known."""
-        self._hold_until_s = now + SUSPICION_S
+        if now >= self._hold_until_s:
+            # Not longer: on a line that crackles the agent would never begin.
+            self._hold_until_s = now + SUSPICION_S
         return []
 
     def recogniser_broke(self) -> Commands:
@@ -307,7 +322,8 @@ class Floor:
         if reply is None or reply.completed:
             return []
         if not event.clauses:
-            if reply.purpose is Purpose.MESSAGE and not words_of(event.text):
+            wordless = not words_of(event.text)
+            if reply.purpose is Purpose.MESSAGE and wordless and not reply.ledger.samples:
                 return self._skip(reply, now)
             # Words without audio are the voice's failure.
             step = "tts" if words_of(event.text) else "llm"
@@ -368,6 +384,8 @@ class Floor:
         if reply is None or not reply.playing:
             return []
         self._sounded(reply, event.at_s)
+        if reply.ends_call:
+            self.leave_by_s = max(self.leave_by_s, now + LEAVE_TIMEOUT_S)
         reply.advanced_to = event.position
         heard = reply.ledger.heard(event.position)
         body = {"text": heard, "turn": self._turn, "source": "model", "timing": "word-progress"}
@@ -380,6 +398,9 @@ class Floor:
         """All that was given was heard, and there is more to come."""
         reply = self._current(event.reply_id)
         if reply is None or not reply.playing or reply.finishing:
+            return []
+        if event.at_s <= self._given_s and event.position < reply.ledger.samples:
+            # More was given while the news was on its way: playing goes on.
             return []
         self._sounded(reply, event.at_s)
         reply.advanced_to = event.position
@@ -395,6 +416,9 @@ class Floor:
         if reply is not None:
             reply.paused_at = event.position
             reply.advanced_to = event.position
+            if not reply.interruptible:
+                # It was paused before the media plane knew that nothing stops it any more.
+                return [do.ResumePlayout(self.leg_id, event.position)]
         return []
 
     def playout_resumed(self, event: ev.PlayoutResumed, now: float) -> Commands:
@@ -557,15 +581,14 @@ class Floor:
         if late or normalise(self.caller.text) == reply.basis:
             return []
         self._revisions += 1
-        self._taken = None
-        reply.released = False
-        return [self._decided("turn_given_back", "words_added", {"reply_id": reply.reply_id})]
+        return self._take_back(reply, "words_added")
 
-    def _take_back(self, reply: Reply) -> Commands:
+    def _take_back(self, reply: Reply, reason: str) -> Commands:
         # The reply is kept: if the voice was only a cough the text stays the same, and it is released after all.
         reply.released = False
+        reply.filler_due_s = None
         self._taken = None
-        return [self._decided("turn_given_back", "caller_resumed", {"reply_id": reply.reply_id})]
+        return [self._decided("turn_given_back", reason, {"reply_id": reply.reply_id})]
 
     def _commit_turn(self, reply: Reply, at_s: float) -> Commands:
         caller, taken = self.caller, self._taken
@@ -628,6 +651,7 @@ class Floor:
         if first and now < self._hold_until_s and reply.interruptible:
             return []
         cmds = self._arm(reply) if first else []
+        self._given_s = now
         for clause in reply.waiting:
             reply.ledger.add(clause)
             cmds.append(do.PlayClause(self.leg_id, reply.reply_id, clause.clause))
@@ -651,7 +675,9 @@ class Floor:
 
     def _may_fill(self, reply: Reply) -> bool:
         done = reply.dropping or reply.waiting or reply.finishing or not reply.released
-        return self._contest is None and not done
+        # A filler said into the caller's words would be cut, and the reply with it.
+        quiet = self._contest is None and self.caller.state is not CallerState.SPEAKING
+        return quiet and not done
 
     def _fill(self, reply: Reply, now: float) -> Commands:
         """Something is said while the reply is late, as a part of it: what was heard stays one message."""
@@ -667,9 +693,10 @@ class Floor:
         reply.marks.clause_s = reply.marks.clause_s or now
         self.happenings.append(SLOW_MODEL)
         said = self._decided("filler_said", "no_audio", {"reply_id": reply.reply_id, "count": reply.fillers})
-        return [said, *self._play_phrase(reply, text)]
+        return [said, *self._play_phrase(reply, text, now)]
 
-    def _play_phrase(self, reply: Reply, text: str) -> Commands:
+    def _play_phrase(self, reply: Reply, text: str, now: float) -> Commands:
+        self._given_s = now
         cmds = [] if reply.ledger.samples else self._arm(reply)
         reply.ledger.add(self._stock.clause(text, reply.reply_id, reply.clauses))
         reply.starved_s = reply.filler_due_s = None
@@ -737,7 +764,7 @@ class Floor:
             return [do.StartReply(reply.reply_id, reply.turn_id, messages)]
         if self._stock.has(message.text):
             reply.completed = True
-            return self._play_phrase(reply, message.text) + self._finish_if_all_given(reply, now)
+            return self._play_phrase(reply, message.text, now) + self._finish_if_all_given(reply, now)
         return [do.SayText(reply.reply_id, message.text)]
 
     def _say_queued(self, now: float) -> Commands:
@@ -759,7 +786,7 @@ class Floor:
             message = Message(FAREWELL, ends_call=True, end_reason=reason, interruptible=False)
         if self._stock.has(message.text):
             cmds = self._make_last(reply, reason, now) if last else []
-            return cmds + self._play_phrase(reply, message.text) + self._finish_if_all_given(reply, now)
+            return cmds + self._play_phrase(reply, message.text, now) + self._finish_if_all_given(reply, now)
         if reply.ledger.samples:
             self.queued.insert(0, message)
             return self._finish_if_all_given(reply, now)
@@ -858,8 +885,9 @@ class Floor:
         return do.AskEndpointing(
             caller.turn_id,
             caller.model.number,
-            self._history.messages_with(caller.text, start_s, caller.last_voice_s),
-            self._history.chat(caller.text),
+            caller.text,
+            start_s,
+            caller.last_voice_s,
             self._settings.start.model_deadline_s,
         )
 
