@@ -212,7 +212,7 @@ def is_same(old: JournalRecord, new: do.Command) -> bool:
 def brief(command: do.Command) -> dict[str, Any]:
     """The command as a session puts it on record."""
     match command:
-        case do.StartReply() | do.AskEndpointing():
+        case do.StartReply():
             # The messages are the history, which is on record already.
             asked = {
                 f.name: getattr(command, f.name)
