@@ -468,18 +468,29 @@ async def test_a_voice_that_changes_its_rate() -> None:
 
 async def test_words_are_placed_within_the_clause_whatever_the_voice_says() -> None:
     words = (
-        Word("well", 0.0, 0.04),
         Word("back", 0.06, 0.02),
+        Word("well", 0.0, 0.04),
+        Word("nothing", float("nan"), 0.03),
+        Word("odd", -1, float("inf")),
         Word("late", 0.09, 7.0),
-        Word("odd", -1, -0.5),
     )
-    reply, posted = maker(Llm(deltas=["Hello there."]), Tts([[chunk(0.1, 24000, words)]]))
+    reply, posted = maker(Llm(deltas=["Well back late."]), Tts([[chunk(0.1, 24000, words)]]))
     await reply.answer(ASKED)
     [clause] = of(posted, ev.ClauseSynthesized)
     assert clause.samples == 800
     assert [(w.text, w.start, w.end) for w in clause.words] == [
-        ("well", 0, 320),
+        ("Well", 0, 320),
         ("back", 480, 480),
-        ("late", 720, 800),
-        ("odd", 0, 0),
+        ("late.", 720, 800),
     ]
+
+
+async def test_words_that_the_voice_does_not_tell_are_found_in_its_audio() -> None:
+    tone, pause = b"\x00\x20\x00\xe0" * 1200, bytes(4800)
+    audio = TtsChunk(tone + pause + tone + tone, 8000)
+    reply, posted = maker(Llm(deltas=["Yes. "]), Tts([[audio]]))
+    await reply.say("Sure, come in")
+    [clause] = of(posted, ev.ClauseSynthesized)
+    sure, come, last = clause.words
+    assert (sure.start, sure.end, come.start, last.end) == (0, 2400, 4800, 9600)
+    assert come.end == last.start

@@ -114,7 +114,7 @@ class PlayoutPaused:
 
 @dataclass(frozen=True, slots=True)
 class PlayoutResumed:
-    """Playing went on from position."""
+    """Playing went on from position, after a pause or for lack of audio."""
 
     leg_id: str
     reply_id: int

@@ -23,6 +23,7 @@ class _Playout:
     played: int = 0
     since_s: float | None = None
     finishing: bool = False
+    starved: bool = False
 
 
 @dataclass(slots=True)
@@ -156,6 +157,9 @@ class ScriptedMedia:
             leg.post(ev.PlayoutStarted(leg.leg_id, reply_id, self._now(leg)))
         elif playout.since_s is not None:
             self._count(leg, playout)
+            if playout.starved:
+                playout.starved = False
+                leg.post(ev.PlayoutResumed(leg.leg_id, reply_id, playout.played, self._now(leg)))
         playout.given += samples
         self._run_on(leg, playout)
 
@@ -180,7 +184,7 @@ class ScriptedMedia:
         playout = leg.playout
         if playout is None or playout.since_s is not None:
             return
-        playout.played, playout.since_s = at_sample, self._now(leg)
+        playout.played, playout.since_s, playout.starved = at_sample, self._now(leg), False
         leg.post(ev.PlayoutResumed(leg.leg_id, playout.reply_id, at_sample, self._now(leg)))
         self._run_on(leg, playout)
 
@@ -220,6 +224,7 @@ class ScriptedMedia:
             leg.played[playout.reply_id] = playout.played
             leg.post(ev.PlayoutFinished(leg.leg_id, playout.reply_id, playout.played, now))
         else:
+            playout.starved = True
             leg.post(ev.PlayoutStarved(leg.leg_id, playout.reply_id, playout.played, now))
 
     def _quiet(self, leg: ScriptedLeg) -> None:
