@@ -15,6 +15,7 @@ from aywa.core.turns.caller import (
     ECHO_S,
     LEAST_WORD_S,
     ORPHAN_WORDS,
+    PROBE_AFTER_S,
     PROMPT_LAG_S,
     RULES_LIMIT_S,
     SCORE_AFTER_S,
@@ -52,7 +53,7 @@ def test_nothing_is_over_while_the_caller_speaks() -> None:
     turn.voice_started(1.0)
     turn.heard(partial(TEXT), 1.5)
     assert (turn.state, turn.started_s, turn.text) == (CallerState.SPEAKING, 1.0, TEXT)
-    assert (turn.ask_deadline, turn.over_deadline) == (None, None)
+    assert (turn.ask_deadline, turn.over_deadline) == (1.5 + PROBE_AFTER_S, None)
     assert turn.over(100.0) is None
 
 
@@ -446,3 +447,16 @@ def test_one_that_was_slow_or_not_complete_is_not(lag_s: float, adds: str) -> No
 
 def test_one_that_has_not_confirmed_anything_yet_is_not() -> None:
     assert not paused().trusted
+
+
+def test_a_voice_without_words_is_asked_about_before_it_counts_as_a_hum() -> None:
+    turn = CallerTurn(SETTINGS)
+    turn.voice_started(1.0)
+    assert turn.ask_deadline == 1.0 + PROBE_AFTER_S
+    assert turn.wake(1.0 + PROBE_AFTER_S - 0.01) == []
+    assert turn.wake(1.0 + PROBE_AFTER_S) == [Ask.FINALIZE]
+    assert turn.wake(1.0 + PROBE_AFTER_S + 0.5) == []
+    turn.heard(confirmed("a recogniser that tells nothing unasked"), 5.2)
+    assert not turn.confirmed
+    assert not turn.babbles(1.0 + BABBLE_S)
+    assert turn.ask_deadline == 5.2 + PROBE_AFTER_S

@@ -24,6 +24,8 @@ ECHO_S = 4.0
 LEAST_WORD_S = 0.12
 # Voice that brings no new words for so long is not speech any more: a radio, a fan, a line that hums.
 BABBLE_S = 6.0
+# Before that it is asked about once.
+PROBE_AFTER_S = 4.0
 # A recogniser whose partials hold all words so soon after the voice is as good as its answer to finalize.
 PROMPT_LAG_S = 0.16
 _LAGS = 8
@@ -70,6 +72,7 @@ class CallerTurn:
         self._voice_s = 0.0
         self._voiced = False
         self._grew_s = 0.0
+        self._probed_s = float("-inf")
         self._committed = ("", float("-inf"))
         self._partial_s = 0.0
         self._confirmed_once = False
@@ -134,6 +137,11 @@ class CallerTurn:
         return self._grew_s + BABBLE_S if self.state is CallerState.SPEAKING else None
 
     @property
+    def _probe_due_s(self) -> float:
+        due_s = self._grew_s + PROBE_AFTER_S
+        return due_s if self._probed_s < due_s else float("inf")
+
+    @property
     def hums(self) -> bool:
         """There is voice, and it is no longer taken for speech."""
         return self._voiced and self.state is not CallerState.SPEAKING
@@ -184,6 +192,10 @@ class CallerTurn:
     def wake(self, now: float, heard: str = "") -> list[Ask]:
         """What is due to be asked by now: about the pause once, about the words when they have changed. heard: the
         assistant's last message."""
+        if self.state is CallerState.SPEAKING and now >= self._probe_due_s:
+            # Not every recogniser tells words before it is asked.
+            self._probed_s = now
+            return [Ask.FINALIZE]
         if self.state is not CallerState.PAUSED:
             return []
         due = [ask for ask in _TIMED if ask not in self._asked and now >= self._due_s(ask)]
@@ -244,6 +256,8 @@ class CallerTurn:
     @property
     def ask_deadline(self) -> float | None:
         """When something is due to be asked, in the call's seconds."""
+        if self.state is CallerState.SPEAKING:
+            return self._probe_due_s
         if self.state is not CallerState.PAUSED:
             return None
         return min((self._due_s(ask) for ask in _TIMED if ask not in self._asked), default=None)
