@@ -36,9 +36,10 @@ KINDS = {
     "mid": 15, "clause": 9, "question": 9, "two": 7, "opening": 7, "hesitation": 10, "yes_no": 8, "short": 7,
     "plain": 12, "phone": 6, "card": 4, "spelled": 4, "email": 2,
 }  # fmt: skip
-UTTERANCES = {"tuning": 1000, "held_out": 500}
-TAKES = {"tuning": 1, "held_out": 2}
-"""How often an utterance is used, each time with pauses of its own: Kokoro takes more than half of real time to speak."""
+UTTERANCES = {"tuning": 1000, "held_out": 300}
+TAKES = {"tuning": 1, "held_out": 3}
+"""How often an utterance is used, each time with pauses of its own and in another condition: Kokoro is slow (over half of
+real time on one core), so a held-out sentence comes three times."""
 PEOPLE = {"digits": 70, "letters": 30}
 
 _JOIN = {"mid": " ", "question": " ", "short": " ", "plain": " ", "two": ". "}
@@ -46,7 +47,7 @@ _JOIN = {"mid": " ", "question": " ", "short": " ", "plain": " ", "two": ". "}
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What is said and how. pieces: with the caller's pauses between them. key: unique and stable."""
+    """What is said and how, and on what line. pieces: with the caller's pauses between them. key: unique and stable."""
 
     key: str
     half: str
@@ -54,6 +55,7 @@ class Turn:
     voice: str
     pieces: tuple[str, ...]
     pauses_s: tuple[float, ...]
+    condition: str
     seed: int
 
 
@@ -173,7 +175,16 @@ def _people(random: Random) -> list[Turn]:
 
 def _recorded(kind: str, number: int, pieces: Sequence[str], random: Random) -> Turn:
     pauses = tuple(_pause(random) for _ in pieces[1:])
-    return Turn(f"{kind}-{number}", "held_out", kind, "asterisk", tuple(pieces), pauses, 10_000 + number)
+    return Turn(
+        f"{kind}-{number}",
+        "held_out",
+        kind,
+        "asterisk",
+        tuple(pieces),
+        pauses,
+        CONDITIONS[number % 3],
+        10_000 + number,
+    )
 
 
 @cache
@@ -186,8 +197,9 @@ def _said() -> dict[str, str]:
 # --- how it sounds -----------------------------------------------------------------------------------------------
 
 
-def heard(turn: Turn, condition: str) -> Heard:
-    """The turn through the telephone."""
+def heard(turn: Turn) -> Heard:
+    """The turn through its telephone."""
+    condition = turn.condition
     pcm, words, pauses, end_s = _joined(_spoken(turn), turn.pauses_s)
     seed = turn.seed + 100_000 * CONDITIONS.index(condition)
     random = Random(f"line {turn.key} {condition}")

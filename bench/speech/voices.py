@@ -445,7 +445,8 @@ def babble(samples: int, voices: Sequence[Speech], seed: int) -> Floats:
             piece = voices[int(random.integers(len(voices)))]
             talk = resample(piece.pcm.astype(np.float32) / 32768.0, RATE_HZ, LINE_HZ)
             first, last = max(at, 0), min(at + len(talk), samples)
-            mixed[first:last] += talk[first - at : last - at]
+            if first < last:
+                mixed[first:last] += talk[first - at : last - at]
             at += len(talk) + int(random.integers(0, LINE_HZ // 2))
     return mixed
 
