@@ -16,7 +16,8 @@ from typing import Any
 from aywa.call.replies import ReplyRoutes
 from aywa.call.session import Routes, Session, SessionPlan
 from aywa.core import events as ev
-from aywa.ports.journal import JournalRecord
+from aywa.ports.journal import Journal, JournalRecord
+from aywa.ports.media import MediaPlane
 from aywa.ports.stt import Stt
 from aywa.ports.tts import TtsOptions
 from aywa.testing.labelled_media import LabelledMedia, Sound
@@ -81,6 +82,7 @@ class Rehearsal:
     recogniser: SimulatedStt | None = None
     turn_score: Callable[[float], float | None] | None = None
     turn_score_s: float = 0.02
+    make_session: Callable[[SessionPlan, Routes, MediaPlane, Journal], Session] = Session
 
     async def run(self, script: Sequence[Utterance], until_s: float, *, connect: bool = True) -> None:
         """The whole call. Seconds count from the connection."""
@@ -106,7 +108,7 @@ class Rehearsal:
         """The whole call: from the connection on the caller does as the coroutine says, and hangs up at until_s."""
         self.media = media
         started = ev.CallStarted(self.call_id, "org-1", 1_700_000_000_000, dict(self.assistant))
-        self.session = Session(SessionPlan(started), self._routes(), media, self.journal)
+        self.session = self.make_session(SessionPlan(started), self._routes(), media, self.journal)
         running = asyncio.create_task(self.session.run())
         if connect:
             if self.recogniser is not None:

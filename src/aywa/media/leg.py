@@ -25,6 +25,7 @@ from aywa.core.events import (
     VoiceScored,
     VoiceStarted,
     VoiceStopped,
+    VoiceSuspected,
 )
 from aywa.core.turns.voice import VoiceMoment
 from aywa.media.ear import Ear
@@ -260,6 +261,9 @@ class MediaLeg:
         if self._armed_s is not None:
             moment = self._watch(moment)
         if moment is None:
+            detector = self._ear.detector
+            if not detector.active and detector.voiced_windows == 1:
+                self._post(VoiceSuspected(self.leg_id, self.last_audio_s or 0.0))
             return
         if moment.started:
             self._post(VoiceStarted(self.leg_id, moment.at_s))

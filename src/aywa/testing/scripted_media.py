@@ -26,8 +26,19 @@ class _Playout:
 
 
 @dataclass(slots=True)
+class Stretch:
+    """What was heard without a break: samples of a reply, and the call's seconds."""
+
+    reply_id: int
+    from_sample: int
+    to_sample: int
+    from_s: float
+    to_s: float
+
+
+@dataclass(slots=True)
 class ScriptedLeg:
-    """One leg. sent: the text messages to the far side. silences: what left, as (reply, from, to) in samples."""
+    """One leg. sent: the text messages to the far side. played: samples that left, by reply. heard: when they did."""
 
     leg_id: str
     rate_hz: int
@@ -35,6 +46,7 @@ class ScriptedLeg:
     post: Callable[[ev.MediaEvent], None]
     sent: list[str] = field(default_factory=list)
     played: dict[int, int] = field(default_factory=dict)
+    heard: list[Stretch] = field(default_factory=list)
     closed: bool = False
     armed: bool = False
     pause_after_s: float = 0.064
@@ -184,8 +196,10 @@ class ScriptedMedia:
 
     def _count(self, leg: ScriptedLeg, playout: _Playout) -> None:
         assert playout.since_s is not None
-        now = self._now(leg)
-        playout.played = min(playout.given, playout.played + round((now - playout.since_s) * leg.rate_hz))
+        now, before = self._now(leg), playout.played
+        playout.played = min(playout.given, before + round((now - playout.since_s) * leg.rate_hz))
+        if playout.played > before:
+            _hear(leg, playout, before, playout.since_s)
         playout.since_s = now
 
     def _run_on(self, leg: ScriptedLeg, playout: _Playout) -> None:
@@ -213,3 +227,13 @@ class ScriptedMedia:
             if timer is not None:
                 timer.cancel()
         leg.timer = None
+
+
+def _hear(leg: ScriptedLeg, playout: _Playout, from_sample: int, from_s: float) -> None:
+    until_s = from_s + (playout.played - from_sample) / leg.rate_hz
+    last = leg.heard[-1] if leg.heard else None
+    joins = last is not None and (last.reply_id, last.to_sample) == (playout.reply_id, from_sample)
+    if last is not None and joins and abs(last.to_s - from_s) < 1 / leg.rate_hz:
+        last.to_sample, last.to_s = playout.played, until_s
+    else:
+        leg.heard.append(Stretch(playout.reply_id, from_sample, playout.played, from_s, until_s))
