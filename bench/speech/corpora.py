@@ -85,9 +85,9 @@ def turns(half: str) -> list[Turn]:
         for take in range(TAKES[half]):
             pieces = _pieces(kind, places, random)
             pauses = tuple(_pause(random) for _ in pieces[1:])
-            found.append(
-                Turn(f"{half}-{number}-{take}", half, kind, voice, pieces, pauses, 10 * number + take)
-            )
+            condition = CONDITIONS[(number + take) % 3]
+            key, seed = f"{half}-{number}-{take}", 10 * number + take
+            found.append(Turn(key, half, kind, voice, pieces, pauses, condition, seed))
     if half == "held_out":
         found += _people(random)
     return found
