@@ -166,10 +166,16 @@ def _people(random: Random) -> list[Turn]:
         size = random.choice((2, 3, 4))
         pieces = [" ".join(letters[at : at + size]) for at in range(0, len(letters), size)]
         found.append(_recorded("letters", number, pieces, random))
-    found += [
-        Turn(f"prompt-{name}", "held_out", "prompt", "asterisk", (name,), (), 5) for name in sorted(_said())
-    ]
-    found += [Turn(f"book-{n}", "held_out", "book", "librivox", (str(n),), (), 6) for n in range(5)]
+    for number, name in enumerate(sorted(_said())):
+        line = CONDITIONS[number % 3]
+        found.append(
+            Turn(f"prompt-{name}", "held_out", "prompt", "asterisk", (name,), (), line, 20_000 + number)
+        )
+    for number in range(5):
+        line = CONDITIONS[number % 3]
+        found.append(
+            Turn(f"book-{number}", "held_out", "book", "librivox", (str(number),), (), line, 30_000 + number)
+        )
     return found
 
 
@@ -222,10 +228,8 @@ def _talkers(half: str) -> list[Speech]:
     """Whose talk the babble is made of."""
     if half == "held_out":
         return voices.librivox()
-    return [
-        speak(voice, sentences.SENTENCES["tuning"]["plain"].splitlines()[n + 1])
-        for n, voice in enumerate(voices.TUNING)
-    ]
+    lines = sentences.SENTENCES["tuning"]["plain"].split("\n")[1:-1]
+    return [speak(voice, lines[n % len(lines)]) for n, voice in enumerate(voices.TUNING)]
 
 
 def _spoken(turn: Turn) -> list[Speech]:
