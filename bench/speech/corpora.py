@@ -40,6 +40,8 @@ UTTERANCES = {"tuning": 1000, "held_out": 300}
 TAKES = {"tuning": 1, "held_out": 3}
 """How often an utterance is used, each time with pauses of its own and in another condition: Kokoro is slow (over half of
 real time on one core), so a held-out sentence comes three times."""
+CASTS = {"tuning": 6 * voices.HIBARI + voices.ESPEAK + voices.FLITE, "held_out": voices.HELD_OUT}
+"""Half of the tuning turns are hibari's: to the acoustic model the melodies of espeak-ng and flite mean nothing."""
 PEOPLE = {"digits": 70, "letters": 30}
 
 _JOIN = {"mid": " ", "question": " ", "short": " ", "plain": " ", "two": ". "}
@@ -77,7 +79,7 @@ def turns(half: str) -> list[Turn]:
     random = Random(f"turns {half}")
     found: list[Turn] = []
     kinds = [kind for kind, share in KINDS.items() for _ in range(share * UTTERANCES[half] // 100)]
-    casts = voices.TUNING if half == "tuning" else voices.HELD_OUT
+    casts = CASTS[half]
     texts = {kind: _supply(half, kind, random) for kind in KINDS}
     for number, kind in enumerate(kinds):
         voice, text = casts[number * 7 % len(casts)], next(texts[kind])
