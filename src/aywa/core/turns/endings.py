@@ -14,7 +14,7 @@ from aywa.core.turns import phrases
 class Ending(StrEnum):
     """NOTHING: no words. OPEN: a phrase that goes on. LOOSE: it may end so, and mostly goes on. GROUP: digits or letters, and
     more may come. WHOLE_GROUP: as many as make a number, or a word that was said before. OPENING: a greeting or the like.
-    ANSWER: yes or no. SETTLED: what may be a whole sentence."""
+    ANSWER: yes or no. ASKED: a whole question or request, after which callers wait. SETTLED: what may be a whole sentence."""
 
     NOTHING = "no_words"
     OPEN = "unfinished_phrase"
@@ -23,6 +23,7 @@ class Ending(StrEnum):
     WHOLE_GROUP = "whole_number"
     OPENING = "opening_words"
     ANSWER = "short_answer"
+    ASKED = "whole_question"
     SETTLED = "settled_text"
 
 
@@ -46,7 +47,9 @@ _FUNCTION = _set(
 )
 # Words that may stand alone at the end after some verbs ("come in", "turn it on"), or of a question ("what is it for").
 _PARTICLES = {
-    "in": _set("come came check checked log logged move moved live sign walk let drop put fill be call called get got was"),
+    "in": _set(
+        "come came check checked log logged move moved live sign walk let drop put fill be call called get got was"
+    ),
     "on": _set("turn turned go come hold is was be still move later so works been light put wait keep"),
     "by": _set("come came stop stopped go drop pass stand by close"),
     "under": _set("go went"),
@@ -65,20 +68,27 @@ _OBJECT_VERBS = _set(
     "needs confirm add update"
 )
 _INTENDING = _set("to please you can could will would i we should must")
+_BEFORE_QUESTION = re.compile(
+    r"(?:(?:and|but|so|well|um|uh|er|okay|ok|yes|no|then|sorry|excuse me|thanks|thank you|hi|hello|hey|hi there|hello there"
+    r"|good (?:morning|afternoon|evening)) )*"
+)
 _FILLERS = (
     "well", "i mean", "you know", "let me see", "let me think", "let me check", "the thing is", "basically",
     "actually", "one more thing", "i was wondering", "hold on", "one moment", "wait",
 )  # fmt: skip
 _SUBORDINATORS = _set("if because unless although though since after before when while once whenever until")
 _BEFORE_CLAUSES = _set("and but so well yes no")
-_DIGITS = {word: 1 for word in "zero oh o one two three four five six seven eight nine".split()}
+_DIGITS = _set("zero oh o one two three four five six seven eight nine")
 _LARGER = _set(
     "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy "
     "eighty ninety"
 )
 _WHOLE_COUNTS = frozenset((7, 10, 11, 16))
 """Digits of telephone numbers and of cards."""
-_LEADS = _set("number is its at on spelled spell write that thats code pin account reference card id zip phone")
+_VERBS = _AUXILIARIES | _CLITICS | {"about"}
+_LEADS = _set(
+    "number is its at on spelled spell write that thats code pin account reference card id zip phone"
+)
 _ENDS_ADDRESS = _set("com net org edu gov io info biz co uk de fr es it ch at eu us ca")
 _MAILBOXES = _set("gmail hotmail outlook yahoo icloud gmx aol proton protonmail")
 _ADDRESS = re.compile(r"\b(?:e ?mail|mail|address)(?: address)? (?:is|its)\b|\bwrite to\b")
@@ -100,7 +110,21 @@ def ending_of(text: str) -> Ending:
             return ending
     if phrases.marks_more(text) or _is_open(said):
         return Ending.OPEN
-    return Ending.LOOSE if _is_loose(said) else Ending.SETTLED
+    if _is_loose(said):
+        return Ending.LOOSE
+    return Ending.ASKED if _is_asked(said) else Ending.SETTLED
+
+
+def _is_asked(said: list[str]) -> bool:
+    """Begins like a question, whatever greeting goes before, or ends in a request's last word."""
+    joined = " ".join(said)
+    greeted = _BEFORE_QUESTION.match(joined)
+    clause = joined[greeted.end() if greeted else 0 :].split()
+    if len(clause) < 3:
+        return False
+    if clause[-1] == "please" or clause[0] in _AUXILIARIES:
+        return True
+    return clause[0] in _ASKING and not _VERBS.isdisjoint(clause[:4])
 
 
 def _as_address(said: list[str]) -> Ending | None:
@@ -117,7 +141,11 @@ def _as_address(said: list[str]) -> Ending | None:
 def _as_group(said: list[str]) -> Ending | None:
     """Digits or letters read out one by one."""
     digits, words = _digits_at_end(said)
-    if digits > 2 or (digits == 2 and words == 2) or (digits and words < len(said) and said[-words - 1] in _LEADS - {"at", "on"}):
+    if (
+        digits > 2
+        or (digits == 2 and words == 2)
+        or (digits and words < len(said) and said[-words - 1] in _LEADS - {"at", "on"})
+    ):
         return Ending.WHOLE_GROUP if digits in _WHOLE_COUNTS else Ending.GROUP
     if said[-1] in ("double", "triple"):
         return Ending.GROUP
@@ -153,7 +181,11 @@ def _digits_at_end(said: list[str]) -> tuple[int, int]:
 def _is_open(said: list[str]) -> bool:
     last, before = said[-1], said[-2] if len(said) > 1 else ""
     joined = " ".join(said)
-    if phrases.is_hum(last) or joined in ("so", "and so", "um so") or any(joined == f or joined.endswith(f" {f}") for f in _FILLERS):
+    if (
+        phrases.is_hum(last)
+        or joined in ("so", "and so", "um so")
+        or any(joined == f or joined.endswith(f" {f}") for f in _FILLERS)
+    ):
         return True
     if last in _PARTICLES and before in _PARTICLES[last]:
         return last == "like" and before == "i"
@@ -165,12 +197,16 @@ def _is_open(said: list[str]) -> bool:
         return False
     if last in _AUXILIARIES | _CLITICS:
         # "Yes, I am": the verb stands for a sentence.
-        return not (before in _SUBJECTS and (said[0] in phrases.YES_NO or (len(said) == 2 and last in _STANDING)))
+        return not (
+            before in _SUBJECTS and (said[0] in phrases.YES_NO or (len(said) == 2 and last in _STANDING))
+        )
     if last == "that" and _CLAIMING.intersection(said[:-1]) and before not in _FUNCTION | _CLAIMING | {"is"}:
         return True
     if _asks_without_verb(said):
         return True
-    return last in _FUNCTION and not (last == "i" and joined in ("so do i", "so am i", "neither do i", "me and i"))
+    return last in _FUNCTION and not (
+        last == "i" and joined in ("so do i", "so am i", "neither do i", "me and i")
+    )
 
 
 def _asks_without_verb(said: list[str]) -> bool:
@@ -182,7 +218,11 @@ def _asks_without_verb(said: list[str]) -> bool:
     if said[place] in _BE:
         return bool(rest) and rest[-1] in _BETWEEN
     subject = 2 if rest and rest[0] in _DETERMINERS else 1
-    return len(rest) <= subject or rest[-1] in _BETWEEN or rest[-2:] in (["tell", "me"], ["show", "me"], ["let", "me"])
+    return (
+        len(rest) <= subject
+        or rest[-1] in _BETWEEN
+        or rest[-2:] in (["tell", "me"], ["show", "me"], ["let", "me"])
+    )
 
 
 def _is_loose(said: list[str]) -> bool:

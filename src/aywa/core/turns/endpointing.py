@@ -9,17 +9,18 @@ from dataclasses import dataclass
 
 from aywa.core.settings import StartSpeaking, TranscriptionWaits
 from aywa.core.turns import phrases
+from aywa.core.turns.endings import Ending, ending_of
 
-# Seconds. Chosen on spoken questions with inner pauses of 0.3-0.45 s, whose end the voice detector tells up to 0.13 s
-# late; bench/README.md has what they cost and save.
+# Seconds after the last voice. Chosen on the tuning half of bench/end_of_turn.py (pauses inside turns: half of them are
+# longer than 0.45 s, one in five longer than 0.7, none longer than 1.2); bench/README.md has what they cost and save.
 SHORT_ANSWER_S = 0.40
 SOUNDS_COMPLETE_S = 0.64
 SETTLED_TEXT_S = 0.68
-OPENING_S = 0.8
-SOUNDS_INCOMPLETE_S = 0.95
-NUMBER_S = 0.95
+OPENING_S = 1.0
+SOUNDS_INCOMPLETE_S = 1.1
+NUMBER_S = 1.3
 UNFINISHED_S = 1.4
-UNFINISHED = "unfinished_phrase"
+UNFINISHED = Ending.OPEN.value
 NO_WORDS_S = 1.0
 OWN_PAUSE_MAX_S = 1.0
 COMPLETE_SCORE = 0.6
