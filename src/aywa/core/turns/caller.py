@@ -9,11 +9,13 @@ from enum import Enum, auto
 
 from aywa.core.events import TranscriptReceived
 from aywa.core.settings import StartSpeaking
-from aywa.core.turns.endpointing import Evidence, Wait, decide
+from aywa.core.turns.endpointing import Evidence, Wait, decide, wants_score
 from aywa.core.turns.phrases import normalise
 from aywa.core.turns.transcript import TurnTranscript
 
 SCORE_AFTER_S = 0.2
+# The acoustic model is asked about words that leave it open, so it waits for all of them, but no longer than this.
+SCORE_BY_S = 0.35
 ORPHAN_WORDS = 3
 # A final that only repeats a turn that was taken comes no later than this after it.
 ECHO_S = 4.0
@@ -146,7 +148,7 @@ class CallerTurn:
         """What is due to be asked by now; each once per pause."""
         if self.state is not CallerState.PAUSED:
             return []
-        due = [ask for ask in Ask if ask not in self._asked and now >= self._due_s(ask)]
+        due = [ask for ask in self._to_ask() if now >= self._due_s(ask)]
         self._asked.update(due)
         return due
 
@@ -169,7 +171,7 @@ class CallerTurn:
         """When something is due to be asked, in the call's seconds."""
         if self.state is not CallerState.PAUSED:
             return None
-        return min((self._due_s(ask) for ask in Ask if ask not in self._asked), default=None)
+        return min((self._due_s(ask) for ask in self._to_ask()), default=None)
 
     @property
     def over_deadline(self) -> float | None:
@@ -209,6 +211,13 @@ class CallerTurn:
         committed, at_s = self._committed
         return now < at_s + ECHO_S and f" {normalise(text)} " in f" {committed} "
 
+    def _to_ask(self) -> list[Ask]:
+        asks = [ask for ask in Ask if ask not in self._asked]
+        if Ask.SCORE in asks and not wants_score(self.text, self._settings):
+            asks.remove(Ask.SCORE)
+        return asks
+
     def _due_s(self, ask: Ask) -> float:
-        after = self._settings.finalize_after_s if ask is Ask.FINALIZE else SCORE_AFTER_S
-        return self.last_voice_s + after
+        if ask is Ask.FINALIZE:
+            return self.last_voice_s + self._settings.finalize_after_s
+        return self.last_voice_s + (SCORE_AFTER_S if self.confirmed else SCORE_BY_S)

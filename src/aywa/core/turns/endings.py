@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from functools import lru_cache
 
 from aywa.core.turns import phrases
 
@@ -95,6 +96,7 @@ _ADDRESS = re.compile(r"\b(?:e ?mail|mail|address)(?: address)? (?:is|its)\b|\bw
 _POLITE = _set("please thanks thank you sir maam madam")
 
 
+@lru_cache(maxsize=512)
 def ending_of(text: str) -> Ending:
     """What the text's end says by itself."""
     said = phrases.words_of(text)

@@ -5,26 +5,40 @@ The wait counts from the caller's last voice. It is asked again whenever the evi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aywa.core.settings import StartSpeaking, TranscriptionWaits
+from aywa.core.settings import EAGERNESS, StartSpeaking, TranscriptionWaits
 from aywa.core.turns import phrases
 from aywa.core.turns.endings import Ending, ending_of
 
-# Seconds after the last voice. Chosen on the tuning half of bench/end_of_turn.py (pauses inside turns: half of them are
-# longer than 0.45 s, one in five longer than 0.7, none longer than 1.2); bench/README.md has what they cost and save.
-SHORT_ANSWER_S = 0.40
-SOUNDS_COMPLETE_S = 0.64
-SETTLED_TEXT_S = 0.68
-OPENING_S = 1.0
-SOUNDS_INCOMPLETE_S = 1.1
-NUMBER_S = 1.3
-UNFINISHED_S = 1.4
+# Seconds after the last voice, by how eager the assistant is to answer (EAGERNESS). Chosen on
+# the tuning half of bench/end_of_turn.py (half of the pauses inside turns are longer than 0.45 s, one in five longer than
+# 0.7, none longer than 1.2); bench/README.md has what they cost and save.
+_WAITS: Mapping[str, tuple[float, float, float]] = {
+    Ending.NOTHING: (1.0, 1.0, 1.4),
+    Ending.OPEN: (1.3, 1.4, 1.8),
+    Ending.LOOSE: (1.1, 1.15, 1.5),
+    Ending.GROUP: (1.25, 1.3, 1.8),
+    Ending.WHOLE_GROUP: (0.3, 0.64, 1.2),
+    Ending.OPENING: (1.0, 1.0, 1.4),
+    Ending.ANSWER: (0.6, 0.64, 1.0),
+    Ending.ASKED: (0.3, 0.5, 0.9),
+    Ending.SETTLED: (0.64, 0.68, 1.2),
+    "trailing_comma": (0.95, 1.1, 1.5),
+    "sounds_complete": (0.3, 0.64, 0.9),
+    "sounds_incomplete": (1.1, 1.15, 1.5),
+}
 UNFINISHED = Ending.OPEN.value
-NO_WORDS_S = 1.0
+SHORT_ANSWER_S = _WAITS[Ending.ANSWER][1]
+SETTLED_TEXT_S = _WAITS[Ending.SETTLED][1]
 OWN_PAUSE_MAX_S = 1.0
+LONGEST_WAIT_S = max(wait for waits in _WAITS.values() for wait in waits)
 COMPLETE_SCORE = 0.6
 INCOMPLETE_SCORE = 0.2
+_UNDECIDED = frozenset((Ending.SETTLED, Ending.ANSWER))
+# What the caller has said so far makes these whole, however long the pauses before were.
+_SURE = frozenset((Ending.WHOLE_GROUP, Ending.ASKED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +65,7 @@ def decide(evidence: Evidence, settings: StartSpeaking) -> Wait:
     if settings.transcription is not None:
         wait = _by_transcript(evidence.text, settings.transcription)
     else:
-        wait = _adaptive(evidence)
+        wait = _adaptive(evidence, settings.eagerness)
     if settings.wait_s is not None and wait.wait_s < settings.wait_s:
         wait = Wait(settings.wait_s, "wait_seconds")
     if not evidence.confirmed and wait.wait_s < settings.unconfirmed_wait_s:
@@ -68,30 +82,31 @@ def _by_transcript(text: str, waits: TranscriptionWaits) -> Wait:
     return Wait(waits.on_no_punctuation_s, "on_no_punctuation")
 
 
-def _adaptive(evidence: Evidence) -> Wait:
-    wait = _by_content(evidence)
-    own = min(evidence.longest_pause_s * 1.15 + 0.05, OWN_PAUSE_MAX_S)
-    if evidence.longest_pause_s and wait.wait_s < own:
-        return Wait(own, "own_pauses")
-    return wait
+def _adaptive(evidence: Evidence, eagerness: str) -> Wait:
+    reason = _reason(evidence)
+    wait_s = _WAITS[reason][EAGERNESS.index(eagerness)]
+    own_s = min(evidence.longest_pause_s * 1.15 + 0.05, OWN_PAUSE_MAX_S)
+    if evidence.longest_pause_s and wait_s < own_s and reason not in _SURE:
+        return Wait(own_s, "own_pauses")
+    return Wait(wait_s, str(reason))
 
 
-def _by_content(evidence: Evidence) -> Wait:
-    text, score = evidence.text, evidence.score
-    if not text:
-        return Wait(NO_WORDS_S, "no_words")
-    if phrases.is_unfinished(text):
-        return Wait(UNFINISHED_S, UNFINISHED)
-    if phrases.is_short_answer(text):
-        return Wait(SHORT_ANSWER_S, "short_answer")
-    if phrases.ends_in_number(text):
-        return Wait(NUMBER_S, "number")
-    if phrases.is_opening(text):
-        return Wait(OPENING_S, "opening_words")
+def wants_score(text: str, settings: StartSpeaking) -> bool:
+    """The words leave open whether the turn is over: the acoustic model is worth its time."""
+    if settings.wait_function is not None:
+        return True
+    return settings.transcription is None and ending_of(text) in _UNDECIDED
+
+
+def _reason(evidence: Evidence) -> str:
+    """How the words end; where they leave it open, how they sounded."""
+    ending, score = ending_of(evidence.text), evidence.score
+    if ending not in _UNDECIDED:
+        return ending
     if score is not None and score >= COMPLETE_SCORE:
-        return Wait(SOUNDS_COMPLETE_S, "sounds_complete")
-    if phrases.ends_in_comma(text):
-        return Wait(SOUNDS_INCOMPLETE_S, "trailing_comma")
+        return "sounds_complete"
+    if phrases.ends_in_comma(evidence.text):
+        return "trailing_comma"
     if score is not None and score <= INCOMPLETE_SCORE:
-        return Wait(SOUNDS_INCOMPLETE_S, "sounds_incomplete")
-    return Wait(SETTLED_TEXT_S, "settled_text")
+        return "sounds_incomplete"
+    return ending
