@@ -15,7 +15,8 @@ from aywa.core.turns import phrases
 class Ending(StrEnum):
     """NOTHING: no words. OPEN: a phrase that goes on. LOOSE: it may end so, and mostly goes on. GROUP: digits or letters, and
     more may come. WHOLE_GROUP: as many as make a number, or a word that was said before. OPENING: a greeting or the like.
-    ANSWER: yes or no. ASKED: a whole question or request, after which callers wait. SETTLED: what may be a whole sentence."""
+    ANSWER: yes or no. ASKED: a whole question or request, after which callers wait. CLAUSE: a
+    short one, often the first of two. SETTLED: what may be a whole sentence."""
 
     NOTHING = "no_words"
     OPEN = "unfinished_phrase"
@@ -25,6 +26,7 @@ class Ending(StrEnum):
     OPENING = "opening_words"
     ANSWER = "short_answer"
     ASKED = "whole_question"
+    CLAUSE = "short_clause"
     SETTLED = "settled_text"
 
 
@@ -51,7 +53,7 @@ _PARTICLES = {
     "in": _set(
         "come came check checked log logged move moved live sign walk let drop put fill be call called get got was"
     ),
-    "on": _set("turn turned go come hold is was be still move later so works been light put wait keep"),
+    "on": _set("turn turned go hold is was be still move later so works been light put wait keep"),
     "by": _set("come came stop stopped go drop pass stand by close"),
     "under": _set("go went"),
     "behind": _set("am is are left fall stay"),
@@ -62,14 +64,22 @@ _PARTICLES = {
 _STRANDED = _set("for from with about of at to like in on by")
 _ASKING = _set("what who where which whom how why when")
 _STRANDING = _set("talk speak go come belong is it that this look sound for wait looking you")
+_CLAUSE_WORDS = 6
+_ANNOUNCEMENT_WORDS = 7
+_ANNOUNCING = re.compile(
+    r"(?:my (?:\w+ )?name is|this is|i have a (?:question|problem|request)|im calling (?:about|for)) \w+"
+)
 _BETWEEN = _set("still also already ever even always just")
 _DETERMINERS = _set("a an the my your our his her their this that any")
+_BEGINNINGS = (
+    _SUBJECTS | _CLITICS | _DETERMINERS | _set("somebody someone nobody everything nothing something")
+)
 _OBJECT_VERBS = _set(
     "make get find give tell send put bring take have transfer report reset extend reach change open need want says say wants "
     "needs confirm add update"
 )
 _INTENDING = _set("to please you can could will would i we should must")
-_BEFORE_QUESTION = re.compile(
+_GREETING = re.compile(
     r"(?:(?:and|but|so|well|um|uh|er|okay|ok|yes|no|then|sorry|excuse me|thanks|thank you|hi|hello|hey|hi there|hello there"
     r"|good (?:morning|afternoon|evening)) )*"
 )
@@ -114,14 +124,25 @@ def ending_of(text: str) -> Ending:
         return Ending.OPEN
     if _is_loose(said):
         return Ending.LOOSE
-    return Ending.ASKED if _is_asked(said) else Ending.SETTLED
-
-
-def _is_asked(said: list[str]) -> bool:
-    """Begins like a question, whatever greeting goes before, or ends in a request's last word."""
+    # Whatever greeting goes before.
     joined = " ".join(said)
-    greeted = _BEFORE_QUESTION.match(joined)
-    clause = joined[greeted.end() if greeted else 0 :].split()
+    greeted = _GREETING.match(joined)
+    clause = joined[greeted.end() if greeted else 0 :]
+    if _is_asked(clause.split()):
+        return Ending.ASKED
+    return Ending.CLAUSE if _is_short_clause(clause) else Ending.SETTLED
+
+
+def _is_short_clause(clause: str) -> bool:
+    """A subject and a little more: what is said before "but", "because" and second sentences; or what announces one."""
+    said = clause.split()
+    if len(said) <= _ANNOUNCEMENT_WORDS and _ANNOUNCING.match(clause):
+        return True
+    return bool(said) and said[0] in _BEGINNINGS and 1 < len(said) <= _CLAUSE_WORDS
+
+
+def _is_asked(clause: list[str]) -> bool:
+    """Begins like a question, or ends in a request's last word."""
     if len(clause) < 3:
         return False
     if clause[-1] == "please" or clause[0] in _AUXILIARIES:

@@ -17,28 +17,29 @@ from aywa.core.turns.endings import Ending, ending_of
 # 0.7, none longer than 1.2); bench/README.md has what they cost and save.
 _WAITS: Mapping[str, tuple[float, float, float]] = {
     Ending.NOTHING: (1.0, 1.0, 1.4),
-    Ending.OPEN: (1.3, 1.4, 1.8),
-    Ending.LOOSE: (1.1, 1.15, 1.5),
-    Ending.GROUP: (1.25, 1.3, 1.8),
+    Ending.OPEN: (1.4, 1.4, 1.8),
+    Ending.LOOSE: (1.25, 1.25, 1.6),
+    Ending.GROUP: (1.35, 1.35, 1.8),
     Ending.WHOLE_GROUP: (0.3, 0.64, 1.2),
-    Ending.OPENING: (1.0, 1.0, 1.4),
-    Ending.ANSWER: (0.6, 0.64, 1.0),
+    Ending.OPENING: (1.25, 1.25, 1.6),
+    Ending.ANSWER: (0.9, 0.9, 1.2),
     Ending.ASKED: (0.3, 0.5, 0.9),
-    Ending.SETTLED: (0.64, 0.68, 1.2),
-    "trailing_comma": (0.95, 1.1, 1.5),
-    "sounds_complete": (0.3, 0.64, 0.9),
-    "sounds_incomplete": (1.1, 1.15, 1.5),
+    Ending.CLAUSE: (0.95, 1.15, 1.5),
+    Ending.SETTLED: (0.3, 0.6, 1.1),
+    "trailing_comma": (0.95, 1.15, 1.5),
+    "sounds_complete": (0.3, 0.4, 0.9),
+    "sounds_incomplete": (1.2, 1.2, 1.6),
 }
 UNFINISHED = Ending.OPEN.value
 SHORT_ANSWER_S = _WAITS[Ending.ANSWER][1]
 SETTLED_TEXT_S = _WAITS[Ending.SETTLED][1]
 OWN_PAUSE_MAX_S = 1.0
 LONGEST_WAIT_S = max(wait for waits in _WAITS.values() for wait in waits)
-COMPLETE_SCORE = 0.6
+COMPLETE_SCORE = 0.95
 INCOMPLETE_SCORE = 0.2
-_UNDECIDED = frozenset((Ending.SETTLED, Ending.ANSWER))
+_UNDECIDED = frozenset((Ending.ANSWER,))
 # What the caller has said so far makes these whole, however long the pauses before were.
-_SURE = frozenset((Ending.WHOLE_GROUP, Ending.ASKED))
+_SURE = frozenset((Ending.WHOLE_GROUP, Ending.ASKED, Ending.SETTLED))
 
 
 @dataclass(frozen=True, slots=True)
