@@ -15,7 +15,7 @@ from aywa.core.turns.transcript import TurnTranscript
 
 SCORE_AFTER_S = 0.2
 # The acoustic model is asked about words that leave it open, so it waits for all of them, but no longer than this.
-SCORE_BY_S = 0.35
+SCORE_LATEST_S = 0.35
 ORPHAN_WORDS = 3
 # A final that only repeats a turn that was taken comes no later than this after it.
 ECHO_S = 4.0
@@ -220,4 +220,4 @@ class CallerTurn:
     def _due_s(self, ask: Ask) -> float:
         if ask is Ask.FINALIZE:
             return self.last_voice_s + self._settings.finalize_after_s
-        return self.last_voice_s + (SCORE_AFTER_S if self.confirmed else SCORE_BY_S)
+        return self.last_voice_s + (SCORE_AFTER_S if self.confirmed else SCORE_LATEST_S)

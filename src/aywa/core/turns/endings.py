@@ -103,7 +103,7 @@ _LEADS = _set(
 _ENDS_ADDRESS = _set("com net org edu gov io info biz co uk de fr es it ch at eu us ca")
 _MAILBOXES = _set("gmail hotmail outlook yahoo icloud gmx aol proton protonmail")
 _ADDRESS = re.compile(r"\b(?:e ?mail|mail|address)(?: address)? (?:is|its)\b|\bwrite to\b")
-_POLITE = _set("please thanks thank you sir maam madam")
+_WRITTEN_ADDRESS = re.compile(r"\S@\S+\.\w+[.,?!]?\s*\Z")
 
 
 @lru_cache(maxsize=512)
@@ -112,6 +112,8 @@ def ending_of(text: str) -> Ending:
     said = phrases.words_of(text)
     if not said:
         return Ending.NOTHING
+    if _WRITTEN_ADDRESS.search(text):
+        return Ending.SETTLED
     if phrases.is_short_answer(text):
         return Ending.ANSWER
     if phrases.is_opening(text):

@@ -37,7 +37,6 @@ OWN_PAUSE_MAX_S = 1.0
 LONGEST_WAIT_S = max(wait for waits in _WAITS.values() for wait in waits)
 COMPLETE_SCORE = 0.95
 INCOMPLETE_SCORE = 0.2
-_UNDECIDED = frozenset((Ending.ANSWER,))
 # What the caller has said so far makes these whole, however long the pauses before were.
 _SURE = frozenset((Ending.WHOLE_GROUP, Ending.ASKED, Ending.SETTLED))
 
@@ -96,13 +95,13 @@ def wants_score(text: str, settings: StartSpeaking) -> bool:
     """The words leave open whether the turn is over: the acoustic model is worth its time."""
     if settings.wait_function is not None:
         return True
-    return settings.transcription is None and ending_of(text) in _UNDECIDED
+    return settings.transcription is None and _leaves_open(text, ending_of(text))
 
 
 def _reason(evidence: Evidence) -> str:
     """How the words end; where they leave it open, how they sounded."""
     ending, score = ending_of(evidence.text), evidence.score
-    if ending not in _UNDECIDED:
+    if not _leaves_open(evidence.text, ending):
         return ending
     if score is not None and score >= COMPLETE_SCORE:
         return "sounds_complete"
@@ -111,3 +110,8 @@ def _reason(evidence: Evidence) -> str:
     if score is not None and score <= INCOMPLETE_SCORE:
         return "sounds_incomplete"
     return ending
+
+
+def _leaves_open(text: str, ending: Ending) -> bool:
+    """A yes or no that may go on, or a sentence that the recogniser closed with a comma."""
+    return ending is Ending.ANSWER or (ending is Ending.SETTLED and phrases.ends_in_comma(text))
