@@ -16,6 +16,7 @@ from typing import Any
 from aywa.call.replies import ReplyRoutes
 from aywa.call.session import Routes, Session, SessionPlan
 from aywa.core import events as ev
+from aywa.ports.endpointing import EndpointingModel
 from aywa.ports.journal import Journal, JournalRecord
 from aywa.ports.media import MediaPlane
 from aywa.ports.stt import Stt
@@ -64,8 +65,9 @@ class RecordedJournal:
 class Rehearsal:
     """One call. `run` plays the caller's script until the time is up, then the caller hangs up.
 
-    recogniser: takes the place of `stt`. turn_score: what the turn model answers to a question at a second of the call
-    (None: it never does), turn_score_s later; without it there is no turn model.
+    recogniser: takes the place of `stt`. stock: the runtime's own phrases, at rate_hz. turn_score: what the turn model
+    answers to a question at a second of the call (None: it never does), turn_score_s later; without it there is no turn
+    model.
     """
 
     assistant: Mapping[str, Any] = field(default_factory=dict)
@@ -82,6 +84,8 @@ class Rehearsal:
     recogniser: SimulatedStt | None = None
     turn_score: Callable[[float], float | None] | None = None
     turn_score_s: float = 0.02
+    endpointing: EndpointingModel | None = None
+    stock: Mapping[str, bytes] = field(default_factory=dict)
     make_session: Callable[[SessionPlan, Routes, MediaPlane, Journal], Session] = Session
 
     async def run(self, script: Sequence[Utterance], until_s: float, *, connect: bool = True) -> None:
@@ -150,7 +154,10 @@ class Rehearsal:
         turn_model = (
             None if self.turn_score is None else SimulatedTurnModel(self.turn_score, self.turn_score_s)
         )
-        return Routes(stt, ReplyRoutes(self.llm, self.tts, TtsOptions(self.rate_hz)), turn_model)
+        reply = ReplyRoutes(
+            self.llm, self.tts, TtsOptions(self.rate_hz), stock=self.stock, stock_rate_hz=self.rate_hz
+        )
+        return Routes(stt, reply, turn_model, endpointing=self.endpointing)
 
     async def _speak_all(self, script: Sequence[Utterance]) -> None:
         async with asyncio.TaskGroup() as group:

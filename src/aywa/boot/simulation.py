@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from aywa.boot.rehearsal import LEG, Rehearsal
+from aywa.boot.stock import PHRASES
 from aywa.call.session import Session
 from aywa.core import events as ev
 from aywa.ports.journal import JournalRecord
@@ -31,6 +32,7 @@ from aywa.testing.virtual_time import Deadlock, Livelock, run_virtual
 # A call that nobody ends ends by its own time limit (600 s) at the latest.
 STUCK_S = NEVER_S - 100.0
 UNREAD_S = 7.0
+STOCK_WORD_SAMPLES = 2000
 # What a task that was told to end may still need.
 SETTLE_S = 40.0
 _DULL = frozenset(
@@ -101,6 +103,7 @@ async def _play(played: Played) -> None:
         recogniser=stt,
         turn_score=turn_scores(faults, chance) if scenario.has_turn_model else None,
         make_session=ShakenSession if scenario.shaken else Session,
+        stock={phrase: _spoken(truth, phrase) for phrase in PHRASES},
     )
 
     async def act() -> None:
@@ -132,6 +135,11 @@ async def _play(played: Played) -> None:
     if left:
         names = ", ".join(sorted(t.get_name() for t in left))
         played.violations.append(Violation("leaked", played.ended_s, names))
+
+
+def _spoken(truth: Truth, phrase: str) -> bytes:
+    """The runtime's own voice: it never fails."""
+    return b"".join(truth.lexicon.speak(word, STOCK_WORD_SAMPLES) for word in phrase.split())
 
 
 # --- to be read ----------------------------------------------------------------------------------------------------

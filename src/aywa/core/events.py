@@ -191,6 +191,28 @@ class TurnScored:
     pause_id: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class RulesMatched:
+    """What came of MatchRules with this question's number: the first rule that matches, counted from 0, and its wait;
+    None where none does."""
+
+    turn_id: int
+    question: int
+    wait_s: float | None = None
+    rule: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointingAnswered:
+    """What came of AskEndpointing with this question's number: the wait that the customer's model wants, or None and the
+    problem's code."""
+
+    turn_id: int
+    question: int
+    wait_s: float | None = None
+    problem: str = ""
+
+
 # --- from a reply ------------------------------------------------------------------------------------------------
 
 
@@ -215,8 +237,8 @@ class ClauseSynthesized:
 
 @dataclass(frozen=True, slots=True)
 class PhrasePrepared:
-    """A stock phrase can be played at once: the shell holds its audio. samples 0: there is no voice for it.
-    source: the assistant's own `voice`, or `stock`, the runtime's."""
+    """A stock phrase can be played at once: the shell holds its audio. source: the assistant's own `voice`, or `stock`, the
+    runtime's, until the own one is there. The newest counts."""
 
     phrase_id: int
     text: str
@@ -272,7 +294,8 @@ class EndRequested:
 
 @dataclass(frozen=True, slots=True)
 class ChildFailed:
-    """A task of the call died; the call goes on without it or with a new one. child: stt, reply, recorder, turn_model."""
+    """A task of the call died; the call goes on without it or with a new one. child: stt, reply, recorder, turn_model, rules,
+    endpointing."""
 
     child: str
     code: str
@@ -298,6 +321,8 @@ Event = (
     | MediaWarned
     | TranscriptReceived
     | TurnScored
+    | RulesMatched
+    | EndpointingAnswered
     | ReplyTextReceived
     | ClauseSynthesized
     | PhrasePrepared

@@ -188,6 +188,10 @@ class Playout:
             return
         if len(self._audio) > self._next:
             self._send_frame(now)
+        if self._last:
+            # The end was told after the last whole frame had left.
+            self._end(PlayoutFinished, now)
+            return
         self._state = _State.STARVED
         self.due_s = None
         self._tell(PlayoutStarved, now)

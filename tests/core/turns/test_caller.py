@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aywa.core.settings import StartSpeaking
+from aywa.core.settings import EndpointingRule, Pattern, StartSpeaking
 from aywa.core.turns import endpointing as ep
-from aywa.core.turns.caller import ORPHAN_WORDS, SCORE_AFTER_S, Ask, CallerState, CallerTurn
+from aywa.core.turns.caller import ORPHAN_WORDS, RULES_LIMIT_S, SCORE_AFTER_S, Ask, CallerState, CallerTurn
 from tests.core.feed import confirmed, examples, final, partial
 
 SETTINGS = StartSpeaking()
@@ -201,3 +201,98 @@ def test_a_wait_is_never_an_old_one(evidence: str) -> None:
     now = ep.decide(ep.Evidence(turn.text, turn.confirmed, turn.score, turn._longest_pause_s), SETTINGS)
     assert turn.wait() == now
     assert evidence == "final" or now != asked_before
+
+
+# --- the customer's rules and model -----------------------------------------------------------------------------
+
+RULED = StartSpeaking(rules=(EndpointingRule(4.0, said=Pattern("table")),))
+MODELLED = StartSpeaking(asks_model=True)
+
+
+def ruled(settings: StartSpeaking = RULED) -> CallerTurn:
+    turn = CallerTurn(settings)
+    turn.voice_started(1.0)
+    turn.heard(partial(TEXT), 1.5)
+    turn.voice_stopped(2.0)
+    return turn
+
+
+def test_rules_are_asked_about_the_words_of_a_pause_once() -> None:
+    turn = ruled()
+    assert turn.wake(2.0, "Hello.") == [Ask.RULES]
+    assert turn.wake(2.01, "Hello.") == []
+    turn.heard(partial(TEXT + " for"), 2.05)
+    assert turn.wake(2.05, "Hello.") == [Ask.RULES]
+    assert turn.wake(2.06, "Good bye.") == [Ask.RULES]
+    turn.voice_started(2.1)
+    turn.heard(partial(TEXT + " for two"), 2.11)
+    assert turn.wake(2.12, "Good bye.") == []
+
+
+def test_without_rules_a_model_or_words_nothing_is_asked() -> None:
+    assert paused().wake(2.0) == []
+    turn = CallerTurn(StartSpeaking(rules=RULED.rules, asks_model=True))
+    turn.voice_started(1.0)
+    turn.voice_stopped(2.0)
+    turn.heard(confirmed(""), 2.01)
+    assert turn.wake(2.02) == []
+
+
+def test_the_rules_wait_counts_for_the_words_that_it_was_asked_about() -> None:
+    turn = ruled()
+    turn.wake(2.0)
+    turn.heard(confirmed(TEXT), 2.1)
+    assert turn.rules_matched(turn.rules.number, 4.0)
+    assert turn.wait() == ep.Wait(4.0, "custom_rule")
+    turn.heard(confirmed(TEXT + " for two"), 2.2)
+    assert turn.wake(2.2) == [Ask.FINALIZE, Ask.SCORE, Ask.RULES]
+    assert not turn.rules_matched(turn.rules.number - 1, 4.0)
+    assert turn.rules_matched(turn.rules.number, None)
+    assert turn.wait().reason == "number"
+
+
+def test_a_turn_is_not_taken_before_the_rules_have_answered_or_are_late() -> None:
+    turn = CallerTurn(RULED)
+    turn.voice_started(1.0)
+    turn.voice_stopped(2.0)
+    turn.heard(confirmed("yes"), 2.39)
+    assert turn.wake(2.39) == [Ask.FINALIZE, Ask.SCORE, Ask.RULES]
+    assert turn.over(2.0 + ep.SHORT_ANSWER_S) is None
+    late_s = 2.39 + RULES_LIMIT_S
+    assert turn.over_deadline == pytest.approx(late_s)
+    over = turn.over(late_s + 1e-6)
+    assert over is not None
+    assert over.reason == "rules_late"
+
+
+def test_the_model_is_asked_when_the_words_are_confirmed() -> None:
+    turn = ruled(MODELLED)
+    assert turn.wake(2.0) == []
+    turn.heard(confirmed(TEXT), 2.05)
+    assert turn.wake(2.05) == [Ask.MODEL]
+    assert turn.over(2.05 + MODELLED.model_deadline_s) is None
+    assert turn.wait().reason == "endpointing_model_late"
+    assert turn.endpointing_answered(turn.model.number, 0.2)
+    assert turn.wait() == ep.Wait(0.2, "endpointing_model")
+    assert not turn.endpointing_answered(turn.model.number, 9.0)
+
+
+def test_a_model_that_does_not_answer_leaves_the_wait_to_us() -> None:
+    turn = ruled(MODELLED)
+    turn.heard(confirmed(TEXT), 2.1)
+    turn.wake(2.1)
+    assert turn.endpointing_answered(turn.model.number, None)
+    assert turn.wait().reason == "settled_text"
+
+
+def test_the_next_turn_asks_anew() -> None:
+    turn = ruled()
+    turn.wake(2.0)
+    turn.rules_matched(turn.rules.number, 4.0)
+    turn.next_turn(3.0)
+    turn.voice_started(5.0)
+    # Said again, and in the time that it takes to say it: no echo.
+    turn.heard(partial(TEXT), 5.9)
+    turn.voice_stopped(6.0)
+    assert turn.wait().reason != "custom_rule"
+    assert turn.wake(16.0) == [Ask.RULES]

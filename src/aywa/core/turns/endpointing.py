@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from aywa.core.settings import EAGERNESS, StartSpeaking, TranscriptionWaits
 from aywa.core.turns import phrases
 from aywa.core.turns.endings import Ending, ending_of
+from aywa.core.turns.wait_function import WaitFunction
 
 # Seconds after the last voice, by how eager the assistant is to answer (EAGERNESS). Chosen on
 # the tuning half of bench/end_of_turn.py (half of the pauses inside turns are longer than 0.45 s, one in five longer than
@@ -39,17 +40,25 @@ COMPLETE_SCORE = 0.95
 INCOMPLETE_SCORE = 0.2
 # What the caller has said so far makes these whole, however long the pauses before were.
 _SURE = frozenset((Ending.WHOLE_GROUP, Ending.ASKED, Ending.SETTLED))
+# A wait function goes by the score: until then the acoustic model may take.
+SCORE_BY_S = 0.6
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What is known of the turn. score: the acoustic model's probability that it is complete, None when not asked.
-    longest_pause_s: this caller's longest pause inside a turn so far."""
+    longest_pause_s: this caller's longest pause inside a turn so far. rule_wait_s, model_wait_s: what the customer's rules
+    and endpointing model say of this text. awaited, answer_by_s: which of them is still to answer, and until when that is
+    waited for, in seconds after the last voice."""
 
     text: str
     confirmed: bool
     score: float | None = None
     longest_pause_s: float = 0.0
+    rule_wait_s: float | None = None
+    model_wait_s: float | None = None
+    awaited: str = ""
+    answer_by_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +71,35 @@ class Wait:
 
 def decide(evidence: Evidence, settings: StartSpeaking) -> Wait:
     """The wait for this evidence. startSpeakingPlan.waitSeconds is a floor under it (contract 9.1)."""
-    if settings.transcription is not None:
-        wait = _by_transcript(evidence.text, settings.transcription)
-    else:
-        wait = _adaptive(evidence, settings.eagerness)
+    wait = _by_priority(evidence, settings)
+    if evidence.awaited and wait.wait_s < evidence.answer_by_s:
+        wait = Wait(evidence.answer_by_s, evidence.awaited)
     if settings.wait_s is not None and wait.wait_s < settings.wait_s:
         wait = Wait(settings.wait_s, "wait_seconds")
     if not evidence.confirmed and wait.wait_s < settings.unconfirmed_wait_s:
         return Wait(settings.unconfirmed_wait_s, "unconfirmed_text")
     return wait
+
+
+def _by_priority(evidence: Evidence, settings: StartSpeaking) -> Wait:
+    """Contract 9.1: rules, then the smart plan, then the transcript; without any, ours."""
+    if evidence.rule_wait_s is not None:
+        return Wait(evidence.rule_wait_s, "custom_rule")
+    if settings.asks_model and evidence.model_wait_s is not None:
+        return Wait(evidence.model_wait_s, "endpointing_model")
+    if settings.wait_function is not None:
+        return _by_wait_function(evidence, settings.wait_function, settings.eagerness)
+    if settings.transcription is not None:
+        return _by_transcript(evidence.text, settings.transcription)
+    return _adaptive(evidence, settings.eagerness)
+
+
+def _by_wait_function(evidence: Evidence, function: WaitFunction, eagerness: str) -> Wait:
+    wait_s = None if evidence.score is None else function.wait_s(1 - evidence.score)
+    if wait_s is not None:
+        return Wait(wait_s, "wait_function")
+    adaptive = _adaptive(evidence, eagerness)
+    return adaptive if adaptive.wait_s >= SCORE_BY_S else Wait(SCORE_BY_S, "no_score")
 
 
 def _by_transcript(text: str, waits: TranscriptionWaits) -> Wait:

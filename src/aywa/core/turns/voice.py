@@ -28,7 +28,7 @@ class VoiceSettings:
     start_probability: float = 0.5
     stop_probability: float = 0.35
     start_windows: int = 2
-    stop_windows: int = 2
+    stop_windows: int = 1
     below_peak_db: float = 30.0
     above_floor_db: float = 6.0
     least_db: float = -62.0

@@ -34,6 +34,11 @@ class Violation:
         return f"{self.at_s:8.2f} s  {self.kind}: {self.detail}"
 
 
+# A caller's noise past this is no claim to the floor.
+ENDLESS_S = 6.0
+_SPOKEN_ENDS = ("exceeded-max-duration", "assistant-ended-call-after-message-spoken")
+
+
 class Checker:
     """One call. ended_s: when the engine ended it; word_times: the voice told where its words are."""
 
@@ -184,9 +189,15 @@ class Checker:
     def _talked_over(self) -> Iterator[Violation]:
         counted = "numWords" in self._assistant.get("stopSpeakingPlan", {})
         limit_s = OVERLAP_COUNTED_S if counted else OVERLAP_S
-        spared = self._greetings()
+        spared = self._greetings() | self._last_words()
         runs = _merged(
-            [(v.from_s, v.to_s + 0.3) for v in self._truth.voice if v.kind is not Voice.BACKCHANNEL]
+            [
+                (v.from_s, v.to_s + 0.3)
+                for v in self._truth.voice
+                # A noise that never ends is not waited for.
+                if v.kind is not Voice.BACKCHANNEL
+                and not (v.kind is Voice.NOISE and v.to_s - v.from_s > ENDLESS_S)
+            ]
         )
         for begin, end in runs:
             for stretch in self._truth.heard:
@@ -202,6 +213,12 @@ class Checker:
         if self._assistant.get("firstMessageInterruptionsEnabled") is True or not self._truth.spans:
             return set()
         return {self._truth.spans[0].reply_id}
+
+    def _last_words(self) -> set[int]:
+        """What is said before the call ends in any case."""
+        ended = [r.data["reason"] for r in self._records if r.kind == "EndCall"]
+        owed = any(reason.startswith("pipeline-error-") or reason in _SPOKEN_ENDS for reason in ended)
+        return {self._truth.spans[-1].reply_id} if owed and self._truth.spans else set()
 
     def _collisions(self) -> Iterator[Violation]:
         if self._truth.collisions:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -55,14 +54,15 @@ class Lexicon:
         return struct.pack("<h", len(self.words) - 1) * samples
 
     def heard(self, pieces: Sequence[bytes]) -> list[int]:
-        """The numbers of the words of which at least half is in the pieces, in order."""
-        counts: Counter[int] = Counter()
-        for piece in pieces:
-            numbers, times = np.unique(np.frombuffer(piece, "<i2"), return_counts=True)
-            counts.update(dict(zip(numbers.tolist(), times.tolist(), strict=True)))
-        return sorted(
-            n for n, times in counts.items() if 0 < n < len(self.words) and 2 * times >= self.samples[n]
-        )
+        """The numbers of the words of which at least half is in the pieces, in the order of hearing; a phrase may be played
+        more than once."""
+        numbers = np.frombuffer(b"".join(pieces), "<i2")
+        if not len(numbers):
+            return []
+        starts = np.flatnonzero(np.diff(numbers, prepend=np.int16(-1)))
+        lengths = np.diff(starts, append=len(numbers))
+        runs = zip(numbers[starts].tolist(), lengths.tolist(), strict=True)
+        return [n for n, length in runs if 0 < n < len(self.words) and 2 * length >= self.samples[n]]
 
 
 @dataclass(slots=True)
