@@ -41,6 +41,7 @@ _AUXILIARIES = _set(
 )
 _STANDING = _set("am is are do does did can will have has cant dont didnt wont")
 _CLAIMING = _set("tell told say said says think thought hope heard mean means believe know knew")
+_BEFORE_THAT = _set("about like of is for to at with do know believe and")
 _BE = _set("am is are was were")
 _CLITICS = _set("im ive id ill its youre youve theyre weve were thats theres whats heres hes shes wheres")
 _FUNCTION = _set(
@@ -53,7 +54,7 @@ _PARTICLES = {
     "in": _set(
         "come came check checked log logged move moved live sign walk let drop put fill be call called get got was"
     ),
-    "on": _set("turn turned go hold is was be still move later so works been light put wait keep"),
+    "on": _set("it me them turn turned go hold is was be still move later so works been light put wait keep"),
     "by": _set("come came stop stopped go drop pass stand by close"),
     "under": _set("go went"),
     "behind": _set("am is are left fall stay"),
@@ -225,7 +226,7 @@ def _is_open(said: list[str]) -> bool:
         return not (
             before in _SUBJECTS and (said[0] in phrases.YES_NO or (len(said) == 2 and last in _STANDING))
         )
-    if last == "that" and _CLAIMING.intersection(said[:-1]) and before not in _FUNCTION | _CLAIMING | {"is"}:
+    if last == "that" and before not in _BEFORE_THAT and not _CLAIMING.isdisjoint(said):
         return True
     if _asks_without_verb(said):
         return True

@@ -13,10 +13,10 @@ from aywa.core.turns import phrases
 from aywa.core.turns.endings import Ending, ending_of
 from aywa.core.turns.wait_function import WaitFunction
 
-# Seconds after the last voice, by how eager the assistant is to answer (EAGERNESS). Chosen on
-# the tuning half of bench/end_of_turn.py (half of the pauses inside turns are longer than 0.45 s, one in five longer than
-# 0.7, none longer than 1.2); bench/README.md has what they cost and save.
-_WAITS: Mapping[str, tuple[float, float, float]] = {
+# Seconds after the last voice, by how eager the assistant is to answer (EAGERNESS). Chosen on the tuning half of
+# bench/end_of_turn.py, where half of the pauses inside turns are longer than 0.45 s, one in five longer than 0.7 and none
+# longer than 1.2; bench/README.md has what they cost and save.
+WAITS: Mapping[str, tuple[float, float, float]] = {
     Ending.NOTHING: (1.0, 1.0, 1.4),
     Ending.OPEN: (1.4, 1.4, 1.8),
     Ending.LOOSE: (1.25, 1.25, 1.6),
@@ -32,10 +32,10 @@ _WAITS: Mapping[str, tuple[float, float, float]] = {
     "sounds_incomplete": (1.2, 1.2, 1.6),
 }
 UNFINISHED = Ending.OPEN.value
-SHORT_ANSWER_S = _WAITS[Ending.ANSWER][1]
-SETTLED_TEXT_S = _WAITS[Ending.SETTLED][1]
+SHORT_ANSWER_S = WAITS[Ending.ANSWER][1]
+SETTLED_TEXT_S = WAITS[Ending.SETTLED][1]
 OWN_PAUSE_MAX_S = 1.0
-LONGEST_WAIT_S = max(wait for waits in _WAITS.values() for wait in waits)
+LONGEST_WAIT_S = max(wait for waits in WAITS.values() for wait in waits)
 COMPLETE_SCORE = 0.95
 INCOMPLETE_SCORE = 0.2
 # What the caller has said so far makes these whole, however long the pauses before were.
@@ -113,7 +113,7 @@ def _by_transcript(text: str, waits: TranscriptionWaits) -> Wait:
 
 def _adaptive(evidence: Evidence, eagerness: str) -> Wait:
     reason = _reason(evidence)
-    wait_s = _WAITS[reason][EAGERNESS.index(eagerness)]
+    wait_s = WAITS[reason][EAGERNESS.index(eagerness)]
     own_s = min(evidence.longest_pause_s * 1.15 + 0.05, OWN_PAUSE_MAX_S)
     if evidence.longest_pause_s and wait_s < own_s and reason not in _SURE:
         return Wait(own_s, "own_pauses")
