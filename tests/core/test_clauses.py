@@ -160,3 +160,10 @@ def test_no_clause_is_longer_than_the_limit(text: str) -> None:
     clauses = cut(text)
     for limit, some in ((FIRST_MAX_WORDS, clauses[:1]), (NEXT_MAX_WORDS, clauses[1:])):
         assert all(0 < len(clause.split()) <= limit for clause in some)
+
+
+def test_a_text_that_is_all_there_is_cut_at_its_sentences() -> None:
+    cutter = ClauseCutter(early=False)
+    assert cutter.feed("Hello, this is Robin. How can ") == ["Hello, this is Robin."]
+    assert cutter.feed("I help?") == []
+    assert cutter.finish() == ["How can I help?"]

@@ -13,13 +13,18 @@ from aywa.core import commands as do
 from aywa.core import events as ev
 from aywa.core.conversation import CLOSE_TIMEOUT_S, Conversation
 from aywa.core.lifecycle import LEG_REASONS, NEVER_CONNECTED, CallState
+from aywa.core.reply import Purpose
+from aywa.core.settings import IDLE_MESSAGES
+from aywa.core.silence import ALARM_S, GAP_S
 from aywa.core.stock import NOBODY_THERE, TIME_IS_UP
+from aywa.core.turns.floor import LEAVE_TIMEOUT_S
 from tests.core.feed import (
     LEG,
     RATE_HZ,
     acts,
     clause,
     confirmed,
+    decided,
     dropped,
     examples,
     finished,
@@ -37,6 +42,20 @@ from tests.core.world import PUBLISHED, World
 
 MUTE: dict[str, Any] = {"firstMessageMode": "assistant-waits-for-user"}
 HELLO: dict[str, Any] = {"firstMessage": "Hello there."}
+NOTED = {"type": "message.add", "message": {"role": "system", "content": "note hook"}}
+HOOKS: list[dict[str, Any]] = [
+    {"on": "call.timeElapsed", "options": {"seconds": 5}, "do": [{"type": "say", "exact": "Five."}, NOTED]},
+    {"on": "call.ending", "do": [NOTED]},
+    {
+        "on": "customer.speech.timeout",
+        "name": "silent",
+        "options": {"timeoutSeconds": 2, "triggerMaxCount": 4, "triggerResetMode": "onUserSpeech"},
+        "do": [{"type": "say", "prompt": "Ask."}, {"type": "tool", "toolId": "t"}],
+    },
+    {"on": "assistant.speech.interrupted", "do": [{"type": "say", "exact": "Sorry."}]},
+    {"on": "customer.speech.interrupted", "do": [NOTED]},
+    {"on": "model.response.timeout", "do": [NOTED | {"triggerResponseEnabled": False}]},
+]
 
 
 def call(assistant: dict[str, Any] = MUTE, *, connected: bool = True, stocked: bool = False) -> Conversation:
@@ -345,6 +364,172 @@ def test_the_longest_duration_counts_from_the_first_audio(first: ev.Event) -> No
     assert of(do.HangUp, says(made, TIME_IS_UP, now=66.0)) == [do.HangUp(LEG, "exceeded-max-duration")]
 
 
+def test_a_caller_who_has_just_spoken_is_not_told_that_nobody_hears_them() -> None:
+    made = call(MUTE | {"silenceTimeoutSeconds": 10, "messagePlan": {"idleMessages": []}}, stocked=True)
+    feed(made, voice(10.5), now=10.6)
+    made.wake(11.2)
+    feed(made, silence(11.3), now=11.4)
+    made.wake(11.41)
+    assert made.floor.reply is None
+    feed(made, confirmed("yes I am here"), now=11.5)
+    ring(made, 12.5)
+    assert made.floor.reply is not None
+    assert made.floor.reply.purpose is Purpose.ANSWER
+
+
+def test_last_words_that_nobody_plays_end_the_call_all_the_same() -> None:
+    made = call(HELLO | {"maxDurationSeconds": 60}, stocked=True)
+    feed(made, *whole(1, "Hello there."), playing(1, 1.5), finished(1, 2, 2.0), now=2.0)
+    cmds = made.handle(ev.EndRequested("pipeline-error-custom-transcriber-failed"), 3.0)
+    assert len(of(do.PlayPhrase, cmds)) == 1
+    assert made.handle(ev.EndRequested("pipeline-error-custom-transcriber-failed"), 3.1) == []
+    due_s = 3.0 + LEAVE_TIMEOUT_S
+    assert of(do.HangUp, ring(made, due_s - 0.01)) == []
+    assert made.deadline == due_s
+    cmds = made.wake(due_s)
+    assert of(do.HangUp, cmds) == [do.HangUp(LEG, "pipeline-error-custom-transcriber-failed")]
+
+
+def test_an_end_that_somebody_asked_for_is_not_talked_about() -> None:
+    made = call(stocked=True)
+    assert acts(made.handle(ev.EndRequested("manually-canceled"), 3.0)) == [
+        do.HangUp(LEG, "manually-canceled")
+    ]
+
+
+def test_the_last_words_are_the_assistants_own_where_it_has_any() -> None:
+    quiet = {"idleMessages": [], "silenceTimeoutMessage": "Nobody there?"}
+    made = call(MUTE | {"messagePlan": quiet, "endCallMessage": "Bye.", "silenceTimeoutSeconds": 10})
+    assert acts(ring(made, 11.0)) == [do.SayText(1, "Nobody there?")]
+    made = call(MUTE | {"messagePlan": {"idleMessages": []}, "endCallMessage": "Bye."})
+    assert acts(ring(made, 31.0)) == [do.SayText(1, "Bye.")]
+
+
+# --- the agent's own initiative --------------------------------------------------------------------------------------
+
+
+def test_a_silent_caller_is_asked_and_then_told_goodbye() -> None:
+    made = call(MUTE | {"silenceTimeoutSeconds": 40}, stocked=True)
+    texts, now = list[str](), 1.0
+    cmds: list[do.Command] = []
+    while made.lifecycle.state is CallState.IN_PROGRESS:
+        assert made.deadline is not None
+        now = made.deadline
+        for phrase in of(do.PlayPhrase, made.wake(now)):
+            assert made.floor.reply is not None
+            texts.append(made.floor.reply.ledger.text)
+            feed(made, playing(phrase.reply_id, now), now=now)
+            cmds = feed(made, finished(phrase.reply_id, 99, now + 1), now=now + 1)
+    assert texts == [*IDLE_MESSAGES * 2, NOBODY_THERE]
+    assert of(do.HangUp, cmds) == [do.HangUp(LEG, "silence-timed-out")]
+    assert made.silence.unexplained == 0
+
+
+def test_what_hooks_say_and_add_is_done_and_on_record() -> None:
+    made = call(MUTE | {"hooks": HOOKS, "silenceTimeoutSeconds": 99})
+    feed(made, voice(2.0), now=2.0)
+    feed(made, silence(2.1), confirmed(""), now=2.2)
+    cmds = ring(made, 5.0)
+    assert ("say", "silent") in decided(cmds)
+    assert ("tool_skipped", "no_tools_yet") in decided(cmds)
+    [asked] = of(do.StartReply, cmds)
+    assert asked.messages[-1]["content"] == "Ask."
+    cmds = ring(made, 7.0)
+    assert ("message.add", "call.timeElapsed") in decided(cmds)
+    assert [m["message"] for m in made.history.messages] == ["note hook"]
+    cmds = says(made, "Are you there?", now=7.1)
+    assert [c.text for c in of(do.SayText, cmds)] == ["Five."]
+
+
+def test_an_interruption_is_answered_by_its_hook() -> None:
+    made = call(MUTE | {"hooks": HOOKS})
+    made.handle(client(type="say", content="One two three four."), 2.0)
+    feed(made, *whole(1, "One two three four."), playing(1, 2.1), voice(2.2), partial("stop now"), now=2.4)
+    feed(made, dropped(1, 2, 2.5), now=2.5)
+    cmds = feed(made, silence(2.8), confirmed("stop now please"), now=3.0) + ring(made, 5.0)
+    assert [r.messages[-1]["content"] for r in of(do.StartReply, cmds)] == ["stop now please"]
+    cmds = says(made, "Fine.", now=5.0)
+    assert [c.text for c in of(do.SayText, cmds)] == ["Sorry."]
+
+
+def test_the_end_is_told_to_the_hooks_that_wait_for_it() -> None:
+    made = call(MUTE | {"hooks": HOOKS})
+    cmds = made.handle(ev.EndRequested("manually-canceled"), 2.0)
+    assert ("message.add", "call.ending") in decided(cmds)
+    assert [m["message"] for m in made.history.messages] == ["note hook"]
+    assert of(do.StartReply, cmds) == []
+
+
+def test_a_slow_model_is_told_to_the_hooks() -> None:
+    made = call(MUTE | {"hooks": HOOKS}, stocked=True)
+    feed(made, voice(2.0), partial("what time is it"), now=2.5)
+    feed(made, silence(3.0), confirmed("what time is it"), now=3.1)
+    cmds = ring(made, 4.8)
+    assert ("filler_said", "no_audio") in decided(cmds)
+    assert ("message.add", "model.response.timeout") in decided(cmds)
+
+
+@pytest.mark.parametrize(("trigger", "replies"), [(True, 1), (False, 0), (None, 1)])
+def test_a_message_that_is_added_is_answered_unless_it_is_not_to_be(
+    trigger: bool | None, replies: int
+) -> None:
+    made = call()
+    message = {"role": "system", "content": "The parcel is here."}
+    wish = {} if trigger is None else {"triggerResponseEnabled": trigger}
+    cmds = made.handle(client(type="add-message", message=message, **wish), 2.0)
+    asked = of(do.StartReply, cmds)
+    assert len(asked) == replies
+    assert [r.messages[-1] for r in asked] == [message] * replies
+
+
+def test_a_message_that_is_added_in_the_callers_turn_is_answered_with_it() -> None:
+    made = call()
+    feed(made, voice(2.0), partial("what time is it"), now=2.5)
+    message = {"role": "system", "content": "It is five."}
+    assert of(do.StartReply, made.handle(client(type="add-message", message=message), 2.6)) == []
+    cmds = feed(made, silence(3.0), confirmed("what time is it"), now=3.1) + ring(made, 9.0)
+    asked = of(do.StartReply, cmds)
+    assert [r.messages[0] for r in asked] == [message]
+    assert says(made, "It is five.", now=9.0)
+    assert made.floor.reply is None
+
+
+# --- never silent ----------------------------------------------------------------------------------------------------
+
+
+def test_a_silence_without_a_reason_is_broken_before_it_breaks_the_promise() -> None:
+    made = call(HELLO, stocked=True)
+    # The greeting's voice is slow, and the filler is told to begin late.
+    assert len(of(do.PlayPhrase, ring(made, 1.0 + ALARM_S))) == 1
+    feed(made, playing(1, 1.0 + ALARM_S), now=1.0 + ALARM_S)
+    assert (made.silence.unexplained, made.silence.deadline) == (0, None)
+
+
+def test_a_silence_that_cannot_be_broken_is_on_record() -> None:
+    made = call(HELLO)
+    cmds = ring(made, 1.0 + GAP_S)
+    assert ("promise_broken", "unexplained") in decided(cmds)
+    cmds = made.handle(ev.LegEnded(LEG, "closed"), 5.0)
+    assert of(do.RecordGap, cmds) == [do.RecordGap(1.0, 5.0, {"unexplained": 4.0})]
+
+
+def test_a_long_silence_of_the_caller_has_its_reason() -> None:
+    made = call(MUTE, stocked=True)
+    feed(made, voice(5.0), now=5.0)
+    cmds = made.handle(ev.LegEnded(LEG, "closed"), 7.0)
+    reasons = {"awaiting_answer": 4.0, "caller_has_floor": 2.0}
+    assert of(do.RecordGap, cmds) == [do.RecordGap(1.0, 7.0, reasons)]
+
+
+def test_a_voice_that_is_suspected_and_a_recogniser_that_broke_are_the_floors_business() -> None:
+    made = call(HELLO | {"firstMessageInterruptionsEnabled": True}, stocked=True)
+    made.handle(ev.VoiceSuspected(LEG, 2.0), 2.0)
+    assert of(do.PlayClause, feed(made, clause(1, 0, "Hello."), now=2.01)) == []
+    assert of(do.PlayClause, ring(made, 2.1)) == [do.PlayClause(LEG, 1, 0)]
+    feed(made, voice(2.2), partial("one two"), ev.ChildFailed("stt", "lost"), partial("three"), now=2.3)
+    assert made.floor.caller.text == "one two three"
+
+
 # --- any event at any time -----------------------------------------------------------------------------------------
 
 ids = st.integers(0, 5)
@@ -427,20 +612,6 @@ def test_any_event_at_any_time_is_answered(steps: Sequence[tuple[float, ev.Event
 
 # --- any order of things in a world that is consistent ---------------------------------------------------------------
 
-NOTED = {"type": "message.add", "message": {"role": "system", "content": "note hook"}}
-HOOKS: list[dict[str, Any]] = [
-    {"on": "call.timeElapsed", "options": {"seconds": 5}, "do": [{"type": "say", "exact": "Five."}, NOTED]},
-    {"on": "call.ending", "do": [NOTED]},
-    {
-        "on": "customer.speech.timeout",
-        "name": "silent",
-        "options": {"timeoutSeconds": 2, "triggerMaxCount": 4, "triggerResetMode": "onUserSpeech"},
-        "do": [{"type": "say", "prompt": "Ask."}, {"type": "tool", "toolId": "t"}],
-    },
-    {"on": "assistant.speech.interrupted", "do": [{"type": "say", "exact": "Sorry."}]},
-    {"on": "customer.speech.interrupted", "do": [NOTED]},
-    {"on": "model.response.timeout", "do": [NOTED | {"triggerResponseEnabled": False}]},
-]
 # How often a hook or a prompt may act, where something limits it.
 MOST = {"idle": 3, "silent": 4, "call.timeElapsed": 2, "call.ending": 1}
 ASSISTANTS: list[dict[str, Any]] = [

@@ -19,6 +19,18 @@ def test_it_plays_once_its_first_frame_has_left() -> None:
     assert made.playing
 
 
+def test_it_sounds_while_there_is_something_to_play_and_nothing_holds_it() -> None:
+    made = reply()
+    assert not made.sounding
+    made.started_s = 0.0
+    assert made.sounding
+    for name, held, free in (("dropping", True, False), ("paused_at", 0, None), ("starved_s", 1.0, None)):
+        setattr(made, name, held)
+        assert not made.sounding
+        setattr(made, name, free)
+    assert made.sounding
+
+
 def test_words_have_times_from_the_moment_that_playing_began() -> None:
     made = reply()
     made.anchors.append((0, 5.0))

@@ -145,7 +145,8 @@ class ReplyMaker:
 
     async def _say(self, text: str) -> None:
         clauses: asyncio.Queue[str | None] = asyncio.Queue()
-        cutter = ClauseCutter()
+        # All of it is there: whole sentences sound better.
+        cutter = ClauseCutter(early=False)
         self._wrote(text)
         for clause in (*cutter.feed(text), *cutter.finish()):
             clauses.put_nowait(clause)

@@ -34,7 +34,9 @@ _JOINS = frozenset(
 
 @dataclass(slots=True)
 class ClauseCutter:
-    """Feed it deltas; it answers the clauses that are complete."""
+    """Feed it deltas; it answers the clauses that are complete. early: the first one is cut as soon as it can be spoken."""
+
+    early: bool = True
 
     _held: str = ""
     _given: int = 0
@@ -51,6 +53,10 @@ class ClauseCutter:
         """No more text will come."""
         return self._take(len(self._held))
 
+    @property
+    def _first(self) -> bool:
+        return self.early and self._given == 0
+
     def _end(self) -> int | None:
         # A stop within reach goes before a forced cut, so that the clauses do not depend on how the text came.
         reach, forced = self._forced_end()
@@ -66,7 +72,7 @@ class ClauseCutter:
 
     def _early_end(self) -> int | None:
         """Of the first clause: behind its first mark, unless a stop comes before it or something is quoted."""
-        match = None if self._given else _EARLY.search(self._held)
+        match = _EARLY.search(self._held) if self._first else None
         if match is None or _OPENED.search(self._held[: match.end()]):
             return None
         stops = (stop.end() for stop in _BREAK.finditer(self._held[: match.end()]))
@@ -78,19 +84,19 @@ class ClauseCutter:
             return False
         if _SENTENCE.search(head.strip()):
             return words > 0
-        return self._given == 0 and words >= FIRST_MIN_WORDS
+        return self._first and words >= FIRST_MIN_WORDS
 
     def _forced_end(self) -> tuple[int, int | None]:
         """How far a stop is looked for, and where the text is cut if there is none; None: not yet."""
         words = list(re.finditer(r"\S+", self._held))
-        if self._given == 0 and len(words) > FIRST_JOIN_WORDS:
+        if self._first and len(words) > FIRST_JOIN_WORDS:
             join = _join_within(words[:FIRST_JOIN_WORDS])
             if join is not None:
                 return words[FIRST_JOIN_WORDS - 1].end(), words[join - 1].end()
-        limit = NEXT_MAX_WORDS if self._given else FIRST_MAX_WORDS
+        limit = FIRST_MAX_WORDS if self._first else NEXT_MAX_WORDS
         if len(words) <= limit:
             return 0, None
-        join = None if self._given else _join_within(words[:limit])
+        join = _join_within(words[:limit]) if self._first else None
         return words[limit - 1].end(), words[(join or limit) - 1].end()
 
     def _take(self, end: int) -> list[str]:

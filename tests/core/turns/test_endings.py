@@ -20,7 +20,7 @@ from tests.core.feed import examples
                 "I want a", "so", "and so", "um", "the bill says um", "wait -", "because", "let me see",
                 "it is about the thing is", "I was told that", "when do you", "are you still", "could you tell me",
                 "what time does the", "I would like", "my name is", "it was", "he",
-                "I think I left it in", "it should arrive on", "mail me at gmail", "anna dot", "can you still", "I called in the yard and", "like",
+                "I think I left it in", "it should arrive on", "mail me at gmail", "anna dot", "can you still", "I called and", "like",
             ],
         ),
         (
@@ -48,7 +48,8 @@ from tests.core.feed import examples
             Ending.ASKED,
             [
                 "when do you open", "hello can you hear me", "and what about crowns", "I'd like a table please",
-                "where does it come from", "what does it look like", "who do I talk to", "when are you open", "what does he wait for",
+                "where does it come from", "what does it look like", "who do I talk to", "when are you open",
+                "what does he wait for",
             ],
         ),
         (
@@ -61,7 +62,7 @@ from tests.core.feed import examples
         (
             Ending.SETTLED,
             [
-                "I would like to book a table", "tomorrow", "at nine", 
+                "I would like to book a table", "tomorrow", "at nine",
                 "so do I", "turn it on", "please come in", "anna at web dot com", "anna@web.com.",
                 "anna.smith@web.co.uk", "two people", "you know who to ask for it",
             ],

@@ -317,6 +317,14 @@ def test_nothing_is_begun_early_where_that_is_not_wished() -> None:
     assert acts(talk.feed(9.1, clause(1, 0, ANSWER)))[-1] == do.PlayClause(LEG, 1, 0)
 
 
+def test_nothing_is_begun_early_once_the_turn_has_cost_its_tokens() -> None:
+    talk = Talk({"startSpeakingPlan": {"speculationMaxTokens": 2}})
+    talk.asks("I want a pizza")
+    talk.feed(2.2, ev.ReplyTextReceived(1, "a "), ev.ReplyTextReceived(1, "b "))
+    assert len(of(do.StartReply, talk.feed(2.3, confirmed("I want a pizza now")))) == 1
+    assert of(do.StartReply, talk.feed(2.4, confirmed("I want a pizza right now"))) == []
+
+
 def test_nothing_is_begun_early_on_an_unfinished_phrase() -> None:
     assert of(do.StartReply, Talk().asks("I would like a")) == []
 
@@ -559,10 +567,26 @@ def test_a_message_that_the_model_finds_no_words_for_counts_as_spoken() -> None:
 def test_a_turn_whose_reply_is_gone_before_it_began_is_answered_after_all() -> None:
     talk = Talk()
     talk.takes()
-    talk.floor.say(Message("?!"), 9.5, interrupt=True)
-    cmds = talk.feed(9.6, ev.ReplyCompleted(2, "?!", 0))
+    talk.floor.say(Message(asks=()), 9.5, interrupt=True)
+    cmds = talk.feed(9.6, ev.ReplyCompleted(2, "", 0))
     assert ("turn_given_back", "reply_gone") in decided(cmds)
     assert [r.messages[-1]["content"] for r in of(do.StartReply, cmds)] == [QUESTION]
+
+
+def test_a_message_without_a_word_interrupts_nothing() -> None:
+    talk = Talk()
+    talk.takes()
+    assert acts(talk.floor.say(Message("?!"), 9.5, interrupt=True)) == []
+    talk.hears()
+    assert talk.said == [("user", QUESTION)]
+
+
+def test_an_end_without_a_word_waits_for_what_is_to_be_said_before_it() -> None:
+    talk = Talk()
+    talk.takes()
+    assert talk.floor.say(Message("...", ends_call=True), 9.0) == []
+    talk.hears()
+    assert of(do.EndCall, talk.feed(10.0, finished(1, 5, 10.0), ev.ReplyCompleted(2, "...", 0)))
 
 
 # --- what goes wrong ---------------------------------------------------------------------------------------------
@@ -1049,7 +1073,7 @@ def test_last_words_that_were_paused_while_they_were_given_go_on() -> None:
 
 def test_a_message_without_a_word_that_was_filled_is_played_to_its_end() -> None:
     talk = Talk(stocked=True)
-    talk.floor.say(Message("?!", ends_call=True), 1.0)
+    talk.floor.say(Message(asks=(), ends_call=True), 1.0)
     assert phrases_of(talk.wait(9.0)) == [0]
     talk.feed(9.0, playing(1, 9.0))
     assert acts(talk.feed(9.1, ev.ReplyCompleted(1, "?!", 0))) == [do.FinishPlayout(LEG, 1)]
@@ -1086,6 +1110,8 @@ def test_a_silence_before_a_late_reply_is_broken_by_a_filler() -> None:
     talk = Talk(stocked=True)
     talk.floor.open_with("Hello.", 0.0)
     assert phrases_of(talk.floor.break_silence(2.0)) == [0]
+    # That one is on its way.
+    assert phrases_of(talk.floor.break_silence(2.1)) == []
 
 
 def test_a_reply_that_stands_still_for_no_reason_goes_on() -> None:
@@ -1286,6 +1312,14 @@ def test_the_last_words_are_not_interrupted_and_the_callers_turn_is_not_taken() 
     assert not {type(c) for c in acts(cmds)} & {do.DropPlayout, do.StartReply, do.PlayClause}
     # Whatever the caller says now, it is the agent who is expected to speak.
     assert not talk.floor.caller_has_floor
+
+
+def test_last_words_that_are_long_are_said_to_their_end() -> None:
+    talk = Talk()
+    talk.floor.take_leave("word " * 99, "exceeded-max-duration", 9.0)
+    talk.feed(10.0, *whole(1, "word " * 99), playing(1, 10.0))
+    talk.feed(18.0, ev.PlayoutAdvanced(LEG, 1, 80 * WORD, 18.0))
+    assert talk.floor.leave_by_s == 18.0 + LEAVE_TIMEOUT_S
 
 
 def test_messages_without_end_are_refused() -> None:

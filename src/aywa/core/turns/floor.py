@@ -26,7 +26,7 @@ Commands = list[do.Command]
 MAX_FAILURES = 3
 MAX_REPROMPTS = 2
 MAX_QUEUED = 16
-# How long the last words may take to be said.
+# How long the last words may take to begin, and to go on: they may be long.
 LEAVE_TIMEOUT_S = 12.0
 # How often a turn that was taken is given back because the recogniser still changed its words.
 MAX_REVISIONS = 2
@@ -154,10 +154,11 @@ class Floor:
         if ending or len(self.queued) >= MAX_QUEUED:
             reason = "call_ending" if ending else "too_many"
             return [self._decided("message_refused", reason, {"queued": len(self.queued)})]
+        if message.asks is None and not words_of(message.text) and (self._free or not message.ends_call):
+            # It takes nobody's place: a reply in the making is still to be heard.
+            skipped = self._decided("message_skipped", "no_words", {})
+            return [skipped, do.EndCall(message.end_reason)] if message.ends_call else [skipped]
         cmds = self._give_up("message") if interrupt else []
-        if message.asks is None and not words_of(message.text):
-            cmds.append(self._decided("message_skipped", "no_words", {}))
-            return [*cmds, do.EndCall(message.end_reason)] if message.ends_call else cmds
         if not self._free:
             self.queued.append(message)
             return cmds
@@ -187,7 +188,8 @@ class Floor:
             return self._say_now(Message(REPROMPT), now)
         if reply.paused_at is not None and self._contest is None:
             return [do.ResumePlayout(self.leg_id, reply.paused_at)]
-        return self._fill(reply, now)
+        on_its_way = bool(reply.ledger.samples) and not reply.playing
+        return [] if on_its_way else self._fill(reply, now)
 
     def fall_silent(self, reason: str) -> Commands:
         """The call ends: nothing more is said, asked or begun."""
@@ -382,6 +384,8 @@ class Floor:
         if reply is None or not reply.playing:
             return []
         self._sounded(reply, event.at_s)
+        if reply.ends_call:
+            self.leave_by_s = max(self.leave_by_s, now + LEAVE_TIMEOUT_S)
         reply.advanced_to = event.position
         heard = reply.ledger.heard(event.position)
         body = {"text": heard, "turn": self._turn, "source": "model", "timing": "word-progress"}
