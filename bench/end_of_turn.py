@@ -141,18 +141,26 @@ def _outcome(scene: Scene, began: Sequence[float], asks: int = 0, reason: str = 
 
 
 def figures(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """What a system reached, in shares and milliseconds."""
+    """What a system reached, in shares and milliseconds. Turns that it never answered (the detector found no voice in the
+    noise, or no end of it) could not be cut off: they are counted apart and are in no other figure."""
+    every, outcomes = outcomes, answered(outcomes)
     delays = [1000 * o.delay_s for o in outcomes if o.delay_s is not None]
     low, high = interval(outcomes)
     return {
         "cut_off_share": round(_share(outcomes), 4),
         "cut_off_95": [low, high],
+        "never_answered_share": round(1 - len(outcomes) / len(every), 4),
         "delay_ms_mean": round(statistics.fmean(delays)),
         "delay_ms_p50": round(float(np.percentile(delays, 50))),
         "delay_ms_p95": round(float(np.percentile(delays, 95))),
         "taken_within_330_ms": round(sum(d <= 330 for d in delays) / len(outcomes), 3),
         "taken_within_530_ms": round(sum(d <= 530 for d in delays) / len(outcomes), 3),
     }
+
+
+def answered(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Those that were cut off or taken while the line was open."""
+    return [o for o in outcomes if o.delay_s is None or o.delay_s < corpora.TAIL_S]
 
 
 def interval(outcomes: Sequence[Outcome], draws: int = 2000) -> tuple[float, float]:
@@ -179,7 +187,7 @@ def at_equal_delay(make: Callable[[float], System], found: Sequence[Scene], mean
     """The cut-offs of a rule whose wait is set so that its mean delay is the same."""
     best = None
     for wait_s in GRID_S:
-        outcomes = [make(wait_s)(scene) for scene in found]
+        outcomes = answered([make(wait_s)(scene) for scene in found])
         off = abs(_mean_ms(outcomes) - mean_ms)
         if best is None or off < best[0]:
             best = off, wait_s, _share(outcomes), _mean_ms(outcomes)
@@ -204,9 +212,10 @@ def measure(half: str, few: int, *, curves: bool) -> dict[str, Any]:
     told: dict[str, Any] = {"turns": len(found), "utterances": len({utterance(s.turn) for s in found})}
     runs = {}
     for name, system in systems.items():
-        runs[name] = [system(scene) for scene in found]
+        every = [system(scene) for scene in found]
         scores.save()
-        told[name] = figures(runs[name])
+        told[name] = figures(every)
+        runs[name] = answered(every)
         print(f"{half} {name}: {told[name]}", file=sys.stderr, flush=True)
     for name in ("fast", "default", "smart_turn_300"):
         told[name]["by_condition"] = _by(runs[name], lambda s: s.turn.condition)
