@@ -20,7 +20,8 @@ from tests.core.feed import examples
                 "I want a", "so", "and so", "um", "the bill says um", "wait -", "because", "let me see",
                 "it is about the thing is", "I was told that", "when do you", "are you still", "could you tell me",
                 "what time does the", "I would like", "my name is", "it was", "he",
-                "I think I left it in", "it should arrive on", "mail me at gmail", "anna dot", "can you still", "I called and", "like",
+                "I think I left it in", "it should arrive on", "mail me at gmail", "anna dot", "can you still",
+                "I called and", "like",
             ],
         ),
         (
