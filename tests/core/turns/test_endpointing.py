@@ -33,8 +33,8 @@ TEXT = "I would like to book a table"
         ("yes please", 0.5, "short_answer"),
         ("yes please", ep.COMPLETE_SCORE, "sounds_complete"),
         ("yes please", ep.INCOMPLETE_SCORE, "sounds_incomplete"),
-        (TEXT, 0.0, "settled_text"),
-        (TEXT + ",", ep.COMPLETE_SCORE, "sounds_complete"),
+        (TEXT, 0.5, "settled_text"),
+        (TEXT + ",", ep.SETTLED_SCORE, "sounds_complete"),
         (TEXT + ",", 0.0, "trailing_comma"),
         (TEXT + ",", None, "trailing_comma"),
     ],
@@ -49,7 +49,16 @@ def test_by_what_was_said_and_how_it_sounded(
 
 def test_a_more_eager_assistant_never_waits_longer() -> None:
     assert all(fast <= balanced <= patient for fast, balanced, patient in ep.WAITS.values())
-    assert decide(Evidence(TEXT, True), StartSpeaking(eagerness="fast")).wait_s == pytest.approx(0.3)
+
+
+def test_who_answers_fast_asks_how_every_sentence_sounded() -> None:
+    fast = StartSpeaking(eagerness="fast")
+    assert (ep.wants_score(TEXT, fast), ep.wants_score("where is it", fast)) == (True, False)
+    reasons = [
+        decide(Evidence(TEXT, True, score), fast).reason for score in (None, 0.1, 0.5, ep.SETTLED_SCORE)
+    ]
+    assert reasons == ["settled_text", "sounds_incomplete", "settled_text", "sounds_complete"]
+    assert decide(Evidence(TEXT, True, ep.SETTLED_SCORE), fast).wait_s == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize(

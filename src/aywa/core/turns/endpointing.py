@@ -25,10 +25,10 @@ WAITS: Mapping[str, tuple[float, float, float]] = {
     Ending.OPENING: (1.25, 1.25, 1.6),
     Ending.ANSWER: (0.9, 0.9, 1.2),
     Ending.ASKED: (0.3, 0.5, 0.9),
-    Ending.CLAUSE: (0.95, 1.15, 1.5),
-    Ending.SETTLED: (0.3, 0.6, 1.1),
+    Ending.CLAUSE: (1.0, 1.15, 1.5),
+    Ending.SETTLED: (0.6, 0.64, 1.1),
     "trailing_comma": (0.95, 1.15, 1.5),
-    "sounds_complete": (0.3, 0.4, 0.9),
+    "sounds_complete": (0.3, 0.6, 0.9),
     "sounds_incomplete": (1.2, 1.2, 1.6),
 }
 UNFINISHED = Ending.OPEN.value
@@ -36,7 +36,9 @@ SHORT_ANSWER_S = WAITS[Ending.ANSWER][1]
 SETTLED_TEXT_S = WAITS[Ending.SETTLED][1]
 OWN_PAUSE_MAX_S = 1.0
 LONGEST_WAIT_S = max(wait for waits in WAITS.values() for wait in waits)
+# A yes that goes on sounds less complete than one that does not; of a sentence the words have said as much already.
 COMPLETE_SCORE = 0.95
+SETTLED_SCORE = 0.8
 INCOMPLETE_SCORE = 0.2
 # What the caller has said so far makes these whole, however long the pauses before were.
 _SURE = frozenset((Ending.WHOLE_GROUP, Ending.ASKED, Ending.SETTLED))
@@ -112,7 +114,7 @@ def _by_transcript(text: str, waits: TranscriptionWaits) -> Wait:
 
 
 def _adaptive(evidence: Evidence, eagerness: str) -> Wait:
-    reason = _reason(evidence)
+    reason = _reason(evidence, eagerness)
     wait_s = WAITS[reason][EAGERNESS.index(eagerness)]
     own_s = min(evidence.longest_pause_s * 1.15 + 0.05, OWN_PAUSE_MAX_S)
     if evidence.longest_pause_s and wait_s < own_s and reason not in _SURE:
@@ -124,15 +126,15 @@ def wants_score(text: str, settings: StartSpeaking) -> bool:
     """The words leave open whether the turn is over: the acoustic model is worth its time."""
     if settings.wait_function is not None:
         return True
-    return settings.transcription is None and _leaves_open(text, ending_of(text))
+    return settings.transcription is None and _leaves_open(text, ending_of(text), settings.eagerness)
 
 
-def _reason(evidence: Evidence) -> str:
+def _reason(evidence: Evidence, eagerness: str) -> str:
     """How the words end; where they leave it open, how they sounded."""
     ending, score = ending_of(evidence.text), evidence.score
-    if not _leaves_open(evidence.text, ending):
+    if not _leaves_open(evidence.text, ending, eagerness):
         return ending
-    if score is not None and score >= COMPLETE_SCORE:
+    if score is not None and score >= (SETTLED_SCORE if ending is Ending.SETTLED else COMPLETE_SCORE):
         return "sounds_complete"
     if phrases.ends_in_comma(evidence.text):
         return "trailing_comma"
@@ -141,6 +143,9 @@ def _reason(evidence: Evidence) -> str:
     return ending
 
 
-def _leaves_open(text: str, ending: Ending) -> bool:
-    """A yes or no that may go on, or a sentence that the recogniser closed with a comma."""
-    return ending is Ending.ANSWER or (ending is Ending.SETTLED and phrases.ends_in_comma(text))
+def _leaves_open(text: str, ending: Ending, eagerness: str) -> bool:
+    """A yes or no that may go on, or a sentence that the recogniser closed with a comma. Who answers fast asks about every
+    sentence: words that nobody thought of look like whole ones."""
+    if ending is Ending.SETTLED:
+        return eagerness == "fast" or phrases.ends_in_comma(text)
+    return ending is Ending.ANSWER
