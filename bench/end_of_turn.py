@@ -195,9 +195,9 @@ def at_equal_delay(make: Callable[[float], System], found: Sequence[Scene], mean
     return {"wait_s": best[1], "cut_off_share": round(best[2], 4), "delay_ms_mean": round(best[3])}
 
 
-def measure(half: str, few: int, *, curves: bool) -> dict[str, Any]:
+def measure(half: str, few: int, first: int, *, curves: bool) -> dict[str, Any]:
     """All systems over a half."""
-    found = scenes(half, few)
+    found = scenes(half, few, first)
     scores = Scores(half)
     systems: dict[str, System] = {
         "fast": ours(scores, TYPICAL, {"eagerness": "fast"}),
@@ -324,12 +324,20 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--half", choices=corpora.HALVES)
     parser.add_argument("--few", type=int, default=1)
+    parser.add_argument("--first", type=int, default=0)
     options = parser.parse_args()
     halves = [options.half] if options.half else list(corpora.HALVES)
-    told: dict[str, Any] = {half: measure(half, options.few, curves=not options.half) for half in halves}
+    told: dict[str, Any] = {
+        half: measure(half, options.few, options.first, curves=not options.half) for half in halves
+    }
     last = told[halves[-1]]
     delay_s = last["default"]["delay_ms_mean"] / 1000
-    told |= cpu(scenes(halves[-1], options.few), last["default"]["asks_per_turn"], last["turn_s"], delay_s)
+    told |= cpu(
+        scenes(halves[-1], options.few, options.first),
+        last["default"]["asks_per_turn"],
+        last["turn_s"],
+        delay_s,
+    )
     told["samples"] = last["turns"]
     print(json.dumps(told))
 

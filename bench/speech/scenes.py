@@ -64,10 +64,10 @@ def utterance(turn: Turn) -> int:
     return turn.seed // 10 if turn.kind in corpora.KINDS else turn.seed
 
 
-def scenes(half: str, few: int = 1) -> list[Scene]:
-    """All turns of the half; few: of every so-manieth utterance only."""
-    turns = [turn for turn in corpora.turns(half) if utterance(turn) % few == 0]
-    path = folder() / "scenes" / f"{half}-{few}-{_version()}.npz"
+def scenes(half: str, few: int = 1, first: int = 0) -> list[Scene]:
+    """All turns of the half; few: of every so-manieth utterance only, from the first on."""
+    turns = [turn for turn in corpora.turns(half) if utterance(turn) % few == first]
+    path = folder() / "scenes" / f"{half}-{few}-{first}-{_version()}.npz"
     if not path.exists():
         _compute(turns, path)
     with np.load(path) as kept:
