@@ -109,9 +109,8 @@ def speak(voice: str, text: str) -> Speech:
     if not path.exists():
         said = _tidy(*_ENGINES[voice.partition("@")[0].partition(":")[0]](voice, text))
         path.parent.mkdir(parents=True, exist_ok=True)
-        words = json.dumps(said.words)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
-            np.savez(file, pcm=said.pcm, words=np.array(words))
+            np.savez(file, pcm=said.pcm, words=np.array(json.dumps(said.words)))
         os.replace(file.name, path)
         return said
     with np.load(path) as kept:
