@@ -24,6 +24,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -271,7 +272,7 @@ def cpu(found: Sequence[Scene], asks_per_turn: float, turn_s: float, delay_s: fl
     smart_ms = _took_ms(lambda: model.score(audio), 15)
     scene = found[0]
     detector_ms = _took_ms(lambda: stretches(scene.sound), 10) / len(scene.sound.probabilities)
-    machine_ms = statistics.fmean(_took_ms(lambda scene=scene: _one_turn(scene), 3) for scene in found[:100])
+    machine_ms = statistics.fmean(_took_ms(partial(_one_turn, scene), 3) for scene in found[:100])
     call_s = turn_s + delay_s + REPLY_S
     per_second = (silero_ms + detector_ms) / 0.032 + (machine_ms + smart_ms * asks_per_turn) / call_s
     return {
