@@ -36,9 +36,12 @@ KINDS = {
     "mid": 15, "clause": 9, "question": 9, "two": 7, "opening": 7, "hesitation": 10, "yes_no": 8, "short": 7,
     "plain": 12, "phone": 6, "card": 4, "spelled": 4, "email": 2,
 }  # fmt: skip
-UTTERANCES = {"tuning": 1000, "held_out": 500}
-TAKES = {"tuning": 1, "held_out": 2}
-"""How often an utterance is used, each time with pauses of its own: Kokoro takes more than half of real time to speak."""
+UTTERANCES = {"tuning": 1000, "held_out": 300}
+TAKES = {"tuning": 1, "held_out": 3}
+"""How often an utterance is used, each time with pauses of its own and in another condition: Kokoro is slow (over half of
+real time on one core), so a held-out sentence comes three times."""
+CASTS = {"tuning": 6 * voices.HIBARI + voices.ESPEAK + voices.FLITE, "held_out": voices.HELD_OUT}
+"""Half of the tuning turns are hibari's: to the acoustic model the melodies of espeak-ng and flite mean nothing."""
 PEOPLE = {"digits": 70, "letters": 30}
 
 _JOIN = {"mid": " ", "question": " ", "short": " ", "plain": " ", "two": ". "}
@@ -46,7 +49,7 @@ _JOIN = {"mid": " ", "question": " ", "short": " ", "plain": " ", "two": ". "}
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What is said and how. pieces: with the caller's pauses between them. key: unique and stable."""
+    """What is said and how, and on what line. pieces: with the caller's pauses between them. key: unique and stable."""
 
     key: str
     half: str
@@ -54,6 +57,7 @@ class Turn:
     voice: str
     pieces: tuple[str, ...]
     pauses_s: tuple[float, ...]
+    condition: str
     seed: int
 
 
@@ -75,7 +79,7 @@ def turns(half: str) -> list[Turn]:
     random = Random(f"turns {half}")
     found: list[Turn] = []
     kinds = [kind for kind, share in KINDS.items() for _ in range(share * UTTERANCES[half] // 100)]
-    casts = voices.TUNING if half == "tuning" else voices.HELD_OUT
+    casts = CASTS[half]
     texts = {kind: _supply(half, kind, random) for kind in KINDS}
     for number, kind in enumerate(kinds):
         voice, text = casts[number * 7 % len(casts)], next(texts[kind])
@@ -83,9 +87,9 @@ def turns(half: str) -> list[Turn]:
         for take in range(TAKES[half]):
             pieces = _pieces(kind, places, random)
             pauses = tuple(_pause(random) for _ in pieces[1:])
-            found.append(
-                Turn(f"{half}-{number}-{take}", half, kind, voice, pieces, pauses, 10 * number + take)
-            )
+            condition = CONDITIONS[(number + take) % 3]
+            key, seed = f"{half}-{number}-{take}", 10 * number + take
+            found.append(Turn(key, half, kind, voice, pieces, pauses, condition, seed))
     if half == "held_out":
         found += _people(random)
     return found
@@ -164,16 +168,31 @@ def _people(random: Random) -> list[Turn]:
         size = random.choice((2, 3, 4))
         pieces = [" ".join(letters[at : at + size]) for at in range(0, len(letters), size)]
         found.append(_recorded("letters", number, pieces, random))
-    found += [
-        Turn(f"prompt-{name}", "held_out", "prompt", "asterisk", (name,), (), 5) for name in sorted(_said())
-    ]
-    found += [Turn(f"book-{n}", "held_out", "book", "librivox", (str(n),), (), 6) for n in range(5)]
+    for number, name in enumerate(sorted(_said())):
+        line = CONDITIONS[number % 3]
+        found.append(
+            Turn(f"prompt-{name}", "held_out", "prompt", "asterisk", (name,), (), line, 20_000 + number)
+        )
+    for number in range(5):
+        line = CONDITIONS[number % 3]
+        found.append(
+            Turn(f"book-{number}", "held_out", "book", "librivox", (str(number),), (), line, 30_000 + number)
+        )
     return found
 
 
 def _recorded(kind: str, number: int, pieces: Sequence[str], random: Random) -> Turn:
     pauses = tuple(_pause(random) for _ in pieces[1:])
-    return Turn(f"{kind}-{number}", "held_out", kind, "asterisk", tuple(pieces), pauses, 10_000 + number)
+    return Turn(
+        f"{kind}-{number}",
+        "held_out",
+        kind,
+        "asterisk",
+        tuple(pieces),
+        pauses,
+        CONDITIONS[number % 3],
+        10_000 + number,
+    )
 
 
 @cache
@@ -186,8 +205,9 @@ def _said() -> dict[str, str]:
 # --- how it sounds -----------------------------------------------------------------------------------------------
 
 
-def heard(turn: Turn, condition: str) -> Heard:
-    """The turn through the telephone."""
+def heard(turn: Turn) -> Heard:
+    """The turn through its telephone."""
+    condition = turn.condition
     pcm, words, pauses, end_s = _joined(_spoken(turn), turn.pauses_s)
     seed = turn.seed + 100_000 * CONDITIONS.index(condition)
     random = Random(f"line {turn.key} {condition}")
@@ -210,10 +230,8 @@ def _talkers(half: str) -> list[Speech]:
     """Whose talk the babble is made of."""
     if half == "held_out":
         return voices.librivox()
-    return [
-        speak(voice, sentences.SENTENCES["tuning"]["plain"].splitlines()[n + 1])
-        for n, voice in enumerate(voices.TUNING)
-    ]
+    lines = sentences.SENTENCES["tuning"]["plain"].split("\n")[1:-1]
+    return [speak(voice, lines[n % len(lines)]) for n, voice in enumerate(voices.TUNING)]
 
 
 def _spoken(turn: Turn) -> list[Speech]:

@@ -109,9 +109,8 @@ def speak(voice: str, text: str) -> Speech:
     if not path.exists():
         said = _tidy(*_ENGINES[voice.partition("@")[0].partition(":")[0]](voice, text))
         path.parent.mkdir(parents=True, exist_ok=True)
-        words = json.dumps(said.words)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
-            np.savez(file, pcm=said.pcm, words=np.array(words))
+            np.savez(file, pcm=said.pcm, words=np.array(json.dumps(said.words)))
         os.replace(file.name, path)
         return said
     with np.load(path) as kept:
@@ -445,7 +444,8 @@ def babble(samples: int, voices: Sequence[Speech], seed: int) -> Floats:
             piece = voices[int(random.integers(len(voices)))]
             talk = resample(piece.pcm.astype(np.float32) / 32768.0, RATE_HZ, LINE_HZ)
             first, last = max(at, 0), min(at + len(talk), samples)
-            mixed[first:last] += talk[first - at : last - at]
+            if first < last:
+                mixed[first:last] += talk[first - at : last - at]
             at += len(talk) + int(random.integers(0, LINE_HZ // 2))
     return mixed
 

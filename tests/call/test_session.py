@@ -17,10 +17,10 @@ HELLO = {"firstMessage": "Hello there.", "endCallPhrases": ["goodbye now"]}
 
 async def test_greets_and_answers() -> None:
     call = Rehearsal(HELLO)
-    await call.run([Utterance(2.0, ["what", "are", "your", "opening", "hours"])], 6.0)
+    await call.run([Utterance(2.0, ["tell", "me", "about", "your", "opening", "hours"])], 6.0)
     assert call.messages == [
         ("bot", "Hello there."),
-        ("user", "what are your opening hours"),
+        ("user", "tell me about your opening hours"),
         ("bot", "Certainly. That is done."),
     ]
     assert call.ended_reason == "customer-ended-call"

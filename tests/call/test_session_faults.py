@@ -83,12 +83,12 @@ class Call:
         return str(end.data["reason"])
 
 
-ANSWERED = [("bot", "Hello there."), ("user", "are you there"), ("bot", "Certainly. That is done.")]
+ANSWERED = [("bot", "Hello there."), ("user", "yes of course"), ("bot", "Certainly. That is done.")]
 
 
 async def goes_on(call: Call) -> None:
     """A usual turn works, and a usual end."""
-    await call.says("are", "you", "there")
+    await call.says("yes", "of", "course")
     await call.hangs_up()
     assert call.said[-2:] == ANSWERED[-2:]
     assert call.reason == "customer-ended-call"
@@ -330,7 +330,7 @@ async def test_a_media_plane_that_raises_ends_the_call_on_record(method: str) ->
     await asyncio.sleep(3)
     media.broken = method
     if not call.running.done():
-        await call.says("are", "you", "there")
+        await call.says("yes", "of", "course")
     with pytest.raises(ExceptionGroup):
         await asyncio.wait_for(call.running, 60)
     assert call.reason == "call.in-progress.error-vapifault-worker-died"
@@ -339,7 +339,7 @@ async def test_a_media_plane_that_raises_ends_the_call_on_record(method: str) ->
 
 async def _talk(call: Call) -> None:
     await asyncio.sleep(2.5)
-    await call.says("are", "you", "there")
+    await call.says("yes", "of", "course")
 
 
 async def test_a_hundred_calls_leave_no_task() -> None:

@@ -50,6 +50,7 @@ def test_every_field_is_read() -> None:
             "startSpeakingPlan": {
                 "waitSeconds": 0.4,
                 "speculationEnabled": False,
+                "eagerness": "fast",
                 "speculationMaxAttempts": 2,
                 "speculationMaxTokens": 100,
                 "transcriptionEndpointingPlan": {
@@ -82,6 +83,7 @@ def test_every_field_is_read() -> None:
             wait_s=0.4,
             transcription=TranscriptionWaits(0.2, 1.0, 0.6),
             speculation=False,
+            eagerness="fast",
             speculation_attempts=2,
             speculation_tokens=100,
         ),
@@ -429,6 +431,7 @@ PLANS: dict[str, Any] = {
                 optional={"waitFunction": junk, "server": junk},
             ),
             "smartEndpointingEnabled": junk,
+            "eagerness": junk,
             "speculationMaxAttempts": junk,
             "transcriptionEndpointingPlan": st.dictionaries(
                 st.sampled_from(["onPunctuationSeconds", "onNoPunctuationSeconds", "onNumberSeconds"]), junk

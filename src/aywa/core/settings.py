@@ -29,6 +29,7 @@ INTERRUPTIONS = (
     "pause", "nope", "nah", "nevermind", "never", "bad", "actually",
 )  # fmt: skip
 
+EAGERNESS = ("fast", "balanced", "patient")
 IDLE_MESSAGES = ("Are you still there?",)
 SILENT_CALLER = "customer.speech.timeout"
 ELAPSED = "call.timeElapsed"
@@ -94,10 +95,12 @@ class StartSpeaking:
 
     wait_function: the wait by the acoustic model's word (provider livekit). asks_model: the customer's endpointing model
     decides; model_deadline_s: how long it has. speculation_attempts, speculation_tokens: how many replies a turn may begin
-    early, and how many completion tokens of those that were thrown away it may cost.
+    early, and how many completion tokens of those that were thrown away it may cost. eagerness: one of EAGERNESS, how soon
+    our own waits end.
     """
 
     wait_s: float | None = None
+    eagerness: str = "balanced"
     rules: tuple[EndpointingRule, ...] = ()
     wait_function: WaitFunction | None = None
     asks_model: bool = False
@@ -234,6 +237,7 @@ def _start(plan: Mapping[str, Any], model: Mapping[str, Any], document: Mapping[
     smart = _smart(plan)
     return StartSpeaking(
         wait_s=_optional(_newest(plan.get("waitSeconds"), document.get("responseDelaySeconds"))),
+        eagerness=eager if (eager := plan.get("eagerness")) in EAGERNESS else "balanced",
         rules=_rules(plan.get("customEndpointingRules")),
         wait_function=_wait_function(smart),
         asks_model=smart.get("provider") == "custom-endpointing-model",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aywa.core.settings import Pattern
+from aywa.core.settings import EAGERNESS, Pattern
 from aywa.core.turns import js_pattern, wait_function
 from aywa.service.hook_rules import HOOK_LIST
 from aywa.service.rules import (
@@ -203,6 +203,7 @@ START_SPEAKING_PLAN = Obj(
             RULES_MAX,
         ),
         # Our own.
+        "eagerness": Choice(EAGERNESS, "balanced"),
         "speculationEnabled": Flag(),
         "speculationMaxAttempts": Number(0, 20, whole=True, default=4),
         "speculationMaxTokens": Number(0, 100_000, whole=True, default=600),

@@ -19,10 +19,12 @@ from aywa.core.turns.caller import (
     PROMPT_LAG_S,
     RULES_LIMIT_S,
     SCORE_AFTER_S,
+    SCORE_LATEST_S,
     Ask,
     CallerState,
     CallerTurn,
 )
+from aywa.core.turns.wait_function import read_wait_function
 from tests.core.feed import confirmed, examples, final, partial
 
 SETTINGS = StartSpeaking()
@@ -58,8 +60,8 @@ def test_nothing_is_over_while_the_caller_speaks() -> None:
 
 
 def test_each_question_is_asked_once_a_pause() -> None:
-    turn = paused()
-    finalize_s, score_s = 2.0 + SETTINGS.finalize_after_s, 2.0 + SCORE_AFTER_S
+    turn = paused("yes")
+    finalize_s, score_s = 2.0 + SETTINGS.finalize_after_s, 2.0 + SCORE_LATEST_S
     assert turn.ask_deadline == finalize_s
     assert turn.wake(finalize_s - 0.001) == []
     assert turn.wake(finalize_s) == [Ask.FINALIZE]
@@ -70,6 +72,21 @@ def test_each_question_is_asked_once_a_pause() -> None:
     turn.voice_started(4.0)
     turn.voice_stopped(5.0)
     assert turn.wake(6.0) == [Ask.FINALIZE, Ask.SCORE]
+
+
+def test_the_acoustic_model_is_asked_as_soon_as_the_words_are_known_to_leave_it_open() -> None:
+    turn = paused("yes")
+    turn.heard(confirmed("yes"), 2.15)
+    assert turn.wake(2.15) == [Ask.FINALIZE]
+    assert turn.ask_deadline == 2.0 + SCORE_AFTER_S
+    assert turn.wake(2.0 + SCORE_AFTER_S) == [Ask.SCORE]
+    turn = paused()
+    assert turn.wake(9.0) == [Ask.FINALIZE]
+    assert turn.ask_deadline is None
+    turn = CallerTurn(StartSpeaking(wait_function=read_wait_function("1000 * x")))
+    turn.voice_started(1.0)
+    turn.voice_stopped(2.0)
+    assert turn.wake(2.0 + SCORE_AFTER_S) == [Ask.FINALIZE, Ask.SCORE]
 
 
 def test_the_turn_is_over_when_its_wait_has_passed() -> None:
@@ -87,10 +104,10 @@ def test_the_wait_follows_the_evidence() -> None:
     assert turn.wait().reason == "unconfirmed_text"
     turn.heard(confirmed(TEXT), 2.1)
     assert turn.wait().reason == "settled_text"
-    turn.scored(1.0, 1)
-    assert (turn.wait().reason, turn.score) == ("sounds_complete", 1.0)
     turn.heard(confirmed("yes"), 2.2)
     assert turn.wait().reason == "short_answer"
+    turn.scored(1.0, 1)
+    assert (turn.wait().reason, turn.score) == ("sounds_complete", 1.0)
 
 
 def test_a_score_counts_for_its_pause_only() -> None:
@@ -119,16 +136,16 @@ def test_a_confirmation_holds_until_the_voice_comes_back() -> None:
 
 
 def test_how_the_caller_pauses_is_remembered_and_fades() -> None:
-    turn = paused()
-    turn.voice_started(2.0 + ep.SETTLED_TEXT_S)
+    turn = paused("yes")
+    turn.voice_started(2.0 + ep.SHORT_ANSWER_S)
     turn.voice_stopped(4.0)
-    turn.heard(confirmed(TEXT), 4.1)
+    turn.heard(confirmed("yes"), 4.1)
     first = turn.wait()
     assert first.reason == "own_pauses"
     turn.next_turn(9.0)
     turn.voice_started(10.0)
     turn.voice_stopped(11.0)
-    turn.heard(confirmed(TEXT), 11.1)
+    turn.heard(confirmed("yes"), 11.1)
     assert turn.wait().wait_s < first.wait_s
 
 
@@ -139,10 +156,10 @@ def test_a_sentence_that_no_voice_was_found_for_opens_a_turn() -> None:
     turn.heard(final(" ".join(["word"] * ORPHAN_WORDS)), 5.0)
     assert (turn.state, turn.started_s, turn.last_voice_s) == (CallerState.PAUSED, 5.0, 5.0)
     assert turn.over(math.inf) is not None
-    assert turn.wake(9.0) == [Ask.FINALIZE, Ask.SCORE]
+    assert turn.wake(9.0) == [Ask.FINALIZE]
     turn.next_turn(5.5)
     turn.heard(final(" ".join(["word"] * ORPHAN_WORDS)), 10.0)
-    assert turn.wake(19.0) == [Ask.FINALIZE, Ask.SCORE]
+    assert turn.wake(19.0) == [Ask.FINALIZE]
 
 
 def test_the_next_turn_begins_afresh() -> None:
@@ -205,7 +222,7 @@ def test_a_wait_is_never_an_old_one(evidence: str) -> None:
         turn.voice_started(3.9)
         turn.voice_stopped(4.0)
     elif evidence == "score":
-        turn.heard(confirmed(TEXT), 2.1)
+        turn.heard(confirmed("yes"), 2.1)
         asked_before = turn.wait()
         turn.scored(0.0, 1)
     else:
@@ -257,20 +274,20 @@ def test_the_rules_wait_counts_for_the_words_that_it_was_asked_about() -> None:
     assert turn.rules_matched(turn.rules.number, 4.0)
     assert turn.wait() == ep.Wait(4.0, "custom_rule")
     turn.heard(confirmed(TEXT + " for two"), 2.2)
-    assert turn.wake(2.2) == [Ask.FINALIZE, Ask.SCORE, Ask.RULES]
+    assert turn.wake(2.2) == [Ask.FINALIZE, Ask.RULES]
     assert not turn.rules_matched(turn.rules.number - 1, 4.0)
     assert turn.rules_matched(turn.rules.number, None)
-    assert turn.wait().reason == "number"
+    assert turn.wait().reason == "settled_text"
 
 
 def test_a_turn_is_not_taken_before_the_rules_have_answered_or_are_late() -> None:
     turn = CallerTurn(RULED)
     turn.voice_started(1.0)
     turn.voice_stopped(2.0)
-    turn.heard(confirmed("yes"), 2.39)
-    assert turn.wake(2.39) == [Ask.FINALIZE, Ask.SCORE, Ask.RULES]
+    turn.heard(confirmed("yes"), 2.8)
+    assert turn.wake(2.8) == [Ask.FINALIZE, Ask.SCORE, Ask.RULES]
     assert turn.over(2.0 + ep.SHORT_ANSWER_S) is None
-    late_s = 2.39 + RULES_LIMIT_S
+    late_s = 2.8 + RULES_LIMIT_S
     assert turn.over_deadline == pytest.approx(late_s)
     over = turn.over(late_s + 1e-6)
     assert over is not None

@@ -6,45 +6,91 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aywa.core.settings import StartSpeaking, TranscriptionWaits
+from aywa.core.settings import EAGERNESS, StartSpeaking, TranscriptionWaits
 from aywa.core.turns import endpointing as ep
 from aywa.core.turns.endpointing import Evidence, Wait, decide
 from aywa.core.turns.wait_function import DEFAULT_WAIT_FUNCTION, read_wait_function
 from tests.core.feed import examples
 
 DEFAULT = StartSpeaking()
+FUNCTION = read_wait_function("1000 * x")
 PLAN = TranscriptionWaits(on_punctuation_s=0.1, on_no_punctuation_s=1.5, on_number_s=0.5)
 TEXT = "I would like to book a table"
 
 
 @pytest.mark.parametrize(
-    ("text", "score", "wait"),
+    ("text", "score", "reason"),
     [
-        ("", None, Wait(ep.NO_WORDS_S, "no_words")),
-        ("I want a", 0.99, Wait(ep.UNFINISHED_S, "unfinished_phrase")),
-        ("yes please", None, Wait(ep.SHORT_ANSWER_S, "short_answer")),
-        ("it is four two", 0.99, Wait(ep.NUMBER_S, "number")),
-        (TEXT, ep.COMPLETE_SCORE, Wait(ep.SOUNDS_COMPLETE_S, "sounds_complete")),
-        (TEXT + ",", ep.COMPLETE_SCORE, Wait(ep.SOUNDS_COMPLETE_S, "sounds_complete")),
-        (TEXT + ",", None, Wait(ep.SOUNDS_INCOMPLETE_S, "trailing_comma")),
-        ("Good morning.", 0.99, Wait(ep.OPENING_S, "opening_words")),
-        (TEXT, ep.INCOMPLETE_SCORE, Wait(ep.SOUNDS_INCOMPLETE_S, "sounds_incomplete")),
-        (TEXT, (ep.COMPLETE_SCORE + ep.INCOMPLETE_SCORE) / 2, Wait(ep.SETTLED_TEXT_S, "settled_text")),
-        (TEXT, None, Wait(ep.SETTLED_TEXT_S, "settled_text")),
+        ("", None, "no_words"),
+        ("I want a", 0.99, "unfinished_phrase"),
+        ("because of the rain", 0.99, "loose_end"),
+        ("it is four two", 0.99, "number"),
+        ("it is four two one five five five one", 0.0, "whole_number"),
+        ("Good morning.", 0.99, "opening_words"),
+        ("where is it", 0.0, "whole_question"),
+        ("I called yesterday", 0.99, "short_clause"),
+        ("yes please", None, "short_answer"),
+        ("yes please", 0.5, "short_answer"),
+        ("yes please", ep.COMPLETE_SCORE, "sounds_complete"),
+        ("yes please", ep.INCOMPLETE_SCORE, "sounds_incomplete"),
+        (TEXT, 0.5, "settled_text"),
+        (TEXT + ",", ep.SETTLED_SCORE, "sounds_complete"),
+        (TEXT + ",", 0.0, "trailing_comma"),
+        (TEXT + ",", None, "trailing_comma"),
     ],
 )
-def test_by_what_was_said_and_how_it_sounded(text: str, score: float | None, wait: Wait) -> None:
-    assert decide(Evidence(text, confirmed=True, score=score), DEFAULT) == wait
+@pytest.mark.parametrize("eagerness", EAGERNESS)
+def test_by_what_was_said_and_how_it_sounded(
+    text: str, score: float | None, reason: str, eagerness: str
+) -> None:
+    wait = decide(Evidence(text, confirmed=True, score=score), StartSpeaking(eagerness=eagerness))
+    assert wait == Wait(ep.WAITS[reason][EAGERNESS.index(eagerness)], reason)
+
+
+def test_a_more_eager_assistant_never_waits_longer() -> None:
+    assert all(fast <= balanced <= patient for fast, balanced, patient in ep.WAITS.values())
+
+
+def test_who_answers_fast_asks_how_every_sentence_sounded() -> None:
+    fast = StartSpeaking(eagerness="fast")
+    assert (ep.wants_score(TEXT, fast), ep.wants_score("where is it", fast)) == (True, False)
+    reasons = [
+        decide(Evidence(TEXT, True, score), fast).reason for score in (None, 0.1, 0.5, ep.SETTLED_SCORE)
+    ]
+    assert reasons == ["settled_text", "sounds_incomplete", "settled_text", "sounds_complete"]
+    assert decide(Evidence(TEXT, True, ep.SETTLED_SCORE), fast).wait_s == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "asked"),
+    [
+        ("yes", DEFAULT, True),
+        (TEXT + ",", DEFAULT, True),
+        (TEXT, DEFAULT, False),
+        ("I want a", DEFAULT, False),
+        ("yes", StartSpeaking(transcription=PLAN), False),
+        (TEXT, StartSpeaking(transcription=PLAN, wait_function=FUNCTION), True),
+    ],
+)
+def test_the_acoustic_model_is_asked_only_where_its_word_counts(
+    text: str, settings: StartSpeaking, *, asked: bool
+) -> None:
+    assert ep.wants_score(text, settings) is asked
 
 
 def test_a_caller_who_pauses_long_is_given_more_time_but_not_for_ever() -> None:
-    quick = decide(Evidence(TEXT, confirmed=True, longest_pause_s=0.01), DEFAULT)
-    slow = decide(Evidence(TEXT, confirmed=True, longest_pause_s=ep.SETTLED_TEXT_S), DEFAULT)
-    endless = decide(Evidence(TEXT, confirmed=True, longest_pause_s=60.0), DEFAULT)
-    assert quick == Wait(ep.SETTLED_TEXT_S, "settled_text")
+    quick = decide(Evidence("yes", confirmed=True, longest_pause_s=0.01), DEFAULT)
+    slow = decide(Evidence("yes", confirmed=True, longest_pause_s=ep.SHORT_ANSWER_S - 0.05), DEFAULT)
+    endless = decide(Evidence("yes", confirmed=True, longest_pause_s=60.0), DEFAULT)
+    assert quick == Wait(ep.SHORT_ANSWER_S, "short_answer")
     assert slow.reason == "own_pauses"
-    assert slow.wait_s > ep.SETTLED_TEXT_S
+    assert slow.wait_s > ep.SHORT_ANSWER_S
     assert endless == Wait(ep.OWN_PAUSE_MAX_S, "own_pauses")
+
+
+def test_a_whole_question_does_not_wait_for_the_pauses_before_it() -> None:
+    wait = decide(Evidence("when do you open", confirmed=True, longest_pause_s=1.0), DEFAULT)
+    assert wait.reason == "whole_question"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +122,6 @@ def test_text_that_may_not_be_all_waits_for_the_rest() -> None:
     assert decide(Evidence(TEXT, confirmed=False), longer).reason == "wait_seconds"
 
 
-FUNCTION = read_wait_function("1000 * x")
 ALL_PLANS = StartSpeaking(wait_function=FUNCTION, asks_model=True, transcription=PLAN)
 
 
@@ -112,7 +157,11 @@ ALL_PLANS = StartSpeaking(wait_function=FUNCTION, asks_model=True, transcription
             Evidence(TEXT, True),
             Wait(ep.SETTLED_TEXT_S, "settled_text"),
         ),
-        (StartSpeaking(wait_function=FUNCTION), Evidence("yes", True), Wait(ep.SCORE_BY_S, "no_score")),
+        (
+            StartSpeaking(wait_function=FUNCTION, eagerness="fast"),
+            Evidence("where is it", True),
+            Wait(ep.SCORE_BY_S, "no_score"),
+        ),
         # The floor and the confirmation count whatever decides.
         (StartSpeaking(wait_s=2.0), Evidence(TEXT, True, rule_wait_s=0.5), Wait(2.0, "wait_seconds")),
         (
@@ -124,8 +173,8 @@ ALL_PLANS = StartSpeaking(wait_function=FUNCTION, asks_model=True, transcription
         # What is still to be answered is waited for, and no longer than it may take.
         (
             DEFAULT,
-            Evidence("yes", True, awaited="rules_late", answer_by_s=0.5),
-            Wait(0.5, "rules_late"),
+            Evidence("yes", True, awaited="rules_late", answer_by_s=1.5),
+            Wait(1.5, "rules_late"),
         ),
         (
             DEFAULT,
@@ -155,7 +204,9 @@ settings_ = st.builds(
 @given(evidences, settings_)
 def test_every_wait_has_a_reason_and_an_end(evidence: Evidence, settings: StartSpeaking) -> None:
     wait = decide(evidence, settings)
-    longest = max(ep.UNFINISHED_S, ep.OWN_PAUSE_MAX_S, settings.unconfirmed_wait_s, PLAN.on_no_punctuation_s)
+    longest = max(
+        ep.LONGEST_WAIT_S, ep.OWN_PAUSE_MAX_S, settings.unconfirmed_wait_s, PLAN.on_no_punctuation_s
+    )
     assert wait.reason
     assert (settings.wait_s or 0.0) <= wait.wait_s <= max(longest, settings.wait_s or 0.0)
 

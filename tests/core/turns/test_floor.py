@@ -14,7 +14,7 @@ from aywa.core.settings import AssistantSettings, read_settings
 from aywa.core.stock import EXCUSE, FAREWELL, REPROMPT, Stock
 from aywa.core.turns import barge_in as bi
 from aywa.core.turns import endpointing as ep
-from aywa.core.turns.caller import BABBLE_S, SCORE_AFTER_S, CallerState
+from aywa.core.turns.caller import BABBLE_S, SCORE_LATEST_S, CallerState
 from aywa.core.turns.floor import (
     DEAF,
     FILLER_GRACE_S,
@@ -53,7 +53,7 @@ from tests.core.feed import (
 )
 
 FINALIZE_S = AssistantSettings().start.finalize_after_s
-QUESTION = "what are your opening hours"
+QUESTION = "tell me about your opening hours"
 ANSWER = "We are open from nine."
 
 
@@ -146,8 +146,8 @@ def test_a_pause_is_asked_about_then_answered_ahead_then_taken() -> None:
         do.StartReply(1, 1, ({"role": "user", "content": QUESTION},), speculative=True),
     ]
     assert decided(cmds) == [("reply_begun_early", "text_confirmed")]
-    assert acts(talk.wait(2.0 + SCORE_AFTER_S)) == [do.ScoreTurn(LEG, 1, 1)]
-    assert talk.feed(2.3, *whole(1, ANSWER)) == []
+    assert talk.wait(2.0 + SCORE_LATEST_S) == []
+    assert talk.feed(2.4, *whole(1, ANSWER)) == []
     taken = talk.wait(2.0 + ep.SETTLED_TEXT_S)
     assert decided(taken) == [("turn_taken", "settled_text")]
     assert acts(taken) == [
@@ -157,6 +157,13 @@ def test_a_pause_is_asked_about_then_answered_ahead_then_taken() -> None:
         do.FinishPlayout(LEG, 1),
     ]
     assert talk.said == []
+
+
+def test_the_acoustic_model_is_asked_about_words_that_leave_it_open() -> None:
+    assert of(do.ScoreTurn, Talk().asks("yes")) == []
+    talk = Talk()
+    talk.asks("yes")
+    assert of(do.ScoreTurn, talk.wait(2.0 + SCORE_LATEST_S)) == [do.ScoreTurn(LEG, 1, 1)]
 
 
 def test_the_turn_becomes_history_when_the_first_frame_of_its_answer_leaves() -> None:
@@ -1225,7 +1232,7 @@ def test_an_interruption_without_words_is_asked_about() -> None:
 
 def test_a_recogniser_that_breaks_leaves_what_it_had_heard() -> None:
     talk = Talk()
-    talk.feed(1.0, voice(1.0), partial("what are your"))
+    talk.feed(1.0, voice(1.0), partial("tell me about your"))
     assert talk.floor.recogniser_broke() == []
     talk.feed(2.0, partial("opening hours"))
     assert talk.floor.caller.text == QUESTION

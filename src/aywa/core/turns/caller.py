@@ -11,12 +11,14 @@ from statistics import median
 
 from aywa.core.events import TranscriptReceived
 from aywa.core.settings import StartSpeaking
-from aywa.core.turns.endpointing import Evidence, Wait, decide
+from aywa.core.turns.endpointing import Evidence, Wait, decide, wants_score
 from aywa.core.turns.phrases import normalise
 from aywa.core.turns.questions import Question
 from aywa.core.turns.transcript import TurnTranscript
 
 SCORE_AFTER_S = 0.2
+# The acoustic model is asked about words that leave it open, so it waits for all of them, but no longer than this.
+SCORE_LATEST_S = 0.35
 ORPHAN_WORDS = 3
 # A final that only repeats a turn that was taken comes no later than this after it.
 ECHO_S = 4.0
@@ -198,7 +200,7 @@ class CallerTurn:
             return [Ask.FINALIZE]
         if self.state is not CallerState.PAUSED:
             return []
-        due = [ask for ask in _TIMED if ask not in self._asked and now >= self._due_s(ask)]
+        due = [ask for ask in self._to_ask() if now >= self._due_s(ask)]
         self._asked.update(due)
         return due + self._ask_about_words(now, heard)
 
@@ -260,7 +262,7 @@ class CallerTurn:
             return self._probe_due_s
         if self.state is not CallerState.PAUSED:
             return None
-        return min((self._due_s(ask) for ask in _TIMED if ask not in self._asked), default=None)
+        return min((self._due_s(ask) for ask in self._to_ask()), default=None)
 
     @property
     def over_deadline(self) -> float | None:
@@ -306,6 +308,14 @@ class CallerTurn:
             return False
         return self.state is CallerState.SILENT or now - self._voice_s < words * LEAST_WORD_S
 
+    def _to_ask(self) -> list[Ask]:
+        asks = [ask for ask in _TIMED if ask not in self._asked]
+        if Ask.SCORE in asks and not wants_score(self.text, self._settings):
+            asks.remove(Ask.SCORE)
+        return asks
+
     def _due_s(self, ask: Ask) -> float:
-        after = self._settings.finalize_after_s if ask is Ask.FINALIZE else SCORE_AFTER_S
-        return self.last_voice_s + after
+        if ask is Ask.FINALIZE:
+            return self.last_voice_s + self._settings.finalize_after_s
+        by_score = self.confirmed or self._settings.wait_function is not None
+        return self.last_voice_s + (SCORE_AFTER_S if by_score else SCORE_LATEST_S)

@@ -5,26 +5,43 @@ The wait counts from the caller's last voice. It is asked again whenever the evi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aywa.core.settings import StartSpeaking, TranscriptionWaits
+from aywa.core.settings import EAGERNESS, StartSpeaking, TranscriptionWaits
 from aywa.core.turns import phrases
+from aywa.core.turns.endings import Ending, ending_of
 from aywa.core.turns.wait_function import WaitFunction
 
-# Seconds. Chosen on spoken questions with inner pauses of 0.3-0.45 s, whose end the voice detector tells up to 0.13 s
-# late; bench/README.md has what they cost and save.
-SHORT_ANSWER_S = 0.40
-SOUNDS_COMPLETE_S = 0.64
-SETTLED_TEXT_S = 0.68
-OPENING_S = 0.8
-SOUNDS_INCOMPLETE_S = 0.95
-NUMBER_S = 0.95
-UNFINISHED_S = 1.4
-UNFINISHED = "unfinished_phrase"
-NO_WORDS_S = 1.0
+# Seconds after the last voice, by how eager the assistant is to answer (EAGERNESS). Chosen on the tuning half of
+# bench/end_of_turn.py, where half of the pauses inside turns are longer than 0.45 s, one in five longer than 0.7 and none
+# longer than 1.2; bench/README.md has what they cost and save.
+WAITS: Mapping[str, tuple[float, float, float]] = {
+    Ending.NOTHING: (1.0, 1.0, 1.4),
+    Ending.OPEN: (1.4, 1.4, 1.8),
+    Ending.LOOSE: (1.25, 1.25, 1.6),
+    Ending.GROUP: (1.35, 1.35, 1.8),
+    Ending.WHOLE_GROUP: (0.3, 0.64, 1.2),
+    Ending.OPENING: (1.25, 1.25, 1.6),
+    Ending.ANSWER: (0.9, 0.9, 1.2),
+    Ending.ASKED: (0.3, 0.5, 0.9),
+    Ending.CLAUSE: (1.0, 1.15, 1.5),
+    Ending.SETTLED: (0.6, 0.64, 1.1),
+    "trailing_comma": (0.95, 1.15, 1.5),
+    "sounds_complete": (0.3, 0.6, 0.9),
+    "sounds_incomplete": (1.2, 1.2, 1.6),
+}
+UNFINISHED = Ending.OPEN.value
+SHORT_ANSWER_S = WAITS[Ending.ANSWER][1]
+SETTLED_TEXT_S = WAITS[Ending.SETTLED][1]
 OWN_PAUSE_MAX_S = 1.0
-COMPLETE_SCORE = 0.6
+LONGEST_WAIT_S = max(wait for waits in WAITS.values() for wait in waits)
+# A yes that goes on sounds less complete than one that does not; of a sentence the words have said as much already.
+COMPLETE_SCORE = 0.95
+SETTLED_SCORE = 0.8
 INCOMPLETE_SCORE = 0.2
+# What the caller has said so far makes these whole, however long the pauses before were.
+_SURE = frozenset((Ending.WHOLE_GROUP, Ending.ASKED, Ending.SETTLED))
 # A wait function goes by the score: until then the acoustic model may take.
 SCORE_BY_S = 0.6
 
@@ -73,17 +90,17 @@ def _by_priority(evidence: Evidence, settings: StartSpeaking) -> Wait:
     if settings.asks_model and evidence.model_wait_s is not None:
         return Wait(evidence.model_wait_s, "endpointing_model")
     if settings.wait_function is not None:
-        return _by_wait_function(evidence, settings.wait_function)
+        return _by_wait_function(evidence, settings.wait_function, settings.eagerness)
     if settings.transcription is not None:
         return _by_transcript(evidence.text, settings.transcription)
-    return _adaptive(evidence)
+    return _adaptive(evidence, settings.eagerness)
 
 
-def _by_wait_function(evidence: Evidence, function: WaitFunction) -> Wait:
+def _by_wait_function(evidence: Evidence, function: WaitFunction, eagerness: str) -> Wait:
     wait_s = None if evidence.score is None else function.wait_s(1 - evidence.score)
     if wait_s is not None:
         return Wait(wait_s, "wait_function")
-    adaptive = _adaptive(evidence)
+    adaptive = _adaptive(evidence, eagerness)
     return adaptive if adaptive.wait_s >= SCORE_BY_S else Wait(SCORE_BY_S, "no_score")
 
 
@@ -96,30 +113,39 @@ def _by_transcript(text: str, waits: TranscriptionWaits) -> Wait:
     return Wait(waits.on_no_punctuation_s, "on_no_punctuation")
 
 
-def _adaptive(evidence: Evidence) -> Wait:
-    wait = _by_content(evidence)
-    own = min(evidence.longest_pause_s * 1.15 + 0.05, OWN_PAUSE_MAX_S)
-    if evidence.longest_pause_s and wait.wait_s < own:
-        return Wait(own, "own_pauses")
-    return wait
+def _adaptive(evidence: Evidence, eagerness: str) -> Wait:
+    reason = _reason(evidence, eagerness)
+    wait_s = WAITS[reason][EAGERNESS.index(eagerness)]
+    own_s = min(evidence.longest_pause_s * 1.15 + 0.05, OWN_PAUSE_MAX_S)
+    if evidence.longest_pause_s and wait_s < own_s and reason not in _SURE:
+        return Wait(own_s, "own_pauses")
+    return Wait(wait_s, str(reason))
 
 
-def _by_content(evidence: Evidence) -> Wait:
-    text, score = evidence.text, evidence.score
-    if not text:
-        return Wait(NO_WORDS_S, "no_words")
-    if phrases.is_unfinished(text):
-        return Wait(UNFINISHED_S, UNFINISHED)
-    if phrases.is_short_answer(text):
-        return Wait(SHORT_ANSWER_S, "short_answer")
-    if phrases.ends_in_number(text):
-        return Wait(NUMBER_S, "number")
-    if phrases.is_opening(text):
-        return Wait(OPENING_S, "opening_words")
-    if score is not None and score >= COMPLETE_SCORE:
-        return Wait(SOUNDS_COMPLETE_S, "sounds_complete")
-    if phrases.ends_in_comma(text):
-        return Wait(SOUNDS_INCOMPLETE_S, "trailing_comma")
+def wants_score(text: str, settings: StartSpeaking) -> bool:
+    """The words leave open whether the turn is over: the acoustic model is worth its time."""
+    if settings.wait_function is not None:
+        return True
+    return settings.transcription is None and _leaves_open(text, ending_of(text), settings.eagerness)
+
+
+def _reason(evidence: Evidence, eagerness: str) -> str:
+    """How the words end; where they leave it open, how they sounded."""
+    ending, score = ending_of(evidence.text), evidence.score
+    if not _leaves_open(evidence.text, ending, eagerness):
+        return ending
+    if score is not None and score >= (SETTLED_SCORE if ending is Ending.SETTLED else COMPLETE_SCORE):
+        return "sounds_complete"
+    if phrases.ends_in_comma(evidence.text):
+        return "trailing_comma"
     if score is not None and score <= INCOMPLETE_SCORE:
-        return Wait(SOUNDS_INCOMPLETE_S, "sounds_incomplete")
-    return Wait(SETTLED_TEXT_S, "settled_text")
+        return "sounds_incomplete"
+    return ending
+
+
+def _leaves_open(text: str, ending: Ending, eagerness: str) -> bool:
+    """A yes or no that may go on, or a sentence that the recogniser closed with a comma. Who answers fast asks about every
+    sentence: words that nobody thought of look like whole ones."""
+    if ending is Ending.SETTLED:
+        return eagerness == "fast" or phrases.ends_in_comma(text)
+    return ending is Ending.ANSWER

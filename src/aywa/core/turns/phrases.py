@@ -23,7 +23,7 @@ _OPEN_ENDINGS = frozenset(
     "and or but because if while although unless the a an my your his our their every to of at for from "
     "with into onto between than im ive um uh er erm hmm very just".split()
 )
-_YES_NO = frozenset(
+YES_NO = frozenset(
     "yes yeah yep yup sure no nope nah okay ok right correct exactly absolutely definitely certainly".split()
 )
 
@@ -78,11 +78,18 @@ def floor_words(text: str, acknowledgements: Iterable[str]) -> int:
 
 def is_unfinished(text: str) -> bool:
     """The text ends where no sentence ends: an article, a conjunction, a hesitation, an ellipsis, a dash."""
-    stripped = text.rstrip()
-    if stripped.endswith(("...", "\u2026", "-", "\u2013", ":")):
-        return True
     said = words_of(text)
-    return bool(said) and (said[-1] in _OPEN_ENDINGS or bool(_HUM.match(said[-1])))
+    return marks_more(text) or (bool(said) and (said[-1] in _OPEN_ENDINGS or is_hum(said[-1])))
+
+
+def marks_more(text: str) -> bool:
+    """The recogniser wrote an ellipsis, a dash or a colon last."""
+    return text.rstrip().endswith(("...", "\u2026", "-", "\u2013", ":"))
+
+
+def is_hum(word: str) -> bool:
+    """A hesitation or a hum, and no word; normalised."""
+    return bool(_HUM.match(word))
 
 
 def ends_in_comma(text: str) -> bool:
@@ -109,7 +116,7 @@ def is_opening(text: str) -> bool:
 def is_short_answer(text: str) -> bool:
     """A yes, a no or their like, at most three words."""
     said = words_of(text)
-    return 0 < len(said) <= 3 and said[0] in _YES_NO and not is_unfinished(text)
+    return 0 < len(said) <= 3 and said[0] in YES_NO and not is_unfinished(text)
 
 
 def ends_in_punctuation(text: str) -> bool:
