@@ -117,6 +117,8 @@ class Conversation:
                 return floor.voice_started(event, now)
             case ev.VoiceStopped():
                 return floor.voice_stopped(event, now)
+            case ev.VoiceLevelMeasured():
+                return floor.voice_measured(event, now)
             case ev.TranscriptReceived():
                 return floor.transcript_received(event, now)
             case ev.TurnScored():

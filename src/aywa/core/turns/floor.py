@@ -16,6 +16,7 @@ from aywa.core.settings import AssistantSettings
 from aywa.core.turns.barge_in import BargeIn, Ruling, Verdict
 from aywa.core.turns.caller import Ask, CallerState, CallerTurn
 from aywa.core.turns.endpointing import UNFINISHED, Wait
+from aywa.core.turns.loudness import Loudness
 from aywa.core.turns.phrases import contains_phrase, normalise, words_of
 
 Commands = list[do.Command]
@@ -39,6 +40,7 @@ class Floor:
         self._not_before_s = 0.0
         self._holder = "none"
         self._contest: BargeIn | None = None
+        self._loudness = Loudness()
         self._closing = False
         self.caller = CallerTurn(settings.start)
         self.reply: Reply | None = None
@@ -89,13 +91,15 @@ class Floor:
     def voice_started(self, event: ev.VoiceStarted, now: float) -> Commands:
         """The caller's voice was found."""
         self.caller.voice_started(event.at_s)
+        self._loudness.voice_started(event.at_s)
         cmds: Commands = [
             do.TellClient("speech-update", {"status": "started", "role": "user", "turn": self._turn})
         ]
         reply = self.reply
         if reply is not None and reply.playing and reply.interruptible and not reply.dropping:
             if self._contest is None:
-                self._contest = BargeIn(self._settings.stop, event.at_s)
+                usual_db = self._loudness.usual_db
+                self._contest = BargeIn(self._settings.stop, event.at_s, self.caller.text, usual_db)
             else:
                 self._contest.voice_started(event.at_s)
         elif (
@@ -111,15 +115,25 @@ class Floor:
         """The caller's voice ended a moment ago."""
         self.last_sound_s = max(self.last_sound_s, event.at_s)
         self.caller.voice_stopped(event.at_s)
+        self._loudness.voice_stopped(event.at_s, event.level_db)
         if self._contest is not None:
+            self._contest.voice_measured(event.level_db)
             self._contest.voice_stopped(event.at_s)
         told = do.TellClient("speech-update", {"status": "stopped", "role": "user", "turn": self._turn})
         return [told, *self.wake(now)]
+
+    def voice_measured(self, event: ev.VoiceLevelMeasured, now: float) -> Commands:
+        """The caller's voice goes on."""
+        if self._contest is not None:
+            self._contest.voice_measured(event.level_db)
+        return self.wake(now)
 
     def transcript_received(self, event: ev.TranscriptReceived, now: float) -> Commands:
         """The recogniser's word."""
         before = self.caller.text
         self.caller.heard(event, now)
+        if self._contest is not None and event.confirmed:
+            self._contest.answered()
         cmds: Commands = []
         if self.caller.text and (self.caller.text != before):
             cmds.append(self._transcript("user", "partial", self.caller.text))
@@ -242,10 +256,13 @@ class Floor:
         if reply is None or not (reply.ledger.samples or reply.finishing):
             return []
         self.reply = None
-        self._contest = None
+        contest, self._contest = self._contest, None
         self.last_sound_s = max(self.last_sound_s, event.at_s)
         cut = isinstance(event, ev.PlayoutDropped)
         cmds: Commands = [] if cut else [do.ArmPause(self.leg_id, armed=False)]
+        if contest is not None and contest.plays_on and not cut:
+            # What was not said to the agent is not to be answered when the agent has done speaking.
+            cmds += self._begin_next_turn()
         cmds += self._commit_reply(reply, event.position, event.at_s, cut=cut)
         cmds.append(do.TellClient("speech-update", self._speaking("stopped")))
         cmds += self._hold("caller" if self.caller.state is CallerState.SPEAKING else "none")
@@ -339,6 +356,7 @@ class Floor:
 
     def _commit_turn(self, reply: Reply, at_s: float) -> Commands:
         caller, taken = self.caller, self._taken
+        self._loudness.took()
         start_s = caller.last_voice_s if caller.started_s is None else caller.started_s
         entry = self._history.user_said(caller.text, start_s, caller.last_voice_s)
         latency_s = at_s - caller.last_voice_s
@@ -357,6 +375,7 @@ class Floor:
     def _begin_next_turn(self) -> Commands:
         self._taken = None
         self._attempts = 0
+        self._loudness.forget()
         self.caller.next_turn()
         return [do.CommitTranscript(self.leg_id)]
 
@@ -485,6 +504,8 @@ class Floor:
             return [self._ruled("yielded", ruling, contest, now), *self._yield(reply, ruling.reason, now)]
         if ruling.verdict is Verdict.RESUME:
             return [self._ruled("kept", ruling, contest, now), *self._go_on(reply)]
+        if ruling.verdict is Verdict.PLAY_ON:
+            return [self._ruled("played_on", ruling, contest, now), *self._resume(reply)]
         # While the voice goes on the recogniser is asked in between; after it the turn asks by itself.
         if contest.wants_words(now):
             return [do.FinalizeTranscript(self.leg_id)]
@@ -507,7 +528,10 @@ class Floor:
 
     def _go_on(self, reply: Reply) -> Commands:
         self._contest = None
-        cmds = self._begin_next_turn()
+        return self._begin_next_turn() + self._resume(reply)
+
+    def _resume(self, reply: Reply) -> Commands:
+        cmds: Commands = []
         if reply.paused_at is not None:
             cmds.append(do.ResumePlayout(self.leg_id, reply.paused_at))
         return cmds + self._hold("assistant")
