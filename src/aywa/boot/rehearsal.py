@@ -1,13 +1,15 @@
-"""A call without audio: the real session and its machines, scripted caller, media and providers, on the loop's clock.
+"""A call without a wire: the real session and its machines, scripted caller, media and providers, on the loop's clock.
 
 On a virtual clock a conversation of a minute takes a few milliseconds. For tests, benchmarks and simulation.
+The caller is a script of words (`run`), recorded audio with the detector's word on it (`run_labelled`), or a coroutine
+that does as it likes (`perform`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,9 +17,13 @@ from aywa.call.replies import ReplyRoutes
 from aywa.call.session import Routes, Session, SessionPlan
 from aywa.core import events as ev
 from aywa.ports.journal import JournalRecord
+from aywa.ports.stt import Stt
 from aywa.ports.tts import TtsOptions
+from aywa.testing.labelled_media import LabelledMedia, Sound
 from aywa.testing.scripted_media import ScriptedLeg, ScriptedMedia
 from aywa.testing.scripted_providers import ScriptedLlm, ScriptedStt, ScriptedTts
+from aywa.testing.simulated_stt import SimulatedStt
+from aywa.testing.simulated_turn_model import SimulatedTurnModel
 
 LEG = "caller"
 
@@ -55,7 +61,11 @@ class RecordedJournal:
 
 @dataclass(slots=True)
 class Rehearsal:
-    """One call. `run` plays the caller's script until the time is up, then the caller hangs up."""
+    """One call. `run` plays the caller's script until the time is up, then the caller hangs up.
+
+    recogniser: takes the place of `stt`. turn_score: what the turn model answers to a question at a second of the call
+    (None: it never does), turn_score_s later; without it there is no turn model.
+    """
 
     assistant: Mapping[str, Any] = field(default_factory=dict)
     llm: ScriptedLlm = field(default_factory=ScriptedLlm)
@@ -68,22 +78,48 @@ class Rehearsal:
     leg: ScriptedLeg | None = None
     media: ScriptedMedia | None = None
     session: Session | None = None
+    recogniser: SimulatedStt | None = None
+    turn_score: Callable[[float], float | None] | None = None
+    turn_score_s: float = 0.02
 
     async def run(self, script: Sequence[Utterance], until_s: float, *, connect: bool = True) -> None:
         """The whole call. Seconds count from the connection."""
-        self.media = ScriptedMedia()
-        routes = Routes(self.stt, ReplyRoutes(self.llm, self.tts, TtsOptions(self.rate_hz)))
+        await self.perform(ScriptedMedia(), lambda: self._speak_all(script), until_s, connect=connect)
+
+    async def run_labelled(self, sound: Sound, until_s: float) -> None:
+        """The whole call, the caller's audio and, by the recogniser's timeline, words beginning with the connection."""
+        media = LabelledMedia()
+
+        async def be_heard() -> None:
+            media.hear(LEG, sound)
+
+        await self.perform(media, be_heard, until_s)
+
+    async def perform(
+        self,
+        media: ScriptedMedia,
+        caller: Callable[[], Coroutine[Any, Any, None]],
+        until_s: float,
+        *,
+        connect: bool = True,
+    ) -> None:
+        """The whole call: from the connection on the caller does as the coroutine says, and hangs up at until_s."""
+        self.media = media
         started = ev.CallStarted(self.call_id, "org-1", 1_700_000_000_000, dict(self.assistant))
-        self.session = Session(SessionPlan(started), routes, self.media, self.journal)
+        self.session = Session(SessionPlan(started), self._routes(), media, self.journal)
         running = asyncio.create_task(self.session.run())
         if connect:
-            self.leg = self.media.connect(LEG, self.rate_hz, self.session.epoch_s, self.session.post)
-            speaking = [asyncio.create_task(self._speak(utterance)) for utterance in script]
+            if self.recogniser is not None:
+                self.recogniser.epoch_s = self.session.epoch_s
+            self.leg = media.connect(LEG, self.rate_hz, self.session.epoch_s, self.session.post)
+            acting = asyncio.create_task(caller())
             hanging_up = asyncio.create_task(self._hang_up(until_s))
             await running
-            for task in (*speaking, hanging_up):
-                task.cancel()
-            await asyncio.gather(*speaking, hanging_up, return_exceptions=True)
+            acting.cancel()
+            hanging_up.cancel()
+            came_of_it, _ = await asyncio.gather(acting, hanging_up, return_exceptions=True)
+            if isinstance(came_of_it, Exception):
+                raise came_of_it
         await running
 
     # --- what came of it -----------------------------------------------------------------------------------------
@@ -106,6 +142,18 @@ class Rehearsal:
         return [m for m in map(json.loads, self.leg.sent) if m["type"] == kind]
 
     # --- inside --------------------------------------------------------------------------------------------------
+
+    def _routes(self) -> Routes:
+        stt: Stt = self.stt if self.recogniser is None else self.recogniser
+        turn_model = (
+            None if self.turn_score is None else SimulatedTurnModel(self.turn_score, self.turn_score_s)
+        )
+        return Routes(stt, ReplyRoutes(self.llm, self.tts, TtsOptions(self.rate_hz)), turn_model)
+
+    async def _speak_all(self, script: Sequence[Utterance]) -> None:
+        async with asyncio.TaskGroup() as group:
+            for utterance in script:
+                _ = group.create_task(self._speak(utterance))
 
     async def _speak(self, utterance: Utterance) -> None:
         assert self.media is not None
