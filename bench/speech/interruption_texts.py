@@ -60,7 +60,7 @@ TUNING = Texts(
     ),
     backchannels=_list(
         "Yeah.|Okay.|Right.|Uh-huh.|I see.|Sure.|Yes.|Got it.|Alright.|Yeah, yeah.|Okay, okay.|Yes, yes.|Right, right."
-        "|Okay, sure.|Yeah, okay.|I understand.|Yeah?|Okay?|Right?|Oh, okay.|Ah, I see..|Yep.|Good.|Great.|Oh.|Cool."
+        "|Okay, sure.|Yeah, okay.|I understand.|Yeah?|Okay?|Right?|Oh, okay.|Ah, I see.|Yep.|Good.|Great.|Oh.|Cool."
         "|Exactly.|Of course.|Yeah, right.|Oh, I see.|Understood."
     ),
     hesitations=_list("Uh.|Um.|Er.|Uhm."),
