@@ -27,7 +27,7 @@ from aywa.ports.llm import LlmRequest
 from aywa.testing.scripted_providers import ScriptedLlm, ScriptedTts
 from aywa.testing.simulated_stt import FAST, TYPICAL, Hearing, SimulatedStt
 from aywa.testing.virtual_time import run_virtual
-from bench.speech.interruption_set import KINDS, Case, cases
+from bench.speech.interruption_set import KINDS, Case, TurnScores, cases
 
 COUNTS = {"interruption": 400, "backchannel": 320, "tic": 320, "aside": 320, "noise": 320}
 SHORT_REPLY = "Sure, go ahead."
@@ -41,6 +41,7 @@ HEARINGS = {"typical": TYPICAL, "fast": FAST}
 # A reply that began this long before the labelled end of a turn is none that hit the end by a rounding.
 GRAIN_S = 0.02
 AT_ONCE = 40
+TURN_SCORE_S = 0.04
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Outcome:
     turns: int
 
 
-async def _call(case: Case, system: str, hearing: Hearing) -> Outcome:
+async def _call(case: Case, system: str, hearing: Hearing, scores: TurnScores) -> Outcome:
     assert case.sound is not None
     stt = SimulatedStt(case.timeline, hearing, seed=case.number)
     call = Rehearsal(
@@ -68,6 +69,8 @@ async def _call(case: Case, system: str, hearing: Hearing) -> Outcome:
         tts=ScriptedTts(first_audio_s=0.15),
         recogniser=stt,
         call_id=f"{case.kind}-{case.number}",
+        turn_score=lambda at_s: scores.at(case, at_s),
+        turn_score_s=TURN_SCORE_S,
     )
     await call.run_labelled(case.sound, case.seconds)
     return judge(case, [(r.at_s, r.kind, r.data) for r in call.journal.records])
@@ -115,14 +118,15 @@ def judge(case: Case, records: Iterable[tuple[float, str, Mapping[str, Any]]]) -
 
 def run(half: str, system: str, hearing: str, counts: dict[str, int]) -> list[Outcome]:
     """All calls of a half."""
-    every = cases(half, counts)
+    every, scores = cases(half, counts), TurnScores(half)
 
     async def some(few: Sequence[Case]) -> list[Outcome]:
-        return await asyncio.gather(*(_call(case, system, HEARINGS[hearing]) for case in few))
+        return await asyncio.gather(*(_call(case, system, HEARINGS[hearing], scores) for case in few))
 
     outcomes: list[Outcome] = []
     for first in range(0, len(every), AT_ONCE):
         outcomes += run_virtual(some(every[first : first + AT_ONCE]))
+        scores.keep()
     return outcomes
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ import numpy.typing as npt
 
 from aywa.adapters.local.resample import resample
 from aywa.adapters.local.silero import SileroVad
+from aywa.adapters.local.smart_turn import SmartTurn
+from aywa.adapters.models.cache import models_dir
 from aywa.core.audio.level import block_levels
 from aywa.ports.stt import Word
 from aywa.testing.labelled_media import BLOCKS, Sound
@@ -75,7 +78,7 @@ class Half:
 
 HALVES = {
     "tuning": Half("tuning", v.TUNING, TUNING, sounds.TUNING, False, 1),
-    "held_out": Half("held_out", v.HELD_OUT, HELD_OUT, sounds.HELD_OUT, True, 2),
+    "held_out": Half("held_out", v.HELD_OUT[:8], HELD_OUT, sounds.HELD_OUT, True, 2),
 }
 
 
@@ -176,7 +179,7 @@ def _build(half: Half, kind: str, number: int) -> tuple[Case, v.Shorts]:
 
 
 def _ordinary(line: _Line, half: Half, voice: str, at_s: float, chance: Random) -> tuple[float, float]:
-    """A turn, in every second one a pause of 0.3 to 0.9 s."""
+    """A turn, in every second one a pause between its parts: 0.42 s in the middle, every sixth above 0.65, none above 1.2."""
     gain_db = _level("ordinary", chance)
     if not voice:
         return line.say(at_s, v.prompt(*chance.choice(ALLISON_TURNS)), gain_db)
@@ -184,7 +187,8 @@ def _ordinary(line: _Line, half: Half, voice: str, at_s: float, chance: Random) 
     if chance.random() < 0.5:
         return line.say(at_s, v.speak(voice, f"{first} {second}."), gain_db)
     began_s, paused_s = line.say(at_s, v.speak(voice, first), gain_db)
-    _, ended_s = line.say(paused_s + chance.uniform(0.3, 0.9), v.speak(voice, f"{second}."), gain_db)
+    pause_s = min(1.2, max(0.15, 0.42 * math.exp(chance.gauss(0, 0.45))))
+    _, ended_s = line.say(paused_s + pause_s, v.speak(voice, f"{second}."), gain_db)
     return began_s, ended_s
 
 
@@ -294,6 +298,40 @@ def _over_the_line(audio: Floats, case: Case, half: Half, chance: Random) -> v.S
     return np.asarray(np.clip(heard * 10 ** (caller_db / 20), -32768, 32767), dtype=np.int16)
 
 
+# --- the turn model's word ---------------------------------------------------------------------------------------
+
+_HEARS_S = 8.0
+
+
+class TurnScores:
+    """What Smart Turn says of a call's audio until a moment, which is taken to a hundredth; kept like the detector's word."""
+
+    def __init__(self, half: str) -> None:
+        self._half = HALVES[half]
+        self._path = _place(self._half, "scores").with_suffix(".json")
+        self._known: dict[str, float] = json.loads(self._path.read_text()) if self._path.exists() else {}
+        self._model: SmartTurn | None = None
+        self._audio: tuple[Case | None, Floats] = (None, np.zeros(0, np.float32))
+
+    def at(self, case: Case, at_s: float) -> float:
+        """The probability that the turn is complete."""
+        key = f"{case.kind}/{case.number}/{at_s:.2f}"
+        if key not in self._known:
+            if self._audio[0] is not case:
+                _, pcm = _build(self._half, case.kind, case.number)
+                self._audio = case, resample(pcm.astype(np.float32) / 32768.0, v.LINE_HZ, v.RATE_HZ)
+            end = round(round(at_s, 2) * v.RATE_HZ)
+            heard = self._audio[1][max(0, end - round(_HEARS_S * v.RATE_HZ)) : end]
+            self._model = self._model or SmartTurn(models_dir() / "smart-turn" / "smart-turn-v3.2-cpu.onnx")
+            self._known[key] = round(self._model.score(heard), 5)
+        return self._known[key]
+
+    def keep(self) -> None:
+        """On disk."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.write_text(json.dumps(self._known))
+
+
 # --- the detector's word -----------------------------------------------------------------------------------------
 
 _ROWS = 40
@@ -348,8 +386,6 @@ def _read(path: Path) -> Iterator[Case]:
 
 def _scored(built: Sequence[tuple[Case, v.Shorts]]) -> Iterator[tuple[Case, Floats, npt.NDArray[np.float16]]]:
     """All calls at once: Silero takes many rows as cheaply as one."""
-    from aywa.adapters.models.cache import models_dir
-
     vad = SileroVad(models_dir() / "silero" / "silero_vad.onnx")
     size = vad.window_samples
     heard = [resample(pcm.astype(np.float32) / 32768.0, v.LINE_HZ, v.RATE_HZ) for _, pcm in built]

@@ -200,12 +200,7 @@ def keeps_what_was_heard(scene: Scene, records: list[JournalRecord]) -> None:
     assert scene.call.leg is not None
     kept = [text.split() for role, text in scene.call.messages if role == "bot"]
     for reply_id, samples in sorted(scene.call.leg.played.items()):
-        words = [
-            word
-            for r in records
-            if r.kind == "ClauseSynthesized" and r.data["reply_id"] == reply_id
-            for word in r.data["text"].split()
-        ]
+        words = " ".join(given(records, reply_id)).split()
         heard = int(samples / (WORD_S * RATE_HZ) + 0.5)
         # Where the voice tells no places they are estimated, clause by clause.
         off = 0 if scene.call.tts.word_times else ESTIMATE_OFF_WORDS
@@ -214,6 +209,24 @@ def keeps_what_was_heard(scene: Scene, records: list[JournalRecord]) -> None:
         else:
             assert heard <= off
     assert kept == []
+
+
+def given(records: list[JournalRecord], reply_id: int) -> list[str]:
+    """The texts whose audio was given to the media plane for the reply, in order."""
+    phrases = {r.data["phrase_id"]: r.data["text"] for r in records if r.kind == "PhrasePrepared"}
+    clauses = {
+        (r.data["reply_id"], r.data["clause"]): r.data["text"]
+        for r in records
+        if r.kind == "ClauseSynthesized"
+    }
+    texts = []
+    for record in records:
+        data = record.data
+        if record.kind == "PlayClause" and data["reply_id"] == reply_id:
+            texts.append(clauses[reply_id, data["clause"]])
+        elif record.kind == "PlayPhrase" and data["reply_id"] == reply_id:
+            texts.append(phrases[data["phrase_id"]])
+    return texts
 
 
 def answers_the_last_question(scene: Scene, records: list[JournalRecord]) -> None:

@@ -236,7 +236,7 @@ async def test_a_model_that_takes_too_long(deltas: list[Any], at_s: float) -> No
 async def test_a_voice_that_takes_too_long_stops_the_model() -> None:
     llm = Llm(deltas=["One two. ", *[1.0, "more and more. "] * 50])
     tts = Tts([[chunk(), 20.0]] * 60)
-    reply, posted = maker(llm, tts, clause_audio_s=2.5)
+    reply, posted = maker(llm, tts, next_audio_s=2.5)
     await reply.answer(ASKED)
     assert now() == pytest.approx(2.5)
     assert posted[-1] == ev.ReplyFailed(7, "tts", "deadline", "test-tts did not answer in time")

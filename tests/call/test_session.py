@@ -83,7 +83,7 @@ async def test_a_model_that_fails_is_excused_and_the_call_goes_on() -> None:
 
 async def test_a_voice_that_fails_ends_the_call_with_a_published_reason() -> None:
     tts = ScriptedTts()
-    tts.fail_next.extend([broken("tts")] * 5)
+    tts.fail_next.extend([broken("tts")] * 50)
     call = Rehearsal(HELLO, tts=tts)
     await call.run([], 20.0)
     assert call.ended_reason == "pipeline-error-custom-voice-failed"

@@ -29,9 +29,10 @@ from aywa.boot.host import Host
 from aywa.boot.lock import FolderLock
 from aywa.boot.receptionist import DOCUMENT, receptionist
 from aywa.boot.settings import RuntimeSettings
+from aywa.boot.stock import STOCK_RATE_HZ, speak_stock
 from aywa.boot.store import open_store
 from aywa.boot.tls import certificate, context
-from aywa.call.replies import ReplyRoutes
+from aywa.call.replies import PhraseCache, ReplyRoutes
 from aywa.call.session import Routes
 from aywa.core.events import CallStarted
 from aywa.core.record import CallRecord
@@ -83,6 +84,8 @@ class Runtime:
         self.problems: list[str] = []
         self._media_port = 0
         self._openai: OpenAiLlm | None = None
+        self._stock: dict[str, bytes] = {}
+        self._phrases = PhraseCache()
         self._parts = AsyncExitStack()
 
     async def start(self) -> None:
@@ -107,6 +110,8 @@ class Runtime:
     async def ready(self) -> None:
         """Waits until the models are loaded. Raises ProviderError."""
         await self._engine.ready()
+        speaking = asyncio.get_running_loop().create_task(speak_stock(self._engine.tts, self._stock))
+        self._parts.push_async_callback(_stopped, speaking)
         # What is alive now stays: let the collector leave it alone, and look for old garbage seldom.
         gc.collect()
         gc.freeze()
@@ -237,6 +242,9 @@ class Runtime:
             TtsOptions(plan.rate_hz),
             temperature=float(model.get("temperature", 0.5)),
             max_tokens=int(model.get("maxTokens", 250)),
+            stock=self._stock,
+            stock_rate_hz=STOCK_RATE_HZ,
+            phrases=self._phrases,
         )
         return Routes(engine.stt, reply, engine.turn_model, reads_ahead=self._openai is None)
 
@@ -353,6 +361,12 @@ def _listen(host: str, port: int) -> socket.socket:
             f"cannot listen on {host} port {port}: {_why(error)}; choose another with --port"
         ) from error
     return listening
+
+
+async def _stopped(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 def _why(error: OSError | OverflowError) -> str:

@@ -27,10 +27,29 @@ Post = Callable[[ev.Event], None]
 T = TypeVar("T")
 
 
+class PhraseCache:
+    """Phrases that every call needs, made once for each voice: (voice, text) -> audio and the places of its words."""
+
+    def __init__(self, most: int = 256) -> None:
+        self._most = most
+        self._made: dict[tuple[str, TtsOptions, str], tuple[bytes, tuple[ev.HeardWord, ...]]] = {}
+
+    async def phrase(self, routes: ReplyRoutes, text: str) -> tuple[bytes, tuple[ev.HeardWord, ...]]:
+        """As `synthesise`."""
+        key = (routes.tts.name, routes.voice, text)
+        made = self._made.get(key)
+        if made is None:
+            made = await synthesise(routes, text)
+            if made[0] and len(self._made) < self._most:
+                self._made[key] = made
+        return made
+
+
 @dataclass(frozen=True, slots=True)
 class ReplyRoutes:
     """The model and the voice of the call, and how they are asked. deadlines in seconds: to the model's first delta,
-    between two of them, and to a clause's audio. max_characters: of one reply, whatever the model makes of max_tokens."""
+    between two of them, to a clause's first audio, and between two pieces of it. max_characters: of one reply, whatever the
+    model makes of max_tokens. stock: phrase -> PCM16 at stock_rate_hz, for when the voice is dead. phrases: of all calls."""
 
     llm: Llm
     tts: Tts
@@ -38,10 +57,19 @@ class ReplyRoutes:
     model: str = ""
     temperature: float = 0.5
     max_tokens: int = 250
-    first_delta_s: float = 10.0
-    next_delta_s: float = 5.0
-    clause_audio_s: float = 5.0
+    first_delta_s: float = 8.0
+    next_delta_s: float = 4.0
+    first_audio_s: float = 3.0
+    next_audio_s: float = 2.0
     max_characters: int = 20_000
+    stock: Mapping[str, bytes] = field(default_factory=dict)
+    stock_rate_hz: int = 16000
+    phrases: PhraseCache = field(default_factory=PhraseCache)
+
+    def stock_pcm(self, text: str) -> bytes:
+        """The phrase at the call's rate; empty when there is none."""
+        pcm = self.stock.get(text, b"")
+        return resample_pcm(pcm, self.stock_rate_hz, self.voice.rate_hz) if pcm else b""
 
 
 @dataclass(slots=True)
@@ -71,6 +99,16 @@ class ReplyMaker:
     _text: list[str] = field(default_factory=list)
     _clauses: int = 0
     _usage: _Usage = field(default_factory=_Usage)
+    _heard: asyncio.Event | None = None
+
+    def put_off(self) -> None:
+        """The reply is only a guess: no more than its first clause is synthesised until `release`."""
+        self._heard = asyncio.Event()
+
+    def release(self) -> None:
+        """The reply will be heard."""
+        if self._heard is not None:
+            self._heard.set()
 
     async def answer(self, messages: Sequence[Mapping[str, Any]]) -> None:
         """Asks the model and speaks what it says. When one of the two breaks, the other is stopped."""
@@ -112,7 +150,13 @@ class ReplyMaker:
         for clause in (*cutter.feed(text), *cutter.finish()):
             clauses.put_nowait(clause)
         clauses.put_nowait(None)
-        await self._speak_all(clauses)
+        try:
+            await self._speak_all(clauses)
+        except _Stopped:
+            pcm = self.routes.stock_pcm(text)
+            if self._clauses or not pcm:
+                raise
+            self._made(text, pcm, ())
 
     async def _write(self, messages: Sequence[Mapping[str, Any]], clauses: asyncio.Queue[str | None]) -> None:
         cutter = ClauseCutter()
@@ -151,25 +195,36 @@ class ReplyMaker:
                 await self._speak(clause)
 
     async def _speak(self, clause: str) -> None:
-        voice = self.routes.voice
-        sound = _Sound(voice.rate_hz)
-        words: list[Word] = []
-        async with (
-            asyncio.timeout(self.routes.clause_audio_s),
-            _closing(self.routes.tts.synthesize(clause, voice)) as chunks,
-        ):
-            async for chunk in chunks:
-                sound.add(chunk.pcm, chunk.rate_hz)
-                words += chunk.words
-        pcm = sound.pcm()
-        if not pcm:
-            return
+        if self._clauses and self._heard is not None:
+            await self._heard.wait()
+        pcm, words = await synthesise(self.routes, clause)
+        if pcm:
+            self._made(clause, pcm, words)
+
+    def _made(self, clause: str, pcm: bytes, words: tuple[ev.HeardWord, ...]) -> None:
         number = self._clauses
         self._clauses += 1
         self.audio[number] = pcm
-        samples = len(pcm) // SAMPLE_BYTES
-        placed = _placed(words, voice.rate_hz, samples)
-        self.post(ev.ClauseSynthesized(self.reply_id, number, clause, samples, placed))
+        self.post(ev.ClauseSynthesized(self.reply_id, number, clause, len(pcm) // SAMPLE_BYTES, words))
+
+
+async def synthesise(routes: ReplyRoutes, text: str) -> tuple[bytes, tuple[ev.HeardWord, ...]]:
+    """The text's PCM16 at the voice's rate, and the places of its words. Raises what the voice raises, and TimeoutError."""
+    voice = routes.voice
+    sound = _Sound(voice.rate_hz)
+    words: list[Word] = []
+    wait_s = routes.first_audio_s
+    async with _closing(routes.tts.synthesize(text, voice)) as chunks:
+        while True:
+            async with asyncio.timeout(wait_s):
+                chunk = await anext(chunks, None)
+            if chunk is None:
+                break
+            wait_s = routes.next_audio_s
+            sound.add(chunk.pcm, chunk.rate_hz)
+            words += chunk.words
+    pcm = sound.pcm()
+    return pcm, _placed(words, voice.rate_hz, len(pcm) // SAMPLE_BYTES)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from aywa.call.phrases import PhraseMaker
 from aywa.call.recogniser import Recogniser
 from aywa.call.replies import ReplyMaker, ReplyRoutes
 from aywa.core import commands as do
@@ -40,6 +41,7 @@ CLIENT_MESSAGES = frozenset(
 _SPARE = (
     ev.ClientMessageReceived,
     ev.VoiceScored,
+    ev.VoiceSuspected,
     ev.PlayoutAdvanced,
     ev.ReplyTextReceived,
     ev.MediaWarned,
@@ -88,6 +90,7 @@ class Session:
         self._group: asyncio.TaskGroup | None = None
         self._children: set[asyncio.Task[None]] = set()
         self._replies: dict[int, tuple[ReplyMaker, asyncio.Task[None]]] = {}
+        self._phrases = PhraseMaker(routes.reply, self.post)
         self._recogniser: Recogniser | None = None
         self._to_read: str | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -221,10 +224,19 @@ class Session:
                 self._score_turn(command)
             case do.StartReply():
                 maker = ReplyMaker(command.reply_id, self._routes.reply, self.post)
+                if command.speculative:
+                    maker.put_off()
                 self._make(maker, maker.answer(command.messages))
             case do.SayText():
                 maker = ReplyMaker(command.reply_id, self._routes.reply, self.post)
                 self._make(maker, maker.say(command.text))
+            case do.ReleaseReply():
+                made = self._replies.get(command.reply_id)
+                if made is not None:
+                    made[0].release()
+            case do.PreparePhrase():
+                if self._phrases.want(command):
+                    _ = self._spawn("phrases", self._phrases.run())
             case do.CancelReply():
                 self._cancel(command.reply_id)
             case do.TellClient():
@@ -234,7 +246,7 @@ class Session:
             case do.RecordMessage():
                 if command.message["role"] == "bot":
                     self._warm("")
-            case do.RecordDecision() | do.RecordTurn():
+            case do.RecordDecision() | do.RecordTurn() | do.RecordGap():
                 pass
             case _:
                 self._media_command(command)
@@ -247,6 +259,10 @@ class Session:
                 pcm = None if made is None else made[0].audio.pop(command.clause, None)
                 if pcm is not None:
                     send(to_media.Play(command.leg_id, command.reply_id, pcm))
+            case do.PlayPhrase():
+                pcm = self._phrases.audio.get(command.phrase_id)
+                if pcm:
+                    send(to_media.Play(command.leg_id, command.reply_id, pcm))
             case do.FinishPlayout():
                 send(to_media.Finish(command.leg_id, command.reply_id))
             case do.PausePlayout():
@@ -256,7 +272,7 @@ class Session:
             case do.DropPlayout():
                 send(to_media.Drop(command.leg_id))
             case do.ArmPause():
-                send(to_media.Arm(command.leg_id, command.armed, command.voice_s))
+                send(to_media.Arm(command.leg_id, command.armed, command.voice_s, command.least_db))
             case do.HangUp():
                 send(to_media.CloseLeg(command.leg_id, command.reason))
             case _:
@@ -315,7 +331,7 @@ class Session:
         pcm = self._media.recent_audio(command.leg_id, TURN_AUDIO_S)
 
         async def score() -> None:
-            self.post(ev.TurnScored(command.turn_id, await model.score(pcm)))
+            self.post(ev.TurnScored(command.turn_id, await model.score(pcm), command.pause_id))
 
         _ = self._spawn("turn_model", score())
 

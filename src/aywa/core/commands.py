@@ -25,10 +25,11 @@ class CommitTranscript:
 
 @dataclass(frozen=True, slots=True)
 class ScoreTurn:
-    """Ask the acoustic model whether the turn sounds complete."""
+    """Ask the acoustic model whether the turn sounds complete. pause_id: tells the pauses of a turn apart."""
 
     leg_id: str
     turn_id: int
+    pause_id: int = 0
 
 
 # --- to the reply ------------------------------------------------------------------------------------------------
@@ -53,6 +54,21 @@ class SayText:
 
 
 @dataclass(frozen=True, slots=True)
+class ReleaseReply:
+    """The reply will be heard: what was put off while it was only a guess may be synthesised now."""
+
+    reply_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class PreparePhrase:
+    """Synthesise a stock phrase ahead of need, to be played in any reply."""
+
+    phrase_id: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class CancelReply:
     """Stop making the reply: model, synthesis, and audio that is held."""
 
@@ -69,6 +85,15 @@ class PlayClause:
     leg_id: str
     reply_id: int
     clause: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlayPhrase:
+    """Give a prepared phrase's audio to the media plane, as part of the reply."""
+
+    leg_id: str
+    reply_id: int
+    phrase_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +128,13 @@ class DropPlayout:
 
 @dataclass(frozen=True, slots=True)
 class ArmPause:
-    """Let the media plane pause by itself at the caller's voice. voice_s: how much voice it takes."""
+    """Let the media plane pause by itself at the caller's voice. voice_s: how much voice it takes; least_db: quieter voice
+    (dBFS) does not count."""
 
     leg_id: str
     armed: bool
     voice_s: float = 0.064
+    least_db: float = -100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +176,16 @@ class RecordMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordGap:
+    """For the record: the caller heard nothing for longer than a pause in talk may last. reasons: seconds of it by
+    reason; `unexplained` is a broken promise."""
+
+    from_s: float
+    to_s: float
+    reasons: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class RecordTurn:
     """For the record: a turn's latency at the wire and its parts, in milliseconds."""
 
@@ -172,8 +209,11 @@ Command = (
     | ScoreTurn
     | StartReply
     | SayText
+    | ReleaseReply
+    | PreparePhrase
     | CancelReply
     | PlayClause
+    | PlayPhrase
     | FinishPlayout
     | PausePlayout
     | ResumePlayout
@@ -183,6 +223,7 @@ Command = (
     | TellClient
     | RecordDecision
     | RecordMessage
+    | RecordGap
     | RecordTurn
     | EndCall
 )

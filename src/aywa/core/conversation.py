@@ -8,14 +8,21 @@ from typing import Any
 from aywa.core import commands as do
 from aywa.core import events as ev
 from aywa.core.history import History
+from aywa.core.initiative import CALL_ENDING, Due, Initiative
 from aywa.core.lifecycle import LEG_REASONS, NEVER_CONNECTED, CallInput, CallState, Lifecycle
-from aywa.core.settings import AssistantSettings, FirstMessageMode, read_settings
+from aywa.core.settings import ADD_MESSAGE, SAY, AssistantSettings, FirstMessageMode, read_settings
+from aywa.core.silence import GapReason, SilenceWatch
+from aywa.core.stock import EXCUSE, FAREWELL, NOBODY_THERE, REPROMPT, TIME_IS_UP, Stock
 from aywa.core.turns.caller import CallerState
-from aywa.core.turns.floor import Floor
+from aywa.core.turns.floor import Floor, Message
 
 Commands = list[do.Command]
 
 CLOSE_TIMEOUT_S = 3.0
+# How long the last words may take to be said.
+LEAVE_TIMEOUT_S = 12.0
+# An end that the runtime brings about, and that the caller is owed a word about.
+_OWED_A_WORD = "pipeline-error-"
 
 
 class Conversation:
@@ -28,11 +35,16 @@ class Conversation:
         self._leg_id = leg_id
         self._join_by_s: float = join_timeout_s
         self._close_by_s: float | None = None
+        self._leave_by_s: float | None = None
+        self._leave_reason = ""
         self._first_sound_s: float | None = None
         self._settings = AssistantSettings()
         self.lifecycle = Lifecycle()
         self.history = History()
-        self.floor = Floor(leg_id, self._settings, self.history)
+        self._stock = Stock(())
+        self._initiative = Initiative(self._settings)
+        self.silence = SilenceWatch()
+        self.floor = Floor(leg_id, self._settings, self.history, self._stock)
         self.started_s: float | None = None
         self.ended_s: float | None = None
 
@@ -40,8 +52,7 @@ class Conversation:
         """What follows from the event. While the call ends nothing begins; after its end nothing follows."""
         if self.lifecycle.state is CallState.ENDED:
             return []
-        cmds = self._route(event, now)
-        return self._intercept_end(cmds, now)
+        return self._settle(self._route(event, now), now)
 
     def wake(self, now: float) -> Commands:
         """What follows from the time alone."""
@@ -55,9 +66,15 @@ class Conversation:
             return self._gone("", "the connection did not close", now) if overdue else []
         if state is CallState.ENDED:
             return []
-        if (timed_out := self._timed_out(now)) is not None:
-            return self._intercept_end([timed_out], now)
-        return self._intercept_end(self.floor.wake(now), now)
+        cmds = self._timed_out(now)
+        if not any(isinstance(c, do.EndCall) for c in cmds):
+            cmds += self._perform(
+                self._initiative.wake(now, self.floor.awaiting_since_s, self._first_sound_s), now
+            )
+            cmds += self.floor.wake(now)
+            if self.silence.alarm(now):
+                cmds += self.floor.break_silence(now)
+        return self._settle(cmds, now)
 
     @property
     def deadline(self) -> float | None:
@@ -69,8 +86,20 @@ class Conversation:
             return self._close_by_s
         if state is CallState.ENDED:
             return None
-        dues = [self.floor.deadline, self._silence_by_s(), self._max_by_s()]
+        dues = [self.floor.deadline, self.silence.deadline, self._leave_by_s]
+        if not self.floor.leaving:
+            dues += [self._idle_by_s(), self._silence_by_s(), self._max_by_s()]
         return min((due for due in dues if due is not None), default=None)
+
+    def _settle(self, cmds: Commands, now: float) -> Commands:
+        """What is true after every change: hooks are told, an end is carried out, and silence has a reason."""
+        happenings, self.floor.happenings[:] = self.floor.happenings[:], []
+        for on in happenings:
+            cmds += self._perform(self._initiative.happened(on, now), now)
+        cmds = self._intercept_end(cmds, now)
+        if self.lifecycle.state is CallState.IN_PROGRESS:
+            cmds += self.silence.observe(now, sounding=self.floor.sounding, reason=self._gap_reason(now))
+        return cmds
 
     # --- routing -------------------------------------------------------------------------------------------------
 
@@ -81,9 +110,9 @@ class Conversation:
             case ev.LegConnected():
                 return self._connected(event, now)
             case ev.LegEnded():
-                return self._leg_ended(event, now)
+                return self._leg_ended(event, now) if event.leg_id == self._leg_id else []
             case ev.EndRequested():
-                return [do.EndCall(event.reason, event.detail)]
+                return self._end_requested(event, now)
             case _:
                 pass
         told = self._route_playout(event, now)
@@ -100,6 +129,8 @@ class Conversation:
                 return floor.playout_started(event, now)
             case ev.PlayoutAdvanced():
                 return floor.playout_advanced(event, now)
+            case ev.PlayoutStarved():
+                return floor.playout_starved(event, now)
             case ev.PlayoutPaused():
                 return floor.playout_paused(event, now)
             case ev.PlayoutResumed():
@@ -115,11 +146,15 @@ class Conversation:
             case ev.VoiceStarted():
                 self._sounded(event.at_s)
                 return floor.voice_started(event, now)
+            case ev.VoiceSuspected():
+                return floor.voice_suspected(now)
             case ev.VoiceStopped():
                 return floor.voice_stopped(event, now)
             case ev.VoiceLevelMeasured():
                 return floor.voice_measured(event, now)
             case ev.TranscriptReceived():
+                if event.text:
+                    self._initiative.caller_spoke()
                 return floor.transcript_received(event, now)
             case ev.TurnScored():
                 return floor.turn_scored(event, now)
@@ -127,14 +162,18 @@ class Conversation:
                 return floor.text_received(event, now)
             case ev.ClauseSynthesized():
                 return floor.clause_synthesized(event, now)
+            case ev.PhrasePrepared():
+                return floor.phrase_prepared(event)
             case ev.ReplyCompleted():
                 return floor.reply_completed(event, now)
             case ev.ReplyFailed():
                 return floor.reply_failed(event, now)
             case ev.ClientMessageReceived():
                 return self._client_message(event.message, now)
+            case ev.ChildFailed(child="stt"):
+                return floor.recogniser_broke()
             case _:
-                # PlayoutStarved, VoiceScored, MediaWarned, ChildFailed, DtmfReceived: on record, nothing to decide.
+                # VoiceScored, MediaWarned, ChildFailed, DtmfReceived: on record, nothing to decide.
                 return []
 
     def _configure(self, event: ev.CallStarted) -> Commands:
@@ -142,8 +181,21 @@ class Conversation:
             return []
         self._settings = read_settings(event.assistant)
         self.history = History(self._settings.prompt, event.epoch_ms)
-        self.floor = Floor(self._leg_id, self._settings, self.history)
+        self._initiative = Initiative(self._settings)
+        self._stock = Stock(self._phrases())
+        self.floor = Floor(self._leg_id, self._settings, self.history, self._stock)
         return []
+
+    def _phrases(self) -> list[str]:
+        """What may have to be said at once, the most pressing first."""
+        settings = self._settings
+        fillers = settings.fillers.texts if settings.fillers.enabled else ()
+        own = (self._silence_text, settings.end_call_message or TIME_IS_UP)
+        return [*fillers, EXCUSE, REPROMPT, FAREWELL, *own, *self._initiative.texts]
+
+    @property
+    def _silence_text(self) -> str:
+        return self._settings.silence_timeout_message or self._settings.end_call_message or NOBODY_THERE
 
     def _connected(self, event: ev.LegConnected, now: float) -> Commands:
         if self.lifecycle.state is not CallState.QUEUED:
@@ -151,7 +203,7 @@ class Conversation:
         self.floor.rate_hz = event.rate_hz
         self.lifecycle.apply(CallInput.CONNECTED)
         self.started_s = now
-        self.floor.last_sound_s = now
+        self.floor.connected(now)
         settings = self._settings
         cmds: Commands = [
             do.TellClient("status-update", {"status": "in-progress"}),
@@ -160,10 +212,13 @@ class Conversation:
             ),
         ]
         if settings.first_message_mode is FirstMessageMode.MODEL_GENERATED:
-            return cmds + self.floor.open_by_model(now)
-        if settings.first_message_mode is FirstMessageMode.ASSISTANT_SPEAKS_FIRST and settings.first_message:
-            return cmds + self.floor.open_with(settings.first_message, now)
-        return cmds
+            cmds += self.floor.open_by_model(now)
+        elif (
+            settings.first_message_mode is FirstMessageMode.ASSISTANT_SPEAKS_FIRST and settings.first_message
+        ):
+            cmds += self.floor.open_with(settings.first_message, now)
+        # After the greeting, which must not wait for them.
+        return cmds + self._stock.prepare()
 
     def _client_message(self, message: Mapping[str, Any], now: float) -> Commands:
         """Contract 15.1; what is not known is told so, and changes nothing."""
@@ -173,25 +228,61 @@ class Conversation:
         if kind == "say":
             text = message.get("content") or message.get("message")
             if isinstance(text, str) and text.strip():
-                ends = message.get("endCallAfterSpoken") is True
                 over = message.get("interruptAssistantEnabled") is True
-                return self.floor.say(text, now, ends_call=ends, interrupt=over)
+                said = Message(
+                    text,
+                    ends_call=message.get("endCallAfterSpoken") is True,
+                    interruptible=message.get("interruptionsEnabled") is not False,
+                )
+                return self.floor.say(said, now, interrupt=over)
         if kind == "add-message":
-            return self._add_message(message.get("message"), now)
+            wanted = message.get("triggerResponseEnabled") is not False
+            return self._add_message(message.get("message"), now, answer=wanted)
         return [
             do.TellClient(
                 "error", {"code": "unknown_message", "message": f"unknown or incomplete type: {kind}"}
             )
         ]
 
-    def _add_message(self, message: Any, now: float) -> Commands:
+    def _add_message(self, message: Any, now: float, *, answer: bool) -> Commands:
         if not isinstance(message, Mapping) or not isinstance(message.get("content"), str):
             return [
                 do.TellClient("error", {"code": "bad_message", "message": "message.content must be a string"})
             ]
         role = message.get("role")
         role = role if role in ("user", "assistant", "system") else "system"
-        return [do.RecordMessage(self.history.note(role, message["content"], now))]
+        cmds: Commands = [do.RecordMessage(self.history.note(role, message["content"], now))]
+        # A turn of the caller that is not over will be answered with the message in mind.
+        if answer and not self.floor.caller_has_floor:
+            cmds += self.floor.say(Message(asks=()), now)
+        return cmds
+
+    def _perform(self, due: list[Due], now: float) -> Commands:
+        """What hooks and prompts ask for."""
+        cmds: Commands = []
+        for each in due:
+            action, details = each.action, {"hook": each.hook, "count": each.count + 1}
+            cmds.append(do.RecordDecision("initiative", action.kind, each.hook, details))
+            if action.kind == SAY:
+                asks = None if action.texts else action.prompt
+                cmds += self.floor.say(Message(each.text, asks=asks, prompt=True), now)
+            elif action.kind == ADD_MESSAGE:
+                added = {"role": action.role, "content": action.content}
+                cmds += self._add_message(
+                    added, now, answer=action.trigger_response and not self.lifecycle.over
+                )
+            else:
+                details = {"hook": each.hook}
+                cmds.append(do.RecordDecision("initiative", "tool_skipped", "no_tools_yet", details))
+        return cmds
+
+    def _gap_reason(self, now: float) -> GapReason | None:
+        """Why the caller hears nothing, if there is a reason that the product stands by."""
+        if self.floor.caller_has_floor:
+            return GapReason.CALLER_HAS_FLOOR
+        by_s = min((s for s in (self._idle_by_s(), self._silence_by_s()) if s is not None), default=None)
+        awaited = self.floor.awaiting_since_s is not None and by_s is not None and now <= by_s
+        return GapReason.AWAITING_ANSWER if awaited else None
 
     # --- the end -------------------------------------------------------------------------------------------------
 
@@ -211,17 +302,37 @@ class Conversation:
         self._close_by_s = now + CLOSE_TIMEOUT_S
         return [
             *rest,
+            *self._ending(wish.reason, now),
             *self.floor.fall_silent("call_ending"),
             _ended(wish.reason),
             do.HangUp(self._leg_id, wish.reason),
         ]
+
+    def _ending(self, reason: str, now: float) -> Commands:
+        """The last entries: what hooks of the end add, and the silence that goes on."""
+        hooked = [d for d in self._initiative.happened(CALL_ENDING, now, reason) if d.action.kind != SAY]
+        return self._perform(hooked, now) + self.silence.end(now)
+
+    def _end_requested(self, event: ev.EndRequested, now: float) -> Commands:
+        live = self.lifecycle.state is CallState.IN_PROGRESS
+        if live and event.reason.startswith(_OWED_A_WORD):
+            return self._take_leave(FAREWELL, event.reason, now)
+        return [do.EndCall(event.reason, event.detail)]
+
+    def _take_leave(self, text: str, reason: str, now: float) -> Commands:
+        if not self.floor.leaving:
+            self._leave_by_s, self._leave_reason = now + LEAVE_TIMEOUT_S, reason
+        return self.floor.take_leave(text, reason, now)
 
     def _leg_ended(self, event: ev.LegEnded, now: float) -> Commands:
         cause = f"{event.cause}: {event.detail}" if event.detail else event.cause
         return self._gone(LEG_REASONS.get(event.cause, "customer-ended-call"), cause, now)
 
     def _gone(self, reason: str, message: str, now: float) -> Commands:
+        live = self.lifecycle.state is CallState.IN_PROGRESS
         cmds = self.floor.fall_silent("call_ended") + self.floor.settle(now)
+        if live:
+            cmds += self._ending(reason, now)
         if not self.lifecycle.over:
             cmds.append(_ended(reason))
         self.lifecycle.apply(CallInput.GONE, reason, message)
@@ -230,14 +341,22 @@ class Conversation:
 
     # --- the clocks ----------------------------------------------------------------------------------------------
 
-    def _timed_out(self, now: float) -> do.EndCall | None:
+    def _timed_out(self, now: float) -> Commands:
+        if self._leave_by_s is not None and now >= self._leave_by_s:
+            return [do.EndCall(self._leave_reason, "the last message was not spoken in time")]
+        if self.floor.leaving:
+            return []
         max_by_s = self._max_by_s()
         if max_by_s is not None and now >= max_by_s:
-            return do.EndCall("exceeded-max-duration")
+            text = self._settings.end_call_message or TIME_IS_UP
+            return self._take_leave(text, "exceeded-max-duration", now)
         silence_by_s = self._silence_by_s()
         if silence_by_s is not None and now >= silence_by_s:
-            return do.EndCall("silence-timed-out")
-        return None
+            return self._take_leave(self._silence_text, "silence-timed-out", now)
+        return []
+
+    def _idle_by_s(self) -> float | None:
+        return self._initiative.deadline(self.floor.awaiting_since_s, self._first_sound_s)
 
     def _max_by_s(self) -> float | None:
         # The timer starts at the first audio, not at dial (contract 4.1).

@@ -68,6 +68,14 @@ class VoiceLevelMeasured:
 
 
 @dataclass(frozen=True, slots=True)
+class VoiceSuspected:
+    """One window held voice, too few to call it a beginning: whoever is about to speak may wait for the next one."""
+
+    leg_id: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class VoiceScored:
     """For the record only: the voice probability of consecutive windows, one byte (0-255) each."""
 
@@ -188,10 +196,11 @@ class TranscriptReceived:
 
 @dataclass(frozen=True, slots=True)
 class TurnScored:
-    """The acoustic model's probability that the caller's turn is complete."""
+    """The acoustic model's probability that the caller's turn is complete. pause_id: of which pause it was asked."""
 
     turn_id: int
     probability: float
+    pause_id: int = 0
 
 
 # --- from a reply ------------------------------------------------------------------------------------------------
@@ -214,6 +223,18 @@ class ClauseSynthesized:
     text: str
     samples: int
     words: tuple[HeardWord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PhrasePrepared:
+    """A stock phrase can be played at once: the shell holds its audio. samples 0: there is no voice for it.
+    source: the assistant's own `voice`, or `stock`, the runtime's."""
+
+    phrase_id: int
+    text: str
+    samples: int
+    words: tuple[HeardWord, ...] = ()
+    source: str = "voice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +297,7 @@ Event = (
     | VoiceStarted
     | VoiceStopped
     | VoiceLevelMeasured
+    | VoiceSuspected
     | VoiceScored
     | PlayoutStarted
     | PlayoutAdvanced
@@ -291,6 +313,7 @@ Event = (
     | TurnScored
     | ReplyTextReceived
     | ClauseSynthesized
+    | PhrasePrepared
     | ReplyCompleted
     | ReplyFailed
     | CallStarted
@@ -303,6 +326,7 @@ MediaEvent = (
     | VoiceStarted
     | VoiceStopped
     | VoiceLevelMeasured
+    | VoiceSuspected
     | VoiceScored
     | PlayoutStarted
     | PlayoutAdvanced

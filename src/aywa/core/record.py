@@ -51,7 +51,12 @@ class CallRecord:
     cached_tokens: int = 0
     completion_tokens: int = 0
     characters: int = 0
+    early_replies: int = 0
     discarded_replies: int = 0
+    discarded_tokens: int = 0
+    fillers: int = 0
+    gaps: list[dict[str, Any]] = field(default_factory=list)
+    unexplained_gaps: int = 0
     changed: bool = False
 
     def apply(self, seq: int, at_s: float, kind: str, data: Mapping[str, Any]) -> bool:
@@ -115,8 +120,21 @@ class CallRecord:
             self.interrupted += 1
 
     def _on_record_decision(self, at_s: float, data: Mapping[str, Any]) -> None:
-        if data.get("decision") == "reply_discarded":
+        decision, details = data.get("decision"), data.get("details") or {}
+        if decision == "reply_discarded":
             self.discarded_replies += 1
+            self.discarded_tokens += int(details.get("tokens", 0))
+        elif decision == "reply_begun_early":
+            self.early_replies += 1
+        elif decision == "filler_said":
+            self.fillers += 1
+        elif decision == "promise_broken":
+            self.unexplained_gaps += 1
+
+    def _on_record_gap(self, at_s: float, data: Mapping[str, Any]) -> None:
+        seconds = round(float(data["to_s"]) - float(data["from_s"]), 3)
+        gap = {"secondsFromStart": data["from_s"], "seconds": seconds, "reasons": dict(data["reasons"])}
+        self.gaps.append(gap)
 
     def _on_reply_completed(self, at_s: float, data: Mapping[str, Any]) -> None:
         self.prompt_tokens += int(data.get("prompt_tokens", 0))
@@ -174,7 +192,21 @@ class CallRecord:
         for name in (*_PARTS.values(), "turnLatency"):
             values = [turn[name] for turn in self.turns]
             metrics[f"{name}Average"] = round(sum(values) / len(values), 1) if values else 0
-        return metrics | {"numUserInterrupted": 0, "numAssistantInterrupted": self.interrupted}
+        # The last two are ours: what beginning early cost, and every silence longer than a pause in talk.
+        return metrics | {
+            "numUserInterrupted": 0,
+            "numAssistantInterrupted": self.interrupted,
+            "speculation": {
+                "begun": self.early_replies,
+                "discarded": self.discarded_replies,
+                "discardedCompletionTokens": self.discarded_tokens,
+            },
+            "silence": {
+                "gaps": self.gaps,
+                "unexplained": self.unexplained_gaps,
+                "fillers": self.fillers,
+            },
+        }
 
     def _costs(self) -> list[dict[str, Any]]:
         minutes = round(self._minutes(), 4)
@@ -216,6 +248,7 @@ _TAKES: dict[str, Callable[[CallRecord, float, Mapping[str, Any]], None]] = {
     "RecordTurn": CallRecord._on_record_turn,
     "TellClient": CallRecord._on_tell_client,
     "RecordDecision": CallRecord._on_record_decision,
+    "RecordGap": CallRecord._on_record_gap,
     "ReplyCompleted": CallRecord._on_reply_completed,
     "ClauseSynthesized": CallRecord._on_clause_synthesized,
     "ArtifactStored": CallRecord._on_artifact_stored,

@@ -28,28 +28,40 @@ class Marks:
 
 @dataclass(slots=True)
 class Reply:
-    """basis: the caller's words that it answers, normalised. released: its audio may leave. started_s: its first frame
-    left. paused_at: the sample where playing stands still. anchors: (sample, second) wherever playing began or went on.
-    clauses: how many were taken."""
+    """basis: the caller's words that it answers, normalised. commits: its first frame makes the caller's turn history.
+    prompt: it only asks a caller who says nothing. released: its audio may leave. started_s: its first frame left.
+    paused_at: the sample where playing stands still. starved_s: since when there has been nothing to play. anchors:
+    (sample, second) wherever playing began or went on. clauses: how many were taken. tokens: pieces of text that the model
+    wrote. fillers: phrases put into it while its own words were late; filler_due_s: when the next one is. excused: what
+    broke it was owned up to."""
 
     reply_id: int
     turn_id: int
     purpose: Purpose
     marks: Marks
     basis: str = ""
+    commits: bool = False
+    prompt: bool = False
+    speculative: bool = False
     interruptible: bool = True
     released: bool = False
     ends_call: bool = False
     end_reason: str = "assistant-ended-call-after-message-spoken"
     completed: bool = False
     failed: bool = False
+    failed_step: str = ""
+    excused: bool = False
     finishing: bool = False
     dropping: bool = False
     started_s: float | None = None
     paused_at: int | None = None
+    starved_s: float | None = None
     advanced_to: int = 0
     text: str = ""
     clauses: int = 0
+    tokens: int = 0
+    fillers: int = 0
+    filler_due_s: float | None = None
     anchors: list[tuple[int, float]] = field(default_factory=list)
     waiting: list[ClauseSynthesized] = field(default_factory=list)
     ledger: Ledger = field(default_factory=Ledger)
@@ -58,6 +70,11 @@ class Reply:
     def playing(self) -> bool:
         """Some of it has left, and it is not over."""
         return self.started_s is not None
+
+    @property
+    def sounding(self) -> bool:
+        """The caller hears it now."""
+        return self.playing and not self.dropping and self.paused_at is None and self.starved_s is None
 
     def word_times(self, position: int, rate_hz: int) -> tuple[tuple[str, float, float], ...]:
         """The words heard until the position, as (word, start, end) in the call's seconds."""

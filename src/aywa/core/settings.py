@@ -6,10 +6,18 @@ contract's meaning. This reads documents that were validated on the way in; what
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from aywa.core.turns.wait_function import (
+    DEFAULT_WAIT_FUNCTION,
+    FormulaError,
+    WaitFunction,
+    read_wait_function,
+)
 
 ACKNOWLEDGEMENTS = (
     "i understand", "i see", "i got it", "i hear you", "im listening", "im with you", "right", "okay", "ok",
@@ -21,8 +29,21 @@ INTERRUPTIONS = (
     "pause", "nope", "nah", "nevermind", "never", "bad", "actually",
 )  # fmt: skip
 
+IDLE_MESSAGES = ("Are you still there?",)
+SILENT_CALLER = "customer.speech.timeout"
+HOOKS = (
+    "call.ending", "assistant.speech.interrupted", "customer.speech.interrupted", SILENT_CALLER,
+    "session.created", "call.timeElapsed", "assistant.transcriber.endpointedSpeechLowConfidence",
+    "model.response.timeout",
+)  # fmt: skip
+SAY, ADD_MESSAGE, TOOL = "say", "message.add", "tool"
+# What a hook may do where that is not everything (contract 12.1).
+HOOK_ACTIONS = {"call.ending": (TOOL, ADD_MESSAGE), "session.created": (TOOL,)}
+ALL_ACTIONS = (SAY, TOOL, ADD_MESSAGE)
+
 # More than any setting may be: a number past it, below 0 or not finite is malformed.
 _MOST = 1e9
+_CONFIDENCE = re.compile(r"(?P<on>[^\[]+)\[confidence=(?P<low>[\d.]+):(?P<high>[\d.]+)\]\Z")
 
 
 class FirstMessageMode(StrEnum):
@@ -43,15 +64,46 @@ class TranscriptionWaits:
 
 
 @dataclass(frozen=True, slots=True)
+class Pattern:
+    """A JavaScript regular expression, tested against any part of a text. whole_word: it must not begin or end inside a
+    word. multi_line: ^ and $ also stand at the ends of lines."""
+
+    source: str
+    ignore_case: bool = False
+    whole_word: bool = False
+    multi_line: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointingRule:
+    """One of customEndpointingRules: the wait if the patterns that are there all match. said: what the caller has said
+    in this turn. heard: the assistant's last message."""
+
+    wait_s: float
+    said: Pattern | None = None
+    heard: Pattern | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StartSpeaking:
-    """startSpeakingPlan (9.1), and our own clocks. wait_s: a floor under every wait, measured from the last voice."""
+    """startSpeakingPlan (9.1), and our own clocks. wait_s: a floor under every wait, measured from the last voice.
+
+    wait_function: the wait by the acoustic model's word (provider livekit). asks_model: the customer's endpointing model
+    decides; model_deadline_s: how long it has. speculation_attempts, speculation_tokens: how many replies a turn may begin
+    early, and how many completion tokens of those that were thrown away it may cost.
+    """
 
     wait_s: float | None = None
+    rules: tuple[EndpointingRule, ...] = ()
+    wait_function: WaitFunction | None = None
+    asks_model: bool = False
+    model_deadline_s: float = 1.0
     transcription: TranscriptionWaits | None = None
     finalize_after_s: float = 0.128
     unconfirmed_wait_s: float = 1.6
     speculation: bool = True
     speculation_attempts: int = 4
+    speculation_tokens: int = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +119,62 @@ class StopSpeaking:
 
 
 @dataclass(frozen=True, slots=True)
+class Idle:
+    """messagePlan's prompts of a caller who says nothing: after timeout_s, at most max_count times."""
+
+    timeout_s: float = 10.0
+    messages: tuple[str, ...] = ()
+    max_count: int = 3
+    reset_on_speech: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HookAction:
+    """kind: say (one of texts, or what the model makes of prompt), message.add (role, content; trigger_response: and
+    answer it) or tool (as it is written, or {"toolId": ...})."""
+
+    kind: str
+    texts: tuple[str, ...] = ()
+    prompt: tuple[Mapping[str, Any], ...] = ()
+    role: str = ""
+    content: str = ""
+    trigger_response: bool = True
+    tool: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """One of hooks (12.1). timeout_s, max_count, reset_on_speech: of customer.speech.timeout. elapsed_s: of call.timeElapsed.
+    ended_reasons: of call.ending, parts of the reason, none meaning any. confidence: the band of a low-confidence hook,
+    None meaning the contract's."""
+
+    on: str
+    name: str = ""
+    timeout_s: float = 7.5
+    max_count: int = 3
+    reset_on_speech: bool = False
+    elapsed_s: float = 0.0
+    ended_reasons: tuple[str, ...] = ()
+    actions: tuple[HookAction, ...] = ()
+    confidence: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fillers:
+    """fillerPlan, our own: what is said when no reply has sounded after_s after the end of a turn, and again every
+    repeat_after_s."""
+
+    enabled: bool = True
+    after_s: float = 1.8
+    texts: tuple[str, ...] = ("One moment, please.", "Just a moment.", "Still working on it.")
+    repeat_after_s: float = 2.4
+
+
+def _default_idle() -> Idle:
+    return Idle(messages=IDLE_MESSAGES, max_count=2)
+
+
+@dataclass(frozen=True, slots=True)
 class AssistantSettings:
     """All that the conversation goes by."""
 
@@ -78,15 +186,23 @@ class AssistantSettings:
     end_call_phrases: tuple[str, ...] = ()
     end_call_message: str = ""
     silence_timeout_s: float = 30.0
+    silence_timeout_message: str = ""
     max_duration_s: float = 600.0
     prompt: tuple[Mapping[str, Any], ...] = ()
     start: StartSpeaking = field(default_factory=StartSpeaking)
     stop: StopSpeaking = field(default_factory=StopSpeaking)
+    idle: Idle = field(default_factory=_default_idle)
+    hooks: tuple[Hook, ...] = ()
+    fillers: Fillers = field(default_factory=Fillers)
 
 
 def read_settings(document: Mapping[str, Any]) -> AssistantSettings:
     """Reads a resolved assistant document (templates already rendered)."""
     model = _mapping(document.get("model"))
+    messages = _mapping(document.get("messagePlan"))
+    hooks = read_hooks(document.get("hooks"))
+    # Contract 12.1: the hook takes the place of messagePlan's prompts.
+    replaced = any(hook.on == SILENT_CALLER for hook in hooks)
     return AssistantSettings(
         name=_text(document.get("name")),
         assistant_id=_text(document.get("id")),
@@ -96,36 +212,105 @@ def read_settings(document: Mapping[str, Any]) -> AssistantSettings:
         end_call_phrases=_texts(document.get("endCallPhrases"), ()),
         end_call_message=_text(document.get("endCallMessage")),
         silence_timeout_s=_number(document.get("silenceTimeoutSeconds"), 30.0),
+        silence_timeout_message=_text(messages.get("silenceTimeoutMessage")),
         max_duration_s=_number(document.get("maxDurationSeconds"), 600.0),
         prompt=_prompt(model),
-        start=_start(_mapping(document.get("startSpeakingPlan")), model),
-        stop=_stop(_mapping(document.get("stopSpeakingPlan"))),
+        start=_start(_mapping(document.get("startSpeakingPlan")), model, document),
+        stop=_stop(_mapping(document.get("stopSpeakingPlan")), document),
+        idle=Idle() if replaced else _idle(messages),
+        hooks=hooks,
+        fillers=_fillers(_mapping(document.get("fillerPlan"))),
     )
 
 
-def _start(plan: Mapping[str, Any], model: Mapping[str, Any]) -> StartSpeaking:
+def _start(plan: Mapping[str, Any], model: Mapping[str, Any], document: Mapping[str, Any]) -> StartSpeaking:
     # A custom LLM is the customer's cost and may have side effects: no speculation unless it is asked for.
     by_default = model.get("provider") != "custom-llm"
     wanted = plan.get("speculationEnabled")
+    smart = _smart(plan)
     return StartSpeaking(
-        wait_s=_optional(plan.get("waitSeconds")),
-        transcription=_waits(plan.get("transcriptionEndpointingPlan")),
+        wait_s=_optional(_newest(plan.get("waitSeconds"), document.get("responseDelaySeconds"))),
+        rules=_rules(plan.get("customEndpointingRules")),
+        wait_function=_wait_function(smart),
+        asks_model=smart.get("provider") == "custom-endpointing-model",
+        transcription=_waits(plan.get("transcriptionEndpointingPlan"), document),
         speculation=wanted if isinstance(wanted, bool) else by_default,
+        speculation_attempts=_whole(plan.get("speculationMaxAttempts"), 4),
+        speculation_tokens=_whole(plan.get("speculationMaxTokens"), 600),
     )
 
 
-def _waits(plan: Any) -> TranscriptionWaits | None:
-    if not isinstance(plan, Mapping):
+def _smart(plan: Mapping[str, Any]) -> Mapping[str, Any]:
+    """smartEndpointingPlan, or what its older spelling says."""
+    smart = plan.get("smartEndpointingPlan")
+    if isinstance(smart, Mapping):
+        return smart
+    old = plan.get("smartEndpointingEnabled")
+    if old == "livekit":
+        return {"provider": "livekit"}
+    return {"provider": "vapi"} if old is True else {}
+
+
+def _wait_function(smart: Mapping[str, Any]) -> WaitFunction | None:
+    if smart.get("provider") != "livekit":
         return None
+    try:
+        return read_wait_function(_text(smart.get("waitFunction")) or DEFAULT_WAIT_FUNCTION)
+    except FormulaError:
+        return read_wait_function(DEFAULT_WAIT_FUNCTION)
+
+
+def _rules(value: Any) -> tuple[EndpointingRule, ...]:
+    return tuple(rule for rule in map(_rule, _list(value)) if rule is not None)
+
+
+def _rule(value: Any) -> EndpointingRule | None:
+    rule = _mapping(value)
+    wait_s = _optional(rule.get("timeoutSeconds"))
+    if wait_s is None:
+        return None
+    match rule.get("type"):
+        # Contract 18: `user` is the documentation's word for `customer`.
+        case "customer" | "user":
+            said, heard = _pattern(rule, "regex"), None
+            whole = said is not None
+        case "assistant":
+            said, heard = None, _pattern(rule, "regex")
+            whole = heard is not None
+        case "both":
+            said, heard = _pattern(rule, "customerRegex"), _pattern(rule, "assistantRegex")
+            whole = said is not None and heard is not None
+        case _:
+            return None
+    return EndpointingRule(wait_s, said, heard) if whole else None
+
+
+def _pattern(rule: Mapping[str, Any], name: str) -> Pattern | None:
+    source = rule.get(name)
+    if not isinstance(source, str):
+        return None
+    options = map(_mapping, _list(rule.get(f"{name}Options")))
+    on = {o["type"] for o in options if isinstance(o.get("type"), str) and o.get("enabled") is not False}
+    return Pattern(source, "ignore-case" in on, "whole-word" in on, "multi-line" in on)
+
+
+def _waits(plan: Any, document: Mapping[str, Any]) -> TranscriptionWaits | None:
+    # Contract 4.1: two fields of 2024 say the same as two of the plan.
+    punctuated = _optional(document.get("llmRequestDelaySeconds"))
+    unpunctuated = _optional(document.get("llmRequestNonPunctuatedDelaySeconds"))
+    if not isinstance(plan, Mapping):
+        if punctuated is None and unpunctuated is None:
+            return None
+        plan = {}
     return TranscriptionWaits(
-        on_punctuation_s=_number(plan.get("onPunctuationSeconds"), 0.1),
-        on_no_punctuation_s=_number(plan.get("onNoPunctuationSeconds"), 1.5),
+        on_punctuation_s=_number(_newest(plan.get("onPunctuationSeconds"), punctuated), 0.1),
+        on_no_punctuation_s=_number(_newest(plan.get("onNoPunctuationSeconds"), unpunctuated), 1.5),
         on_number_s=_number(plan.get("onNumberSeconds"), 0.5),
     )
 
 
-def _stop(plan: Mapping[str, Any]) -> StopSpeaking:
-    words = _optional(plan.get("numWords"))
+def _stop(plan: Mapping[str, Any], document: Mapping[str, Any]) -> StopSpeaking:
+    words = _optional(_newest(plan.get("numWords"), document.get("numWordsToInterruptAssistant")))
     return StopSpeaking(
         num_words=None if words is None else int(words),
         voice_s=_optional(plan.get("voiceSeconds")),
@@ -135,15 +320,126 @@ def _stop(plan: Mapping[str, Any]) -> StopSpeaking:
     )
 
 
+def _idle(plan: Mapping[str, Any]) -> Idle:
+    sent = plan.get("idleMessages")
+    default = _default_idle()
+    messages = _texts(sent, IDLE_MESSAGES)
+    return Idle(
+        timeout_s=_number(plan.get("idleTimeoutSeconds"), 10.0),
+        messages=messages,
+        max_count=_whole(
+            plan.get("idleMessageMaxSpokenCount"), default.max_count if messages is IDLE_MESSAGES else 3
+        ),
+        reset_on_speech=plan.get("idleMessageResetCountOnUserSpeechEnabled") is True,
+    )
+
+
+def _fillers(plan: Mapping[str, Any]) -> Fillers:
+    default = Fillers()
+    texts = _texts(plan.get("messages"), default.texts)
+    return Fillers(
+        enabled=plan.get("enabled") is not False and bool(texts),
+        after_s=_number(plan.get("afterSeconds"), default.after_s),
+        texts=texts,
+        repeat_after_s=_number(plan.get("repeatAfterSeconds"), default.repeat_after_s),
+    )
+
+
+# --- hooks -----------------------------------------------------------------------------------------------------
+
+
+def read_hooks(value: Any) -> tuple[Hook, ...]:
+    """The hooks that can be used (contract 12.1); the others count as absent."""
+    return tuple(hook for hook in map(_hook, _list(value)) if hook is not None)
+
+
+def split_hook_event(on: str) -> tuple[str, tuple[float, float] | None]:
+    """A hook's event, and the band of confidence in brackets behind it, if there is one."""
+    found = _CONFIDENCE.match(on)
+    if found is None:
+        return on, None
+    try:
+        return found["on"], (float(found["low"]), float(found["high"]))
+    except ValueError:
+        return on, None
+
+
+def _hook(value: Any) -> Hook | None:
+    hook = _mapping(value)
+    on, confidence = split_hook_event(_text(hook.get("on")))
+    if on not in HOOKS:
+        return None
+    options = _mapping(hook.get("options"))
+    allowed = HOOK_ACTIONS.get(on, ALL_ACTIONS)
+    actions = [action for action in map(_action, _list(hook.get("do"))) if action is not None]
+    return Hook(
+        on=on,
+        name=_text(hook.get("name")),
+        timeout_s=_number(options.get("timeoutSeconds"), 7.5),
+        max_count=_whole(options.get("triggerMaxCount"), 3),
+        reset_on_speech=options.get("triggerResetMode") == "onUserSpeech",
+        elapsed_s=_number(options.get("seconds"), 0.0),
+        ended_reasons=_ended_reasons(hook.get("filters")),
+        actions=tuple(action for action in actions if action.kind in allowed),
+        confidence=confidence,
+    )
+
+
+def _ended_reasons(filters: Any) -> tuple[str, ...]:
+    found: list[str] = []
+    for item in map(_mapping, _list(filters)):
+        if item.get("type") == "oneOf" and item.get("key") == "call.endedReason":
+            found += _texts(item.get("oneOf"), ())
+    return tuple(found)
+
+
+def _action(value: Any) -> HookAction | None:
+    action = _mapping(value)
+    match action.get("type"):
+        case "say":
+            return _say(action)
+        case "message.add":
+            message = _mapping(action.get("message"))
+            content = _text(message.get("content"))
+            answered = action.get("triggerResponseEnabled") is not False
+            role = _text(message.get("role")) or "system"
+            return HookAction(ADD_MESSAGE, role=role, content=content, trigger_response=answered)
+        case "tool":
+            tool = action.get("tool")
+            if isinstance(tool, Mapping):
+                return HookAction(TOOL, tool=tool)
+            tool_id = _text(action.get("toolId"))
+            return HookAction(TOOL, tool={"toolId": tool_id}) if tool_id else None
+        case _:
+            return None
+
+
+def _say(action: Mapping[str, Any]) -> HookAction | None:
+    exact = action.get("exact")
+    texts = (exact,) if isinstance(exact, str) else _texts(exact, ())
+    if texts:
+        return HookAction(SAY, texts=texts)
+    wanted = action.get("prompt")
+    prompt = _messages([{"content": wanted}] if isinstance(wanted, str) else wanted)
+    return HookAction(SAY, prompt=prompt) if prompt else None
+
+
+# --- values ----------------------------------------------------------------------------------------------------
+
+
 def _prompt(model: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     messages = model.get("messages")
-    if not isinstance(messages, Sequence) or isinstance(messages, str):
+    if not _is_list(messages):
         # model.systemPrompt is the older spelling (contract 4.1).
         old = _text(model.get("systemPrompt"))
         return ({"role": "system", "content": old},) if old else ()
+    return _messages(messages)
+
+
+def _messages(value: Any) -> tuple[Mapping[str, Any], ...]:
     return tuple(
         {"role": _text(m.get("role")) or "system", "content": _text(m.get("content"))}
-        for m in messages
+        for m in _list(value)
         if isinstance(m, Mapping)
     )
 
@@ -163,10 +459,25 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _list(value: Any) -> Sequence[Any]:
+    return value if _is_list(value) else ()
+
+
 def _texts(value: Any, default: tuple[str, ...]) -> tuple[str, ...]:
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        return default
-    return tuple(v for v in value if isinstance(v, str))
+    return tuple(v for v in value if isinstance(v, str)) if _is_list(value) else default
+
+
+def _newest(new: Any, old: Any) -> Any:
+    """A field's value, or that of its older spelling."""
+    return old if new is None else new
+
+
+def _whole(value: Any, default: int) -> int:
+    return int(_number(value, default))
 
 
 def _optional(value: Any) -> float | None:

@@ -15,6 +15,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from aywa.core.audio.frame import to_float, to_pcm
+from aywa.core.audio.level import SILENCE_DB
 from aywa.core.audio.resample import Resampler, resample_pcm
 from aywa.core.events import (
     ClientMessageReceived,
@@ -26,6 +27,7 @@ from aywa.core.events import (
     VoiceScored,
     VoiceStarted,
     VoiceStopped,
+    VoiceSuspected,
 )
 from aywa.core.turns.voice import VoiceMoment
 from aywa.media.ear import Ear
@@ -99,6 +101,7 @@ class MediaLeg:
         self._sink_resampler: Resampler | None = None
         self._armed_s: float | None = None
         self._armed_voice_s = 0.0
+        self._armed_least_db = SILENCE_DB
         self._paused_for_voice = False
         self._scores = bytearray()
         self._scores_from_s = 0.0
@@ -183,8 +186,9 @@ class MediaLeg:
                 self._playout.resume(at_sample, now)
             case Drop():
                 self._playout.drop(now)
-            case Arm(armed=armed, voice_s=voice_s):
+            case Arm(armed=armed, voice_s=voice_s, least_db=least_db):
                 self._armed_s = voice_s if armed else None
+                self._armed_least_db = least_db
                 self._armed_voice_s = 0.0
                 self._paused_for_voice = False
             case SendText(text=text):
@@ -263,9 +267,12 @@ class MediaLeg:
         detector = self._ear.detector
         if self._armed_s is not None:
             moment = self._watch(moment)
-            if detector.level_due and detector.level_db is not None:
-                self._post(VoiceLevelMeasured(self.leg_id, self.last_audio_s or 0.0, detector.level_db))
+            if detector.level_due and (level_db := detector.level_now_db) is not None:
+                self._post(VoiceLevelMeasured(self.leg_id, self.last_audio_s or 0.0, level_db))
         if moment is None:
+            detector = self._ear.detector
+            if not detector.active and detector.voiced_windows == 1:
+                self._post(VoiceSuspected(self.leg_id, self.last_audio_s or 0.0))
             return
         self._paused_for_voice = self._paused_for_voice and moment.started
         if moment.started:
@@ -277,7 +284,8 @@ class MediaLeg:
     def _watch(self, moment: VoiceMoment | None) -> VoiceMoment | None:
         """Counts voice during playout; pauses when there is enough, and then there was a beginning in any case.
         Once a voice: if playing went on in spite of it, the brain is still listening to it."""
-        if not self._playout.playing or not self._ear.voiced or self._paused_for_voice:
+        loud = self._ear.voiced and self._ear.detector.loudest_db >= self._armed_least_db
+        if not self._playout.playing or not loud or self._paused_for_voice:
             self._armed_voice_s = 0.0
             return moment
         self._armed_voice_s += self._ear.window_s

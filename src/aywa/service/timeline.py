@@ -21,9 +21,12 @@ from aywa.service.documents import load
 DENSE = frozenset(
     (
         "VoiceScored",
+        "VoiceSuspected",
         "PlayoutAdvanced",
         "ReplyTextReceived",
         "PlayClause",
+        "ReleaseReply",
+        "PreparePhrase",
         "FinishPlayout",
         "ArmPause",
         "TellClient",
@@ -64,6 +67,7 @@ _PROVIDER = frozenset(
         "TurnScored",
         "ReplyTextReceived",
         "ClauseSynthesized",
+        "PhrasePrepared",
         "ReplyCompleted",
         "ScoreTurn",
         "StartReply",
@@ -184,6 +188,19 @@ def _turn(record: JournalRecord) -> _Read:
     return "call", "turn-latency", "", f"{latency:.0f} ms from end of speech to first audio", details
 
 
+def _gap(record: JournalRecord) -> _Read:
+    data = record.data
+    reasons = {str(name): round(float(spent_s), 3) for name, spent_s in (data.get("reasons") or {}).items()}
+    lasted_s = float(data.get("to_s") or 0.0) - float(data.get("from_s") or 0.0)
+    most = max(reasons, key=lambda name: reasons[name], default="")
+    details: JsonObject = {
+        "fromSeconds": data.get("from_s"),
+        "toSeconds": data.get("to_s"),
+        "reasons": reasons,
+    }
+    return "call", "silence", most, f"{lasted_s:.1f} s without sound", details
+
+
 def _artifact(record: JournalRecord) -> _Read:
     return "artifact", str(record.data.get("artifact", "")), "", "", _details(record.data)
 
@@ -192,6 +209,7 @@ _READERS: Mapping[str, Callable[[JournalRecord], _Read]] = {
     "RecordDecision": _decision,
     "RecordMessage": _message,
     "RecordTurn": _turn,
+    "RecordGap": _gap,
     "ArtifactStored": _artifact,
 }
 

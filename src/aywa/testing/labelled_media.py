@@ -76,6 +76,7 @@ class _Ear:
     heard: list[tuple[int, Sound]] = field(default_factory=list)
     armed_voice_s: float = 0.0
     paused_for_voice: bool = False
+    least_db: float = SILENT_DB
     scores: bytearray = field(default_factory=bytearray)
     scores_from_s: float = 0.0
     told_s: float = 0.0
@@ -126,6 +127,7 @@ class LabelledMedia(ScriptedMedia):
         if isinstance(message, Arm) and message.leg_id in self._ears:
             self._ears[message.leg_id].armed_voice_s = 0.0
             self._ears[message.leg_id].paused_for_voice = False
+            self._ears[message.leg_id].least_db = message.least_db
         super().send(message)
 
     def recent_audio(self, leg_id: str, seconds: float) -> bytes:
@@ -158,8 +160,8 @@ class LabelledMedia(ScriptedMedia):
         moment = ear.detector.heard(probability, levels_db, arrived_s)
         if leg.armed:
             moment = self._watch(leg, ear, moment)
-            if ear.detector.level_due and ear.detector.level_db is not None:
-                leg.post(ev.VoiceLevelMeasured(leg.leg_id, arrived_s[-1], ear.detector.level_db))
+            if ear.detector.level_due and (level_db := ear.detector.level_now_db) is not None:
+                leg.post(ev.VoiceLevelMeasured(leg.leg_id, arrived_s[-1], level_db))
         if moment is not None:
             ear.paused_for_voice = ear.paused_for_voice and moment.started
             kind = ev.VoiceStarted if moment.started else ev.VoiceStopped
@@ -171,6 +173,7 @@ class LabelledMedia(ScriptedMedia):
     def _watch(self, leg: ScriptedLeg, ear: _Ear, moment: VoiceMoment | None) -> VoiceMoment | None:
         """As media/leg.py: counts voice during playout; pauses when there is enough, once a voice."""
         voiced = ear.detector.voiced_windows > 0 and ear.detector.quiet_windows == 0
+        voiced = voiced and ear.detector.loudest_db >= ear.least_db
         playing = leg.playout is not None and leg.playout.since_s is not None
         if not playing or not voiced or ear.paused_for_voice:
             ear.armed_voice_s = 0.0

@@ -28,7 +28,7 @@ def paused(text: str = TEXT, *, at_s: float = 2.0) -> CallerTurn:
 def test_nothing_is_asked_and_nothing_is_over_while_there_is_no_turn() -> None:
     turn = CallerTurn(SETTINGS)
     turn.voice_stopped(1.0)
-    turn.scored(0.9)
+    turn.scored(0.9, 1)
     turn.heard(partial("hello"), 1.0)
     assert turn.state is CallerState.SILENT
     assert (turn.text, turn.score, turn.ask_deadline, turn.over_deadline) == ("", None, None, None)
@@ -75,7 +75,7 @@ def test_the_wait_follows_the_evidence() -> None:
     assert turn.wait().reason == "unconfirmed_text"
     turn.heard(confirmed(TEXT), 2.1)
     assert turn.wait().reason == "settled_text"
-    turn.scored(1.0)
+    turn.scored(1.0, 1)
     assert (turn.wait().reason, turn.score) == ("sounds_complete", 1.0)
     turn.heard(confirmed("yes"), 2.2)
     assert turn.wait().reason == "short_answer"
@@ -83,10 +83,10 @@ def test_the_wait_follows_the_evidence() -> None:
 
 def test_a_score_counts_for_its_pause_only() -> None:
     turn = paused()
-    turn.scored(1.0)
+    turn.scored(1.0, 1)
     turn.voice_started(3.0)
     assert turn.score is None
-    turn.scored(0.5)
+    turn.scored(0.5, 1)
     assert turn.score is None
 
 
@@ -113,7 +113,7 @@ def test_how_the_caller_pauses_is_remembered_and_fades() -> None:
     turn.heard(confirmed(TEXT), 4.1)
     first = turn.wait()
     assert first.reason == "own_pauses"
-    turn.next_turn()
+    turn.next_turn(9.0)
     turn.voice_started(10.0)
     turn.voice_stopped(11.0)
     turn.heard(confirmed(TEXT), 11.1)
@@ -128,7 +128,7 @@ def test_a_sentence_that_no_voice_was_found_for_opens_a_turn() -> None:
     assert (turn.state, turn.started_s, turn.last_voice_s) == (CallerState.PAUSED, 5.0, 5.0)
     assert turn.over(math.inf) is not None
     assert turn.wake(9.0) == [Ask.FINALIZE, Ask.SCORE]
-    turn.next_turn()
+    turn.next_turn(5.5)
     turn.heard(final(" ".join(["word"] * ORPHAN_WORDS)), 10.0)
     assert turn.wake(19.0) == [Ask.FINALIZE, Ask.SCORE]
 
@@ -136,8 +136,8 @@ def test_a_sentence_that_no_voice_was_found_for_opens_a_turn() -> None:
 def test_the_next_turn_begins_afresh() -> None:
     turn = paused()
     turn.heard(confirmed(TEXT), 2.1)
-    turn.scored(1.0)
-    turn.next_turn()
+    turn.scored(1.0, 1)
+    turn.next_turn(9.0)
     assert (turn.turn_id, turn.state, turn.text, turn.confirmed) == (2, CallerState.SILENT, "", False)
     assert (turn.started_s, turn.confirmed_s, turn.score, turn.over_deadline) == (None, None, None, None)
 
@@ -145,7 +145,7 @@ def test_the_next_turn_begins_afresh() -> None:
 def test_a_turn_that_began_while_the_last_was_taken_has_its_own_beginning() -> None:
     turn = paused()
     turn.voice_started(3.0)
-    turn.next_turn()
+    turn.next_turn(9.0)
     assert (turn.turn_id, turn.state, turn.text, turn.started_s) == (2, CallerState.SPEAKING, "", 3.0)
 
 
@@ -169,9 +169,9 @@ def test_any_order_of_events_asks_once_and_ends_in_time(steps: list[Step]) -> No
         elif kind in ("partial", "final", "confirm"):
             turn.heard({"partial": partial, "final": final, "confirm": confirmed}[kind]("a b c d"), now)
         elif kind == "score":
-            turn.scored(0.9)
+            turn.scored(0.9, 1)
         elif kind == "next":
-            turn.next_turn()
+            turn.next_turn(9.0)
             asked.clear()
         asked += turn.wake(now)
         assert len(asked) == len(set(asked))
@@ -195,7 +195,7 @@ def test_a_wait_is_never_an_old_one(evidence: str) -> None:
     elif evidence == "score":
         turn.heard(confirmed(TEXT), 2.1)
         asked_before = turn.wait()
-        turn.scored(0.0)
+        turn.scored(0.0, 1)
     else:
         turn.heard(confirmed("yes") if evidence == "confirm" else final("yes and"), 2.1)
     now = ep.decide(ep.Evidence(turn.text, turn.confirmed, turn.score, turn._longest_pause_s), SETTINGS)

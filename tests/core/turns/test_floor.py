@@ -13,7 +13,8 @@ from aywa.core.settings import AssistantSettings, read_settings
 from aywa.core.turns import barge_in as bi
 from aywa.core.turns import endpointing as ep
 from aywa.core.turns.caller import SCORE_AFTER_S, CallerState
-from aywa.core.turns.floor import EXCUSE, FAREWELL, MAX_FAILURES, Floor
+from aywa.core.stock import EXCUSE, FAREWELL, REPROMPT, Stock
+from aywa.core.turns.floor import MAX_FAILURES, Floor, Message
 from tests.core.feed import (
     LEG,
     WORD,
@@ -43,7 +44,9 @@ class Talk:
 
     def __init__(self, assistant: dict[str, Any] | None = None) -> None:
         self.history = History()
-        self.floor = Floor(LEG, read_settings(assistant or {}), self.history)
+        settings = read_settings({"fillerPlan": {"enabled": False}} | (assistant or {}))
+        self.stock = Stock((*settings.fillers.texts, EXCUSE, FAREWELL, REPROMPT))
+        self.floor = Floor(LEG, settings, self.history, self.stock)
         self.cmds: list[do.Command] = []
 
     def feed(self, now: float, *events: ev.Event) -> list[do.Command]:
@@ -57,6 +60,7 @@ class Talk:
             ev.ClauseSynthesized: floor.clause_synthesized,
             ev.ReplyCompleted: floor.reply_completed,
             ev.ReplyFailed: floor.reply_failed,
+            ev.PlayoutStarved: floor.playout_starved,
             ev.PlayoutStarted: floor.playout_started,
             ev.PlayoutAdvanced: floor.playout_advanced,
             ev.PlayoutPaused: floor.playout_paused,
@@ -437,8 +441,8 @@ def test_a_message_waits_for_the_reply_before_it() -> None:
     talk = Talk()
     talk.takes()
     talk.hears()
-    assert talk.floor.say("News.", 9.5) == []
-    assert talk.floor.say("More.", 9.5, ends_call=True) == []
+    assert talk.floor.say(Message("News."), 9.5) == []
+    assert talk.floor.say(Message("More.", ends_call=True), 9.5) == []
     assert of(do.SayText, talk.feed(10.0, finished(1, 5, 10.0))) == [do.SayText(2, "News.")]
     talk.hears(2, "News.", now=11.0)
     assert of(do.SayText, talk.feed(12.0, finished(2, 1, 12.0))) == [do.SayText(3, "More.")]
@@ -449,7 +453,7 @@ def test_a_message_waits_for_the_reply_before_it() -> None:
 def test_a_message_waits_for_the_caller() -> None:
     talk = Talk()
     talk.feed(1.0, voice(1.0))
-    assert talk.floor.say("News.", 1.5) == []
+    assert talk.floor.say(Message("News."), 1.5) == []
     talk.feed(2.0, silence(2.0), confirmed(""))
     assert of(do.SayText, talk.wait(9.0)) == [do.SayText(1, "News.")]
 
@@ -457,7 +461,7 @@ def test_a_message_waits_for_the_caller() -> None:
 def test_a_message_waits_for_the_callers_answer() -> None:
     talk = Talk()
     talk.asks()
-    assert talk.floor.say("News.", 2.3) == []
+    assert talk.floor.say(Message("News."), 2.3) == []
     talk.wait(9.0)
     talk.hears()
     assert of(do.SayText, talk.feed(10.0, finished(1, 5, 10.0))) == [do.SayText(2, "News.")]
@@ -467,18 +471,18 @@ def test_a_message_that_interrupts_a_reply_is_no_interruption_by_the_caller() ->
     talk = Talk()
     talk.takes()
     talk.hears()
-    cmds = talk.floor.say("News.", 9.5, interrupt=True)
+    cmds = talk.floor.say(Message("News."), 9.5, interrupt=True)
     assert acts(cmds) == [do.DropPlayout(LEG), do.CancelReply(1), do.ArmPause(LEG, armed=False)]
     assert decided(cmds) == [("reply_dropped", "message")]
     assert told("user-interrupted", cmds) == []
-    assert talk.floor.say("Again.", 9.5, interrupt=True) == []
+    assert talk.floor.say(Message("Again."), 9.5, interrupt=True) == []
     assert of(do.SayText, talk.feed(9.6, dropped(1, 2, 9.6))) == [do.SayText(2, "News.")]
 
 
 def test_a_message_takes_the_place_of_a_reply_that_has_not_begun() -> None:
     talk = Talk()
     talk.takes()
-    cmds = talk.floor.say("News.", 9.5, interrupt=True)
+    cmds = talk.floor.say(Message("News."), 9.5, interrupt=True)
     assert acts(cmds) == [do.CancelReply(1), do.SayText(2, "News.")]
     talk.hears(2, "News.", now=10.0)
     assert talk.said == [("user", QUESTION)]
@@ -487,7 +491,7 @@ def test_a_message_takes_the_place_of_a_reply_that_has_not_begun() -> None:
 def test_a_voice_before_a_message_begins_does_not_hold_it_back_for_ever() -> None:
     talk = Talk()
     talk.takes()
-    talk.floor.say("News.", 9.5, interrupt=True)
+    talk.floor.say(Message("News."), 9.5, interrupt=True)
     talk.feed(9.6, voice(9.6))
     assert of(do.PlayClause, talk.feed(9.7, *whole(2, "News."))) == [do.PlayClause(LEG, 2, 0)]
     assert of(do.DropPlayout, talk.feed(9.8, playing(2, 9.8))) == [do.DropPlayout(LEG)]
@@ -495,8 +499,8 @@ def test_a_voice_before_a_message_begins_does_not_hold_it_back_for_ever() -> Non
 
 def test_a_message_without_a_word_counts_as_spoken() -> None:
     talk = Talk()
-    talk.floor.say("?!", 1.0)
-    talk.floor.say("...", 1.0, ends_call=True)
+    talk.floor.say(Message("?!"), 1.0)
+    talk.floor.say(Message("...", ends_call=True), 1.0)
     cmds = talk.feed(1.1, ev.ReplyCompleted(1, "?!", 0))
     assert decided(cmds) == [("message_skipped", "no_words")]
     assert of(do.SayText, cmds) == [do.SayText(2, "...")]
@@ -507,7 +511,7 @@ def test_a_message_without_a_word_counts_as_spoken() -> None:
 def test_a_turn_whose_reply_is_gone_before_it_began_is_answered_after_all() -> None:
     talk = Talk()
     talk.takes()
-    talk.floor.say("?!", 9.5, interrupt=True)
+    talk.floor.say(Message("?!"), 9.5, interrupt=True)
     cmds = talk.feed(9.6, ev.ReplyCompleted(2, "?!", 0))
     assert ("turn_given_back", "reply_gone") in decided(cmds)
     assert [r.messages[-1]["content"] for r in of(do.StartReply, cmds)] == [QUESTION]
@@ -573,14 +577,14 @@ def test_without_a_voice_there_is_nothing_to_excuse_oneself_with(purpose: str) -
     elif purpose == "answer":
         talk.takes()
     else:
-        talk.floor.say("News.", 0.0)
+        talk.floor.say(Message("News."), 0.0)
     cmds = fail(talk, 9.0, "tts")
     assert of(do.EndCall, cmds) == [do.EndCall("pipeline-error-custom-voice-failed", "unavailable")]
 
 
 def test_a_message_with_words_and_no_audio_is_a_voice_that_failed() -> None:
     talk = Talk()
-    talk.floor.say("News.", 1.0)
+    talk.floor.say(Message("News."), 1.0)
     cmds = talk.feed(1.1, ev.ReplyCompleted(1, "News.", 0))
     assert of(do.EndCall, cmds) == [do.EndCall("pipeline-error-custom-voice-failed", "empty_reply")]
 
@@ -639,7 +643,7 @@ def test_a_reply_that_was_cut_while_it_was_still_being_made_was_longer() -> None
 def test_when_the_call_ends_nothing_more_is_said_asked_or_begun() -> None:
     talk = in_contest()
     talk.feed(10.2, partial("what about"))
-    talk.floor.say("News.", 10.2)
+    talk.floor.say(Message("News."), 10.2)
     assert talk.floor.fall_silent("call_ending") == []
     talk.feed(10.3, dropped(1, 1, 10.3))
     assert talk.feed(10.5, silence(10.5))[1:] == []

@@ -11,11 +11,12 @@ from collections import deque
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from aywa.core.audio.level import SILENCE_DB
 from aywa.core.settings import ACKNOWLEDGEMENTS, INTERRUPTIONS, StopSpeaking
 from aywa.core.turns import phrases
 
 # Seconds; used where the assistant's stopSpeakingPlan leaves the field out.
-FIRST_READ_S = 0.30
+FIRST_READ_S = 0.25
 READ_EVERY_S = 0.25
 READ_AFTER_STOP_S = 0.0
 UNREAD_LIMIT_S = 0.6
@@ -24,6 +25,8 @@ SHORT_VOICE_S = 0.9
 WORDS = 2
 # Playing goes on under a voice that has said nothing to take the floor with for so long.
 WORDLESS_LIMIT_S = 2.0
+# A voice that has only acknowledged for so long will go on to do so.
+ACKNOWLEDGED_S = 0.6
 # No word fits into less than this.
 WORD_S = 0.2
 # Quieter than usual by so much is said to somebody else, as soon as so much voice was measured; one who keeps on at it
@@ -32,6 +35,8 @@ ASIDE_DB = 7.0
 ASIDE_S = 0.25
 ASIDE_LIMIT_S = 4.0
 ASIDE_WORDS = 8
+# Voice that begins quieter than usual by so much does not even pause the agent.
+GATE_DB = 15.0
 
 
 class Verdict(Enum):
@@ -86,6 +91,7 @@ class BargeIn:
         self._next_read_s = started_s + FIRST_READ_S
         self._ruled_s = started_s
         self.plays_on = False
+        self.aside = False
 
     # --- what happens --------------------------------------------------------------------------------------------
 
@@ -97,7 +103,7 @@ class BargeIn:
             self._stopped_s = None
             self._level_db = None
             self._next_read_s = at_s + FIRST_READ_S
-            self.plays_on = False
+            self.plays_on = self.aside = False
 
     def voice_measured(self, level_db: float | None) -> None:
         """How loud the present voice is, or the one that ended was."""
@@ -108,6 +114,14 @@ class BargeIn:
         """Voice ended at at_s; the words are asked for at once."""
         self._stopped_s = at_s
         self._next_read_s = at_s + READ_AFTER_STOP_S
+
+    def paused(self, at_s: float) -> None:
+        """Playing was paused by louder voice, though it goes on under a quieter one: the contest begins with that."""
+        if self.plays_on:
+            self.plays_on = self.aside = False
+            self._voice_began_s, self._voiced_before_s = at_s, 0.0
+            self._level_db = None
+            self._next_read_s = at_s + FIRST_READ_S
 
     def answered(self) -> None:
         """The recogniser answered the oldest question: it heard all words until that was asked."""
@@ -124,8 +138,8 @@ class BargeIn:
         """Whether to ask the recogniser for the words so far; true once per interval, once after the voice ended."""
         if now < self._next_read_s:
             return False
-        # Where playing goes on nothing is pressing: the recogniser's own partials will do.
-        again = self._stopped_s is None and not self.plays_on
+        # Under a voice that is not listened to nothing is pressing: the recogniser's own partials will do.
+        again = self._stopped_s is None and not self.aside and self.voiced_s(now) < WORDLESS_LIMIT_S
         self._next_read_s = now + READ_EVERY_S if again else float("inf")
         self._asked_s.append(now)
         return True
@@ -142,6 +156,7 @@ class BargeIn:
                 ruling = self._after_voice(said, confirmed, self._stopped_s, now)
         if ruling.verdict is Verdict.PLAY_ON:
             self.plays_on = True
+            self.aside = ruling.reason == "aside"
         return ruling
 
     @property
@@ -152,7 +167,8 @@ class BargeIn:
             dues += [self._stopped_s + RESUME_AFTER_S, self._stopped_s + UNREAD_LIMIT_S]
         else:
             voiced_from_s = self._voice_began_s - self._voiced_before_s
-            dues += [voiced_from_s + limit_s for limit_s in (self._held_s, WORDLESS_LIMIT_S, ASIDE_LIMIT_S)]
+            limits_s = (self._held_s, ACKNOWLEDGED_S, WORDLESS_LIMIT_S, ASIDE_LIMIT_S)
+            dues += [voiced_from_s + limit_s for limit_s in limits_s]
             dues.append(self._voice_began_s + ASIDE_S)
         return min((due for due in dues if self._ruled_s < due < float("inf")), default=None)
 
@@ -195,7 +211,7 @@ class BargeIn:
 
     def _while_voiced(self, said: str, now: float) -> Ruling:
         if phrases.is_acknowledgement(said, self._acknowledgements):
-            return self._outlast(now)
+            return self._outlast(ACKNOWLEDGED_S, "acknowledgement", now)
         if _reached(self.voiced_s(now), self._held_s):
             return Ruling(Verdict.YIELD, "voice_held")
         if self._settings.num_words or self.plays_on:
@@ -204,13 +220,13 @@ class BargeIn:
             return Ruling(Verdict.PLAY_ON, "aside")
         if said and _reached(self.voiced_s(now), WORDLESS_LIMIT_S):
             return Ruling(Verdict.YIELD, "words")
-        return self._outlast(now)
+        return self._outlast(WORDLESS_LIMIT_S, "no_words", now)
 
-    def _outlast(self, now: float) -> Ruling:
-        """A sound that goes on and on and says nothing is not listened to in silence."""
-        if self.plays_on or self._settings.num_words or not _reached(self.voiced_s(now), WORDLESS_LIMIT_S):
+    def _outlast(self, limit_s: float, reason: str, now: float) -> Ruling:
+        """A sound that goes on and says nothing is not listened to in silence."""
+        if self.plays_on or self._settings.num_words or not _reached(self.voiced_s(now), limit_s):
             return UNDECIDED
-        return Ruling(Verdict.PLAY_ON, "no_words")
+        return Ruling(Verdict.PLAY_ON, reason)
 
     def _after_voice(self, said: str, confirmed: bool, stopped_s: float, now: float) -> Ruling:
         settings = self._settings
@@ -234,6 +250,14 @@ class BargeIn:
             return Ruling(Verdict.YIELD, "words")
         short = self.plays_on or self.voiced_s(now) < SHORT_VOICE_S
         return Ruling(Verdict.RESUME, "short_voice") if short else Ruling(Verdict.YIELD, "unread_voice")
+
+
+def gate_db(settings: StopSpeaking, usual_db: float | None, *, aside: bool = False) -> float:
+    """Quieter voice (dBFS) does not pause the agent: it is nobody who talks to it. aside: such a voice is there already."""
+    adaptive = settings.num_words is None and settings.voice_s is None
+    if not adaptive or usual_db is None:
+        return SILENCE_DB
+    return usual_db - (ASIDE_DB if aside else GATE_DB)
 
 
 def _reached(value_s: float, limit_s: float) -> bool:

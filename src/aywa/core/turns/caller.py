@@ -10,14 +10,19 @@ from enum import Enum, auto
 from aywa.core.events import TranscriptReceived
 from aywa.core.settings import StartSpeaking
 from aywa.core.turns.endpointing import Evidence, Wait, decide
+from aywa.core.turns.phrases import normalise
 from aywa.core.turns.transcript import TurnTranscript
 
 SCORE_AFTER_S = 0.2
 ORPHAN_WORDS = 3
+# A final that only repeats a turn that was taken comes no later than this after it.
+ECHO_S = 4.0
+# Voice that brings no new words for so long is not speech any more: a radio, a fan, a line that hums.
+BABBLE_S = 6.0
 
 
 class CallerState(Enum):
-    """SILENT: no turn. SPEAKING: voice now. PAUSED: voice ended, the clocks run."""
+    """SILENT: no turn. SPEAKING: voice now. PAUSED: voice ended, or brings no words any more; the clocks run."""
 
     SILENT = auto()
     SPEAKING = auto()
@@ -46,6 +51,10 @@ class CallerTurn:
         self.started_s: float | None = None
         self.last_voice_s = 0.0
         self._voice_s = 0.0
+        self._voiced = False
+        self._grew_s = 0.0
+        self._committed = ("", float("-inf"))
+        self.pause_id = 0
         self.confirmed_s: float | None = None
 
     @property
@@ -61,6 +70,8 @@ class CallerTurn:
     def voice_started(self, at_s: float) -> None:
         """Voice began, or began again."""
         self._wait = None
+        self._voiced = True
+        self._grew_s = at_s
         if self.state is CallerState.SILENT:
             self.started_s = at_s
         elif self.state is CallerState.PAUSED:
@@ -74,31 +85,60 @@ class CallerTurn:
 
     def voice_stopped(self, at_s: float) -> None:
         """Voice ended; the clocks count from at_s."""
-        if self.state is CallerState.SILENT:
+        self._voiced = False
+        if self.state is not CallerState.SPEAKING:
             return
-        self.state = CallerState.PAUSED
-        self.last_voice_s = at_s
+        self._pause(at_s)
+
+    def babbles(self, now: float) -> bool:
+        """Takes a voice that has brought no words for BABBLE_S for a pause; True when it did."""
+        due_s = self.babble_deadline
+        if due_s is None or now < due_s:
+            return False
+        self._pause(self._grew_s)
+        return True
+
+    @property
+    def babble_deadline(self) -> float | None:
+        """When the present voice is too long without new words."""
+        return self._grew_s + BABBLE_S if self.state is CallerState.SPEAKING else None
+
+    @property
+    def hums(self) -> bool:
+        """There is voice, and it is no longer taken for speech."""
+        return self._voiced and self.state is not CallerState.SPEAKING
+
+    def recogniser_broke(self) -> None:
+        """What was heard of the turn so far stays; the next recogniser begins afresh."""
+        self._transcript.settle()
 
     def heard(self, result: TranscriptReceived, now: float) -> None:
         """The recogniser's word. A sentence that no voice was found for opens a turn of its own; less than that is
         the late answer to a question about a turn that is gone."""
         self._wait = None
         if self.state is CallerState.SILENT:
-            if not result.is_final or len(result.text.split()) < ORPHAN_WORDS:
+            if len(result.text.split()) < ORPHAN_WORDS or self._echoes(result.text, now):
                 return
-            self.started_s = self.last_voice_s = now
-            self.state = CallerState.PAUSED
+            if not (result.is_final or self._voiced):
+                return
+            self.started_s = now
+            self._pause(now)
+        before = self.text
         # A confirmation that was asked before the voice came back does not hold all words.
         current = result.confirmed and self.state is not CallerState.SPEAKING
         self._transcript.apply(
             TranscriptReceived(result.leg_id, result.text, result.is_final, current, result.words)
         )
+        if self.text != before:
+            self._grew_s = now
+            if self.hums:
+                self.last_voice_s = now
         if current:
             self.confirmed_s = now
 
-    def scored(self, probability: float) -> None:
-        """The acoustic model's word on the turn as it stands."""
-        if self.state is CallerState.PAUSED:
+    def scored(self, probability: float, pause_id: int) -> None:
+        """The acoustic model's word on the turn as it stands; one on an earlier pause is dropped."""
+        if self.state is CallerState.PAUSED and pause_id == self.pause_id:
             self._score = probability
             self._wait = None
 
@@ -141,10 +181,12 @@ class CallerTurn:
         """The acoustic model's last word on this pause."""
         return self._score
 
-    def next_turn(self) -> None:
+    def next_turn(self, now: float) -> None:
         """The turn was taken or given up: begin afresh. How this caller pauses is remembered, and fades."""
         voiced = self.state is CallerState.SPEAKING
         self._wait = None
+        if self.text:
+            self._committed = (normalise(self.text), now)
         self._transcript.clear()
         self._asked.clear()
         self._score = None
@@ -156,6 +198,16 @@ class CallerTurn:
         else:
             self.state = CallerState.SILENT
             self.started_s = None
+
+    def _pause(self, at_s: float) -> None:
+        self.state = CallerState.PAUSED
+        self.last_voice_s = at_s
+        self.pause_id += 1
+
+    def _echoes(self, text: str, now: float) -> bool:
+        """The late final of a turn that was taken."""
+        committed, at_s = self._committed
+        return now < at_s + ECHO_S and f" {normalise(text)} " in f" {committed} "
 
     def _due_s(self, ask: Ask) -> float:
         after = self._settings.finalize_after_s if ask is Ask.FINALIZE else SCORE_AFTER_S

@@ -6,14 +6,17 @@ Until the first frame of a reply has left, every decision is reversible: a calle
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from aywa.core import commands as do
 from aywa.core import events as ev
 from aywa.core.history import History
+from aywa.core.initiative import INTERRUPTED, SLOW_MODEL, TALKED_OVER
 from aywa.core.latency import turn_parts
 from aywa.core.reply import Marks, Purpose, Reply
 from aywa.core.settings import AssistantSettings
-from aywa.core.turns.barge_in import BargeIn, Ruling, Verdict
+from aywa.core.stock import EXCUSE, FAREWELL, REPROMPT, Stock
+from aywa.core.turns.barge_in import BargeIn, Ruling, Verdict, gate_db
 from aywa.core.turns.caller import Ask, CallerState, CallerTurn
 from aywa.core.turns.endpointing import UNFINISHED, Wait
 from aywa.core.turns.loudness import Loudness
@@ -22,56 +25,141 @@ from aywa.core.turns.phrases import contains_phrase, normalise, words_of
 Commands = list[do.Command]
 
 MAX_FAILURES = 3
-EXCUSE = "Sorry, I had a problem just now. Could you say that again?"
-FAREWELL = "I am sorry, I have a technical problem and have to end this call. Goodbye."
+MAX_REPROMPTS = 2
+MAX_QUEUED = 16
+# How often a turn that was taken is given back because the recogniser still changed its words.
+MAX_REVISIONS = 2
+# How long a voice that one window suspects has to be confirmed before the agent begins to speak: two more windows.
+SUSPICION_S = 0.075
+# A turn of which the recogniser told nothing is asked about again if it had so much voice.
+UNREAD_VOICE_S = 0.5
+# A filler comes no sooner than this after the turn was taken: the reply may be on its way.
+FILLER_GRACE_S = 0.3
+
+_END_REASONS = {
+    "tts": "pipeline-error-custom-voice-failed",
+    "llm": "pipeline-error-custom-llm-llm-failed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Something to be said that no turn of the caller asked for. asks: no fixed text, but what the model makes of the
+    conversation and these messages. prompt: it only asks a caller who says nothing."""
+
+    text: str = ""
+    asks: tuple[Mapping[str, object], ...] | None = None
+    ends_call: bool = False
+    end_reason: str = "assistant-ended-call-after-message-spoken"
+    interruptible: bool = True
+    prompt: bool = False
 
 
 class Floor:
-    """The floor of one caller's leg. Every method answers the commands that follow; none of them waits."""
+    """The floor of one caller's leg. Every method answers the commands that follow; none of them waits.
 
-    def __init__(self, leg_id: str, settings: AssistantSettings, history: History) -> None:
+    happenings: what hooks may be waiting for, until somebody takes it. leaving: the last message is being said."""
+
+    def __init__(self, leg_id: str, settings: AssistantSettings, history: History, stock: Stock) -> None:
         self.leg_id = leg_id
         self._settings = settings
         self._history = history
+        self._stock = stock
         self._reply_ids = 0
         self._attempts = 0
+        self._spent_tokens = 0
+        self._revisions = 0
+        self._reprompts = 0
         self._taken: Wait | None = None
         self._taken_s = 0.0
         self._not_before_s = 0.0
+        self._hold_until_s = 0.0
         self._holder = "none"
         self._contest: BargeIn | None = None
         self._loudness = Loudness()
+        self._yielded = False
         self._closing = False
+        self._quiet_since_s = 0.0
         self.caller = CallerTurn(settings.start)
         self.reply: Reply | None = None
-        self.queued: list[tuple[str, bool]] = []
+        self.queued: list[Message] = []
+        self.happenings: list[str] = []
         self.last_sound_s = 0.0
         self.failures = 0
+        self.leaving = False
         self.rate_hz = 8000
+
+    # --- what others go by ---------------------------------------------------------------------------------------
+
+    @property
+    def sounding(self) -> bool:
+        """The caller hears the agent now."""
+        return self.reply is not None and self.reply.sounding
+
+    @property
+    def caller_has_floor(self) -> bool:
+        """The caller speaks, or pauses in a turn that is not over, or what they say is being judged."""
+        if self._contest is not None:
+            return True
+        return self.caller.state is not CallerState.SILENT and self._taken is None
+
+    @property
+    def awaiting_since_s(self) -> float | None:
+        """Since when the agent has said all it has to say and the caller says nothing; None while that is not so."""
+        busy = self.reply is not None or self._taken is not None or bool(self.queued)
+        return None if busy or self.caller.state is not CallerState.SILENT else self._quiet_since_s
+
+    def connected(self, now: float) -> None:
+        """The caller can hear and be heard from now on."""
+        self.last_sound_s = self._quiet_since_s = now
 
     # --- the agent's own initiative ------------------------------------------------------------------------------
 
     def open_with(self, text: str, now: float) -> Commands:
         """The greeting, word for word."""
-        reply = self._new_reply(Purpose.GREETING, now)
+        reply = self._new_reply(Purpose.GREETING, now, released=True)
         reply.interruptible = self._settings.first_message_interruptible
-        reply.released = True
         return [do.SayText(reply.reply_id, text)]
 
     def open_by_model(self, now: float) -> Commands:
         """The greeting, as the model makes it."""
-        reply = self._new_reply(Purpose.GREETING, now)
+        reply = self._new_reply(Purpose.GREETING, now, released=True)
         reply.interruptible = self._settings.first_message_interruptible
-        reply.released = True
         return [do.StartReply(reply.reply_id, reply.turn_id, self._history.chat())]
 
-    def say(self, text: str, now: float, *, ends_call: bool = False, interrupt: bool = False) -> Commands:
-        """A message from outside or of the runtime's own: now, or when the floor is free."""
+    def say(self, message: Message, now: float, *, interrupt: bool = False) -> Commands:
+        """A message from outside or of the runtime's own: now, or when the floor is free. Too many are refused."""
+        ending = self.leaving or self._closing
+        if ending or len(self.queued) >= MAX_QUEUED:
+            reason = "call_ending" if ending else "too_many"
+            return [self._decided("message_refused", reason, {"queued": len(self.queued)})]
         cmds = self._give_up("message") if interrupt else []
         if not self._free:
-            self.queued.append((text, ends_call))
+            self.queued.append(message)
             return cmds
-        return cmds + self._say_now(text, ends_call, now)
+        return cmds + self._say_now(message, now)
+
+    def take_leave(self, text: str, reason: str, now: float) -> Commands:
+        """The call is to end, and the caller is told: nothing else is said any more. reason: a published endedReason."""
+        if self.leaving:
+            return []
+        self.leaving = True
+        self.queued.clear()
+        cmds = self._give_up(reason)
+        message = Message(text, ends_call=True, end_reason=reason, interruptible=False)
+        if self.reply is not None:
+            self.queued.append(message)
+            return cmds
+        return cmds + self._say_now(message, now)
+
+    def break_silence(self, now: float) -> Commands:
+        """The time without a reason runs out: whatever went wrong, the caller hears something."""
+        reply = self.reply
+        if reply is None:
+            return self._say_now(Message(REPROMPT), now)
+        if reply.paused_at is not None and self._contest is None:
+            return [do.ResumePlayout(self.leg_id, reply.paused_at)]
+        return self._fill(reply, now)
 
     def fall_silent(self, reason: str) -> Commands:
         """The call ends: nothing more is said, asked or begun."""
@@ -82,14 +170,22 @@ class Floor:
     def settle(self, now: float) -> Commands:
         """The leg is gone: what was heard until the last word from the media plane is what was heard."""
         reply, self.reply = self.reply, None
-        if reply is None or not reply.playing:
-            return []
-        return self._commit_reply(reply, reply.advanced_to, now, cut=True)
+        cmds: Commands = []
+        if reply is not None and reply.playing:
+            cmds += self._commit_reply(reply, reply.advanced_to, now, cut=True)
+        caller = self.caller
+        if caller.text:
+            # Nobody answers it any more, and it was said all the same.
+            start_s = caller.last_voice_s if caller.started_s is None else caller.started_s
+            end_s = max(start_s, caller.last_voice_s)
+            cmds.append(do.RecordMessage(self._history.user_said(caller.text, start_s, end_s)))
+        return cmds
 
     # --- the caller ----------------------------------------------------------------------------------------------
 
     def voice_started(self, event: ev.VoiceStarted, now: float) -> Commands:
         """The caller's voice was found."""
+        self._hold_until_s = 0.0
         self.caller.voice_started(event.at_s)
         self._loudness.voice_started(event.at_s)
         cmds: Commands = [
@@ -113,14 +209,26 @@ class Floor:
 
     def voice_stopped(self, event: ev.VoiceStopped, now: float) -> Commands:
         """The caller's voice ended a moment ago."""
-        self.last_sound_s = max(self.last_sound_s, event.at_s)
+        hummed = self.caller.hums
         self.caller.voice_stopped(event.at_s)
         self._loudness.voice_stopped(event.at_s, event.level_db)
         if self._contest is not None:
             self._contest.voice_measured(event.level_db)
             self._contest.voice_stopped(event.at_s)
         told = do.TellClient("speech-update", {"status": "stopped", "role": "user", "turn": self._turn})
-        return [told, *self.wake(now)]
+        reply = self.reply
+        rearmed = self._arm(reply) if hummed and reply is not None and reply.ledger.samples else []
+        return [told, *rearmed, *self.wake(now)]
+
+    def voice_suspected(self, now: float) -> Commands:
+        """There may be voice: whoever has not begun to speak waits until that is known."""
+        self._hold_until_s = now + SUSPICION_S
+        return []
+
+    def recogniser_broke(self) -> Commands:
+        """Another one will be opened, and begins afresh."""
+        self.caller.recogniser_broke()
+        return []
 
     def voice_measured(self, event: ev.VoiceLevelMeasured, now: float) -> Commands:
         """The caller's voice goes on."""
@@ -136,13 +244,15 @@ class Floor:
             self._contest.answered()
         cmds: Commands = []
         if self.caller.text and (self.caller.text != before):
+            self.last_sound_s = max(self.last_sound_s, now)
             cmds.append(self._transcript("user", "partial", self.caller.text))
+            cmds += self._revise()
         return cmds + self.wake(now)
 
     def turn_scored(self, event: ev.TurnScored, now: float) -> Commands:
         """The acoustic model's word; one for an earlier turn is dropped."""
         if event.turn_id == self.caller.turn_id:
-            self.caller.scored(event.probability)
+            self.caller.scored(event.probability, event.pause_id)
         return self.wake(now)
 
     # --- the reply -----------------------------------------------------------------------------------------------
@@ -153,6 +263,7 @@ class Floor:
         if reply is not None:
             reply.marks.token_s = reply.marks.token_s or now
             reply.text += event.text
+            reply.tokens += 1
         return []
 
     def clause_synthesized(self, event: ev.ClauseSynthesized, now: float) -> Commands:
@@ -182,7 +293,7 @@ class Floor:
         if phrase is not None:
             reply.ends_call = True
             reply.end_reason = "assistant-said-end-call-phrase"
-        return self._finish_if_all_given(reply)
+        return self._finish_if_all_given(reply, now)
 
     def reply_failed(self, event: ev.ReplyFailed, now: float) -> Commands:
         """The reply broke. What has been said stays said; a caller who heard nothing gets a word of excuse."""
@@ -190,18 +301,21 @@ class Floor:
         if reply is None or reply.completed:
             return []
         reply.completed = reply.failed = True
+        reply.failed_step = event.step
         cmds: Commands = [
             self._decided("reply_failed", event.code, {"step": event.step, "reply_id": event.reply_id})
         ]
-        if reply.ledger.samples or reply.waiting:
-            return cmds + self._finish_if_all_given(reply)
+        if reply.released or reply.waiting:
+            return cmds + self._finish_if_all_given(reply, now)
+        # The turn asks again when it is over, and not before: a route that is broken is not to be hammered.
         self.reply = None
-        if not reply.released:
-            # The turn asks again when it is over, and not before: a route that is broken is not to be hammered.
-            self._attempts = self._settings.start.speculation_attempts
-            return cmds + self.wake(now)
-        self.failures += 1
-        return cmds + self._excuse(reply, event, now)
+        self._attempts = self._settings.start.speculation_attempts
+        return cmds + self.wake(now)
+
+    def phrase_prepared(self, event: ev.PhrasePrepared) -> Commands:
+        """A stock phrase can be played."""
+        self._stock.prepared(event)
+        return []
 
     # --- the playout ---------------------------------------------------------------------------------------------
 
@@ -213,10 +327,11 @@ class Floor:
         reply.started_s = event.at_s
         reply.anchors.append((0, event.at_s))
         cmds: Commands = [do.TellClient("speech-update", self._speaking("started"))]
-        if self._taken is not None:
+        if self._taken is not None and reply.commits:
             cmds += self._commit_turn(reply, event.at_s)
         if self.caller.state is CallerState.SPEAKING and reply.interruptible and not reply.dropping:
             # Both began at once; the caller goes first.
+            self.happenings.append(TALKED_OVER)
             cmds += self._yield(reply, "caller_resumed", now)
         return cmds + self._hold("assistant")
 
@@ -225,7 +340,7 @@ class Floor:
         reply = self._current(event.reply_id)
         if reply is None or not reply.playing:
             return []
-        self.last_sound_s = max(self.last_sound_s, event.at_s)
+        self._sounded(reply, event.at_s)
         reply.advanced_to = event.position
         heard = reply.ledger.heard(event.position)
         body = {"text": heard, "turn": self._turn, "source": "model", "timing": "word-progress"}
@@ -234,12 +349,27 @@ class Floor:
             self._transcript("assistant", "partial", heard),
         ]
 
+    def playout_starved(self, event: ev.PlayoutStarved, now: float) -> Commands:
+        """All that was given was heard, and there is more to come."""
+        reply = self._current(event.reply_id)
+        if reply is None or not reply.playing or reply.finishing:
+            return []
+        self._sounded(reply, event.at_s)
+        reply.advanced_to = event.position
+        reply.starved_s = event.at_s
+        fillers = self._settings.fillers
+        after_s = fillers.repeat_after_s if reply.fillers else fillers.after_s
+        reply.filler_due_s = event.at_s + after_s if fillers.enabled else None
+        return []
+
     def playout_paused(self, event: ev.PlayoutPaused, now: float) -> Commands:
         """Playing stands still while the contest is decided."""
         reply = self._current(event.reply_id)
         if reply is not None:
             reply.paused_at = event.position
             reply.advanced_to = event.position
+            if self._contest is not None:
+                self._contest.paused(event.at_s)
         return []
 
     def playout_resumed(self, event: ev.PlayoutResumed, now: float) -> Commands:
@@ -257,12 +387,13 @@ class Floor:
             return []
         self.reply = None
         contest, self._contest = self._contest, None
-        self.last_sound_s = max(self.last_sound_s, event.at_s)
+        self._sounded(reply, event.at_s)
+        self._quiet_since_s = now
         cut = isinstance(event, ev.PlayoutDropped)
         cmds: Commands = [] if cut else [do.ArmPause(self.leg_id, armed=False)]
         if contest is not None and contest.plays_on and not cut:
             # What was not said to the agent is not to be answered when the agent has done speaking.
-            cmds += self._begin_next_turn()
+            cmds += self._begin_next_turn(now)
         cmds += self._commit_reply(reply, event.position, event.at_s, cut=cut)
         cmds.append(do.TellClient("speech-update", self._speaking("stopped")))
         cmds += self._hold("caller" if self.caller.state is CallerState.SPEAKING else "none")
@@ -277,28 +408,44 @@ class Floor:
         if self._closing:
             return []
         cmds: Commands = []
+        if self.caller.babbles(now):
+            cmds.append(self._decided("voice_ignored", "no_new_words", {}))
+            if self._contest is not None:
+                self._contest.voice_stopped(self.caller.last_voice_s)
         for ask in self.caller.wake(now):
             cmds.append(self._ask(ask))
         reply = self.reply
+        if reply is not None:
+            cmds += self._play_waiting(reply, now)
+            if reply.filler_due_s is not None and now >= reply.filler_due_s and self._may_fill(reply):
+                cmds += self._fill(reply, now)
         if self._contest is not None and reply is not None and not reply.dropping:
             return cmds + self._rule(self._contest, reply, now)
-        if reply is not None and (reply.playing or reply.purpose is not Purpose.ANSWER):
+        if self.leaving or (reply is not None and (reply.playing or reply.purpose is not Purpose.ANSWER)):
             return cmds
         return cmds + self._speculate(now) + self._take_turn(now)
 
     @property
     def deadline(self) -> float | None:
         """When it next wants to be woken."""
-        dues = [self.caller.ask_deadline]
-        reply = self.reply
+        caller, reply = self.caller, self.reply
+        dues = [caller.ask_deadline, caller.babble_deadline]
+        if reply is not None and not reply.dropping:
+            if self._may_fill(reply):
+                dues.append(reply.filler_due_s)
+            if reply.released and reply.waiting and not reply.ledger.samples:
+                dues.append(self._hold_until_s)
         if self._contest is not None and reply is not None and not reply.dropping:
             dues.append(self._contest.deadline)
-        elif self._taken is None and (
-            reply is None or (reply.purpose is Purpose.ANSWER and not reply.playing)
-        ):
-            over_s = self.caller.over_deadline
-            dues.append(None if over_s is None else max(over_s, self._not_before_s))
+        elif self._may_take(reply):
+            over_s = caller.over_deadline
+            dues.append(None if over_s is None else max(over_s, self._not_before_s, self._hold_until_s))
         return min((due for due in dues if due is not None), default=None)
+
+    def _may_take(self, reply: Reply | None) -> bool:
+        if self._taken is not None or self.leaving or self._closing:
+            return False
+        return reply is None or (reply.purpose is Purpose.ANSWER and not reply.playing)
 
     # --- inside: taking the turn ---------------------------------------------------------------------------------
 
@@ -315,6 +462,8 @@ class Floor:
             return []
         if not settings.speculation or self._attempts >= settings.speculation_attempts:
             return []
+        if self._spent_tokens >= settings.speculation_tokens:
+            return []
         # A wait that is long for another reason is the best one to hide work in.
         if caller.wait().reason == UNFINISHED:
             return []
@@ -325,7 +474,7 @@ class Floor:
         return cmds + self._answer(now, speculative=True)
 
     def _take_turn(self, now: float) -> Commands:
-        if self._taken is not None or now < self._not_before_s:
+        if self._taken is not None or now < max(self._not_before_s, self._hold_until_s):
             return []
         wait = self.caller.over(now)
         if wait is None:
@@ -346,7 +495,31 @@ class Floor:
     def _drop_turn(self, wait: Wait, now: float) -> Commands:
         cmds = self._discard("no_words") if self.reply is not None else []
         cmds.append(self._decided("turn_dropped", wait.reason, {}))
-        return cmds + self._begin_next_turn() + self._hold("none") + self._say_queued(now)
+        # A caller who stopped the agent, or whom the recogniser did not answer for, has said something.
+        caller, yielded = self.caller, self._yielded
+        voiced_s = caller.last_voice_s - (
+            caller.last_voice_s if caller.started_s is None else caller.started_s
+        )
+        unread = not caller.confirmed and voiced_s >= UNREAD_VOICE_S
+        self._yielded = False
+        cmds += self._begin_next_turn(now) + self._hold("none") + self._say_queued(now)
+        if self.reply is None and (yielded or unread) and self._reprompts < MAX_REPROMPTS:
+            self._reprompts += 1
+            cmds += self._say_now(Message(REPROMPT), now)
+        return cmds
+
+    def _revise(self) -> Commands:
+        """The recogniser added words after the turn was taken: they belong to what is answered."""
+        reply = self.reply
+        if self._taken is None or reply is None or reply.purpose is not Purpose.ANSWER:
+            return []
+        late = bool(reply.ledger.samples) or self._revisions >= MAX_REVISIONS
+        if late or normalise(self.caller.text) == reply.basis:
+            return []
+        self._revisions += 1
+        self._taken = None
+        reply.released = False
+        return [self._decided("turn_given_back", "words_added", {"reply_id": reply.reply_id})]
 
     def _take_back(self, reply: Reply) -> Commands:
         # The reply is kept: if the voice was only a cough the text stays the same, and it is released after all.
@@ -370,51 +543,100 @@ class Floor:
             do.TellClient("turn-latency", body),
             self._conversation(),
         ]
-        return cmds + self._begin_next_turn()
+        self._yielded = False
+        self._reprompts = 0
+        return cmds + self._begin_next_turn(at_s)
 
-    def _begin_next_turn(self) -> Commands:
+    def _begin_next_turn(self, now: float) -> Commands:
         self._taken = None
         self._attempts = 0
+        self._spent_tokens = 0
+        self._revisions = 0
         self._loudness.forget()
-        self.caller.next_turn()
+        self.caller.next_turn(now)
         return [do.CommitTranscript(self.leg_id)]
 
     # --- inside: the reply ---------------------------------------------------------------------------------------
 
     def _answer(self, now: float, *, speculative: bool) -> Commands:
-        reply = self._new_reply(Purpose.ANSWER, now)
+        reply = self._new_reply(Purpose.ANSWER, now, released=False)
         reply.basis = normalise(self.caller.text)
+        reply.commits = True
+        reply.speculative = speculative
         messages = self._history.chat(self.caller.text)
         return [do.StartReply(reply.reply_id, reply.turn_id, messages, speculative)]
 
-    def _new_reply(self, purpose: Purpose, now: float) -> Reply:
+    def _new_reply(self, purpose: Purpose, now: float, *, released: bool) -> Reply:
         self._reply_ids += 1
-        self.reply = Reply(self._reply_ids, self.caller.turn_id, purpose, Marks(now))
-        return self.reply
+        reply = Reply(self._reply_ids, self.caller.turn_id, purpose, Marks(now), released=released)
+        if released and self._settings.fillers.enabled:
+            reply.filler_due_s = now + self._settings.fillers.repeat_after_s
+        self.reply = reply
+        return reply
 
     def _release(self, reply: Reply, now: float) -> Commands:
         reply.released = True
-        return self._play_waiting(reply, now)
+        fillers = self._settings.fillers
+        if fillers.enabled and reply.filler_due_s is None:
+            reply.filler_due_s = max(self.caller.last_voice_s + fillers.after_s, now + FILLER_GRACE_S)
+        cmds: Commands = [do.ReleaseReply(reply.reply_id)] if reply.speculative else []
+        return cmds + self._play_waiting(reply, now)
 
     def _play_waiting(self, reply: Reply, now: float) -> Commands:
         if not reply.released or reply.dropping or not reply.waiting:
             return []
-        cmds: Commands = []
-        if not reply.ledger.samples:
-            stop = self._settings.stop
-            armed = reply.interruptible and not stop.num_words
-            cmds.append(do.ArmPause(self.leg_id, armed, stop.pause_after_voice_s))
+        first = not reply.ledger.samples
+        if first and now < self._hold_until_s and reply.interruptible:
+            return []
+        cmds = self._arm(reply) if first else []
         for clause in reply.waiting:
             reply.ledger.add(clause)
             cmds.append(do.PlayClause(self.leg_id, reply.reply_id, clause.clause))
         reply.waiting.clear()
-        return cmds + self._finish_if_all_given(reply)
+        reply.starved_s = reply.filler_due_s = None
+        return cmds + self._finish_if_all_given(reply, now)
 
-    def _finish_if_all_given(self, reply: Reply) -> Commands:
-        if not (reply.completed and reply.released) or reply.waiting or reply.finishing:
+    def _arm(self, reply: Reply) -> Commands:
+        stop = self._settings.stop
+        # A voice that goes on without words would pause every reply at once.
+        armed = reply.interruptible and not stop.num_words and not self.caller.hums
+        aside = self._contest is not None and self._contest.aside
+        least_db = gate_db(stop, self._loudness.usual_db, aside=aside)
+        return [do.ArmPause(self.leg_id, armed, stop.pause_after_voice_s, least_db)]
+
+    def _finish_if_all_given(self, reply: Reply, now: float) -> Commands:
+        if not (reply.completed and reply.released) or reply.waiting or reply.finishing or reply.dropping:
             return []
+        if reply.failed and not reply.excused:
+            return self._excuse(reply, now)
         reply.finishing = True
         return [do.FinishPlayout(self.leg_id, reply.reply_id)]
+
+    def _may_fill(self, reply: Reply) -> bool:
+        done = reply.dropping or reply.waiting or reply.finishing or not reply.released
+        return self._contest is None and not done
+
+    def _fill(self, reply: Reply, now: float) -> Commands:
+        """Something is said while the reply is late, as a part of it: what was heard stays one message."""
+        fillers = self._settings.fillers
+        reply.filler_due_s = now + fillers.repeat_after_s
+        texts = [text for text in fillers.texts if self._stock.has(text)]
+        if not texts or not reply.released or reply.dropping or reply.finishing or reply.completed:
+            return []
+        text = texts[reply.fillers % len(texts)]
+        reply.fillers += 1
+        # What was waited for is known no better than this: whatever has not come yet.
+        reply.marks.token_s = reply.marks.token_s or now
+        reply.marks.clause_s = reply.marks.clause_s or now
+        self.happenings.append(SLOW_MODEL)
+        said = self._decided("filler_said", "no_audio", {"reply_id": reply.reply_id, "count": reply.fillers})
+        return [said, *self._play_phrase(reply, text)]
+
+    def _play_phrase(self, reply: Reply, text: str) -> Commands:
+        cmds = [] if reply.ledger.samples else self._arm(reply)
+        reply.ledger.add(self._stock.clause(text, reply.reply_id, reply.clauses))
+        reply.starved_s = reply.filler_due_s = None
+        return [*cmds, self._stock.play(text, self.leg_id, reply.reply_id)]
 
     def _commit_reply(self, reply: Reply, position: int, at_s: float, *, cut: bool) -> Commands:
         heard = reply.ledger.heard(position)
@@ -433,7 +655,9 @@ class Floor:
     def _discard(self, reason: str) -> Commands:
         reply, self.reply = self.reply, None
         assert reply is not None
-        said = self._decided("reply_discarded", reason, {"reply_id": reply.reply_id})
+        self._spent_tokens += reply.tokens
+        details = {"reply_id": reply.reply_id, "tokens": reply.tokens, "speculative": reply.speculative}
+        said = self._decided("reply_discarded", reason, details)
         return [said, do.CancelReply(reply.reply_id)]
 
     def _give_up(self, reason: str) -> Commands:
@@ -464,32 +688,67 @@ class Floor:
             cmds.append(self._decided("turn_given_back", "reply_gone", {}))
         return cmds + self.wake(now)
 
-    def _say_now(self, text: str, ends_call: bool, now: float) -> Commands:
-        reply = self._new_reply(Purpose.MESSAGE, now)
-        reply.released = True
-        reply.ends_call = ends_call
-        return [do.SayText(reply.reply_id, text)]
+    def _say_now(self, message: Message, now: float, *, commits: bool = False) -> Commands:
+        reply = self._new_reply(Purpose.MESSAGE, now, released=True)
+        reply.ends_call = message.ends_call
+        reply.end_reason = message.end_reason
+        reply.interruptible = message.interruptible and not message.ends_call
+        reply.prompt = message.prompt
+        reply.commits = commits
+        if message.asks is not None:
+            messages = (*self._history.chat(), *message.asks)
+            return [do.StartReply(reply.reply_id, reply.turn_id, messages)]
+        if self._stock.has(message.text):
+            reply.completed = True
+            return self._play_phrase(reply, message.text) + self._finish_if_all_given(reply, now)
+        return [do.SayText(reply.reply_id, message.text)]
 
     def _say_queued(self, now: float) -> Commands:
         if not self.queued or not self._free:
             return []
-        text, ends_call = self.queued.pop(0)
-        return self._say_now(text, ends_call, now)
+        return self._say_now(self.queued.pop(0), now)
 
-    def _excuse(self, reply: Reply, event: ev.ReplyFailed, now: float) -> Commands:
-        if event.step == "tts" or reply.purpose is Purpose.MESSAGE:
+    def _excuse(self, reply: Reply, now: float) -> Commands:
+        """Owns up to what broke the reply, in words the caller hears: in the same reply if the phrase is in stock."""
+        reply.excused = True
+        self.failures += 1
+        if reply.ends_call:
+            # The last words cannot be said, or not to their end.
+            return self._finish_if_all_given(reply, now) if reply.ledger.samples else self._end_unsaid(reply)
+        last = self.failures >= MAX_FAILURES
+        reason = _END_REASONS.get(reply.failed_step, _END_REASONS["llm"])
+        message = Message(FAREWELL, ends_call=True, end_reason=reason) if last else Message(EXCUSE)
+        if self._stock.has(message.text):
+            cmds = self._make_last(reply, reason) if last else []
+            return cmds + self._play_phrase(reply, message.text) + self._finish_if_all_given(reply, now)
+        if reply.ledger.samples:
+            self.queued.insert(0, message)
+            return self._finish_if_all_given(reply, now)
+        if reply.failed_step == "tts" and reply.purpose is Purpose.MESSAGE:
             # There is no voice to say it with.
-            return [do.EndCall("pipeline-error-custom-voice-failed", event.code)]
-        if self.failures < MAX_FAILURES:
-            return self._say_now(EXCUSE, False, now)
-        ended = self._say_now(FAREWELL, True, now)
-        assert self.reply is not None
-        self.reply.end_reason = "pipeline-error-custom-llm-llm-failed"
-        return ended
+            reply.end_reason = reason
+            return self._end_unsaid(reply)
+        self.reply = None
+        return self._say_now(message, now, commits=reply.commits)
+
+    def _make_last(self, reply: Reply, reason: str) -> Commands:
+        """The reply ends with a farewell: from now on nothing stops it."""
+        reply.ends_call, reply.end_reason, reply.interruptible = True, reason, False
+        self.leaving, self._contest = True, None
+        cmds: Commands = [do.ArmPause(self.leg_id, armed=False)] if reply.ledger.samples else []
+        if reply.paused_at is not None:
+            cmds.append(do.ResumePlayout(self.leg_id, reply.paused_at))
+        return cmds
+
+    def _end_unsaid(self, reply: Reply) -> Commands:
+        self.reply = None
+        return [do.EndCall(reply.end_reason, "the last message could not be spoken")]
 
     @property
     def _free(self) -> bool:
         """Nobody speaks or is about to: no reply, and no turn of the caller that is still to be taken."""
+        if self.leaving:
+            return self.reply is None
         return self.reply is None and (self.caller.state is CallerState.SILENT or self._taken is not None)
 
     def _current(self, reply_id: int) -> Reply | None:
@@ -503,9 +762,10 @@ class Floor:
         if ruling.verdict is Verdict.YIELD:
             return [self._ruled("yielded", ruling, contest, now), *self._yield(reply, ruling.reason, now)]
         if ruling.verdict is Verdict.RESUME:
-            return [self._ruled("kept", ruling, contest, now), *self._go_on(reply)]
+            return [self._ruled("kept", ruling, contest, now), *self._go_on(reply, now)]
         if ruling.verdict is Verdict.PLAY_ON:
-            return [self._ruled("played_on", ruling, contest, now), *self._resume(reply)]
+            rearmed = self._arm(reply) if contest.aside else []
+            return [self._ruled("played_on", ruling, contest, now), *rearmed, *self._resume(reply)]
         # While the voice goes on the recogniser is asked in between; after it the turn asks by itself.
         if contest.wants_words(now):
             return [do.FinalizeTranscript(self.leg_id)]
@@ -523,18 +783,28 @@ class Floor:
         backoff_s = self._settings.stop.backoff_s
         if backoff_s is not None:
             self._not_before_s = now + backoff_s
+        self._yielded = True
+        self.happenings.append(INTERRUPTED)
         told = do.TellClient("user-interrupted", {"turnId": str(reply.turn_id), "reason": reason})
         return [*self._drop(reply), told]
 
-    def _go_on(self, reply: Reply) -> Commands:
-        self._contest = None
-        return self._begin_next_turn() + self._resume(reply)
+    def _go_on(self, reply: Reply, now: float) -> Commands:
+        contest, self._contest = self._contest, None
+        cmds = self._begin_next_turn(now)
+        if self.caller.hums or (contest is not None and contest.aside):
+            cmds += self._arm(reply)
+        return cmds + self._resume(reply)
 
     def _resume(self, reply: Reply) -> Commands:
         cmds: Commands = []
         if reply.paused_at is not None:
             cmds.append(do.ResumePlayout(self.leg_id, reply.paused_at))
         return cmds + self._hold("assistant")
+
+    def _sounded(self, reply: Reply, at_s: float) -> None:
+        # Prompts to a caller who says nothing do not keep the call alive.
+        if not reply.prompt:
+            self.last_sound_s = max(self.last_sound_s, at_s)
 
     # --- inside: telling -----------------------------------------------------------------------------------------
 
@@ -545,7 +815,7 @@ class Floor:
     def _ask(self, ask: Ask) -> do.Command:
         if ask is Ask.FINALIZE:
             return do.FinalizeTranscript(self.leg_id)
-        return do.ScoreTurn(self.leg_id, self.caller.turn_id)
+        return do.ScoreTurn(self.leg_id, self.caller.turn_id, self.caller.pause_id)
 
     def _speaking(self, status: str) -> dict[str, object]:
         return {"status": status, "role": "assistant", "turn": self._turn}

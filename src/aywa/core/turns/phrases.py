@@ -13,7 +13,7 @@ from aywa.core.settings import ACKNOWLEDGEMENTS
 
 _NOT_WORD = re.compile(r"[^\w\s]")
 _HUM = re.compile(
-    r"^(?:m+h*m*|h+m+p?h?|mm+|a+h+|o+h+|u+h+(?:hu+h+)?|uh ?huh|e+h+|m+ ?h+m+|hu+h+|hum+|um+|er+m*|mhmm?"
+    r"^(?:m+h*m*|h+m+p?h?|mm+|a+h+|o+h+|u+h+m*|u+h+hu+h+|uh ?huh|e+h+|m+ ?h+m+|hu+h+|hum+|um+|er+m*|mhmm?"
     r"|aha|(?:ha){2,}h?|(?:he){2,}h?|hah|tsk|ugh|w?hew|phew|ahem|h?a?t?choo|uhu|ajá|ähm*|äh+|öh+|euh+)$"
 )
 _NUMBER_WORD = (

@@ -32,6 +32,12 @@ class TurnTranscript:
         if result.confirmed:
             self.confirmed = True
 
+    def settle(self) -> None:
+        """The recogniser broke: what it had heard so far will not be said again by the next one."""
+        if self._partial:
+            self._finals.append(self._partial)
+            self._partial = ""
+
     def voice_resumed(self) -> None:
         """More is being said: what was confirmed is not all any more."""
         self.confirmed = False

@@ -9,7 +9,7 @@ Refuses to decide whose turn it is.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -54,6 +54,7 @@ _FLOOR_RISE = 0.2
 _KEPT_S = 1.0
 # How much of a voice its level is taken from, how often it is news, and which share of its windows is quieter.
 _LEVEL_OF_S = 8.0
+_LEVEL_NOW_S = 1.0
 _LEVEL_EVERY_S = 0.256
 _LEVEL_SHARE = 0.8
 
@@ -71,6 +72,7 @@ class VoiceDetector:
             maxlen=round(_KEPT_S / window_s)
         )
         self._voiced_db: deque[float] = deque(maxlen=round(_LEVEL_OF_S / window_s))
+        self._level_now = round(_LEVEL_NOW_S / window_s)
         self._level_every = round(_LEVEL_EVERY_S / window_s)
         self._peak_db = self._settings.least_db
         self._floor_db: float | None = None
@@ -91,8 +93,17 @@ class VoiceDetector:
     @property
     def level_db(self) -> float | None:
         """How loud the present voice is, dBFS: of its windows, each as loud as its loudest block, a fifth is louder."""
-        levels = sorted(self._voiced_db)
-        return levels[int(_LEVEL_SHARE * (len(levels) - 1))] if levels else None
+        return _usually_below(self._voiced_db)
+
+    @property
+    def level_now_db(self) -> float | None:
+        """The same of its last second."""
+        return _usually_below(list(self._voiced_db)[-self._level_now :])
+
+    @property
+    def loudest_db(self) -> float:
+        """The present voice's last window, as loud as its loudest block."""
+        return self._voiced_db[-1] if self._voiced_db else self._settings.least_db
 
     @property
     def level_due(self) -> bool:
@@ -190,6 +201,12 @@ class VoiceDetector:
         for back, (levels, arrivals) in enumerate(islice(reversed(self._windows), windows), 1):
             for block in zip(reversed(levels), reversed(arrivals), strict=True):
                 yield back, block
+
+
+def _usually_below(levels_db: Iterable[float]) -> float | None:
+    """Four fifths are below it."""
+    ordered = sorted(levels_db)
+    return ordered[int(_LEVEL_SHARE * (len(ordered) - 1))] if ordered else None
 
 
 def _usual(levels_db: Sequence[float]) -> float:

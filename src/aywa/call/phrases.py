@@ -1,0 +1,52 @@
+"""The call's stock phrases: synthesised one after the other when the call begins, kept until it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from aywa.call.replies import ReplyRoutes
+from aywa.core import events as ev
+from aywa.core.audio.frame import SAMPLE_BYTES
+from aywa.core.commands import PreparePhrase
+
+
+class PhraseMaker:
+    """audio: phrase number -> PCM16 at the voice's rate. Never raises: a phrase without a voice is told as such."""
+
+    def __init__(self, routes: ReplyRoutes, post: Callable[[ev.Event], None]) -> None:
+        self._routes = routes
+        self._post = post
+        self._wanted: deque[PreparePhrase] = deque()
+        self.audio: dict[int, bytes] = {}
+
+    def want(self, command: PreparePhrase) -> bool:
+        """Takes it up; True when `run` must be called for it."""
+        self._wanted.append(command)
+        return len(self._wanted) == 1
+
+    async def run(self) -> None:
+        """Until all that is wanted is there."""
+        while self._wanted:
+            await self._prepare(self._wanted[0])
+            self._wanted.popleft()
+
+    async def _prepare(self, command: PreparePhrase) -> None:
+        source = "voice"
+        words: tuple[ev.HeardWord, ...] = ()
+        try:
+            pcm, words = await self._routes.phrases.phrase(self._routes, command.text)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            pcm = b""
+        except Exception:  # noqa: BLE001 - a voice may fail in any way, and the phrase is for exactly that case
+            pcm = b""
+        if not pcm:
+            source, words = "stock", ()
+            pcm = self._routes.stock_pcm(command.text)
+        self.audio[command.phrase_id] = pcm
+        samples = len(pcm) // SAMPLE_BYTES
+        self._post(ev.PhrasePrepared(command.phrase_id, command.text, samples, words, source))
