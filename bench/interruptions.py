@@ -2,7 +2,7 @@
 
 Each is a call of its own on the virtual clock, through the whole session: two ordinary turns (from which the caller's usual
 loudness is learned, and by which it is counted how often the agent interrupts), then the sound, at a random moment of a
-long reply. The sets are those of bench/speech/interruption_set.py; the recogniser is simulated (bench/speech says how it
+long reply (in the calls of the first set, which are the ones with a turn model). The sets are those of bench/speech/interruption_set.py; the recogniser is simulated (bench/speech says how it
 hears each set), the voice detector is the real one over real Silero. One set of defaults for all.
 
 Prints the table and, as its last line, {"yields_pct", "pause_ms_p95", "backchannels_kept_pct", ...}: see `figures`. The
@@ -27,7 +27,7 @@ from aywa.ports.llm import LlmRequest
 from aywa.testing.scripted_providers import ScriptedLlm, ScriptedTts
 from aywa.testing.simulated_stt import FAST, TYPICAL, Hearing, SimulatedStt
 from aywa.testing.virtual_time import run_virtual
-from bench.speech.interruption_set import KINDS, Case, TurnScores, cases
+from bench.speech.interruption_set import KINDS, Case, TurnScores, cases, first_voiced
 
 COUNTS = {"interruption": 400, "backchannel": 320, "tic": 320, "aside": 320, "noise": 320}
 SHORT_REPLY = "Sure, go ahead."
@@ -47,13 +47,14 @@ TURN_SCORE_S = 0.04
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one call. played: the long reply was on the wire when the sound began (else nothing was measured).
-    Times in seconds after the sound's first loud frame had arrived; None: it did not happen. silence_s: how long the agent
-    stood still, if it went on. cut: turns into which the agent spoke."""
+    Times in seconds after the sound's first loud frame had arrived; None: it did not happen. voiced_after_s: until its first
+    voiced one. silence_s: how long the agent stood still, if it went on. cut: turns into which the agent spoke."""
 
     case: Case
     played: bool
     yielded_s: float | None
     paused_s: float | None
+    voiced_after_s: float
     silence_s: float
     reason: str
     cut: int
@@ -69,7 +70,7 @@ async def _call(case: Case, system: str, hearing: Hearing, scores: TurnScores) -
         tts=ScriptedTts(first_audio_s=0.15),
         recogniser=stt,
         call_id=f"{case.kind}-{case.number}",
-        turn_score=lambda at_s: scores.at(case, at_s),
+        turn_score=(lambda at_s: scores.at(case, at_s)) if case.kind == "interruption" else None,
         turn_score_s=TURN_SCORE_S,
     )
     await call.run_labelled(case.sound, case.seconds)
@@ -113,12 +114,14 @@ def judge(case: Case, records: Iterable[tuple[float, str, Mapping[str, Any]]]) -
     turns = [*case.turns, case.item] if yielded_s is not None and case.kind == "interruption" else case.turns
     # The floor was asked for in the middle of the reply, so its own beginning is no interruption.
     cut = sum(any(a + GRAIN_S < s < b - GRAIN_S for s in starts) for a, b in turns)
-    return Outcome(case, played, yielded_s, paused_s, silence_s, reason, cut, len(turns))
+    voiced_after_s = case.voiced_s - case.item[0]
+    return Outcome(case, played, yielded_s, paused_s, voiced_after_s, silence_s, reason, cut, len(turns))
 
 
 def run(half: str, system: str, hearing: str, counts: dict[str, int]) -> list[Outcome]:
     """All calls of a half."""
     every, scores = cases(half, counts), TurnScores(half)
+    first_voiced([case for case in every if case.kind == "interruption"] or every[:1])
 
     async def some(few: Sequence[Case]) -> list[Outcome]:
         return await asyncio.gather(*(_call(case, system, HEARINGS[hearing], scores) for case in few))
@@ -153,14 +156,15 @@ def figures(outcomes: Sequence[Outcome]) -> dict[str, Any]:
             samples[f"{name}_silence_ms_p{share_}"] = len(costs)
     interruptions = [o for o in outcomes if o.case.kind == "interruption" and o.played]
     for name, times in (
-        ("pause_ms", [o.paused_s for o in interruptions if o.paused_s is not None]),
+        ("pause_ms", [o.paused_s - o.voiced_after_s for o in interruptions if o.paused_s is not None]),
+        ("pause_after_any_sound_ms", [o.paused_s for o in interruptions if o.paused_s is not None]),
         ("yield_ms", [o.yielded_s for o in interruptions if o.yielded_s is not None]),
     ):
         for share_ in (50, 95):
             table[f"{name}_p{share_}"] = _quantile(times, share_)
             samples[f"{name}_p{share_}"] = len(times)
-    turns = sum(o.turns for o in outcomes)
-    cut = sum(o.cut for o in outcomes)
+    turns = sum(o.turns for o in outcomes if o.case.kind == "interruption")
+    cut = sum(o.cut for o in outcomes if o.case.kind == "interruption")
     table["interrupts_a_turn"] = round(cut / max(1, turns), 4)
     table["interrupts_a_turn_95"] = [round(x / 100, 4) for x in _wilson(cut, turns)]
     samples["interrupts_a_turn"] = turns
@@ -191,7 +195,7 @@ def _quantile(seconds: Sequence[float], share: int) -> float | None:
 
 
 ROWS = (
-    "yields_pct", "pause_ms_p50", "pause_ms_p95", "yield_ms_p50", "yield_ms_p95", "backchannels_kept_pct",
+    "yields_pct", "pause_ms_p50", "pause_ms_p95", "pause_after_any_sound_ms_p95", "yield_ms_p50", "yield_ms_p95", "backchannels_kept_pct",
     "backchannels_silence_ms_p50", "backchannels_silence_ms_p95", "tics_kept_pct", "tics_silence_ms_p50",
     "asides_kept_pct", "asides_silence_ms_p50", "noises_kept_pct", "noises_silence_ms_p50", "interrupts_a_turn",
 )  # fmt: skip

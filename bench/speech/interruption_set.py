@@ -33,7 +33,7 @@ from bench.speech.interruption_texts import HELD_OUT, TUNING, Texts, interruptio
 
 Floats = npt.NDArray[np.float32]
 
-VERSION = 1
+VERSION = 2
 KINDS = ("interruption", "backchannel", "tic", "aside", "noise")
 CONDITIONS = ("clean", "noise", "loss", "noise+loss")
 LEVELS: dict[str, tuple[float, float]] = {
@@ -78,13 +78,13 @@ class Half:
 
 HALVES = {
     "tuning": Half("tuning", v.TUNING, TUNING, sounds.TUNING, False, 1),
-    "held_out": Half("held_out", v.HELD_OUT[:8], HELD_OUT, sounds.HELD_OUT, True, 2),
+    "held_out": Half("held_out", v.HELD_OUT[:4], HELD_OUT, sounds.HELD_OUT, True, 2),
 }
 
 
 @dataclass(slots=True)
 class Case:
-    """One call. turns: where the ordinary turns begin and end; item: where the sound does, by its loud frames. words: as
+    """One call. turns: where the ordinary turns begin and end; item: where the sound does, by its loud frames; voiced_s: its first voiced one. words: as
     the recogniser will hear them. Seconds of the call; said: for the record."""
 
     half: str
@@ -98,6 +98,7 @@ class Case:
     words: list[tuple[str, float, float]] = field(default_factory=list)
     seconds: float = 0.0
     sound: Sound | None = None
+    voiced_s: float = 0.0
 
     @property
     def timeline(self) -> list[Word]:
@@ -122,6 +123,7 @@ class _Line:
     def __init__(self, case: Case) -> None:
         self.case = case
         self.audio = np.zeros(0, np.float32)
+        self.last = (0.0, self.audio)
 
     def put(self, at_s: float, sound: Floats, gain_db: float) -> tuple[float, float]:
         """Answers where its loud frames begin and end."""
@@ -130,6 +132,7 @@ class _Line:
             self.audio = np.concatenate([self.audio, np.zeros(first + len(sound) - len(self.audio), np.float32)])
         loud = sound * np.float32(10 ** (gain_db / 20))
         self.audio[first : first + len(sound)] += loud
+        self.last = at_s, sound
         begins_s, ends_s = _loud_span(sound)
         return at_s + begins_s, at_s + ends_s
 
@@ -153,6 +156,44 @@ def _loud_span(sound: Floats) -> tuple[float, float]:
     return float(loud[0]) * 0.02, float(loud[-1] + 1) * 0.02
 
 
+def _first_voiced_s(sound: Floats) -> float:
+    """When the first voiced frame begins: 20 ms within 30 dB of the loudest that are periodic (their best autocorrelation
+    between 70 and 400 Hz, over 40 ms, is 0.6 or more). Breath and the "s" of "stop" are sound, but no voice."""
+    frame, window = v.RATE_HZ // 50, v.RATE_HZ // 25
+    padded = np.pad(sound, (0, window))
+    power = np.mean(padded[: len(padded) // frame * frame].reshape(-1, frame) ** 2, axis=1)
+    for at in np.flatnonzero(power >= power.max() * 1e-3):
+        piece = padded[at * frame : at * frame + window].astype(np.float64)
+        if len(piece) < window:
+            break
+        piece = piece - piece.mean()
+        lags = np.arange(v.RATE_HZ // 400, v.RATE_HZ // 70)
+        best = max(_alike(piece[:-lag], piece[lag:]) for lag in lags)
+        if best >= 0.6:
+            return float(at) * 0.02
+    return _loud_span(sound)[0]
+
+
+def _alike(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> float:
+    scale = float(np.sqrt(np.dot(one, one) * np.dot(other, other)))
+    return float(np.dot(one, other)) / scale if scale else 0.0
+
+
+def first_voiced(made: Sequence[Case]) -> None:
+    """Sets `voiced_s` of the cases of one half; kept like the detector's word."""
+    half = HALVES[made[0].half]
+    path = _place(half, "voiced").with_suffix(".json")
+    known: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
+    for case in made:
+        key = f"{case.kind}/{case.number}"
+        if key not in known:
+            at_s, sound = _lined_up(half, case.kind, case.number)[0].last
+            known[key] = round(at_s + _first_voiced_s(sound), 4)
+        case.voiced_s = known[key]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(known))
+
+
 def _level(kind: str, chance: Random) -> float:
     mean, deviation = LEVELS[kind]
     return mean + max(-2.0, min(2.0, chance.gauss(0, 1))) * deviation
@@ -160,6 +201,13 @@ def _level(kind: str, chance: Random) -> float:
 
 def _build(half: Half, kind: str, number: int) -> tuple[Case, v.Shorts]:
     """The case without its sound, and the audio at 8 kHz."""
+    line, chance = _lined_up(half, kind, number)
+    audio = np.concatenate([line.audio, np.zeros(round(LISTEN_S * v.RATE_HZ), np.float32)])
+    return line.case, _over_the_line(audio, line.case, half, chance)
+
+
+def _lined_up(half: Half, kind: str, number: int) -> tuple[_Line, Random]:
+    """All that the caller does, before the telephone."""
     chance = Random(f"{half.seed}/{kind}/{number}")
     case = Case(half.name, kind, "", CONDITIONS[number % len(CONDITIONS)], number)
     line = _Line(case)
@@ -174,8 +222,7 @@ def _build(half: Half, kind: str, number: int) -> tuple[Case, v.Shorts]:
     case.item = _ITEMS[kind](line, half, "" if allison else voice, at_s, chance)
     case.seconds = case.item[1] + LISTEN_S
     case.words.sort(key=lambda w: w[2])
-    audio = np.concatenate([line.audio, np.zeros(round(LISTEN_S * v.RATE_HZ), np.float32)])
-    return case, _over_the_line(audio, case, half, chance)
+    return line, chance
 
 
 def _ordinary(line: _Line, half: Half, voice: str, at_s: float, chance: Random) -> tuple[float, float]:
@@ -311,23 +358,25 @@ class TurnScores:
         self._path = _place(self._half, "scores").with_suffix(".json")
         self._known: dict[str, float] = json.loads(self._path.read_text()) if self._path.exists() else {}
         self._model: SmartTurn | None = None
-        self._audio: tuple[Case | None, Floats] = (None, np.zeros(0, np.float32))
+        self._audio: dict[str, Floats] = {}
 
     def at(self, case: Case, at_s: float) -> float:
         """The probability that the turn is complete."""
         key = f"{case.kind}/{case.number}/{at_s:.2f}"
         if key not in self._known:
-            if self._audio[0] is not case:
+            call = f"{case.kind}/{case.number}"
+            if call not in self._audio:
                 _, pcm = _build(self._half, case.kind, case.number)
-                self._audio = case, resample(pcm.astype(np.float32) / 32768.0, v.LINE_HZ, v.RATE_HZ)
+                self._audio[call] = resample(pcm.astype(np.float32) / 32768.0, v.LINE_HZ, v.RATE_HZ)
             end = round(round(at_s, 2) * v.RATE_HZ)
-            heard = self._audio[1][max(0, end - round(_HEARS_S * v.RATE_HZ)) : end]
+            heard = self._audio[call][max(0, end - round(_HEARS_S * v.RATE_HZ)) : end]
             self._model = self._model or SmartTurn(models_dir() / "smart-turn" / "smart-turn-v3.2-cpu.onnx")
             self._known[key] = round(self._model.score(heard), 5)
         return self._known[key]
 
     def keep(self) -> None:
-        """On disk."""
+        """On disk, and forgets the audio."""
+        self._audio.clear()
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.write_text(json.dumps(self._known))
 
@@ -350,9 +399,9 @@ def _kept(half: Half, kind: str, count: int) -> list[Case]:
 
 
 def _place(half: Half, kind: str) -> Path:
-    """A set whose making changed is another set."""
+    """A set whose texts or sounds changed is another set; so is one whose VERSION did."""
     here = Path(__file__).parent
-    made_by = ("interruption_set.py", "interruption_sounds.py", "interruption_texts.py")
+    made_by = ("interruption_sounds.py", "interruption_texts.py")
     digest = hashlib.sha256(b"".join((here / name).read_bytes() for name in made_by))
     return v.folder() / "interruptions" / f"{VERSION}-{digest.hexdigest()[:12]}" / half.name / kind
 

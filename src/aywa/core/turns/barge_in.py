@@ -16,7 +16,7 @@ from aywa.core.settings import ACKNOWLEDGEMENTS, INTERRUPTIONS, StopSpeaking
 from aywa.core.turns import phrases
 
 # Seconds; used where the assistant's stopSpeakingPlan leaves the field out.
-FIRST_READ_S = 0.25
+FIRST_READ_S = 0.20
 READ_EVERY_S = 0.25
 READ_AFTER_STOP_S = 0.0
 UNREAD_LIMIT_S = 0.6
@@ -26,7 +26,7 @@ WORDS = 2
 # Playing goes on under a voice that has said nothing to take the floor with for so long.
 WORDLESS_LIMIT_S = 2.0
 # A voice that has only acknowledged for so long will go on to do so.
-ACKNOWLEDGED_S = 0.6
+ACKNOWLEDGED_S = 0.4
 # No word fits into less than this.
 WORD_S = 0.2
 # Quieter than usual by so much is said to somebody else, as soon as so much voice was measured; one who keeps on at it
@@ -36,7 +36,7 @@ ASIDE_S = 0.25
 ASIDE_LIMIT_S = 4.0
 ASIDE_WORDS = 8
 # Voice that begins quieter than usual by so much does not even pause the agent.
-GATE_DB = 15.0
+GATE_DB = 11.0
 
 
 class Verdict(Enum):
