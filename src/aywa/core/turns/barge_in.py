@@ -26,7 +26,7 @@ WORDS = 2
 # Playing goes on under a voice that has said nothing to take the floor with for so long.
 WORDLESS_LIMIT_S = 2.0
 # A voice that has only acknowledged for so long will go on to do so.
-ACKNOWLEDGED_S = 0.4
+ACKNOWLEDGED_S = 0.3
 # No word fits into less than this.
 WORD_S = 0.2
 # Quieter than usual by so much is said to somebody else, as soon as so much voice was measured; one who keeps on at it
