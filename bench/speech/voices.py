@@ -242,7 +242,7 @@ def _espeak_symbols(word: str, language: str) -> str:
     for found, wanted in _SYMBOLS:
         said = said.replace(found, wanted)
     # Small words alone are stressed like a sentence; in a sentence they are not.
-    return said.replace("\u02c8", "") if word.lower() in _UNSTRESSED else said
+    return said.replace("\u02c8", "") if word in _UNSTRESSED else said
 
 
 _UNSTRESSED = frozenset(

@@ -21,7 +21,7 @@ LEGACY: dict[str, Any] = {
         "functions": [{"name": "x"}],
         "unheardOf": {"a": [1, None]},
     },
-    "hooks": [{"on": "call.ending", "do": [{"type": "tool"}]}],
+    "hooks": [{"on": "call.ending", "do": [{"type": "tool", "toolId": "t1"}]}],
     "neverSeen": {"nested": [True, 1.5, "é", None]},
 }
 
@@ -173,7 +173,7 @@ async def test_all_problems_come_at_once_each_with_path_rule_and_value(runtime: 
         "server.timeoutSeconds",
         "server.headers",
     ]
-    assert "maxDurationSeconds must not be less than 10, got 9" in body["message"]
+    assert "maxDurationSeconds must not be less than 10, got 9 (range 10 to 43200)" in body["message"]
     assert body["message"][0].endswith("... (41 characters)") or body["message"][0].endswith(f'"{"n" * 41}"')
 
 

@@ -260,3 +260,12 @@ async def test_no_recording_is_made_where_none_is_wanted(house: House) -> None:
 
 async def test_a_call_that_is_not_here_cannot_be_ended(house: House) -> None:
     assert not house.host.end("call-9", "manually-canceled")
+
+
+async def test_settings_that_contradict_each_other_are_on_the_calls_record(house: House) -> None:
+    house.connect(house.call(assistant=GREETS | {"stopSpeakingPlan": {"numWords": 2, "voiceSeconds": 0.2}}))
+    house.host.end("call-1", "manually-canceled")
+    await house.until_over()
+    (warning,) = house.journal.of("SettingsWarned")
+    assert warning.data["code"] == "contradiction"
+    assert warning.data["detail"].startswith("stopSpeakingPlan.voiceSeconds has no effect")

@@ -107,7 +107,7 @@ async def test_the_first_clause_is_spoken_before_the_model_has_finished() -> Non
     reply, posted = maker(llm, ScriptedTts(first_audio_s=0.1))
     task = asyncio.create_task(reply.answer(ASKED))
     await asyncio.sleep(0.3)
-    assert [c.text for c in of(posted, ev.ClauseSynthesized)] == ["Well, let me see."]
+    assert [c.text for c in of(posted, ev.ClauseSynthesized)] == ["Well,", "let me see."]
     await task
     assert now() == pytest.approx(2.1)
 
@@ -332,6 +332,105 @@ async def test_a_model_that_never_ends_is_stopped() -> None:
     assert 500 <= len(completed.text) < 520
 
 
+# --- a reply that is only a guess ------------------------------------------------------------------------------------
+
+
+async def test_of_a_guess_only_the_first_clause_is_spoken_until_it_is_released() -> None:
+    tts = ScriptedTts()
+    reply, posted = maker(ScriptedLlm(lambda r: LONG), tts)
+    reply.put_off()
+    task = asyncio.create_task(reply.answer(ASKED))
+    await asyncio.sleep(5.0)
+    assert len(tts.spoken) == len(of(posted, ev.ClauseSynthesized)) == 1
+    # The model may write on: its words are kept.
+    assert "".join(t.text for t in of(posted, ev.ReplyTextReceived)).split() == LONG.split()
+    assert not of(posted, ev.ReplyCompleted)
+    reply.release()
+    await task
+    assert " ".join(c.text for c in of(posted, ev.ClauseSynthesized)) == LONG
+    assert isinstance(posted[-1], ev.ReplyCompleted)
+
+
+async def test_a_guess_that_is_released_at_once_is_a_reply_like_any_other() -> None:
+    reply, posted = maker(ScriptedLlm(lambda r: LONG), ScriptedTts())
+    reply.put_off()
+    reply.release()
+    reply.release()
+    await reply.answer(ASKED)
+    assert " ".join(c.text for c in of(posted, ev.ClauseSynthesized)) == LONG
+    assert now() == 0.0
+
+
+async def test_what_was_never_put_off_needs_no_release() -> None:
+    reply, posted = maker(ScriptedLlm(lambda r: LONG), ScriptedTts())
+    reply.release()
+    await reply.answer(ASKED)
+    assert isinstance(posted[-1], ev.ReplyCompleted)
+
+
+async def test_a_guess_that_breaks_says_so_before_it_is_released() -> None:
+    reply, posted = maker(Llm(deltas=["One two. ", "Three four. ", 1.0, broken("llm")]), ScriptedTts())
+    reply.put_off()
+    await reply.answer(ASKED)
+    assert now() == pytest.approx(1.0)
+    assert isinstance(posted[-1], ev.ReplyFailed)
+
+
+async def test_a_guess_that_is_thrown_away_leaves_nothing_behind() -> None:
+    llm = Llm(deltas=["One two. ", "Three four. ", 100.0])
+    reply, posted = maker(llm, ScriptedTts())
+    reply.put_off()
+    task = asyncio.create_task(reply.answer(ASKED))
+    await asyncio.sleep(1.0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert (llm.closed, of(posted, ev.ReplyFailed)) == (1, [])
+
+
+# --- the runtime's own voice -----------------------------------------------------------------------------------------
+
+STOCK = {"Hello there. Goodbye.": b"\x01\x02" * 1600}
+
+
+@pytest.mark.parametrize("says", [broken("tts"), 1000.0], ids=["broken", "late"])
+async def test_a_fixed_text_in_stock_is_spoken_when_the_voice_is_dead(says: Any) -> None:
+    reply, posted = maker(ScriptedLlm(), Tts([[says]]), stock=STOCK, stock_rate_hz=16000)
+    await reply.say("Hello there. Goodbye.")
+    assert of(posted, ev.ClauseSynthesized) == [
+        ev.ClauseSynthesized(7, 0, "Hello there. Goodbye.", len(reply.audio[0]) // 2, ())
+    ]
+    assert len(reply.audio[0]) // 2 == pytest.approx(800, abs=2)
+    assert posted[-1] == ev.ReplyCompleted(7, "Hello there. Goodbye.", 1)
+
+
+async def test_what_is_not_in_stock_is_not_spoken_when_the_voice_is_dead() -> None:
+    reply, posted = maker(ScriptedLlm(), Tts([[broken("tts")]]), stock=STOCK)
+    await reply.say("Something else.")
+    assert isinstance(posted[-1], ev.ReplyFailed)
+    assert (posted[-1].step, reply.audio) == ("tts", {})
+
+
+async def test_a_text_of_which_a_part_was_spoken_is_not_begun_anew() -> None:
+    long = "Hello there my dear good old friend of mine. Goodbye."
+    reply, posted = maker(ScriptedLlm(), Tts([[chunk()], [broken("tts")]]), stock={long: b"\x01\x02" * 800})
+    await reply.say(long)
+    assert len(of(posted, ev.ClauseSynthesized)) == 1
+    assert isinstance(posted[-1], ev.ReplyFailed)
+
+
+@pytest.mark.parametrize(
+    ("before", "at_s"), [([], 2.0), ([1.9, chunk()], 3.0), ([chunk(), 0.5, chunk()], 1.6)]
+)
+async def test_each_clause_and_each_piece_of_it_has_a_deadline_of_its_own(
+    before: list[Any], at_s: float
+) -> None:
+    tts = Tts([[chunk()], [*before, 1000.0]])
+    reply, posted = maker(Llm(deltas=["One two. ", "Three four. "]), tts, first_audio_s=2.0, next_audio_s=1.1)
+    await reply.answer(ASKED)
+    assert now() == pytest.approx(at_s)
+    assert posted[-1] == ev.ReplyFailed(7, "tts", "deadline", "test-tts did not answer in time")
+
+
 # --- sound ---------------------------------------------------------------------------------------------------------
 
 
@@ -369,18 +468,29 @@ async def test_a_voice_that_changes_its_rate() -> None:
 
 async def test_words_are_placed_within_the_clause_whatever_the_voice_says() -> None:
     words = (
-        Word("well", 0.0, 0.04),
         Word("back", 0.06, 0.02),
+        Word("well", 0.0, 0.04),
+        Word("nothing", float("nan"), 0.03),
+        Word("odd", -1, float("inf")),
         Word("late", 0.09, 7.0),
-        Word("odd", -1, -0.5),
     )
-    reply, posted = maker(Llm(deltas=["Hello there."]), Tts([[chunk(0.1, 24000, words)]]))
+    reply, posted = maker(Llm(deltas=["Well, back late."]), Tts([[chunk(0.1, 24000, words)]]))
     await reply.answer(ASKED)
     [clause] = of(posted, ev.ClauseSynthesized)
     assert clause.samples == 800
     assert [(w.text, w.start, w.end) for w in clause.words] == [
-        ("well", 0, 320),
+        ("Well,", 0, 320),
         ("back", 480, 480),
-        ("late", 720, 800),
-        ("odd", 0, 0),
+        ("late.", 720, 800),
     ]
+
+
+async def test_words_that_the_voice_does_not_tell_are_found_in_its_audio() -> None:
+    tone, pause = b"\x00\x20\x00\xe0" * 1200, bytes(4800)
+    audio = TtsChunk(tone + pause + tone + tone, 8000)
+    reply, posted = maker(Llm(deltas=["Yes. "]), Tts([[audio]]))
+    await reply.say("Sure, come in")
+    [clause] = of(posted, ev.ClauseSynthesized)
+    sure, come, last = clause.words
+    assert (sure.start, sure.end, come.start, last.end) == (0, 2400, 4800, 9600)
+    assert come.end == last.start

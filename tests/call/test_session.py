@@ -56,6 +56,17 @@ async def test_barge_in_keeps_only_what_was_heard() -> None:
     assert ("yielded", "interruption_phrase") in call.journal.decisions()
 
 
+async def test_words_whose_audio_came_late_are_dated_when_they_left() -> None:
+    call = Rehearsal(HELLO, tts=ScriptedTts(first_audio_s=0.8))
+    await call.run([Utterance(5.0, ["please"])], 12.0)
+    # "Certainly." lasts 0.3 s, and what follows is synthesised after it, for 0.8 s.
+    certainly, that, *_ = call.journal.of("RecordMessage")[-1].data["words"]
+    assert certainly[2] - certainly[1] == pytest.approx(0.3)
+    assert that[1] - certainly[1] == pytest.approx(0.8, abs=0.01)
+    resumed = call.journal.of("PlayoutResumed")[-1]
+    assert resumed.data["position"] == round(0.3 * call.rate_hz)
+
+
 async def test_a_backchannel_does_not_take_the_floor() -> None:
     call = Rehearsal(HELLO, llm=ScriptedLlm(lambda r: "one two three four five six seven eight nine ten."))
     await call.run([Utterance(2.0, ["count", "please"]), Utterance(4.5, ["mhm"])], 9.0)

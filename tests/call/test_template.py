@@ -282,3 +282,56 @@ def test_values_that_are_nested_without_end_are_refused() -> None:
     for _ in range(100_000):
         deep = [deep]
     assert refuse("{{ v }}", v=deep) == "firstMessage: RecursionError"
+
+
+def test_prompts_fillers_and_hooks_are_rendered_where_they_are_spoken() -> None:
+    document = {
+        "messagePlan": {
+            "idleMessages": ["Are you there, {{ name }}?"],
+            "silenceTimeoutMessage": "Bye {{ name }}.",
+        },
+        "fillerPlan": {"messages": ["A moment, {{ name }}."], "afterSeconds": 1},
+        "hooks": [
+            {
+                "on": "customer.speech.timeout",
+                "do": [
+                    {"type": "say", "exact": ["{{ name }}?", "Hello?"]},
+                    {"type": "say", "prompt": "Ask {{ name }}."},
+                    {
+                        "type": "message.add",
+                        "message": {"role": "system", "content": "{{ name }} is silent."},
+                    },
+                    {"type": "tool", "tool": {"url": "https://x/{{ name }}"}},
+                    "odd",
+                ],
+            },
+            {"on": "{{ name }}", "do": "odd"},
+            "odd",
+        ],
+    }
+    rendered, problems = render_assistant(document, {"name": "Ann"})
+    assert problems == []
+    assert rendered["messagePlan"] == {
+        "idleMessages": ["Are you there, Ann?"],
+        "silenceTimeoutMessage": "Bye Ann.",
+    }
+    assert rendered["fillerPlan"] == {"messages": ["A moment, Ann."], "afterSeconds": 1}
+    first, second, third = rendered["hooks"]
+    assert first["do"] == [
+        {"type": "say", "exact": ["Ann?", "Hello?"]},
+        {"type": "say", "prompt": "Ask Ann."},
+        {"type": "message.add", "message": {"role": "system", "content": "Ann is silent."}},
+        {"type": "tool", "tool": {"url": "https://x/{{ name }}"}},
+        "odd",
+    ]
+    assert (second, third) == ({"on": "{{ name }}", "do": "odd"}, "odd")
+
+
+def test_a_prompt_that_cannot_be_rendered_is_named_by_its_place() -> None:
+    _, problems = render_assistant(
+        {"hooks": [{"do": [{"exact": ["{{ name"]}]}], "messagePlan": {"idleMessages": ["{% if %}"]}}, {}
+    )
+    assert [problem.partition(":")[0] for problem in problems] == [
+        "messagePlan.idleMessages[0]",
+        "hooks[0].do[0].exact[0]",
+    ]

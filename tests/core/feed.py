@@ -107,6 +107,12 @@ def decided(cmds: Sequence[do.Command]) -> list[tuple[str, str]]:
 
 
 def acts(cmds: Sequence[do.Command]) -> list[do.Command]:
-    """The commands that do something, without what is only told or recorded."""
-    told_or_recorded = (do.TellClient, do.RecordDecision, do.RecordMessage, do.RecordTurn)
-    return [c for c in cmds if not isinstance(c, told_or_recorded)]
+    """The commands that do something, without what is only told, recorded or laid in stock."""
+    told_or_recorded = (do.TellClient, do.RecordDecision, do.RecordMessage, do.RecordTurn, do.RecordGap)
+    return [c for c in cmds if not isinstance(c, (*told_or_recorded, do.PreparePhrase))]
+
+
+def prepared(phrase_id: int, text: str, *, words: bool = True) -> ev.PhrasePrepared:
+    """A stock phrase with WORD samples a word."""
+    said = clause(0, 0, text)
+    return ev.PhrasePrepared(phrase_id, text, said.samples, said.words if words else ())

@@ -26,9 +26,30 @@ def test_the_first_clause_ends_early_and_the_others_with_their_sentence() -> Non
     ]
 
 
-def test_one_word_and_a_comma_is_too_little_to_begin_with() -> None:
-    assert FIRST_MIN_WORDS == 2
-    assert cut("Yes, we are, all day long.") == ["Yes, we are,", "all day long."]
+def test_one_word_and_a_comma_is_enough_to_begin_with() -> None:
+    assert FIRST_MIN_WORDS == 1
+    assert cut("Yes, we are, all day long.") == ["Yes,", "we are, all day long."]
+
+
+@pytest.mark.parametrize("mark", [",", ";", "!", "?"])
+def test_the_first_clause_does_not_wait_for_what_follows_its_mark(mark: str) -> None:
+    cutter = ClauseCutter()
+    assert cutter.feed("Well then") == []
+    assert cutter.feed(mark) == [f"Well then{mark}"]
+    assert cutter.feed(f" We are{mark}") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "clauses"),
+    [
+        ("It costs 1,000 dollars, all in all.", ["It costs 1,000 dollars,", "all in all."]),
+        ("Really?! Yes.", ["Really?", "Yes."]),
+        ('He said "no, never", and left.', ['He said "no,', 'never", and left.']),
+        ("Hello. Well, yes.", ["Hello.", "Well, yes."]),
+    ],
+)
+def test_where_the_first_clause_ends(text: str, clauses: list[str]) -> None:
+    assert cut(text) == clauses
 
 
 def test_a_clause_is_given_as_soon_as_the_next_word_is_certain() -> None:
@@ -139,3 +160,10 @@ def test_no_clause_is_longer_than_the_limit(text: str) -> None:
     clauses = cut(text)
     for limit, some in ((FIRST_MAX_WORDS, clauses[:1]), (NEXT_MAX_WORDS, clauses[1:])):
         assert all(0 < len(clause.split()) <= limit for clause in some)
+
+
+def test_a_text_that_is_all_there_is_cut_at_its_sentences() -> None:
+    cutter = ClauseCutter(early=False)
+    assert cutter.feed("Hello, this is Robin. How can ") == ["Hello, this is Robin."]
+    assert cutter.feed("I help?") == []
+    assert cutter.finish() == ["How can I help?"]

@@ -13,18 +13,25 @@ from aywa.core import commands as do
 from aywa.core import events as ev
 from aywa.core.conversation import CLOSE_TIMEOUT_S, Conversation
 from aywa.core.lifecycle import LEG_REASONS, NEVER_CONNECTED, CallState
+from aywa.core.reply import Purpose
+from aywa.core.settings import IDLE_MESSAGES
+from aywa.core.silence import ALARM_S, GAP_S
+from aywa.core.stock import NOBODY_THERE, TIME_IS_UP
+from aywa.core.turns.floor import LEAVE_TIMEOUT_S
 from tests.core.feed import (
     LEG,
     RATE_HZ,
     acts,
     clause,
     confirmed,
+    decided,
     dropped,
     examples,
     finished,
     of,
     partial,
     playing,
+    prepared,
     ring,
     silence,
     told,
@@ -35,14 +42,39 @@ from tests.core.world import PUBLISHED, World
 
 MUTE: dict[str, Any] = {"firstMessageMode": "assistant-waits-for-user"}
 HELLO: dict[str, Any] = {"firstMessage": "Hello there."}
+NOTED = {"type": "message.add", "message": {"role": "system", "content": "note hook"}}
+HOOKS: list[dict[str, Any]] = [
+    {"on": "call.timeElapsed", "options": {"seconds": 5}, "do": [{"type": "say", "exact": "Five."}, NOTED]},
+    {"on": "call.ending", "do": [NOTED]},
+    {
+        "on": "customer.speech.timeout",
+        "name": "silent",
+        "options": {"timeoutSeconds": 2, "triggerMaxCount": 4, "triggerResetMode": "onUserSpeech"},
+        "do": [{"type": "say", "prompt": "Ask."}, {"type": "tool", "toolId": "t"}],
+    },
+    {"on": "assistant.speech.interrupted", "do": [{"type": "say", "exact": "Sorry."}]},
+    {"on": "customer.speech.interrupted", "do": [NOTED]},
+    {"on": "model.response.timeout", "do": [NOTED | {"triggerResponseEnabled": False}]},
+]
 
 
-def call(assistant: dict[str, Any] = MUTE, *, connected: bool = True) -> Conversation:
+def call(assistant: dict[str, Any] = MUTE, *, connected: bool = True, stocked: bool = False) -> Conversation:
+    """A call that is connected at 1.0. stocked: its stock phrases are there at once."""
     made = Conversation(LEG)
     assert made.handle(ev.CallStarted("c1", "o1", 0, assistant), 0.0) == []
     if connected:
-        made.handle(ev.LegConnected(LEG, RATE_HZ), 1.0)
+        wanted = of(do.PreparePhrase, made.handle(ev.LegConnected(LEG, RATE_HZ), 1.0))
+        feed(made, *(prepared(p.phrase_id, p.text) for p in wanted if stocked), now=1.0)
     return made
+
+
+def says(made: Conversation, *clauses: str, now: float) -> list[do.Command]:
+    """The reply that is asked for is made, played and heard. Answers what comes of it."""
+    assert made.floor.reply is not None
+    reply_id = made.floor.reply.reply_id
+    cmds = feed(made, *whole(reply_id, *clauses), playing(reply_id, now), now=now)
+    words = len(" ".join(clauses).split())
+    return cmds + feed(made, finished(reply_id, words, now + 1), now=now + 1)
 
 
 def feed(made: Conversation, *events: ev.Event, now: float) -> list[do.Command]:
@@ -59,10 +91,11 @@ def client(**message: Any) -> ev.ClientMessageReceived:
 def test_the_client_is_told_that_the_call_began_and_with_whom() -> None:
     made = call(MUTE | {"id": "a1", "name": "Desk"}, connected=False)
     cmds = made.handle(ev.LegConnected(LEG, RATE_HZ), 1.0)
-    assert cmds == [
+    assert cmds[:2] == [
         do.TellClient("status-update", {"status": "in-progress"}),
         do.TellClient("assistant.started", {"newAssistant": {"id": "a1", "name": "Desk"}}),
     ]
+    assert all(isinstance(command, do.PreparePhrase) for command in cmds[2:])
     assert (made.lifecycle.state, made.started_s) == (CallState.IN_PROGRESS, 1.0)
 
 
@@ -178,7 +211,8 @@ def test_a_message_may_take_the_assistants_floor() -> None:
 @pytest.mark.parametrize("role", ["user", "assistant", "system", "tool", None])
 def test_a_message_is_put_into_the_history(role: str | None) -> None:
     made = call()
-    [command] = made.handle(client(type="add-message", message={"role": role, "content": "Note."}), 2.0)
+    message = {"role": role, "content": "Note."}
+    [command] = made.handle(client(type="add-message", message=message, triggerResponseEnabled=False), 2.0)
     assert isinstance(command, do.RecordMessage)
     known = {"user": "user", "assistant": "bot"}.get(role or "", "system")
     assert (command.message["role"], command.message["message"]) == (known, "Note.")
@@ -294,20 +328,26 @@ def test_a_turn_that_waits_for_its_answer_is_not_answered_while_the_call_ends() 
 
 
 def test_silence_ends_the_call() -> None:
-    made = call(MUTE | {"silenceTimeoutSeconds": 10})
+    made = call(MUTE | {"silenceTimeoutSeconds": 10, "messagePlan": {"idleMessages": []}})
     assert made.deadline == 11.0
     assert made.wake(10.9) == []
-    assert of(do.HangUp, made.wake(11.0)) == [do.HangUp(LEG, "silence-timed-out")]
+    assert acts(made.wake(11.0)) == [do.SayText(1, NOBODY_THERE)]
+    assert of(do.HangUp, says(made, NOBODY_THERE, now=11.5)) == [do.HangUp(LEG, "silence-timed-out")]
 
 
 def test_neither_a_voice_nor_a_reply_is_silence() -> None:
     made = call(MUTE | {"silenceTimeoutSeconds": 10})
     made.handle(voice(2.0), 2.0)
-    assert ring(made, 60.0) == []
-    made.handle(silence(70.0), 70.0)
-    ring(made, 75.0)
-    made.handle(client(type="say", content="Hello?"), 75.0)
-    assert of(do.HangUp, ring(made, 90.0)) == []
+    for second in range(3, 60):
+        # A voice that brings words; without any it would be taken for a hum.
+        made.handle(partial("word " * second), float(second))
+        assert (acts(ring(made, second + 1.0)), made.floor.leaving) == ([], False)
+    made.handle(silence(60.0), 60.0)
+    made.handle(confirmed("word " * 59), 60.1)
+    ring(made, 62.0)
+    assert made.floor.reply is not None
+    cmds = ring(made, 90.0)
+    assert (of(do.HangUp, cmds), made.floor.leaving) == ([], False)
 
 
 @pytest.mark.parametrize("first", [voice(5.0), playing(1, 5.0)])
@@ -317,8 +357,177 @@ def test_the_longest_duration_counts_from_the_first_audio(first: ev.Event) -> No
     feed(made, *whole(1, "Hello there."), now=4.0)
     assert made.deadline is None
     feed(made, first, voice(9.0), now=9.0)
-    assert of(do.HangUp, made.wake(64.9)) == []
-    assert of(do.HangUp, made.wake(65.0)) == [do.HangUp(LEG, "exceeded-max-duration")]
+    made.wake(64.9)
+    assert not made.floor.leaving
+    assert do.DropPlayout(LEG) in made.wake(65.0)
+    assert acts(made.handle(dropped(1, 0, 65.0), 65.0)) == [do.SayText(2, TIME_IS_UP)]
+    assert of(do.HangUp, says(made, TIME_IS_UP, now=66.0)) == [do.HangUp(LEG, "exceeded-max-duration")]
+
+
+def test_a_caller_who_has_just_spoken_is_not_told_that_nobody_hears_them() -> None:
+    made = call(MUTE | {"silenceTimeoutSeconds": 10, "messagePlan": {"idleMessages": []}}, stocked=True)
+    feed(made, voice(10.5), now=10.6)
+    made.wake(11.2)
+    feed(made, silence(11.3), now=11.4)
+    made.wake(11.41)
+    assert made.floor.reply is None
+    feed(made, confirmed("yes I am here"), now=11.5)
+    ring(made, 12.5)
+    assert made.floor.reply is not None
+    assert made.floor.reply.purpose is Purpose.ANSWER
+
+
+def test_last_words_that_nobody_plays_end_the_call_all_the_same() -> None:
+    made = call(HELLO | {"maxDurationSeconds": 60}, stocked=True)
+    feed(made, *whole(1, "Hello there."), playing(1, 1.5), finished(1, 2, 2.0), now=2.0)
+    cmds = made.handle(ev.EndRequested("pipeline-error-custom-transcriber-failed"), 3.0)
+    assert len(of(do.PlayPhrase, cmds)) == 1
+    assert made.handle(ev.EndRequested("pipeline-error-custom-transcriber-failed"), 3.1) == []
+    due_s = 3.0 + LEAVE_TIMEOUT_S
+    assert of(do.HangUp, ring(made, due_s - 0.01)) == []
+    assert made.deadline == due_s
+    cmds = made.wake(due_s)
+    assert of(do.HangUp, cmds) == [do.HangUp(LEG, "pipeline-error-custom-transcriber-failed")]
+
+
+def test_an_end_that_somebody_asked_for_is_not_talked_about() -> None:
+    made = call(stocked=True)
+    assert acts(made.handle(ev.EndRequested("manually-canceled"), 3.0)) == [
+        do.HangUp(LEG, "manually-canceled")
+    ]
+
+
+def test_the_last_words_are_the_assistants_own_where_it_has_any() -> None:
+    quiet = {"idleMessages": [], "silenceTimeoutMessage": "Nobody there?"}
+    made = call(MUTE | {"messagePlan": quiet, "endCallMessage": "Bye.", "silenceTimeoutSeconds": 10})
+    assert acts(ring(made, 11.0)) == [do.SayText(1, "Nobody there?")]
+    made = call(MUTE | {"messagePlan": {"idleMessages": []}, "endCallMessage": "Bye."})
+    assert acts(ring(made, 31.0)) == [do.SayText(1, "Bye.")]
+
+
+# --- the agent's own initiative --------------------------------------------------------------------------------------
+
+
+def test_a_silent_caller_is_asked_and_then_told_goodbye() -> None:
+    made = call(MUTE | {"silenceTimeoutSeconds": 40}, stocked=True)
+    texts, now = list[str](), 1.0
+    cmds: list[do.Command] = []
+    while made.lifecycle.state is CallState.IN_PROGRESS:
+        assert made.deadline is not None
+        now = made.deadline
+        for phrase in of(do.PlayPhrase, made.wake(now)):
+            assert made.floor.reply is not None
+            texts.append(made.floor.reply.ledger.text)
+            feed(made, playing(phrase.reply_id, now), now=now)
+            cmds = feed(made, finished(phrase.reply_id, 99, now + 1), now=now + 1)
+    assert texts == [*IDLE_MESSAGES * 2, NOBODY_THERE]
+    assert of(do.HangUp, cmds) == [do.HangUp(LEG, "silence-timed-out")]
+    assert made.silence.unexplained == 0
+
+
+def test_what_hooks_say_and_add_is_done_and_on_record() -> None:
+    made = call(MUTE | {"hooks": HOOKS, "silenceTimeoutSeconds": 99})
+    feed(made, voice(2.0), now=2.0)
+    feed(made, silence(2.1), confirmed(""), now=2.2)
+    cmds = ring(made, 5.0)
+    assert ("say", "silent") in decided(cmds)
+    assert ("tool_skipped", "no_tools_yet") in decided(cmds)
+    [asked] = of(do.StartReply, cmds)
+    assert asked.messages[-1]["content"] == "Ask."
+    cmds = ring(made, 7.0)
+    assert ("message.add", "call.timeElapsed") in decided(cmds)
+    assert [m["message"] for m in made.history.messages] == ["note hook"]
+    cmds = says(made, "Are you there?", now=7.1)
+    assert [c.text for c in of(do.SayText, cmds)] == ["Five."]
+
+
+def test_an_interruption_is_answered_by_its_hook() -> None:
+    made = call(MUTE | {"hooks": HOOKS})
+    made.handle(client(type="say", content="One two three four."), 2.0)
+    feed(made, *whole(1, "One two three four."), playing(1, 2.1), voice(2.2), partial("stop now"), now=2.4)
+    feed(made, dropped(1, 2, 2.5), now=2.5)
+    cmds = feed(made, silence(2.8), confirmed("stop now please"), now=3.0) + ring(made, 5.0)
+    assert [r.messages[-1]["content"] for r in of(do.StartReply, cmds)] == ["stop now please"]
+    cmds = says(made, "Fine.", now=5.0)
+    assert [c.text for c in of(do.SayText, cmds)] == ["Sorry."]
+
+
+def test_the_end_is_told_to_the_hooks_that_wait_for_it() -> None:
+    made = call(MUTE | {"hooks": HOOKS})
+    cmds = made.handle(ev.EndRequested("manually-canceled"), 2.0)
+    assert ("message.add", "call.ending") in decided(cmds)
+    assert [m["message"] for m in made.history.messages] == ["note hook"]
+    assert of(do.StartReply, cmds) == []
+
+
+def test_a_slow_model_is_told_to_the_hooks() -> None:
+    made = call(MUTE | {"hooks": HOOKS}, stocked=True)
+    feed(made, voice(2.0), partial("what time is it"), now=2.5)
+    feed(made, silence(3.0), confirmed("what time is it"), now=3.1)
+    cmds = ring(made, 4.8)
+    assert ("filler_said", "no_audio") in decided(cmds)
+    assert ("message.add", "model.response.timeout") in decided(cmds)
+
+
+@pytest.mark.parametrize(("trigger", "replies"), [(True, 1), (False, 0), (None, 1)])
+def test_a_message_that_is_added_is_answered_unless_it_is_not_to_be(
+    trigger: bool | None, replies: int
+) -> None:
+    made = call()
+    message = {"role": "system", "content": "The parcel is here."}
+    wish = {} if trigger is None else {"triggerResponseEnabled": trigger}
+    cmds = made.handle(client(type="add-message", message=message, **wish), 2.0)
+    asked = of(do.StartReply, cmds)
+    assert len(asked) == replies
+    assert [r.messages[-1] for r in asked] == [message] * replies
+
+
+def test_a_message_that_is_added_in_the_callers_turn_is_answered_with_it() -> None:
+    made = call()
+    feed(made, voice(2.0), partial("what time is it"), now=2.5)
+    message = {"role": "system", "content": "It is five."}
+    assert of(do.StartReply, made.handle(client(type="add-message", message=message), 2.6)) == []
+    cmds = feed(made, silence(3.0), confirmed("what time is it"), now=3.1) + ring(made, 9.0)
+    asked = of(do.StartReply, cmds)
+    assert [r.messages[0] for r in asked] == [message]
+    assert says(made, "It is five.", now=9.0)
+    assert made.floor.reply is None
+
+
+# --- never silent ----------------------------------------------------------------------------------------------------
+
+
+def test_a_silence_without_a_reason_is_broken_before_it_breaks_the_promise() -> None:
+    made = call(HELLO, stocked=True)
+    # The greeting's voice is slow, and the filler is told to begin late.
+    assert len(of(do.PlayPhrase, ring(made, 1.0 + ALARM_S))) == 1
+    feed(made, playing(1, 1.0 + ALARM_S), now=1.0 + ALARM_S)
+    assert (made.silence.unexplained, made.silence.deadline) == (0, None)
+
+
+def test_a_silence_that_cannot_be_broken_is_on_record() -> None:
+    made = call(HELLO)
+    cmds = ring(made, 1.0 + GAP_S)
+    assert ("promise_broken", "unexplained") in decided(cmds)
+    cmds = made.handle(ev.LegEnded(LEG, "closed"), 5.0)
+    assert of(do.RecordGap, cmds) == [do.RecordGap(1.0, 5.0, {"unexplained": 4.0})]
+
+
+def test_a_long_silence_of_the_caller_has_its_reason() -> None:
+    made = call(MUTE, stocked=True)
+    feed(made, voice(5.0), now=5.0)
+    cmds = made.handle(ev.LegEnded(LEG, "closed"), 7.0)
+    reasons = {"awaiting_answer": 4.0, "caller_has_floor": 2.0}
+    assert of(do.RecordGap, cmds) == [do.RecordGap(1.0, 7.0, reasons)]
+
+
+def test_a_voice_that_is_suspected_and_a_recogniser_that_broke_are_the_floors_business() -> None:
+    made = call(HELLO | {"firstMessageInterruptionsEnabled": True}, stocked=True)
+    made.handle(ev.VoiceSuspected(LEG, 2.0), 2.0)
+    assert of(do.PlayClause, feed(made, clause(1, 0, "Hello."), now=2.01)) == []
+    assert of(do.PlayClause, ring(made, 2.1)) == [do.PlayClause(LEG, 1, 0)]
+    feed(made, voice(2.2), partial("one two"), ev.ChildFailed("stt", "lost"), partial("three"), now=2.3)
+    assert made.floor.caller.text == "one two three"
 
 
 # --- any event at any time -----------------------------------------------------------------------------------------
@@ -332,7 +541,7 @@ playouts += [ev.PlayoutDropped, ev.PlayoutFinished]
 MESSAGES: list[dict[str, Any]] = [
     {"type": "say", "content": "hello"},
     {"type": "say", "content": "bye", "endCallAfterSpoken": True, "interruptAssistantEnabled": True},
-    {"type": "add-message", "message": {"role": "user", "content": "x"}},
+    {"type": "add-message", "message": {"role": "user", "content": "note x"}},
     {"type": None},
     {"type": "end-call"},
 ]
@@ -349,6 +558,8 @@ anything: st.SearchStrategy[ev.Event] = st.one_of(
     st.builds(ev.VoiceStopped, st.just(LEG), at),
     st.builds(ev.TranscriptReceived, st.just(LEG), said, st.booleans(), st.booleans()),
     st.builds(ev.TurnScored, ids, st.floats(0, 1)),
+    st.builds(ev.RulesMatched, ids, ids, st.none() | st.floats(0, 15), st.none() | st.just(0)),
+    st.builds(ev.EndpointingAnswered, ids, ids, st.none() | st.floats(0, 15), st.just("deadline")),
     st.builds(ev.ReplyTextReceived, ids, said),
     st.builds(clause, ids, st.integers(0, 3), st.sampled_from(["a b", "c", ""])),
     st.builds(ev.ReplyCompleted, ids, said, st.integers(0, 2)),
@@ -358,6 +569,10 @@ anything: st.SearchStrategy[ev.Event] = st.one_of(
     st.just(ev.CallStarted("c1", "o1", 0, HELLO)),
     st.builds(ev.ChildFailed, st.just("stt"), st.just("x")),
 )
+ASKED: dict[str, Any] = {
+    "customEndpointingRules": [{"type": "customer", "regex": "a", "timeoutSeconds": 3}],
+    "smartEndpointingPlan": {"provider": "custom-endpointing-model"},
+}
 endings = st.sampled_from([ev.EndRequested("manually-canceled"), ev.LegEnded(LEG, "closed")])
 
 
@@ -366,7 +581,8 @@ endings = st.sampled_from([ev.EndRequested("manually-canceled"), ev.LegEnded(LEG
     st.lists(st.tuples(st.floats(0, 2), anything | anything | anything | endings), max_size=60), st.booleans()
 )
 def test_any_event_at_any_time_is_answered(steps: Sequence[tuple[float, ev.Event]], connected: bool) -> None:
-    made = call(HELLO | {"firstMessageInterruptionsEnabled": True}, connected=connected)
+    assistant = HELLO | {"firstMessageInterruptionsEnabled": True, "startSpeakingPlan": ASKED}
+    made = call(assistant, connected=connected)
     now, ends, ended_told = 1.0, 0, 0
 
     def check(cmds: Sequence[do.Command]) -> None:
@@ -396,6 +612,8 @@ def test_any_event_at_any_time_is_answered(steps: Sequence[tuple[float, ev.Event
 
 # --- any order of things in a world that is consistent ---------------------------------------------------------------
 
+# How often a hook or a prompt may act, where something limits it.
+MOST = {"idle": 3, "silent": 4, "call.timeElapsed": 2, "call.ending": 1}
 ASSISTANTS: list[dict[str, Any]] = [
     HELLO,
     HELLO | {"firstMessageInterruptionsEnabled": True, "endCallPhrases": ["a2.0.0"]},
@@ -403,12 +621,21 @@ ASSISTANTS: list[dict[str, Any]] = [
     | {"stopSpeakingPlan": {"numWords": 2, "backoffSeconds": 1}, "startSpeakingPlan": {"waitSeconds": 1}},
     MUTE | {"startSpeakingPlan": {"speculationEnabled": False, "transcriptionEndpointingPlan": {}}},
     {"firstMessageMode": "assistant-speaks-first-with-model-generated-message"},
+    HELLO | {"messagePlan": {"idleMessages": ["Hm?", "Yes?"], "idleTimeoutSeconds": 3}, "hooks": HOOKS[:2]},
+    MUTE | {"hooks": HOOKS, "silenceTimeoutSeconds": 20, "maxDurationSeconds": 40},
+    MUTE | {"fillerPlan": {"messages": ["Hm."], "afterSeconds": 1, "repeatAfterSeconds": 0.5}},
 ]
 SAY: list[dict[str, Any]] = [{"type": "say", "content": "News."}, {"type": "say", "content": "!?"}]
 SAY += [
     {"type": "say", "content": "Now.", "interruptAssistantEnabled": True},
     {"type": "say", "content": "Bye.", "endCallAfterSpoken": True},
-    {"type": "add-message", "message": {"role": "user", "content": "x"}},
+    {"type": "say", "content": "Listen.", "interruptionsEnabled": False},
+    {"type": "add-message", "message": {"role": "system", "content": "note x"}},
+    {
+        "type": "add-message",
+        "message": {"role": "user", "content": "note x"},
+        "triggerResponseEnabled": False,
+    },
 ]
 Verb = tuple[Any, ...]
 often: st.SearchStrategy[Verb] = st.one_of(
@@ -424,6 +651,8 @@ seldom: st.SearchStrategy[Verb] = st.one_of(
     st.tuples(st.just("mumble"), st.sampled_from(["mhm", "stop", "and"])),
     st.tuples(st.just("make"), st.sampled_from(["llm", "llm", "llm", "tts"])),
     st.tuples(st.just("ask"), st.sampled_from(SAY)),
+    st.tuples(st.just("suspect")),
+    st.tuples(st.just("stt_breaks")),
     st.tuples(st.just("hold")),
     st.tuples(st.just("again")),
 )
@@ -433,7 +662,7 @@ last: st.SearchStrategy[Verb] = st.sampled_from(
 scenes: st.SearchStrategy[Verb] = st.one_of(
     st.tuples(st.just("utterance"), st.integers(1, 4), st.sampled_from(["", "mhm", "stop"])),
     st.tuples(st.just("answer"), st.integers(1, 3)),
-    st.tuples(st.just("let_pass"), st.sampled_from([0.7, 2.0])),
+    st.tuples(st.just("let_pass"), st.sampled_from([0.7, 2.0, 5.0])),
     st.tuples(st.just("play"), st.sampled_from([1200, 99_999])),
 )
 verbs = st.lists(often | often | scenes | scenes | seldom, min_size=10, max_size=70)
@@ -457,6 +686,11 @@ def perform(world: World, verb: Verb) -> None:
         world.speak(0, mumble=args[0])
     elif name == "end":
         world.post(ev.EndRequested("manually-canceled"))
+    elif name == "suspect":
+        world.post(ev.VoiceSuspected(LEG, world.now))
+    elif name == "stt_breaks":
+        world.said.clear()
+        world.post(ev.ChildFailed("stt", "lost"))
     elif name == "hold":
         world.held = True
     elif name == "again":
@@ -465,13 +699,37 @@ def perform(world: World, verb: Verb) -> None:
         getattr(world, name)(*args)
 
 
+def counts(world: World) -> None:
+    """Nothing is done for ever. Who counts anew when the caller speaks is limited by how often that was."""
+    for name, most in MOST.items():
+        limit = most * 2 * (world.transcripts + 1) if name == "silent" else most
+        assert world.initiatives.count(name) <= limit, (name, world.initiatives)
+
+
 @examples(500)
-@given(st.sampled_from(ASSISTANTS), verbs, st.booleans(), st.lists(last, max_size=1))
+@given(st.sampled_from(ASSISTANTS), verbs, st.booleans(), st.booleans(), st.lists(last, max_size=1))
 def test_whatever_happens_the_floor_keeps_its_word(
-    assistant: dict[str, Any], script: list[Verb], lagging: bool, ending: list[Verb]
+    assistant: dict[str, Any], script: list[Verb], lagging: bool, stocked: bool, ending: list[Verb]
 ) -> None:
-    world = World(assistant, lagging=lagging)
+    world = World(assistant, lagging=lagging, stocked=stocked)
     world.connect()
     for verb in [*script, *ending]:
         perform(world, verb)
     world.settle()
+    counts(world)
+
+
+@examples(500)
+@given(st.sampled_from(ASSISTANTS), verbs, st.lists(last, max_size=1))
+def test_whatever_happens_the_caller_is_not_left_in_silence(
+    assistant: dict[str, Any], script: list[Verb], ending: list[Verb]
+) -> None:
+    """The phrases are there, and the media plane plays what it is given; everybody else does as they like."""
+    world = World(assistant, live=True)
+    world.connect()
+    for verb in [*script, *ending]:
+        if verb[0] not in ("play", "hold", "again"):
+            perform(world, verb)
+    world.settle()
+    counts(world)
+    assert world.conversation.silence.unexplained == 0

@@ -105,3 +105,15 @@ def test_nothing_is_lost_and_no_two_user_messages_meet(said: list[tuple[str, str
     roles = [m["role"] for m in chat]
     assert ("user", "user") not in list(pairwise(roles))
     assert " ".join(m["content"] for m in chat) == " ".join([*(text for _, text in said), "pending"])
+
+
+def test_a_turn_that_is_not_taken_yet_can_be_shown_with_the_rest() -> None:
+    history = History(epoch_ms=1_000_000)
+    assert history.last_heard == ""
+    history.assistant_heard("good day", 0.5, 1.0, cut=False)
+    history.user_said("hello", 1.25, 2.5)
+    shown = history.messages_with("is anybody there", 3.0, 3.5)
+    assert [m["message"] for m in shown] == ["good day", "hello", "is anybody there"]
+    assert (shown[-1]["role"], shown[-1]["duration"]) == ("user", 500)
+    assert [m["message"] for m in history.messages] == ["good day", "hello"]
+    assert history.last_heard == "good day"

@@ -193,3 +193,23 @@ def test_a_record_that_comes_again_changes_nothing(given_records: Records, again
                 assert not twice.apply(old_seq, old_s, old_kind, old_data)
     assert twice == once
     assert twice.document() == once.document()
+
+
+def test_what_beginning_early_cost_and_every_long_silence_are_shown() -> None:
+    def decided(decision: str, **details: Any) -> dict[str, Any]:
+        return {"decision": decision, "reason": "x", "details": details}
+
+    metrics = fold(
+        (1.0, "LegConnected", {}),
+        (2.0, "RecordDecision", decided("reply_begun_early")),
+        (2.1, "RecordDecision", decided("reply_discarded", tokens=7)),
+        (2.2, "RecordDecision", decided("reply_begun_early")),
+        (2.3, "RecordDecision", {"decision": "reply_discarded"}),
+        (3.0, "RecordDecision", decided("filler_said")),
+        (4.0, "RecordDecision", decided("promise_broken")),
+        (4.0, "RecordDecision", decided("turn_taken")),
+        (9.0, "RecordGap", {"from_s": 4.0, "to_s": 8.5, "reasons": {"awaiting_answer": 4.5}}),
+    ).document()["artifact"]["performanceMetrics"]
+    assert metrics["speculation"] == {"begun": 2, "discarded": 2, "discardedCompletionTokens": 7}
+    gap = {"secondsFromStart": 4.0, "seconds": 4.5, "reasons": {"awaiting_answer": 4.5}}
+    assert metrics["silence"] == {"gaps": [gap], "unexplained": 1, "fillers": 1}

@@ -10,14 +10,23 @@ from hypothesis import strategies as st
 
 from aywa.core.settings import (
     ACKNOWLEDGEMENTS,
+    IDLE_MESSAGES,
     INTERRUPTIONS,
     AssistantSettings,
+    EndpointingRule,
+    Fillers,
     FirstMessageMode,
+    Hook,
+    HookAction,
+    Idle,
+    Pattern,
     StartSpeaking,
     StopSpeaking,
     TranscriptionWaits,
     read_settings,
+    split_hook_event,
 )
+from aywa.core.turns.wait_function import DEFAULT_WAIT_FUNCTION, read_wait_function
 from tests.core.feed import examples
 
 
@@ -41,6 +50,8 @@ def test_every_field_is_read() -> None:
             "startSpeakingPlan": {
                 "waitSeconds": 0.4,
                 "speculationEnabled": False,
+                "speculationMaxAttempts": 2,
+                "speculationMaxTokens": 100,
                 "transcriptionEndpointingPlan": {
                     "onPunctuationSeconds": 0.2,
                     "onNoPunctuationSeconds": 1,
@@ -67,7 +78,13 @@ def test_every_field_is_read() -> None:
         silence_timeout_s=12.0,
         max_duration_s=120.0,
         prompt=({"role": "system", "content": "Be brief."},),
-        start=StartSpeaking(wait_s=0.4, transcription=TranscriptionWaits(0.2, 1.0, 0.6), speculation=False),
+        start=StartSpeaking(
+            wait_s=0.4,
+            transcription=TranscriptionWaits(0.2, 1.0, 0.6),
+            speculation=False,
+            speculation_attempts=2,
+            speculation_tokens=100,
+        ),
         stop=StopSpeaking(2, 0.3, 0.5, ("aha",), ("halt",)),
     )
 
@@ -126,6 +143,267 @@ def test_messages_that_are_none_are_left_out() -> None:
     assert read_settings({"model": {"messages": "text"}}).prompt == ()
 
 
+# --- when to speak -----------------------------------------------------------------------------------------------
+
+
+def start(**plan: Any) -> StartSpeaking:
+    return read_settings({"startSpeakingPlan": plan}).start
+
+
+def test_rules_are_read_with_their_options() -> None:
+    ignore, word, lines = (
+        {"type": "ignore-case"},
+        {"type": "whole-word", "enabled": True},
+        {"type": "multi-line"},
+    )
+    off = {"type": "ignore-case", "enabled": False}
+    rules = [
+        {"type": "customer", "regex": "a", "regexOptions": [ignore], "timeoutSeconds": 1},
+        {"type": "user", "regex": "b", "regexOptions": [word, off], "timeoutSeconds": 2},
+        {"type": "assistant", "regex": "c", "regexOptions": [lines], "timeoutSeconds": 3},
+        {
+            "type": "both",
+            "customerRegex": "d",
+            "customerRegexOptions": [ignore],
+            "assistantRegex": "e",
+            "assistantRegexOptions": [word],
+            "timeoutSeconds": 4,
+        },
+    ]
+    assert start(customEndpointingRules=rules).rules == (
+        EndpointingRule(1.0, said=Pattern("a", ignore_case=True)),
+        EndpointingRule(2.0, said=Pattern("b", whole_word=True)),
+        EndpointingRule(3.0, heard=Pattern("c", multi_line=True)),
+        EndpointingRule(4.0, said=Pattern("d", ignore_case=True), heard=Pattern("e", whole_word=True)),
+    )
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        None,
+        "text",
+        {"type": "customer", "regex": "a"},
+        {"type": "customer", "regex": 5, "timeoutSeconds": 1},
+        {"type": "assistant", "customerRegex": "a", "timeoutSeconds": 1},
+        {"type": "both", "customerRegex": "a", "timeoutSeconds": 1},
+        {"type": "both", "assistantRegex": "a", "timeoutSeconds": 1},
+        {"type": "other", "regex": "a", "timeoutSeconds": 1},
+    ],
+)
+def test_a_rule_that_is_not_whole_counts_as_absent(rule: Any) -> None:
+    assert start(customEndpointingRules=[rule]).rules == ()
+
+
+@pytest.mark.parametrize(
+    ("plan", "formula"),
+    [
+        ({"smartEndpointingPlan": {"provider": "livekit"}}, DEFAULT_WAIT_FUNCTION),
+        ({"smartEndpointingPlan": {"provider": "livekit", "waitFunction": "100 * x"}}, "100 * x"),
+        ({"smartEndpointingPlan": {"provider": "livekit", "waitFunction": "100 *"}}, DEFAULT_WAIT_FUNCTION),
+        ({"smartEndpointingEnabled": "livekit"}, DEFAULT_WAIT_FUNCTION),
+    ],
+)
+def test_livekit_goes_by_the_wait_function(plan: dict[str, Any], formula: str) -> None:
+    assert start(**plan).wait_function == read_wait_function(formula)
+
+
+def test_a_smart_plan_goes_before_the_transcript() -> None:
+    transcript = {"transcriptionEndpointingPlan": {"onNumberSeconds": 1}}
+    for smart in (
+        {"smartEndpointingPlan": {"provider": "vapi"}},
+        {"smartEndpointingPlan": {"provider": "krisp"}},
+        {"smartEndpointingEnabled": True},
+    ):
+        assert start(**smart, **transcript) == StartSpeaking()
+    assert start(smartEndpointingEnabled=False, **transcript).transcription is not None
+    newer = start(smartEndpointingEnabled="livekit", smartEndpointingPlan={"provider": "vapi"})
+    assert newer.wait_function is None
+
+
+def test_the_customers_model_has_a_second_or_less() -> None:
+    custom = {"provider": "custom-endpointing-model"}
+    assert start(smartEndpointingPlan=custom) == StartSpeaking(asks_model=True, model_deadline_s=1.0)
+    short = start(smartEndpointingPlan=custom | {"server": {"timeoutSeconds": 0.5}})
+    long = start(smartEndpointingPlan=custom | {"server": {"timeoutSeconds": 20}})
+    assert (short.model_deadline_s, long.model_deadline_s) == (0.5, 1.0)
+
+
+def test_the_fields_of_2024_are_read_under_their_newer_names() -> None:
+    # Contract 4.1.
+    old = {"responseDelaySeconds": 0.7, "llmRequestDelaySeconds": 0.3, "numWordsToInterruptAssistant": 3}
+    settings = read_settings(old | {"llmRequestNonPunctuatedDelaySeconds": 2})
+    assert settings.start == StartSpeaking(wait_s=0.7, transcription=TranscriptionWaits(0.3, 2.0, 0.5))
+    assert settings.stop.num_words == 3
+    newer = read_settings(
+        old
+        | {
+            "startSpeakingPlan": {
+                "waitSeconds": 0.1,
+                "transcriptionEndpointingPlan": {"onPunctuationSeconds": 0.2},
+            },
+            "stopSpeakingPlan": {"numWords": 0},
+        }
+    )
+    assert newer.start == StartSpeaking(wait_s=0.1, transcription=TranscriptionWaits(0.2, 1.5, 0.5))
+    assert newer.stop.num_words == 0
+
+
+# --- prompts, fillers, hooks -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("plan", "idle"),
+    [
+        (None, Idle(10.0, IDLE_MESSAGES, 2, reset_on_speech=True)),
+        ({"silenceTimeoutMessage": "Bye."}, Idle(10.0, IDLE_MESSAGES, 2, reset_on_speech=True)),
+        ({"idleTimeoutSeconds": 6}, Idle(6.0, IDLE_MESSAGES, 2, reset_on_speech=True)),
+        ({"idleTimeoutSeconds": 0}, Idle(1.0, IDLE_MESSAGES, 2, reset_on_speech=True)),
+        ({"idleMessageResetCountOnUserSpeechEnabled": False}, Idle(10.0, IDLE_MESSAGES, 2)),
+        ({"idleMessages": []}, Idle()),
+        ({"idleMessages": ["Hello?"]}, Idle(10.0, ("Hello?",), 3)),
+        (
+            {
+                "idleMessages": ["Hello?"],
+                "idleTimeoutSeconds": 5,
+                "idleMessageMaxSpokenCount": 1,
+                "idleMessageResetCountOnUserSpeechEnabled": True,
+            },
+            Idle(5.0, ("Hello?",), 1, reset_on_speech=True),
+        ),
+    ],
+)
+def test_prompts_of_a_caller_who_says_nothing(plan: Any, idle: Idle) -> None:
+    settings = read_settings({"messagePlan": plan})
+    assert settings.idle == idle
+    assert settings.silence_timeout_message == ("Bye." if plan == {"silenceTimeoutMessage": "Bye."} else "")
+
+
+def test_a_hook_takes_the_place_of_the_prompts() -> None:
+    hook = {"on": "customer.speech.timeout", "do": [{"type": "say", "exact": "Hello?"}]}
+    settings = read_settings({"messagePlan": {"idleMessages": ["Still there?"]}, "hooks": [hook]})
+    assert settings.idle.messages == ()
+    assert settings.hooks == (
+        Hook("customer.speech.timeout", actions=(HookAction("say", texts=("Hello?",)),)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("plan", "fillers"),
+    [
+        ({}, Fillers()),
+        ({"enabled": False}, Fillers(enabled=False)),
+        ({"messages": []}, Fillers(enabled=False, texts=())),
+        (
+            {"messages": ["Hm."], "afterSeconds": 1, "repeatAfterSeconds": 2},
+            Fillers(True, 1.0, ("Hm.",), 2.0),
+        ),
+        ({"afterSeconds": 0, "repeatAfterSeconds": 0}, Fillers(after_s=0.5, repeat_after_s=1.0)),
+    ],
+)
+def test_fillers(plan: dict[str, Any], fillers: Fillers) -> None:
+    assert read_settings({"fillerPlan": plan}).fillers == fillers
+
+
+def test_every_field_of_a_hook_is_read() -> None:
+    hooks = [
+        {
+            "on": "customer.speech.timeout",
+            "name": "prompt",
+            "options": {"timeoutSeconds": 5, "triggerMaxCount": 2, "triggerResetMode": "onUserSpeech"},
+            "do": [
+                {"type": "say", "exact": ["One?", "Two?"]},
+                {"type": "say", "prompt": "Ask whether they are there."},
+                {"type": "say", "prompt": [{"role": "user", "content": "Ask."}]},
+                {"type": "message.add", "message": {"content": "Quiet."}, "triggerResponseEnabled": False},
+                {"type": "message.add", "message": {"role": "user", "content": "Hm."}},
+                {"type": "tool", "tool": {"type": "endCall"}},
+                {"type": "tool", "toolId": "t1"},
+            ],
+        },
+        {
+            "on": "call.ending",
+            "filters": [
+                {"type": "oneOf", "key": "call.endedReason", "oneOf": ["pipeline-error"]},
+                {"type": "other", "key": "call.endedReason", "oneOf": ["x"]},
+                {"type": "oneOf", "key": "call.endedReason", "oneOf": ["hangup"]},
+            ],
+            "do": [{"type": "say", "exact": "not here"}, {"type": "tool", "toolId": "t2"}],
+        },
+        {"on": "call.timeElapsed", "options": {"seconds": 300}, "do": []},
+        {"on": "assistant.transcriber.endpointedSpeechLowConfidence[confidence=0.1:0.35]", "do": []},
+    ]
+    assert read_settings({"hooks": hooks}).hooks == (
+        Hook(
+            "customer.speech.timeout",
+            "prompt",
+            5.0,
+            2,
+            reset_on_speech=True,
+            actions=(
+                HookAction("say", texts=("One?", "Two?")),
+                HookAction("say", prompt=({"role": "system", "content": "Ask whether they are there."},)),
+                HookAction("say", prompt=({"role": "user", "content": "Ask."},)),
+                HookAction("message.add", role="system", content="Quiet.", trigger_response=False),
+                HookAction("message.add", role="user", content="Hm."),
+                HookAction("tool", tool={"type": "endCall"}),
+                HookAction("tool", tool={"toolId": "t1"}),
+            ),
+        ),
+        Hook(
+            "call.ending",
+            ended_reasons=("pipeline-error", "hangup"),
+            actions=(HookAction("tool", tool={"toolId": "t2"}),),
+        ),
+        Hook("call.timeElapsed", elapsed_s=300.0),
+        Hook("assistant.transcriber.endpointedSpeechLowConfidence", confidence=(0.1, 0.35)),
+    )
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        None,
+        {},
+        {"on": "call.begins", "do": []},
+        {"on": "call.timeElapsed", "do": []},
+        {"on": "call.timeElapsed", "options": {"seconds": 0}, "do": []},
+        {"on": "assistant.transcriber.endpointedSpeechLowConfidence[confidence=.:1]", "do": []},
+    ],
+)
+def test_a_hook_that_cannot_be_used_counts_as_absent(hook: Any) -> None:
+    assert read_settings({"hooks": [hook]}).hooks == ()
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        None,
+        {"type": "transfer"},
+        {"type": "say"},
+        {"type": "say", "exact": []},
+        {"type": "say", "prompt": []},
+        {"type": "tool"},
+    ],
+)
+def test_an_action_that_cannot_be_done_counts_as_absent(action: Any) -> None:
+    [hook] = read_settings({"hooks": [{"on": "customer.speech.interrupted", "do": [action]}]}).hooks
+    assert hook.actions == ()
+
+
+@pytest.mark.parametrize(
+    ("on", "event", "band"),
+    [
+        ("call.ending", "call.ending", None),
+        ("x[confidence=0:1]", "x", (0.0, 1.0)),
+        ("x[confidence=0.2:0.4]y", "x[confidence=0.2:0.4]y", None),
+        ("x[confidence=0.2.1:0.4]", "x[confidence=0.2.1:0.4]", None),
+    ],
+)
+def test_a_hooks_event_may_carry_a_band(on: str, event: str, band: tuple[float, float] | None) -> None:
+    assert split_hook_event(on) == (event, band)
+
+
 junk = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -138,6 +416,20 @@ PLANS: dict[str, Any] = {
         optional={
             "waitSeconds": junk,
             "speculationEnabled": junk,
+            "customEndpointingRules": junk
+            | st.lists(
+                st.fixed_dictionaries(
+                    {"type": st.sampled_from(["customer", "assistant", "both"])},
+                    optional={"regex": junk, "timeoutSeconds": junk, "regexOptions": junk},
+                )
+            ),
+            "smartEndpointingPlan": junk
+            | st.fixed_dictionaries(
+                {"provider": st.sampled_from(["livekit", "custom-endpointing-model"])},
+                optional={"waitFunction": junk, "server": junk},
+            ),
+            "smartEndpointingEnabled": junk,
+            "speculationMaxAttempts": junk,
             "transcriptionEndpointingPlan": st.dictionaries(
                 st.sampled_from(["onPunctuationSeconds", "onNoPunctuationSeconds", "onNumberSeconds"]), junk
             ),
@@ -150,7 +442,20 @@ PLANS: dict[str, Any] = {
         junk,
     ),
 }
+PLANS |= {
+    "messagePlan": st.dictionaries(
+        st.sampled_from(["idleMessages", "idleTimeoutSeconds", "idleMessageMaxSpokenCount"]), junk
+    ),
+    "fillerPlan": st.dictionaries(st.sampled_from(["enabled", "messages", "afterSeconds"]), junk),
+    "hooks": st.lists(
+        st.fixed_dictionaries(
+            {"on": st.sampled_from(["call.ending", "customer.speech.timeout"]), "do": junk},
+            optional={"options": junk, "filters": junk},
+        )
+    ),
+}
 TOP = ["id", "name", "firstMessage", "firstMessageMode", "endCallPhrases", "endCallMessage", *PLANS]
+TOP += ["responseDelaySeconds", "llmRequestDelaySeconds", "numWordsToInterruptAssistant"]
 TOP += ["silenceTimeoutSeconds", "maxDurationSeconds", "firstMessageInterruptionsEnabled"]
 
 

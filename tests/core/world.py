@@ -15,6 +15,7 @@ from typing import Any
 from aywa.core import commands as do
 from aywa.core import events as ev
 from aywa.core.conversation import Conversation
+from aywa.core.silence import GAP_S
 from tests.core.feed import LEG, RATE_HZ, WORD, clause
 
 # Contract 6.5 and Appendix A, as far as this side can bring them about.
@@ -37,18 +38,25 @@ PUBLISHED = frozenset(
 )
 # Longer than any call may go on by itself once everybody else has done their part.
 PATIENCE_S = 120.0
-WAKES_AT_ONCE = 3
+WAKES_AT_ONCE = 6
+# Longer than any wait after the caller's last sign of life: who is silent for so long has given the floor away.
+LONGEST_WAIT_S = 2.7
+# What is put into the history from outside begins with it, and only that does.
+NOTE = "note "
 
 
 @dataclass
 class Making:
-    """A reply that is being made. fixed: its text was given. answers: the caller's turn, which must be over."""
+    """A reply that is being made. fixed: its text was given. answers: the caller's turn, which must be over. guess: it was
+    begun before that was known, and not released yet. filled: how many stock phrases were put into it."""
 
     reply_id: int
     answers: bool
     fixed: str | None = None
+    guess: bool = False
     clauses: list[list[str]] = field(default_factory=list)
     given: int = 0
+    filled: int = 0
     done: bool = False
     cancelled: bool = False
     finished: bool = False
@@ -69,6 +77,12 @@ class Playing:
     started: bool = False
     paused: bool = False
     last: bool = False
+    dry: bool = False
+
+    @property
+    def idle(self) -> bool:
+        """It has told that it has nothing left to play."""
+        return self.dry and not self.last
 
     @property
     def end(self) -> int:
@@ -80,10 +94,23 @@ class Playing:
 
 
 class World:
-    """The script's verbs are methods; `settle` lets everybody do their part until the call is over."""
+    """The script's verbs are methods; `settle` lets everybody do their part until the call is over.
 
-    def __init__(self, assistant: Mapping[str, Any], *, lagging: bool = False) -> None:
+    lagging: the media plane begins to play only when the script says so. live: it plays as time passes, always.
+    stocked: stock phrases are prepared when they are asked for.
+    """
+
+    def __init__(
+        self, assistant: Mapping[str, Any], *, lagging: bool = False, live: bool = False, stocked: bool = True
+    ) -> None:
         self.conversation = Conversation(LEG)
+        self.live = live
+        self.stocked = stocked
+        self.phrases: dict[int, list[str]] = {}
+        self.gaps: list[do.RecordGap] = []
+        self.sign_s = 0.0
+        self.transcripts = 0
+        self.initiatives: list[str] = []
         self.now = 0.0
         self.inbox: deque[ev.Event] = deque()
         self.held = False
@@ -112,6 +139,7 @@ class World:
 
     def post(self, event: ev.Event) -> None:
         self.inbox.append(event)
+        self.transcripts += isinstance(event, ev.TranscriptReceived)
         self._arrived()
 
     def drain(self) -> None:
@@ -126,11 +154,36 @@ class World:
         """Time passes, alarms ring."""
         self.drain()
         until_s = self.now + seconds
-        while (due_s := self.conversation.deadline) is not None and due_s <= until_s:
-            self.now = max(self.now, due_s)
+        while (due_s := self._next_s()) is not None and due_s <= until_s:
+            self._pass(max(0.0, due_s - self.now))
             self._wake()
             self.drain()
-        self.now = until_s
+        self._pass(until_s - self.now)
+        self.drain()
+
+    def _next_s(self) -> float | None:
+        """When the next thing happens that nobody brings about."""
+        dues = [self.conversation.deadline, self._played_out_s()]
+        return min((due for due in dues if due is not None), default=None)
+
+    def _played_out_s(self) -> float | None:
+        """When a live media plane has played all that it has."""
+        playing = self.playing
+        if not self.live or playing is None or playing.paused or playing.idle:
+            return None
+        return self.now + (playing.end - playing.position) / RATE_HZ
+
+    def _pass(self, seconds: float) -> None:
+        out_s = self._played_out_s()
+        done = out_s is not None and out_s <= self.now + seconds
+        self.now += seconds
+        playing = self.playing
+        if out_s is None or playing is None:
+            return
+        if done:
+            self.play(playing.end)
+        else:
+            playing.position += round(seconds * RATE_HZ)
 
     def connect(self) -> None:
         self.connected = True
@@ -195,6 +248,8 @@ class World:
         playing = self.playing
         if playing is None or playing.paused:
             return
+        if playing.idle:
+            return
         if not playing.started:
             self._start(playing)
         playing.position = min(playing.end, playing.position + samples)
@@ -204,6 +259,7 @@ class World:
             self._over(ev.PlayoutFinished)
             self._arrived()
         else:
+            playing.dry = True
             self.post(ev.PlayoutStarved(LEG, playing.reply_id, playing.position, self.now))
 
     def ask(self, message: Mapping[str, Any]) -> None:
@@ -230,7 +286,7 @@ class World:
                 break
             if any(m.live for m in self.making.values()):
                 self._make_whole()
-            elif self.playing is not None and not self.playing.paused:
+            elif self.playing is not None and not (self.playing.paused or self.playing.idle):
                 self.play(self.playing.end)
             elif self.voiced:
                 self.toggle_voice()
@@ -270,6 +326,10 @@ class World:
             assert not self.ends, f"{command} after the end"
             assert not was_hung_up or self._may_end_with(command), f"{command} while the call ends"
             self._do(command)
+        if self.voiced or isinstance(self._event, ev.VoiceStopped | ev.TranscriptReceived):
+            self.sign_s = self.now
+        if self.live and not self.hung_up and self.conversation.floor.caller_has_floor:
+            assert self.now - self.sign_s <= LONGEST_WAIT_S, "the floor is said to be the caller's"
         assert list(self.conversation.history.messages) == self.recorded
         self._check_event(self.recorded[before:])
 
@@ -277,7 +337,10 @@ class World:
         begins = (
             do.StartReply,
             do.SayText,
+            do.ReleaseReply,
+            do.PreparePhrase,
             do.PlayClause,
+            do.PlayPhrase,
             do.FinalizeTranscript,
             do.ScoreTurn,
             do.ResumePlayout,
@@ -289,12 +352,24 @@ class World:
             case do.StartReply() | do.SayText():
                 self._asked_for(command)
             case do.CancelReply():
-                self.making[command.reply_id].cancelled = True
-            case do.PlayClause() | do.FinishPlayout() if self.gone:
+                making = self.making.get(command.reply_id)
+                assert making is not None or self.gone
+                if making is not None:
+                    making.cancelled = True
+            case do.ReleaseReply():
+                making = self.making[command.reply_id]
+                assert self.taken
+                assert not any((making.cancelled, making.over))
+                making.guess = False
+            case do.PreparePhrase():
+                self._prepare(command)
+            case do.PlayClause() | do.PlayPhrase() | do.FinishPlayout() if self.gone:
                 # Nobody is there any more, and the news of it is still in the inbox.
                 pass
             case do.PlayClause():
                 self._play(command)
+            case do.PlayPhrase():
+                self._play_phrase(command)
             case do.FinishPlayout():
                 self._finish(command)
             case do.DropPlayout():
@@ -314,6 +389,11 @@ class World:
                 self._decided(command)
             case do.RecordMessage():
                 self.recorded.append(command.message)
+            case do.RecordGap():
+                assert command.to_s - command.from_s > GAP_S - 0.001
+                assert not self.gaps or self.gaps[-1].to_s <= command.from_s
+                assert abs(sum(command.reasons.values()) - (command.to_s - command.from_s)) < 0.01
+                self.gaps.append(command)
             case do.TellClient():
                 self.told_ended += command.type == "status-update" and command.body["status"] == "ended"
                 assert self.told_ended <= 1
@@ -328,27 +408,69 @@ class World:
                 pass
 
     def _asked_for(self, command: do.StartReply | do.SayText) -> None:
-        assert command.reply_id not in self.making
-        for other in self.making.values():
-            assert other.over or other.cancelled or (other.done and not other.given), "two replies at once"
-        greeting = isinstance(self._event, ev.LegConnected)
+        self._alone(command.reply_id)
         if isinstance(command, do.StartReply):
-            self.making[command.reply_id] = Making(command.reply_id, answers=not greeting)
+            # The caller's words that are not in the history yet are what is answered.
+            said = [
+                [m["content"] for m in chat if m["role"] == "user"]
+                for chat in (command.messages, self._chat())
+            ]
+            made = Making(command.reply_id, answers=said[0] != said[1], guess=command.speculative)
         else:
-            self.making[command.reply_id] = Making(command.reply_id, answers=False, fixed=command.text)
+            made = Making(command.reply_id, answers=self._excuses(), fixed=command.text)
+        self.making[command.reply_id] = made
+
+    def _alone(self, reply_id: int) -> None:
+        assert reply_id not in self.making
+        for other in self.making.values():
+            wordless = other.done and not other.given and not other.filled
+            assert other.over or other.cancelled or wordless, "two replies at once"
 
     def _play(self, command: do.PlayClause) -> None:
         making = self.making[command.reply_id]
         assert not any((making.cancelled, making.finished, making.over))
-        assert self.taken or making.given or not making.answers, "played before the turn was over"
+        assert self.taken or making.given or making.filled or not making.answers, (
+            "played before its turn was over"
+        )
+        assert not making.guess, "played before it was released"
         assert command.clause == making.given, "a clause twice, or out of order"
         making.given += 1
+        self._give(command.reply_id, making.clauses[command.clause])
+
+    def _prepare(self, command: do.PreparePhrase) -> None:
+        assert command.phrase_id not in self.phrases, "a phrase prepared twice"
+        words = self.phrases[command.phrase_id] = command.text.split()
+        places = tuple(ev.HeardWord(w, n * WORD, (n + 1) * WORD) for n, w in enumerate(words))
+        samples = len(words) * WORD if self.stocked else 0
+        self.inbox.append(ev.PhrasePrepared(command.phrase_id, command.text, samples, places[:samples]))
+
+    def _play_phrase(self, command: do.PlayPhrase) -> None:
+        assert self.stocked, "a phrase that is not there"
+        if command.reply_id not in self.making:
+            # A message of nothing but a phrase is whole from the beginning.
+            self._alone(command.reply_id)
+            self.making[command.reply_id] = Making(command.reply_id, answers=self._excuses(), done=True)
+        making = self.making[command.reply_id]
+        assert not any((making.cancelled, making.finished, making.over))
+        assert self.taken or making.given or making.filled or not making.answers
+        assert not making.guess
+        making.filled += 1
+        self._give(command.reply_id, self.phrases[command.phrase_id])
+
+    def _give(self, reply_id: int, words: list[str]) -> None:
         if self.playing is None:
-            self.playing = Playing(command.reply_id)
-        assert self.playing.reply_id == command.reply_id, "two replies play at once"
-        self.playing.words += making.clauses[command.clause]
-        if not self.lagging and not self.playing.started:
+            self.playing = Playing(reply_id)
+        assert self.playing.reply_id == reply_id, "two replies play at once"
+        self.playing.words += words
+        self.playing.dry = False
+        if (self.live or not self.lagging) and not self.playing.started:
             self._start(self.playing)
+
+    def _excuses(self) -> bool:
+        """Whether what is said now takes the place of an answer that failed."""
+        made = isinstance(self._event, ev.ReplyFailed | ev.ReplyCompleted)
+        failed = self.making.get(self._event.reply_id) if made else None
+        return failed is not None and failed.answers and self.taken
 
     def _start(self, playing: Playing) -> None:
         playing.started = True
@@ -356,7 +478,7 @@ class World:
 
     def _finish(self, command: do.FinishPlayout) -> None:
         making = self.making[command.reply_id]
-        assert making.given
+        assert making.given or making.filled
         assert not making.finished
         making.finished = True
         playing = self.playing
@@ -372,7 +494,7 @@ class World:
         if playing is None or not playing.paused:
             return
         assert command.at_sample == playing.position, "it does not go on from where it stopped"
-        playing.paused = False
+        playing.paused = playing.dry = False
         self.inbox.append(ev.PlayoutResumed(LEG, playing.reply_id, playing.position, self.now))
 
     def _over(self, kind: type[ev.PlayoutFinished] | type[ev.PlayoutDropped]) -> None:
@@ -392,6 +514,8 @@ class World:
 
     def _decided(self, command: do.RecordDecision) -> None:
         assert command.reason
+        if command.machine == "initiative":
+            self.initiatives.append(command.reason)
         self._let_go = command.decision in ("turn_dropped", "kept")
         if command.decision == "turn_taken":
             assert not self.taken
@@ -404,10 +528,11 @@ class World:
     def _check_event(self, entries: list[Mapping[str, Any]]) -> None:
         """What may enter the history at this event, and what must."""
         event, self._let_go = self._event, False
+        entries = [e for e in entries if not e["message"].startswith(NOTE)]
         of_user = [e for e in entries if e["role"] == "user"]
         of_bot = [e["message"] for e in entries if e["role"] == "bot"]
         match event:
-            case ev.PlayoutStarted() if self.taken:
+            case ev.PlayoutStarted() if self.taken and self.making[event.reply_id].answers:
                 assert len(of_user) == 1, "an answer whose question is not in the history"
                 self.taken = False
                 self.answered_turns += 1
@@ -416,14 +541,19 @@ class World:
                 heard = self.left.pop(event.reply_id, "")
                 assert of_bot == ([heard] if heard else []), "what was heard is not what is kept"
                 assert not of_user
-            case ev.ClientMessageReceived():
-                assert len(entries) <= 1
+            case _ if self.ends:
+                # The leg is gone: what the caller said and nobody will answer is kept all the same.
+                assert len(of_user) <= 1
+                assert not of_bot
             case _:
                 assert not entries, f"{entries} at {event}"
 
     @property
     def _was_over(self) -> bool:
         return bool(self.ends) and not isinstance(self._event, ev.LegEnded)
+
+    def _chat(self) -> tuple[Mapping[str, Any], ...]:
+        return self.conversation.history.chat()
 
     def _make_whole(self) -> None:
         making = next(m for m in reversed(self.making.values()) if m.live)

@@ -77,6 +77,11 @@ def commands(text: str) -> list[str]:
 
 
 WRITTEN = {command: path for path in DOCUMENTS for command in commands(path.read_text(encoding="utf-8"))}
+EXECUTED |= {
+    command: By("tests/e2e/test_replay.py::test_the_guide_replays_a_call")
+    for command, path in WRITTEN.items()
+    if path.name == "replay.md"
+}
 # Too long for a row; the test takes every command of that guide, in order.
 EXECUTED |= {
     command: By("tests/e2e/test_guides.py::test_the_first_steps_make_an_assistant_and_a_call")

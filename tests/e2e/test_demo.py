@@ -56,7 +56,10 @@ def check(ran: subprocess.CompletedProcess[str]) -> None:
 def test_keeps_every_promise_without_a_network(tmp_path: Path) -> None:
     if not _may_have_a_network_of_its_own():
         pytest.fail("this needs root, or the right to `unshare --net`, and iproute2's `ip`")
-    check(demo(tmp_path, *NO_ROUTE))
+    ran = demo(tmp_path, *NO_ROUTE)
+    check(ran)
+    (call_id,) = json.loads(ran.stdout)["call_ids"]
+    _replays(tmp_path, call_id)
     assert not _left_behind(tmp_path)
 
 
@@ -72,6 +75,26 @@ def test_says_why_it_cannot_begin(tmp_path: Path) -> None:
     assert ran.returncode == 1
     assert "aywa models pull" in ran.stderr
     assert not _left_behind(tmp_path)
+
+
+def _replays(home: Path, call_id: str) -> None:
+    """The call is decided the same way again, and a what-if of it begins with the call as it was."""
+    command = [sys.executable, "-m", "aywa.cli", "replay", call_id, "--json"]
+    change = ["--set", "startSpeakingPlan.waitSeconds=1.5"]
+    ran = subprocess.run(
+        [*command, *change],
+        env={**os.environ, "AYWA_HOME": str(home), "AYWA_URL": ""},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    found = json.loads(ran.stdout)
+    assert (found["identical"], found["first_difference"], found["damage"]) == (True, None, [])
+    assert found["decisions"] > 100
+    assert found["what_if"]["reproduced"], found["what_if"]
+    assert found["changes"][0]["reply_ms"] > 300
 
 
 def _may_have_a_network_of_its_own() -> bool:

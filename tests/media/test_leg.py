@@ -22,6 +22,7 @@ from aywa.core.events import (
     VoiceScored,
     VoiceStarted,
     VoiceStopped,
+    VoiceSuspected,
 )
 from aywa.ports.media import (
     Arm,
@@ -62,6 +63,31 @@ async def test_voice_is_dated_by_its_first_and_last_frame(audio: AudioFormat, ra
         assert call.of(LegConnected) == [LegConnected("leg", rate_hz)]
         assert [round(e.at_s, 6) for e in call.of(VoiceStarted)] == [1.02]
         assert [round(e.at_s, 6) for e in call.of(VoiceStopped)] == [3.0]
+
+
+async def test_one_window_of_voice_is_a_suspicion_and_it_is_told_before_the_voice_is_found() -> None:
+    async with rig() as at:
+        call = at.call()
+        await call.speak(1.0, 0)
+        await call.speak(1.0)
+        await call.speak(0.5, 0)
+        assert call.names() == ["LegConnected", "VoiceSuspected", "VoiceStarted", "VoiceStopped"]
+        [suspected], [started] = call.of(VoiceSuspected), call.of(VoiceStarted)
+        told_s = dict(zip(call.names(()), call.times, strict=True))
+        assert suspected.at_s >= started.at_s
+        assert 0.0 < told_s["VoiceStarted"] - told_s["VoiceSuspected"] <= 0.04
+
+
+async def test_a_click_is_suspected_once_and_found_to_be_nothing() -> None:
+    async with rig() as at:
+        call = at.call()
+        for _ in range(3):
+            # Each within one window of the detector.
+            await call.speak(0.48, 0)
+            await call.speak(0.02)
+            await call.speak(0.14, 0)
+        assert len(call.of(VoiceSuspected)) == 3
+        assert not call.of(VoiceStarted)
 
 
 @pytest.mark.parametrize("rate_hz", [24000, 48000])

@@ -115,6 +115,9 @@ def test_it_starves_when_the_far_side_has_heard_all_and_goes_on_at_once_when_the
     desk.play(FRAME, start=FRAME + 10)
     assert desk.times[-1] == 1
     assert desk.playout.position == 2 * FRAME + 10
+    # Whoever dates the words must know that these are later.
+    assert desk.said()[2:] == [("PlayoutResumed", FRAME + 10)]
+    assert desk.events[-1] == replace(desk.events[-1], at_s=pytest.approx(1))  # type: ignore[arg-type]
 
 
 def test_a_reply_that_ends_while_starved_is_finished() -> None:

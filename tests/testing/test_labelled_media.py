@@ -161,6 +161,6 @@ async def test_two_legs_do_not_hear_each_other() -> None:
     await asyncio.sleep(1.0)
     await media.close()
     assert [type(e) for e in told["a"] if not isinstance(e, ev.VoiceScored)] == [
-        ev.LegConnected, ev.VoiceStarted, ev.VoiceStopped, ev.LegEnded
+        ev.LegConnected, ev.VoiceSuspected, ev.VoiceStarted, ev.VoiceStopped, ev.LegEnded
     ]  # fmt: skip
     assert [type(e) for e in told["b"] if not isinstance(e, ev.VoiceScored)] == [ev.LegConnected, ev.LegEnded]

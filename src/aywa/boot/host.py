@@ -24,6 +24,7 @@ from aywa.media.plane import Plane
 from aywa.ports.calls import CallPlan, CallRefused
 from aywa.ports.journal import Journal
 from aywa.ports.media import CloseLeg, LegPlan
+from aywa.service.contradictions import settings_warnings
 
 _log = structlog.get_logger("aywa.boot.host")
 
@@ -161,8 +162,16 @@ class Host:
         )
         base_url = plan.call.get("artifactBaseUrl")
         ended_extra = {"recordingUrl": f"{base_url}/stereo-recording"} if base_url else {}
+        warnings = tuple(settings_warnings(assistant))
         return SessionPlan(
-            started, plan.call_id, plan.join_timeout_s, 20_000, messages, ended_extra, tuple(problems)
+            started,
+            plan.call_id,
+            plan.join_timeout_s,
+            20_000,
+            messages,
+            ended_extra,
+            tuple(problems),
+            warnings,
         )
 
     async def _run(self, running: _Running) -> None:

@@ -16,7 +16,9 @@ from typing import Any
 from aywa.call.replies import ReplyRoutes
 from aywa.call.session import Routes, Session, SessionPlan
 from aywa.core import events as ev
-from aywa.ports.journal import JournalRecord
+from aywa.ports.endpointing import EndpointingModel
+from aywa.ports.journal import Journal, JournalRecord
+from aywa.ports.media import MediaPlane
 from aywa.ports.stt import Stt
 from aywa.ports.tts import TtsOptions
 from aywa.testing.labelled_media import LabelledMedia, Sound
@@ -63,8 +65,9 @@ class RecordedJournal:
 class Rehearsal:
     """One call. `run` plays the caller's script until the time is up, then the caller hangs up.
 
-    recogniser: takes the place of `stt`. turn_score: what the turn model answers to a question at a second of the call
-    (None: it never does), turn_score_s later; without it there is no turn model.
+    recogniser: takes the place of `stt`. stock: the runtime's own phrases, at rate_hz. turn_score: what the turn model
+    answers to a question at a second of the call (None: it never does), turn_score_s later; without it there is no turn
+    model.
     """
 
     assistant: Mapping[str, Any] = field(default_factory=dict)
@@ -81,6 +84,9 @@ class Rehearsal:
     recogniser: SimulatedStt | None = None
     turn_score: Callable[[float], float | None] | None = None
     turn_score_s: float = 0.02
+    endpointing: EndpointingModel | None = None
+    stock: Mapping[str, bytes] = field(default_factory=dict)
+    make_session: Callable[[SessionPlan, Routes, MediaPlane, Journal], Session] = Session
 
     async def run(self, script: Sequence[Utterance], until_s: float, *, connect: bool = True) -> None:
         """The whole call. Seconds count from the connection."""
@@ -106,7 +112,7 @@ class Rehearsal:
         """The whole call: from the connection on the caller does as the coroutine says, and hangs up at until_s."""
         self.media = media
         started = ev.CallStarted(self.call_id, "org-1", 1_700_000_000_000, dict(self.assistant))
-        self.session = Session(SessionPlan(started), self._routes(), media, self.journal)
+        self.session = self.make_session(SessionPlan(started), self._routes(), media, self.journal)
         running = asyncio.create_task(self.session.run())
         if connect:
             if self.recogniser is not None:
@@ -148,7 +154,10 @@ class Rehearsal:
         turn_model = (
             None if self.turn_score is None else SimulatedTurnModel(self.turn_score, self.turn_score_s)
         )
-        return Routes(stt, ReplyRoutes(self.llm, self.tts, TtsOptions(self.rate_hz)), turn_model)
+        reply = ReplyRoutes(
+            self.llm, self.tts, TtsOptions(self.rate_hz), stock=self.stock, stock_rate_hz=self.rate_hz
+        )
+        return Routes(stt, reply, turn_model, endpointing=self.endpointing)
 
     async def _speak_all(self, script: Sequence[Utterance]) -> None:
         async with asyncio.TaskGroup() as group:

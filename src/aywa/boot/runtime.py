@@ -17,12 +17,14 @@ import structlog
 import uvicorn
 
 import aywa
+from aywa.adapters.endpointing.http import EndpointingHttp
 from aywa.adapters.llm.openai import OpenAiLlm
 from aywa.adapters.local import LocalEngine
 from aywa.adapters.transports.websocket import WebSocketTransport
 from aywa.api.app import create_app
 from aywa.api.settings import ApiSettings
 from aywa.boot.artifacts import Artifacts
+from aywa.boot.endpointing import endpointing_route
 from aywa.boot.engine import open_engine
 from aywa.boot.errors import CannotStart
 from aywa.boot.host import Host
@@ -33,6 +35,7 @@ from aywa.boot.stock import STOCK_RATE_HZ, speak_stock
 from aywa.boot.store import open_store
 from aywa.boot.tls import certificate, context
 from aywa.call.replies import PhraseCache, ReplyRoutes
+from aywa.call.rules import RuleThreads
 from aywa.call.session import Routes
 from aywa.core.events import CallStarted
 from aywa.core.record import CallRecord
@@ -84,6 +87,8 @@ class Runtime:
         self.problems: list[str] = []
         self._media_port = 0
         self._openai: OpenAiLlm | None = None
+        self._endpointing = EndpointingHttp()
+        self._rules = RuleThreads()
         self._stock: dict[str, bytes] = {}
         self._phrases = PhraseCache()
         self._parts = AsyncExitStack()
@@ -175,6 +180,8 @@ class Runtime:
 
     async def _open_media(self) -> None:
         settings = self.settings
+        self._parts.push_async_callback(self._endpointing.close)
+        self._parts.callback(self._rules.close)
         self._plane = Plane(
             asyncio.get_running_loop(), {rate: self._engine.vad(rate) for rate in (8000, 16000)}
         )
@@ -246,7 +253,14 @@ class Runtime:
             stock_rate_hz=STOCK_RATE_HZ,
             phrases=self._phrases,
         )
-        return Routes(engine.stt, reply, engine.turn_model, reads_ahead=self._openai is None)
+        return Routes(
+            engine.stt,
+            reply,
+            engine.turn_model,
+            reads_ahead=self._openai is None,
+            endpointing=endpointing_route(self._endpointing, plan),
+            rules=self._rules,
+        )
 
     async def _first_documents(self) -> None:
         org = await self.services.orgs.default()

@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from aywa.core.settings import Fillers
+from aywa.core.settings import IDLE_MESSAGES, Fillers
 from aywa.core.stock import EXCUSE, FAREWELL, NOBODY_THERE, REPROMPT, TIME_IS_UP
 from aywa.ports.errors import ProviderError
 from aywa.ports.tts import Tts, TtsOptions
@@ -15,7 +15,7 @@ from aywa.ports.tts import Tts, TtsOptions
 _log = structlog.get_logger("aywa.boot.stock")
 
 STOCK_RATE_HZ: Final = 16000
-PHRASES: Final = (EXCUSE, FAREWELL, REPROMPT, *Fillers().texts, NOBODY_THERE, TIME_IS_UP)
+PHRASES: Final = (EXCUSE, FAREWELL, REPROMPT, *Fillers().texts, *IDLE_MESSAGES, NOBODY_THERE, TIME_IS_UP)
 
 
 async def speak_stock(tts: Tts, stock: dict[str, bytes], phrases: Iterable[str] = PHRASES) -> None:

@@ -13,16 +13,19 @@ from aywa.core.commands import PreparePhrase
 
 
 class PhraseMaker:
-    """audio: phrase number -> PCM16 at the voice's rate. Never raises: a phrase without a voice is told as such."""
+    """audio: (phrase number, source) -> PCM16 at the voice's rate. Never raises: a phrase without a voice is not prepared."""
 
     def __init__(self, routes: ReplyRoutes, post: Callable[[ev.Event], None]) -> None:
         self._routes = routes
         self._post = post
         self._wanted: deque[PreparePhrase] = deque()
-        self.audio: dict[int, bytes] = {}
+        self.audio: dict[tuple[int, str], bytes] = {}
 
     def want(self, command: PreparePhrase) -> bool:
-        """Takes it up; True when `run` must be called for it."""
+        """Takes it up; True when `run` must be called for it. The runtime's own voice stands in until it is made."""
+        stock = self._routes.stock_pcm(command.text)
+        if stock:
+            self._made(command, stock, (), "stock")
         self._wanted.append(command)
         return len(self._wanted) == 1
 
@@ -33,20 +36,19 @@ class PhraseMaker:
             self._wanted.popleft()
 
     async def _prepare(self, command: PreparePhrase) -> None:
-        source = "voice"
-        words: tuple[ev.HeardWord, ...] = ()
         try:
             pcm, words = await self._routes.phrases.phrase(self._routes, command.text)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            pcm = b""
+            return
         except Exception:  # noqa: BLE001 - a voice may fail in any way, and the phrase is for exactly that case
-            pcm = b""
-        if not pcm:
-            source, words = "stock", ()
-            pcm = self._routes.stock_pcm(command.text)
-        self.audio[command.phrase_id] = pcm
+            return
+        if pcm:
+            self._made(command, pcm, words, "voice")
+
+    def _made(self, command: PreparePhrase, pcm: bytes, words: tuple[ev.HeardWord, ...], source: str) -> None:
+        self.audio[command.phrase_id, source] = pcm
         samples = len(pcm) // SAMPLE_BYTES
         self._post(ev.PhrasePrepared(command.phrase_id, command.text, samples, words, source))

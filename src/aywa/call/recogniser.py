@@ -8,14 +8,17 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from aywa.core import events as ev
-from aywa.ports.errors import ProviderError
+from aywa.ports.errors import Fault, ProviderError
 from aywa.ports.stt import Stt, SttOptions, SttResult, SttStream
 
 # Breaks in a row after which the call is given up; one that came after HEALTHY_S of work counts as the first.
 REOPEN_LIMIT = 5
 REOPEN_WAIT_S = 0.25
 HEALTHY_S = 30.0
-OPEN_S = 10.0
+OPEN_S = 3.0
+# An answer to finalize that takes longer is not coming; two in a row, and another recogniser is opened.
+ANSWER_S = 2.0
+UNANSWERED_LIMIT = 2
 CLOSE_S = 2.0
 # Audio that waits while the recogniser is being opened: 3 s of 20 ms frames.
 WAITING_FRAMES = 150
@@ -39,6 +42,8 @@ class Recogniser:
         self._closed = False
         self._broken: Exception | None = None
         self._reading: asyncio.Timeout | None = None
+        self._asked_s: float | None = None
+        self._unanswered = 0
 
     async def run(self) -> None:
         """Until cancelled or closed, or until it has broken too often."""
@@ -72,8 +77,22 @@ class Recogniser:
 
     def finalize(self) -> None:
         """Asks for all words so far."""
-        if self._stream is not None:
-            self._tell(self._stream.finalize)
+        stream = self._stream
+        if stream is None:
+            return
+        now = asyncio.get_running_loop().time()
+        if self._asked_s is None:
+            self._asked_s = now
+        elif now > self._asked_s + ANSWER_S:
+            self._unanswered += 1
+            self._asked_s = now
+        if self._unanswered >= UNANSWERED_LIMIT:
+            told = "finalize is not answered"
+            self._give_up(
+                ProviderError(self._stt.name, "unanswered", told, fault=Fault.PROVIDER, retryable=True)
+            )
+        else:
+            self._tell(stream.finalize)
 
     def commit(self) -> None:
         """The turn was taken."""
@@ -124,8 +143,11 @@ class Recogniser:
             if self._closed:
                 return
             self._stream = stream
+            self._asked_s, self._unanswered = None, 0
             async with asyncio.timeout(None) as self._reading:
                 async for result in stream.results():
+                    if result.from_finalize:
+                        self._asked_s, self._unanswered = None, 0
                     self._post(self._event(result))
         finally:
             self._stream = self._reading = None
@@ -136,9 +158,13 @@ class Recogniser:
         try:
             say()
         except Exception as error:  # noqa: BLE001 - a recogniser may break in any way, and the call goes on
-            self._stream, self._broken = None, error
-            if self._reading is not None:
-                self._reading.reschedule(asyncio.get_running_loop().time())
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        """Stops reading the stream; `run` opens another."""
+        self._stream, self._broken = None, error
+        if self._reading is not None:
+            self._reading.reschedule(asyncio.get_running_loop().time())
 
     def _event(self, result: SttResult) -> ev.TranscriptReceived:
         words = tuple((w.text, w.start_s, w.end_s) for w in result.words)

@@ -9,12 +9,15 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, TypeVar
 
 from aywa.core import events as ev
+from aywa.core.audio.align import align_words
 from aywa.core.audio.frame import SAMPLE_BYTES
 from aywa.core.audio.resample import resample_pcm
 from aywa.core.clauses import ClauseCutter
+from aywa.core.playout import place_words
 from aywa.ports.errors import ProviderError
 from aywa.ports.llm import ChatMessage, Finished, Llm, LlmRequest, TextDelta
 from aywa.ports.stt import Word
@@ -145,7 +148,8 @@ class ReplyMaker:
 
     async def _say(self, text: str) -> None:
         clauses: asyncio.Queue[str | None] = asyncio.Queue()
-        cutter = ClauseCutter()
+        # All of it is there: whole sentences sound better.
+        cutter = ClauseCutter(early=False)
         self._wrote(text)
         for clause in (*cutter.feed(text), *cutter.finish()):
             clauses.put_nowait(clause)
@@ -224,7 +228,7 @@ async def synthesise(routes: ReplyRoutes, text: str) -> tuple[bytes, tuple[ev.He
             sound.add(chunk.pcm, chunk.rate_hz)
             words += chunk.words
     pcm = sound.pcm()
-    return pcm, _placed(words, voice.rate_hz, len(pcm) // SAMPLE_BYTES)
+    return pcm, _placed(text, words, pcm, voice.rate_hz)
 
 
 @contextmanager
@@ -287,9 +291,12 @@ class _Sound:
             self._done.append(resample_pcm(whole, self._from_hz, self._rate_hz))
 
 
-def _placed(words: Sequence[Word], rate_hz: int, samples: int) -> tuple[ev.HeardWord, ...]:
-    placed = []
-    for word in words:
-        start = min(max(round(word.start_s * rate_hz), 0), samples)
-        placed.append(ev.HeardWord(word.text, start, min(max(round(word.end_s * rate_hz), start), samples)))
-    return tuple(placed)
+def _placed(text: str, words: Sequence[Word], pcm: bytes, rate_hz: int) -> tuple[ev.HeardWord, ...]:
+    """The written words' places: what the voice told, and from the audio what it did not."""
+    told = [
+        ev.HeardWord(w.text, max(0, round(w.start_s * rate_hz)), max(0, round(w.end_s * rate_hz)))
+        for w in words
+        if isfinite(w.start_s) and isfinite(w.end_s)
+    ]
+    samples = len(pcm) // SAMPLE_BYTES
+    return place_words(text, told, samples, lambda: align_words(text, pcm, rate_hz))

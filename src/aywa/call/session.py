@@ -16,10 +16,13 @@ from typing import Any
 from aywa.call.phrases import PhraseMaker
 from aywa.call.recogniser import Recogniser
 from aywa.call.replies import ReplyMaker, ReplyRoutes
+from aywa.call.rules import CallRules, RuleThreads
 from aywa.core import commands as do
 from aywa.core import events as ev
 from aywa.core.conversation import Conversation
+from aywa.core.settings import read_settings
 from aywa.ports import media as to_media
+from aywa.ports.endpointing import EndpointingModel, EndpointingRequest
 from aywa.ports.errors import ProviderError
 from aywa.ports.journal import Journal
 from aywa.ports.llm import ChatMessage, LlmRequest
@@ -52,19 +55,22 @@ _ALWAYS = frozenset(("status-update", "turn-latency", "floor", "error", "warning
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """The call's providers. turn_model: None where there is none. reads_ahead: the model is warmed with partials."""
+    """The call's providers. turn_model, endpointing: None where there is none. reads_ahead: the model is warmed with
+    partials. rules: where the customer's rules are tried; None: threads of the call's own."""
 
     stt: Stt
     reply: ReplyRoutes
     turn_model: TurnModel | None = None
     language: str = "en"
     reads_ahead: bool = False
+    endpointing: EndpointingModel | None = None
+    rules: RuleThreads | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SessionPlan:
     """What a session is told once. ended_extra: put beside the last status-update to the client. problems: met while
-    the assistant's texts were rendered; they go on record."""
+    the assistant's texts were rendered; warnings: what is odd about its settings; both go on record."""
 
     started: ev.CallStarted
     leg_id: str = "caller"
@@ -73,6 +79,7 @@ class SessionPlan:
     client_messages: frozenset[str] = CLIENT_MESSAGES
     ended_extra: Mapping[str, Any] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class Session:
@@ -94,6 +101,8 @@ class Session:
         self._recogniser: Recogniser | None = None
         self._to_read: str | None = None
         self._reading: asyncio.Task[None] | None = None
+        self._threads = routes.rules or RuleThreads()
+        self._rules = CallRules(read_settings(plan.started.assistant).start.rules, self._threads)
         self._seq = 0
         self._ended = False
         self.call_id = plan.started.call_id
@@ -129,6 +138,8 @@ class Session:
                 self._group = group
                 for problem in self._plan.problems:
                     self.note("TemplateProblem", {"detail": problem})
+                for warning in self._plan.warnings:
+                    self._warn("contradiction", warning)
                 try:
                     await self._own()
                 except asyncio.CancelledError:
@@ -143,6 +154,8 @@ class Session:
                         child.cancel()
         finally:
             self._ended = True
+            if self._routes.rules is None:
+                self._threads.close()
             if self._recogniser is not None:
                 await self._recogniser.close()
 
@@ -180,10 +193,9 @@ class Session:
             if deadline is not None and now >= deadline - ROUNDING_S:
                 # The loop's clock less the epoch may fall a hair short of the deadline that the timer was set for.
                 now = max(now, deadline)
-                cmds = self._conversation.wake(now)
-                if cmds:
-                    self._record(now, "event", "Woken", {})
-                self._carry_out(cmds, now)
+                # On record even if nothing follows: a machine may have noted that it looked.
+                self._record(now, "event", "Woken", {})
+                self._carry_out(self._conversation.wake(now), now)
 
     async def _next(self) -> None:
         if self._inbox:
@@ -222,6 +234,13 @@ class Session:
                     self._recogniser.commit()
             case do.ScoreTurn():
                 self._score_turn(command)
+            case do.MatchRules():
+                _ = self._spawn("rules", self._match_rules(command))
+            case do.AskEndpointing():
+                history = self._conversation.history
+                messages = history.messages_with(command.said, command.from_s, command.to_s)
+                request = EndpointingRequest(messages, history.chat(command.said))
+                _ = self._spawn("endpointing", self._ask_endpointing(command, request))
             case do.StartReply():
                 maker = ReplyMaker(command.reply_id, self._routes.reply, self.post)
                 if command.speculative:
@@ -260,7 +279,7 @@ class Session:
                 if pcm is not None:
                     send(to_media.Play(command.leg_id, command.reply_id, pcm))
             case do.PlayPhrase():
-                pcm = self._phrases.audio.get(command.phrase_id)
+                pcm = self._phrases.audio.get((command.phrase_id, command.source))
                 if pcm:
                     send(to_media.Play(command.leg_id, command.reply_id, pcm))
             case do.FinishPlayout():
@@ -334,6 +353,29 @@ class Session:
             self.post(ev.TurnScored(command.turn_id, await model.score(pcm), command.pause_id))
 
         _ = self._spawn("turn_model", score())
+
+    async def _match_rules(self, command: do.MatchRules) -> None:
+        matched = await self._rules.match(command.said, command.heard)
+        for problem in matched.problems:
+            self._warn("endpointing_rule", problem)
+        self.post(ev.RulesMatched(command.turn_id, command.question, matched.wait_s, matched.index))
+
+    async def _ask_endpointing(self, command: do.AskEndpointing, request: EndpointingRequest) -> None:
+        wait_s, problem = None, ""
+        try:
+            if self._routes.endpointing is None:
+                problem = "no_server"
+            else:
+                async with asyncio.timeout(command.deadline_s):
+                    wait_s = await self._routes.endpointing.wait_s(request)
+        except TimeoutError:
+            problem = "deadline"
+        except Exception as error:  # noqa: BLE001 - however it failed, the turn goes on by our own wait
+            problem = error.code if isinstance(error, ProviderError) else error.__class__.__name__
+        self.post(ev.EndpointingAnswered(command.turn_id, command.question, wait_s, problem))
+
+    def _warn(self, code: str, detail: str) -> None:
+        self.note("SettingsWarned", {"code": code, "detail": detail})
 
     # --- the leg -------------------------------------------------------------------------------------------------
 

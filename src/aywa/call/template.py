@@ -14,6 +14,7 @@ from aywa.call.liquid import BadTemplate, render
 
 # Only these are spoken or prompted; URLs, headers and bodies are rendered where they are used.
 _TEXT_FIELDS = ("firstMessage", "endCallMessage", "voicemailMessage")
+_PLAN_TEXTS = {"messagePlan": ("idleMessages", "silenceTimeoutMessage"), "fillerPlan": ("messages",)}
 
 
 def builtin_variables(now: datetime) -> dict[str, Any]:
@@ -54,7 +55,48 @@ def render_assistant(
     model = document.get("model")
     if isinstance(model, Mapping):
         rendered["model"] = _render_model(model, variables, problems)
+    for plan, fields in _PLAN_TEXTS.items():
+        texts = document.get(plan)
+        if isinstance(texts, Mapping):
+            new = {
+                f: _render_value(texts[f], variables, problems, f"{plan}.{f}") for f in fields if f in texts
+            }
+            rendered[plan] = {**texts, **new}
+    hooks = document.get("hooks")
+    if isinstance(hooks, list):
+        rendered["hooks"] = [
+            _render_hook(hook, variables, problems, f"hooks[{i}]") for i, hook in enumerate(hooks)
+        ]
     return rendered, problems
+
+
+def _render_hook(hook: Any, variables: Mapping[str, Any], problems: list[str], where: str) -> Any:
+    if not isinstance(hook, Mapping) or not isinstance(hook.get("do"), list):
+        return hook
+    done = [
+        _render_action(action, variables, problems, f"{where}.do[{i}]") for i, action in enumerate(hook["do"])
+    ]
+    return {**hook, "do": done}
+
+
+def _render_action(action: Any, variables: Mapping[str, Any], problems: list[str], where: str) -> Any:
+    if not isinstance(action, Mapping):
+        return action
+    said = {
+        name: _render_value(action[name], variables, problems, f"{where}.{name}")
+        for name in ("exact", "prompt", "message")
+        if name in action
+    }
+    return {**action, **said}
+
+
+def _render_value(value: Any, variables: Mapping[str, Any], problems: list[str], where: str) -> Any:
+    """A text, the texts of an array, or the content of a message."""
+    if isinstance(value, str):
+        return render_text(value, variables, problems, where)
+    if isinstance(value, list):
+        return [_render_value(item, variables, problems, f"{where}[{i}]") for i, item in enumerate(value)]
+    return _render_message(value, variables, problems, f"{where}.content")
 
 
 def _render_model(

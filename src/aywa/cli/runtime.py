@@ -93,6 +93,15 @@ def with_store(work: Callable[[Store], Awaitable[T]]) -> T:
 
 def fetch(path: str, url: str | None, key: str | None) -> Json:
     """What the runtime answers to a GET."""
+    content = fetch_bytes(path, url, key)
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        fail(f"No runtime answers at {address.url_of(url)}: {error}")
+
+
+def fetch_bytes(path: str, url: str | None, key: str | None) -> bytes:
+    """As `fetch`, as it came."""
     base = address.url_of(url)
     secret = address.key_of(key)
     if not base.startswith(("http://", "https://")):
@@ -105,7 +114,8 @@ def fetch(path: str, url: str | None, key: str | None) -> Json:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies))
     try:
         with opener.open(request, timeout=TIMEOUT_S) as response:
-            return json.load(response)
+            content: bytes = response.read()
+            return content
     except urllib.error.HTTPError as error:
         fail(_refusal(base, error))
     except (OSError, ValueError) as error:

@@ -32,6 +32,30 @@ class ScoreTurn:
     pause_id: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class MatchRules:
+    """Ask which of customEndpointingRules matches first. said: by the caller in this turn. heard: the assistant's last
+    message."""
+
+    turn_id: int
+    question: int
+    said: str
+    heard: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskEndpointing:
+    """Ask the customer's endpointing model how long to wait, within deadline_s: with the history as it stands, and this
+    turn at its end, said from from_s to to_s."""
+
+    turn_id: int
+    question: int
+    said: str
+    from_s: float
+    to_s: float
+    deadline_s: float
+
+
 # --- to the reply ------------------------------------------------------------------------------------------------
 
 
@@ -89,11 +113,12 @@ class PlayClause:
 
 @dataclass(frozen=True, slots=True)
 class PlayPhrase:
-    """Give a prepared phrase's audio to the media plane, as part of the reply."""
+    """Give a prepared phrase's audio to the media plane, as part of the reply. source: of the audio that was prepared."""
 
     leg_id: str
     reply_id: int
     phrase_id: int
+    source: str = "voice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +232,8 @@ Command = (
     FinalizeTranscript
     | CommitTranscript
     | ScoreTurn
+    | MatchRules
+    | AskEndpointing
     | StartReply
     | SayText
     | ReleaseReply

@@ -19,8 +19,6 @@ from aywa.core.turns.floor import Floor, Message
 Commands = list[do.Command]
 
 CLOSE_TIMEOUT_S = 3.0
-# How long the last words may take to be said.
-LEAVE_TIMEOUT_S = 12.0
 # An end that the runtime brings about, and that the caller is owed a word about.
 _OWED_A_WORD = "pipeline-error-"
 
@@ -35,8 +33,6 @@ class Conversation:
         self._leg_id = leg_id
         self._join_by_s: float = join_timeout_s
         self._close_by_s: float | None = None
-        self._leave_by_s: float | None = None
-        self._leave_reason = ""
         self._first_sound_s: float | None = None
         self._settings = AssistantSettings()
         self.lifecycle = Lifecycle()
@@ -86,8 +82,10 @@ class Conversation:
             return self._close_by_s
         if state is CallState.ENDED:
             return None
-        dues = [self.floor.deadline, self.silence.deadline, self._leave_by_s]
-        if not self.floor.leaving:
+        dues = [self.floor.deadline, self.silence.deadline]
+        if self.floor.leaving:
+            dues.append(self.floor.leave_by_s)
+        else:
             dues += [self._idle_by_s(), self._silence_by_s(), self._max_by_s()]
         return min((due for due in dues if due is not None), default=None)
 
@@ -158,6 +156,10 @@ class Conversation:
                 return floor.transcript_received(event, now)
             case ev.TurnScored():
                 return floor.turn_scored(event, now)
+            case ev.RulesMatched():
+                return floor.rules_matched(event, now)
+            case ev.EndpointingAnswered():
+                return floor.endpointing_answered(event, now)
             case ev.ReplyTextReceived():
                 return floor.text_received(event, now)
             case ev.ClauseSynthesized():
@@ -229,11 +231,9 @@ class Conversation:
             text = message.get("content") or message.get("message")
             if isinstance(text, str) and text.strip():
                 over = message.get("interruptAssistantEnabled") is True
-                said = Message(
-                    text,
-                    ends_call=message.get("endCallAfterSpoken") is True,
-                    interruptible=message.get("interruptionsEnabled") is not False,
-                )
+                ends = message.get("endCallAfterSpoken") is True
+                open_to_caller = not ends and message.get("interruptionsEnabled") is not False
+                said = Message(text, ends_call=ends, interruptible=open_to_caller)
                 return self.floor.say(said, now, interrupt=over)
         if kind == "add-message":
             wanted = message.get("triggerResponseEnabled") is not False
@@ -253,7 +253,7 @@ class Conversation:
         role = role if role in ("user", "assistant", "system") else "system"
         cmds: Commands = [do.RecordMessage(self.history.note(role, message["content"], now))]
         # A turn of the caller that is not over will be answered with the message in mind.
-        if answer and not self.floor.caller_has_floor:
+        if answer and not self.floor.turn_pending:
             cmds += self.floor.say(Message(asks=()), now)
         return cmds
 
@@ -316,13 +316,8 @@ class Conversation:
     def _end_requested(self, event: ev.EndRequested, now: float) -> Commands:
         live = self.lifecycle.state is CallState.IN_PROGRESS
         if live and event.reason.startswith(_OWED_A_WORD):
-            return self._take_leave(FAREWELL, event.reason, now)
+            return self.floor.take_leave(FAREWELL, event.reason, now)
         return [do.EndCall(event.reason, event.detail)]
-
-    def _take_leave(self, text: str, reason: str, now: float) -> Commands:
-        if not self.floor.leaving:
-            self._leave_by_s, self._leave_reason = now + LEAVE_TIMEOUT_S, reason
-        return self.floor.take_leave(text, reason, now)
 
     def _leg_ended(self, event: ev.LegEnded, now: float) -> Commands:
         cause = f"{event.cause}: {event.detail}" if event.detail else event.cause
@@ -342,17 +337,20 @@ class Conversation:
     # --- the clocks ----------------------------------------------------------------------------------------------
 
     def _timed_out(self, now: float) -> Commands:
-        if self._leave_by_s is not None and now >= self._leave_by_s:
-            return [do.EndCall(self._leave_reason, "the last message was not spoken in time")]
         if self.floor.leaving:
-            return []
+            by_s = self.floor.leave_by_s
+            late = now >= by_s
+            reason = self.floor.leave_reason
+            return [do.EndCall(reason, "the last message was not spoken in time")] if late else []
         max_by_s = self._max_by_s()
         if max_by_s is not None and now >= max_by_s:
             text = self._settings.end_call_message or TIME_IS_UP
-            return self._take_leave(text, "exceeded-max-duration", now)
+            return self.floor.take_leave(text, "exceeded-max-duration", now)
         silence_by_s = self._silence_by_s()
         if silence_by_s is not None and now >= silence_by_s:
-            return self._take_leave(self._silence_text, "silence-timed-out", now)
+            # Whoever answers this is there after all.
+            last = Message(self._silence_text, ends_call=True, end_reason="silence-timed-out", prompt=True)
+            return self.floor.say(last, now)
         return []
 
     def _idle_by_s(self) -> float | None:
@@ -364,7 +362,7 @@ class Conversation:
 
     def _silence_by_s(self) -> float | None:
         floor = self.floor
-        busy = floor.caller.state is CallerState.SPEAKING or floor.reply is not None
+        busy = floor.caller.state is not CallerState.SILENT or floor.reply is not None or floor.queued
         return None if busy else floor.last_sound_s + self._settings.silence_timeout_s
 
     def _sounded(self, at_s: float) -> None:

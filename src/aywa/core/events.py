@@ -126,7 +126,7 @@ class PlayoutPaused:
 
 @dataclass(frozen=True, slots=True)
 class PlayoutResumed:
-    """Playing went on from position."""
+    """Playing went on from position, after a pause or for lack of audio."""
 
     leg_id: str
     reply_id: int
@@ -203,6 +203,28 @@ class TurnScored:
     pause_id: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class RulesMatched:
+    """What came of MatchRules with this question's number: the first rule that matches, counted from 0, and its wait;
+    None where none does."""
+
+    turn_id: int
+    question: int
+    wait_s: float | None = None
+    rule: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointingAnswered:
+    """What came of AskEndpointing with this question's number: the wait that the customer's model wants, or None and the
+    problem's code."""
+
+    turn_id: int
+    question: int
+    wait_s: float | None = None
+    problem: str = ""
+
+
 # --- from a reply ------------------------------------------------------------------------------------------------
 
 
@@ -227,8 +249,8 @@ class ClauseSynthesized:
 
 @dataclass(frozen=True, slots=True)
 class PhrasePrepared:
-    """A stock phrase can be played at once: the shell holds its audio. samples 0: there is no voice for it.
-    source: the assistant's own `voice`, or `stock`, the runtime's."""
+    """A stock phrase can be played at once: the shell holds its audio. source: the assistant's own `voice`, or `stock`, the
+    runtime's, until the own one is there. The newest counts."""
 
     phrase_id: int
     text: str
@@ -284,7 +306,8 @@ class EndRequested:
 
 @dataclass(frozen=True, slots=True)
 class ChildFailed:
-    """A task of the call died; the call goes on without it or with a new one. child: stt, reply, recorder, turn_model."""
+    """A task of the call died; the call goes on without it or with a new one. child: stt, reply, recorder, turn_model, rules,
+    endpointing."""
 
     child: str
     code: str
@@ -311,6 +334,8 @@ Event = (
     | MediaWarned
     | TranscriptReceived
     | TurnScored
+    | RulesMatched
+    | EndpointingAnswered
     | ReplyTextReceived
     | ClauseSynthesized
     | PhrasePrepared

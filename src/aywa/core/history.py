@@ -49,6 +49,15 @@ class History:
             _follow(chat, "user", caller)
         return (*self.prompt, *chat)
 
+    def messages_with(self, text: str, start_s: float, end_s: float) -> tuple[Mapping[str, Any], ...]:
+        """All entries, and a turn of the caller that is not in the history yet."""
+        return (*self._messages, self._entry("user", text, start_s, end_s))
+
+    @property
+    def last_heard(self) -> str:
+        """The assistant's last message; empty before its first."""
+        return next((str(m["message"]) for m in reversed(self._messages) if m["role"] == "bot"), "")
+
     @property
     def messages(self) -> tuple[Mapping[str, Any], ...]:
         """All entries, in the contract's shape."""

@@ -17,7 +17,9 @@ _PARTS = {
     "voice": "voiceLatency",
 }
 # Kinds that a person looking at the call should know of.
-_WARNINGS = frozenset(("MediaWarned", "ChildFailed", "ReplyFailed", "TemplateProblem", "JournalLost"))
+_WARNINGS = frozenset(
+    ("MediaWarned", "ChildFailed", "ReplyFailed", "TemplateProblem", "SettingsWarned", "JournalLost")
+)
 
 
 def iso(epoch_ms: float) -> str:

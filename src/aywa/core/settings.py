@@ -31,15 +31,19 @@ INTERRUPTIONS = (
 
 IDLE_MESSAGES = ("Are you still there?",)
 SILENT_CALLER = "customer.speech.timeout"
+ELAPSED = "call.timeElapsed"
 HOOKS = (
     "call.ending", "assistant.speech.interrupted", "customer.speech.interrupted", SILENT_CALLER,
-    "session.created", "call.timeElapsed", "assistant.transcriber.endpointedSpeechLowConfidence",
+    "session.created", ELAPSED, "assistant.transcriber.endpointedSpeechLowConfidence",
     "model.response.timeout",
 )  # fmt: skip
 SAY, ADD_MESSAGE, TOOL = "say", "message.add", "tool"
 # What a hook may do where that is not everything (contract 12.1).
 HOOK_ACTIONS = {"call.ending": (TOOL, ADD_MESSAGE), "session.created": (TOOL,)}
 ALL_ACTIONS = (SAY, TOOL, ADD_MESSAGE)
+
+# How long the customer's endpointing model has; his server.timeoutSeconds may make it shorter.
+MODEL_DEADLINE_S = 1.0
 
 # More than any setting may be: a number past it, below 0 or not finite is malformed.
 _MOST = 1e9
@@ -97,9 +101,9 @@ class StartSpeaking:
     rules: tuple[EndpointingRule, ...] = ()
     wait_function: WaitFunction | None = None
     asks_model: bool = False
-    model_deadline_s: float = 1.0
+    model_deadline_s: float = MODEL_DEADLINE_S
     transcription: TranscriptionWaits | None = None
-    finalize_after_s: float = 0.128
+    finalize_after_s: float = 0.096
     unconfirmed_wait_s: float = 1.6
     speculation: bool = True
     speculation_attempts: int = 4
@@ -171,7 +175,7 @@ class Fillers:
 
 
 def _default_idle() -> Idle:
-    return Idle(messages=IDLE_MESSAGES, max_count=2)
+    return Idle(messages=IDLE_MESSAGES, max_count=2, reset_on_speech=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +237,11 @@ def _start(plan: Mapping[str, Any], model: Mapping[str, Any], document: Mapping[
         rules=_rules(plan.get("customEndpointingRules")),
         wait_function=_wait_function(smart),
         asks_model=smart.get("provider") == "custom-endpointing-model",
-        transcription=_waits(plan.get("transcriptionEndpointingPlan"), document),
+        model_deadline_s=min(
+            _number(_mapping(smart.get("server")).get("timeoutSeconds"), MODEL_DEADLINE_S), MODEL_DEADLINE_S
+        ),
+        # A smart plan goes before this one, and falls back on our own wait.
+        transcription=None if smart else _waits(plan.get("transcriptionEndpointingPlan"), document),
         speculation=wanted if isinstance(wanted, bool) else by_default,
         speculation_attempts=_whole(plan.get("speculationMaxAttempts"), 4),
         speculation_tokens=_whole(plan.get("speculationMaxTokens"), 600),
@@ -321,16 +329,15 @@ def _stop(plan: Mapping[str, Any], document: Mapping[str, Any]) -> StopSpeaking:
 
 
 def _idle(plan: Mapping[str, Any]) -> Idle:
-    sent = plan.get("idleMessages")
-    default = _default_idle()
-    messages = _texts(sent, IDLE_MESSAGES)
+    messages = _texts(plan.get("idleMessages"), IDLE_MESSAGES)
+    # With messages of its own the plan has the contract's defaults.
+    default = _default_idle() if messages is IDLE_MESSAGES else Idle()
+    reset = plan.get("idleMessageResetCountOnUserSpeechEnabled")
     return Idle(
-        timeout_s=_number(plan.get("idleTimeoutSeconds"), 10.0),
+        timeout_s=max(_number(plan.get("idleTimeoutSeconds"), default.timeout_s), 1.0),
         messages=messages,
-        max_count=_whole(
-            plan.get("idleMessageMaxSpokenCount"), default.max_count if messages is IDLE_MESSAGES else 3
-        ),
-        reset_on_speech=plan.get("idleMessageResetCountOnUserSpeechEnabled") is True,
+        max_count=_whole(plan.get("idleMessageMaxSpokenCount"), default.max_count),
+        reset_on_speech=reset if isinstance(reset, bool) else default.reset_on_speech,
     )
 
 
@@ -339,9 +346,9 @@ def _fillers(plan: Mapping[str, Any]) -> Fillers:
     texts = _texts(plan.get("messages"), default.texts)
     return Fillers(
         enabled=plan.get("enabled") is not False and bool(texts),
-        after_s=_number(plan.get("afterSeconds"), default.after_s),
+        after_s=max(_number(plan.get("afterSeconds"), default.after_s), 0.5),
         texts=texts,
-        repeat_after_s=_number(plan.get("repeatAfterSeconds"), default.repeat_after_s),
+        repeat_after_s=max(_number(plan.get("repeatAfterSeconds"), default.repeat_after_s), 1.0),
     )
 
 
@@ -367,18 +374,19 @@ def split_hook_event(on: str) -> tuple[str, tuple[float, float] | None]:
 def _hook(value: Any) -> Hook | None:
     hook = _mapping(value)
     on, confidence = split_hook_event(_text(hook.get("on")))
-    if on not in HOOKS:
-        return None
     options = _mapping(hook.get("options"))
+    elapsed_s = _number(options.get("seconds"), 0.0)
+    if on not in HOOKS or (on == ELAPSED and not elapsed_s):
+        return None
     allowed = HOOK_ACTIONS.get(on, ALL_ACTIONS)
     actions = [action for action in map(_action, _list(hook.get("do"))) if action is not None]
     return Hook(
         on=on,
         name=_text(hook.get("name")),
-        timeout_s=_number(options.get("timeoutSeconds"), 7.5),
+        timeout_s=max(_number(options.get("timeoutSeconds"), 7.5), 1.0),
         max_count=_whole(options.get("triggerMaxCount"), 3),
         reset_on_speech=options.get("triggerResetMode") == "onUserSpeech",
-        elapsed_s=_number(options.get("seconds"), 0.0),
+        elapsed_s=elapsed_s,
         ended_reasons=_ended_reasons(hook.get("filters")),
         actions=tuple(action for action in actions if action.kind in allowed),
         confidence=confidence,

@@ -27,7 +27,8 @@ ALARM_S = 2.6
 
 
 class SilenceWatch:
-    """`observe` after every change. unexplained: how many gaps broke the promise. longest_s: the longest of these."""
+    """`observe` after every change. unexplained: how many gaps broke the promise. longest_s: the longest time without a
+    reason."""
 
     def __init__(self) -> None:
         self._quiet_from_s: float | None = None
@@ -43,8 +44,10 @@ class SilenceWatch:
     def observe(self, now: float, *, sounding: bool, reason: GapReason | None) -> list[do.Command]:
         """What the caller hears from now on, and why if it is nothing. Answers what goes on record."""
         self._count(now)
+        # What was so until now is judged first: whoever looks late must not miss it.
+        cmds = self._break(now)
         if sounding:
-            return self._over(now)
+            return cmds + self._over(now)
         if self._quiet_from_s is None:
             self._quiet_from_s = now
             self._reasons = {}
@@ -54,7 +57,7 @@ class SilenceWatch:
             self._alarmed = self._broken = False
         elif self._bare_from_s is None:
             self._bare_from_s = now
-        return self._break(now)
+        return cmds
 
     def end(self, now: float) -> list[do.Command]:
         """The call is over."""
@@ -84,14 +87,15 @@ class SilenceWatch:
         if self._quiet_from_s is not None:
             name = UNEXPLAINED if self._reason is None else self._reason.value
             self._reasons[name] = self._reasons.get(name, 0.0) + max(0.0, now - self._seen_s)
+        if self._bare_from_s is not None:
+            self.longest_s = max(self.longest_s, now - self._bare_from_s)
         self._seen_s = max(self._seen_s, now)
 
     def _break(self, now: float) -> list[do.Command]:
         if self._bare_from_s is None:
             return []
-        lasted_s = now - self._bare_from_s
-        self.longest_s = max(self.longest_s, lasted_s)
-        if self._broken or lasted_s < GAP_S:
+        # The very sum that is the deadline: the difference may round to less, and the alarm would ring for ever.
+        if self._broken or now < self._bare_from_s + GAP_S:
             return []
         self._broken = True
         self.unexplained += 1

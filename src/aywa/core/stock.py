@@ -47,4 +47,5 @@ class Stock:
 
     def play(self, text: str, leg_id: str, reply_id: int) -> do.Command:
         """What plays it. Raises KeyError when it is not there."""
-        return do.PlayPhrase(leg_id, reply_id, self._prepared[text].phrase_id)
+        phrase = self._prepared[text]
+        return do.PlayPhrase(leg_id, reply_id, phrase.phrase_id, phrase.source)

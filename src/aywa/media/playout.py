@@ -99,6 +99,9 @@ class Playout:
         room -= len(self._audio) - self._next
         self._audio += wire[: max(0, room)]
         if self._state is _State.STARVED and len(self._audio) > self._next:
+            if self._told_start:
+                # Words from here on are later than the ones before: whoever dates them must know since when.
+                self._tell(PlayoutResumed, now)
             self._flow(now)
         elif self._state is _State.FLOWING:
             self.tick(now)
@@ -188,6 +191,10 @@ class Playout:
             return
         if len(self._audio) > self._next:
             self._send_frame(now)
+        if self._last:
+            # The end was told after the last whole frame had left.
+            self._end(PlayoutFinished, now)
+            return
         self._state = _State.STARVED
         self.due_s = None
         self._tell(PlayoutStarved, now)

@@ -7,7 +7,8 @@ Properties without a rule are accepted as they are: documents keep what we do no
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -22,10 +23,10 @@ class Problems:
 
     found: list[str] = field(default_factory=list)
 
-    def add(self, path: str, rule: str, value: Any) -> None:
-        """Notes that the value at the path breaks the rule."""
+    def add(self, path: str, rule: str, value: Any, more: str = "") -> None:
+        """Notes that the value at the path breaks the rule. more: what there is to say after the value."""
         if len(self.found) < PROBLEMS_MAX:
-            self.found.append(f"{path or 'body'} {rule}, got {shown(path, value)}")
+            self.found.append(f"{path or 'body'} {rule}, got {shown(path, value)}{more}")
 
 
 class Rule(Protocol):
@@ -89,18 +90,24 @@ class Number:
         if (
             isinstance(value, bool)
             or not isinstance(value, int | float)
-            or (self.whole and value != int(value))
+            or math.isnan(value)
+            or (self.whole and isinstance(value, float) and not value.is_integer())
         ):
             problems.add(path, f"must be {kind}", value)
         elif self.least is not None and value < self.least:
-            problems.add(path, f"must not be less than {self.least:g}", value)
+            problems.add(path, f"must not be less than {self.least:g}", value, self._range)
         elif self.most is not None and value > self.most:
-            problems.add(path, f"must not be greater than {self.most:g}", value)
+            problems.add(path, f"must not be greater than {self.most:g}", value, self._range)
 
     def schema(self) -> dict[str, Any]:
         limits = {"minimum": self.least, "maximum": self.most, "default": self.default}
         kind = "integer" if self.whole else "number"
         return {"type": kind} | {key: value for key, value in limits.items() if value is not None}
+
+    @property
+    def _range(self) -> str:
+        both = self.least is not None and self.most is not None
+        return f" (range {self.least:.10g} to {self.most:.10g})" if both else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +214,24 @@ class OneOf:
 
     def schema(self) -> dict[str, Any]:
         return {"anyOf": [rule.schema() for rule in self.rules]}
+
+
+@dataclass(frozen=True, slots=True)
+class Also:
+    """A rule, and what only code can say of a value that keeps it: `test` adds its problems."""
+
+    rule: Rule
+    test: Callable[[Any, str, Problems], None]
+
+    def check(self, value: Any, path: str, problems: Problems) -> None:
+        attempt = Problems()
+        self.rule.check(value, path, attempt)
+        if not attempt.found:
+            self.test(value, path, attempt)
+        problems.found.extend(attempt.found[: PROBLEMS_MAX - len(problems.found)])
+
+    def schema(self) -> dict[str, Any]:
+        return self.rule.schema()
 
 
 @dataclass(frozen=True, slots=True)

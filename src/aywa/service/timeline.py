@@ -33,6 +33,8 @@ DENSE = frozenset(
         "CommitTranscript",
         "FinalizeTranscript",
         "ScoreTurn",
+        "MatchRules",
+        "AskEndpointing",
     )
 )
 """Kinds that only the full timeline shows: many a second, or commands whose effect is another entry."""
@@ -65,6 +67,8 @@ _PROVIDER = frozenset(
     (
         "TranscriptReceived",
         "TurnScored",
+        "RulesMatched",
+        "EndpointingAnswered",
         "ReplyTextReceived",
         "ClauseSynthesized",
         "PhrasePrepared",
@@ -77,7 +81,9 @@ _PROVIDER = frozenset(
         "CommitTranscript",
     )
 )
-_WARNING = frozenset(("MediaWarned", "ReplyFailed", "ChildFailed", "TemplateProblem", "JournalLost"))
+_WARNING = frozenset(
+    ("MediaWarned", "ReplyFailed", "ChildFailed", "TemplateProblem", "SettingsWarned", "JournalLost")
+)
 _HIDDEN = frozenset(("messages", "words", "assistant", "variables", "probabilities", "call", "base_url"))
 """Fields of records that are long, and are shown elsewhere."""
 

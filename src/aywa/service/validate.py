@@ -7,7 +7,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from aywa.service.rules import Anything, Choice, Flag, ListOf, Number, Obj, OneOf, Problems, Rule, Text, join
+from aywa.core.settings import Pattern
+from aywa.core.turns import js_pattern, wait_function
+from aywa.service.hook_rules import HOOK_LIST
+from aywa.service.rules import (
+    Also,
+    Anything,
+    Choice,
+    Flag,
+    ListOf,
+    Number,
+    Obj,
+    OneOf,
+    Problems,
+    Rule,
+    Text,
+    join,
+)
 
 FIRST_MESSAGE_MODES = (
     "assistant-speaks-first",
@@ -123,6 +139,30 @@ TRANSCRIBER = Obj(
     },
     ("provider",),
 )
+
+
+def _check_regex(value: Any, path: str, problems: Problems) -> None:
+    try:
+        _ = js_pattern.translate(Pattern(value))
+    except js_pattern.PatternError as error:
+        problems.add(path, f"must be a JavaScript regular expression: {error}", value)
+
+
+def _check_wait_function(value: Any, path: str, problems: Problems) -> None:
+    try:
+        _ = wait_function.read_wait_function(value)
+    except wait_function.FormulaError as error:
+        problems.add(path, f"must be a formula of x: {error}", value)
+
+
+def _check_endpointing_rule(value: Any, path: str, problems: Problems) -> None:
+    for name in ("assistantRegex", "customerRegex") if value["type"] == "both" else ("regex",):
+        if value.get(name) is None:
+            problems.add(join(path, name), f"is required where type is {value['type']}", None)
+
+
+RULES_MAX = 100
+_REGEX = Also(Text(js_pattern.LENGTH_MAX), _check_regex)
 _REGEX_OPTIONS = ListOf(Obj({"type": Choice(("ignore-case", "whole-word", "multi-line")), "enabled": Flag()}))
 START_SPEAKING_PLAN = Obj(
     {
@@ -131,7 +171,7 @@ START_SPEAKING_PLAN = Obj(
         "smartEndpointingPlan": Obj(
             {
                 "provider": Choice(("vapi", "livekit", "custom-endpointing-model", "krisp")),
-                "waitFunction": Text(),
+                "waitFunction": Also(Text(wait_function.LENGTH_MAX), _check_wait_function),
                 "server": SERVER,
             },
             ("provider",),
@@ -144,25 +184,33 @@ START_SPEAKING_PLAN = Obj(
             }
         ),
         "customEndpointingRules": ListOf(
-            Obj(
-                {
-                    "type": Choice(("assistant", "customer", "both", "user")),
-                    "regex": Text(),
-                    "assistantRegex": Text(),
-                    "customerRegex": Text(),
-                    "regexOptions": _REGEX_OPTIONS,
-                    "assistantRegexOptions": _REGEX_OPTIONS,
-                    "customerRegexOptions": _REGEX_OPTIONS,
-                    "timeoutSeconds": Number(0, 15),
-                },
-                ("type", "timeoutSeconds"),
-            )
+            Also(
+                Obj(
+                    {
+                        "type": Choice(("assistant", "customer", "both", "user")),
+                        "regex": _REGEX,
+                        "assistantRegex": _REGEX,
+                        "customerRegex": _REGEX,
+                        "regexOptions": _REGEX_OPTIONS,
+                        "assistantRegexOptions": _REGEX_OPTIONS,
+                        "customerRegexOptions": _REGEX_OPTIONS,
+                        "timeoutSeconds": Number(0, 15),
+                    },
+                    ("type", "timeoutSeconds"),
+                ),
+                _check_endpointing_rule,
+            ),
+            RULES_MAX,
         ),
+        # Our own.
+        "speculationEnabled": Flag(),
+        "speculationMaxAttempts": Number(0, 20, whole=True, default=4),
+        "speculationMaxTokens": Number(0, 100_000, whole=True, default=600),
     }
 )
 STOP_SPEAKING_PLAN = Obj(
     {
-        "numWords": Number(0, 10, default=0),
+        "numWords": Number(0, 10, whole=True, default=0),
         "voiceSeconds": Number(0, 0.5, default=0.2),
         "backoffSeconds": Number(0, 10, default=1),
         "acknowledgementPhrases": ListOf(Text(240)),
@@ -231,31 +279,22 @@ ARTIFACT_PLAN = Obj(
         "transcriptPlan": Obj({"enabled": Flag(), "assistantName": Text(), "userName": Text()}),
     }
 )
-HOOKS = ListOf(
-    Obj(
-        {
-            "on": Text(),
-            "do": ListOf(Obj()),
-            "filters": ListOf(Obj()),
-            "name": Text(),
-            "options": Obj(
-                {
-                    "timeoutSeconds": Number(1, 1000),
-                    "triggerMaxCount": Number(1, 10),
-                    "triggerResetMode": Choice(("never", "onUserSpeech")),
-                }
-            ),
-        },
-        ("on", "do"),
-    )
+# Our own: what is said while no reply has sounded yet.
+FILLER_PLAN = Obj(
+    {
+        "enabled": Flag(),
+        "afterSeconds": Number(0.5, 3, default=1.8),
+        "repeatAfterSeconds": Number(1, 3, default=2.4),
+        "messages": ListOf(Text(240, 1), 20),
+    }
 )
 _LEGACY: dict[str, Rule] = {
     "silenceTimeoutSeconds": Number(5, 3600, default=30),
     "messagePlan": Obj(
         {
-            "idleMessages": ListOf(Text()),
-            "idleTimeoutSeconds": Number(0),
-            "idleMessageMaxSpokenCount": Number(0),
+            "idleMessages": ListOf(Text(), 100),
+            "idleTimeoutSeconds": Number(1, 1000, default=10),
+            "idleMessageMaxSpokenCount": Number(0, 100, whole=True, default=3),
             "idleMessageResetCountOnUserSpeechEnabled": Flag(),
             "silenceTimeoutMessage": Text(),
         }
@@ -266,9 +305,13 @@ _LEGACY: dict[str, Rule] = {
     "endCallFunctionEnabled": Flag(),
     "recordingEnabled": Flag(),
     "backgroundDenoisingEnabled": Flag(),
-    "responseDelaySeconds": Number(0),
-    "llmRequestDelaySeconds": Number(0),
-    "numWordsToInterruptAssistant": Number(0),
+    "responseDelaySeconds": Number(0, 20),
+    "llmRequestDelaySeconds": Number(0, 20),
+    "llmRequestNonPunctuatedDelaySeconds": Number(0, 20),
+    "numWordsToInterruptAssistant": Number(0, 10, whole=True),
+    "interruptionsEnabled": Flag(),
+    "backchannelingEnabled": Flag(),
+    "fillersEnabled": Flag(),
 }
 ASSISTANT = Obj(
     {
@@ -290,7 +333,8 @@ ASSISTANT = Obj(
         "server": SERVER,
         "modelOutputInMessagesEnabled": Flag(),
         "credentialIds": ListOf(Text()),
-        "hooks": HOOKS,
+        "hooks": HOOK_LIST,
+        "fillerPlan": FILLER_PLAN,
         "startSpeakingPlan": START_SPEAKING_PLAN,
         "stopSpeakingPlan": STOP_SPEAKING_PLAN,
         "analysisPlan": ANALYSIS_PLAN,

@@ -23,11 +23,23 @@ class _Playout:
     played: int = 0
     since_s: float | None = None
     finishing: bool = False
+    starved: bool = False
+
+
+@dataclass(slots=True)
+class Stretch:
+    """What was heard without a break: samples of a reply, and the call's seconds."""
+
+    reply_id: int
+    from_sample: int
+    to_sample: int
+    from_s: float
+    to_s: float
 
 
 @dataclass(slots=True)
 class ScriptedLeg:
-    """One leg. sent: the text messages to the far side. silences: what left, as (reply, from, to) in samples."""
+    """One leg. sent: the text messages to the far side. played: samples that left, by reply. heard: when they did."""
 
     leg_id: str
     rate_hz: int
@@ -35,6 +47,7 @@ class ScriptedLeg:
     post: Callable[[ev.MediaEvent], None]
     sent: list[str] = field(default_factory=list)
     played: dict[int, int] = field(default_factory=dict)
+    heard: list[Stretch] = field(default_factory=list)
     closed: bool = False
     armed: bool = False
     pause_after_s: float = 0.064
@@ -144,6 +157,9 @@ class ScriptedMedia:
             leg.post(ev.PlayoutStarted(leg.leg_id, reply_id, self._now(leg)))
         elif playout.since_s is not None:
             self._count(leg, playout)
+            if playout.starved:
+                playout.starved = False
+                leg.post(ev.PlayoutResumed(leg.leg_id, reply_id, playout.played, self._now(leg)))
         playout.given += samples
         self._run_on(leg, playout)
 
@@ -168,7 +184,7 @@ class ScriptedMedia:
         playout = leg.playout
         if playout is None or playout.since_s is not None:
             return
-        playout.played, playout.since_s = at_sample, self._now(leg)
+        playout.played, playout.since_s, playout.starved = at_sample, self._now(leg), False
         leg.post(ev.PlayoutResumed(leg.leg_id, playout.reply_id, at_sample, self._now(leg)))
         self._run_on(leg, playout)
 
@@ -184,8 +200,10 @@ class ScriptedMedia:
 
     def _count(self, leg: ScriptedLeg, playout: _Playout) -> None:
         assert playout.since_s is not None
-        now = self._now(leg)
-        playout.played = min(playout.given, playout.played + round((now - playout.since_s) * leg.rate_hz))
+        now, before = self._now(leg), playout.played
+        playout.played = min(playout.given, before + round((now - playout.since_s) * leg.rate_hz))
+        if playout.played > before:
+            _hear(leg, playout, before, playout.since_s)
         playout.since_s = now
 
     def _run_on(self, leg: ScriptedLeg, playout: _Playout) -> None:
@@ -206,6 +224,7 @@ class ScriptedMedia:
             leg.played[playout.reply_id] = playout.played
             leg.post(ev.PlayoutFinished(leg.leg_id, playout.reply_id, playout.played, now))
         else:
+            playout.starved = True
             leg.post(ev.PlayoutStarved(leg.leg_id, playout.reply_id, playout.played, now))
 
     def _quiet(self, leg: ScriptedLeg) -> None:
@@ -213,3 +232,13 @@ class ScriptedMedia:
             if timer is not None:
                 timer.cancel()
         leg.timer = None
+
+
+def _hear(leg: ScriptedLeg, playout: _Playout, from_sample: int, from_s: float) -> None:
+    until_s = from_s + (playout.played - from_sample) / leg.rate_hz
+    last = leg.heard[-1] if leg.heard else None
+    joins = last is not None and (last.reply_id, last.to_sample) == (playout.reply_id, from_sample)
+    if last is not None and joins and abs(last.to_s - from_s) < 1 / leg.rate_hz:
+        last.to_sample, last.to_s = playout.played, until_s
+    else:
+        leg.heard.append(Stretch(playout.reply_id, from_sample, playout.played, from_s, until_s))

@@ -8,9 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aywa.core.settings import StartSpeaking
+from aywa.core.settings import EndpointingRule, Pattern, StartSpeaking
 from aywa.core.turns import endpointing as ep
-from aywa.core.turns.caller import ORPHAN_WORDS, SCORE_AFTER_S, Ask, CallerState, CallerTurn
+from aywa.core.turns.caller import (
+    BABBLE_S,
+    ECHO_S,
+    LEAST_WORD_S,
+    ORPHAN_WORDS,
+    PROMPT_LAG_S,
+    RULES_LIMIT_S,
+    SCORE_AFTER_S,
+    Ask,
+    CallerState,
+    CallerTurn,
+)
 from tests.core.feed import confirmed, examples, final, partial
 
 SETTINGS = StartSpeaking()
@@ -201,3 +212,237 @@ def test_a_wait_is_never_an_old_one(evidence: str) -> None:
     now = ep.decide(ep.Evidence(turn.text, turn.confirmed, turn.score, turn._longest_pause_s), SETTINGS)
     assert turn.wait() == now
     assert evidence == "final" or now != asked_before
+
+
+# --- the customer's rules and model -----------------------------------------------------------------------------
+
+RULED = StartSpeaking(rules=(EndpointingRule(4.0, said=Pattern("table")),))
+MODELLED = StartSpeaking(asks_model=True)
+
+
+def ruled(settings: StartSpeaking = RULED) -> CallerTurn:
+    turn = CallerTurn(settings)
+    turn.voice_started(1.0)
+    turn.heard(partial(TEXT), 1.5)
+    turn.voice_stopped(2.0)
+    return turn
+
+
+def test_rules_are_asked_about_the_words_of_a_pause_once() -> None:
+    turn = ruled()
+    assert turn.wake(2.0, "Hello.") == [Ask.RULES]
+    assert turn.wake(2.01, "Hello.") == []
+    turn.heard(partial(TEXT + " for"), 2.05)
+    assert turn.wake(2.05, "Hello.") == [Ask.RULES]
+    assert turn.wake(2.06, "Good bye.") == [Ask.RULES]
+    turn.voice_started(2.1)
+    turn.heard(partial(TEXT + " for two"), 2.11)
+    assert turn.wake(2.12, "Good bye.") == []
+
+
+def test_without_rules_a_model_or_words_nothing_is_asked() -> None:
+    assert paused().wake(2.0) == []
+    turn = CallerTurn(StartSpeaking(rules=RULED.rules, asks_model=True))
+    turn.voice_started(1.0)
+    turn.voice_stopped(2.0)
+    turn.heard(confirmed(""), 2.01)
+    assert turn.wake(2.02) == []
+
+
+def test_the_rules_wait_counts_for_the_words_that_it_was_asked_about() -> None:
+    turn = ruled()
+    turn.wake(2.0)
+    turn.heard(confirmed(TEXT), 2.1)
+    assert turn.rules_matched(turn.rules.number, 4.0)
+    assert turn.wait() == ep.Wait(4.0, "custom_rule")
+    turn.heard(confirmed(TEXT + " for two"), 2.2)
+    assert turn.wake(2.2) == [Ask.FINALIZE, Ask.SCORE, Ask.RULES]
+    assert not turn.rules_matched(turn.rules.number - 1, 4.0)
+    assert turn.rules_matched(turn.rules.number, None)
+    assert turn.wait().reason == "number"
+
+
+def test_a_turn_is_not_taken_before_the_rules_have_answered_or_are_late() -> None:
+    turn = CallerTurn(RULED)
+    turn.voice_started(1.0)
+    turn.voice_stopped(2.0)
+    turn.heard(confirmed("yes"), 2.39)
+    assert turn.wake(2.39) == [Ask.FINALIZE, Ask.SCORE, Ask.RULES]
+    assert turn.over(2.0 + ep.SHORT_ANSWER_S) is None
+    late_s = 2.39 + RULES_LIMIT_S
+    assert turn.over_deadline == pytest.approx(late_s)
+    over = turn.over(late_s + 1e-6)
+    assert over is not None
+    assert over.reason == "rules_late"
+
+
+def test_the_model_is_asked_when_the_words_are_confirmed() -> None:
+    turn = ruled(MODELLED)
+    assert turn.wake(2.0) == []
+    turn.heard(confirmed(TEXT), 2.05)
+    assert turn.wake(2.05) == [Ask.MODEL]
+    assert turn.over(2.05 + MODELLED.model_deadline_s) is None
+    assert turn.wait().reason == "endpointing_model_late"
+    assert turn.endpointing_answered(turn.model.number, 0.2)
+    assert turn.wait() == ep.Wait(0.2, "endpointing_model")
+    assert not turn.endpointing_answered(turn.model.number, 9.0)
+
+
+def test_a_model_that_does_not_answer_leaves_the_wait_to_us() -> None:
+    turn = ruled(MODELLED)
+    turn.heard(confirmed(TEXT), 2.1)
+    turn.wake(2.1)
+    assert turn.endpointing_answered(turn.model.number, None)
+    assert turn.wait().reason == "settled_text"
+
+
+def test_the_next_turn_asks_anew() -> None:
+    turn = ruled()
+    turn.wake(2.0)
+    turn.rules_matched(turn.rules.number, 4.0)
+    turn.next_turn(3.0)
+    turn.voice_started(5.0)
+    # Said again, and in the time that it takes to say it: no echo.
+    turn.heard(partial(TEXT), 5.9)
+    turn.voice_stopped(6.0)
+    assert turn.wait().reason != "custom_rule"
+    assert turn.wake(6.0) == [Ask.RULES]
+
+
+# --- a voice that is no speech any more ------------------------------------------------------------------------------
+
+
+def test_a_voice_that_brings_no_words_is_taken_for_a_pause_that_began_with_it() -> None:
+    turn = CallerTurn(SETTINGS)
+    turn.voice_started(1.0)
+    assert turn.babble_deadline == 1.0 + BABBLE_S
+    assert not turn.babbles(1.0 + BABBLE_S - 0.01)
+    assert not turn.hums
+    assert turn.babbles(1.0 + BABBLE_S)
+    assert (turn.state, turn.last_voice_s, turn.hums) == (CallerState.PAUSED, 1.0, True)
+    assert (turn.babble_deadline, turn.babbles(99.0)) == (None, False)
+    assert turn.over(1.0 + BABBLE_S) is not None
+
+
+def test_every_new_word_is_a_sign_of_speech() -> None:
+    turn = CallerTurn(SETTINGS)
+    turn.voice_started(1.0)
+    turn.heard(partial("hello"), 5.0)
+    turn.heard(partial("hello"), 6.0)
+    assert turn.babble_deadline == 5.0 + BABBLE_S
+    assert turn.babbles(5.0 + BABBLE_S)
+    assert (turn.text, turn.last_voice_s) == ("hello", 5.0)
+
+
+def test_words_in_a_hum_go_on_with_the_turn() -> None:
+    turn = CallerTurn(SETTINGS)
+    turn.voice_started(1.0)
+    turn.babbles(1.0 + BABBLE_S)
+    turn.heard(partial("I am here"), 8.0)
+    assert (turn.text, turn.last_voice_s) == ("I am here", 8.0)
+    turn.voice_stopped(9.0)
+    assert (turn.hums, turn.last_voice_s) == (False, 8.0)
+
+
+def test_a_sentence_in_a_hum_after_the_turn_opens_a_new_one() -> None:
+    turn = CallerTurn(SETTINGS)
+    turn.voice_started(1.0)
+    turn.babbles(1.0 + BABBLE_S)
+    turn.next_turn(7.5)
+    assert (turn.state, turn.hums) == (CallerState.SILENT, True)
+    turn.heard(partial("mhm"), 8.0)
+    assert turn.state is CallerState.SILENT
+    turn.heard(partial("can you hear me"), 9.0)
+    assert (turn.state, turn.started_s, turn.text) == (CallerState.PAUSED, 9.0, "can you hear me")
+
+
+# --- what comes again ------------------------------------------------------------------------------------------------
+
+
+def echoing() -> CallerTurn:
+    turn = paused()
+    turn.heard(confirmed(TEXT), 2.1)
+    turn.next_turn(3.0)
+    return turn
+
+
+@pytest.mark.parametrize("again", [TEXT, "book a table", "I would like,"])
+def test_a_final_that_repeats_the_turn_that_was_taken_opens_no_other(again: str) -> None:
+    turn = echoing()
+    turn.heard(final(again), 3.0 + ECHO_S - 0.01)
+    assert (turn.state, turn.text) == (CallerState.SILENT, "")
+
+
+@pytest.mark.parametrize(("again", "at_s"), [(TEXT, 3.0 + ECHO_S), ("a table for two", 3.5)])
+def test_who_says_something_else_or_the_same_later_says_it(again: str, at_s: float) -> None:
+    turn = echoing()
+    turn.heard(final(again), at_s)
+    assert (turn.state, turn.text) == (CallerState.PAUSED, again)
+
+
+@pytest.mark.parametrize(("after_s", "text"), [(0.99, ""), (1.0, TEXT)])
+def test_what_comes_again_sooner_than_anybody_could_say_it_was_not_said(after_s: float, text: str) -> None:
+    words = len(TEXT.split())
+    turn = echoing()
+    turn.voice_started(3.2)
+    turn.heard(partial(TEXT), 3.2 + words * LEAST_WORD_S * after_s + (0.001 if text else 0))
+    assert turn.text == text
+
+
+def test_a_recogniser_that_broke_leaves_what_it_had_heard() -> None:
+    turn = CallerTurn(SETTINGS)
+    turn.voice_started(1.0)
+    turn.heard(partial("I would like"), 1.5)
+    turn.recogniser_broke()
+    turn.heard(partial("a table"), 2.5)
+    assert turn.text == "I would like a table"
+
+
+def test_a_score_of_an_earlier_pause_is_dropped() -> None:
+    turn = paused()
+    turn.voice_started(3.0)
+    turn.voice_stopped(4.0)
+    turn.scored(0.9, 1)
+    assert turn.score is None
+    turn.scored(0.9, 2)
+    assert turn.score == 0.9
+
+
+# --- a recogniser that is trusted ------------------------------------------------------------------------------------
+
+
+def learned(lag_s: float, *, adds: str = "") -> CallerTurn:
+    """Its first turn: the partials had it all so long after the voice, and the confirmation added something."""
+    turn = CallerTurn(SETTINGS)
+    turn.voice_started(1.0)
+    turn.voice_stopped(2.0)
+    turn.heard(partial(TEXT), 2.0 + lag_s)
+    turn.heard(confirmed(TEXT + adds), 2.5)
+    turn.heard(confirmed(TEXT + adds), 2.6)
+    turn.next_turn(3.0)
+    turn.voice_started(10.0)
+    turn.heard(partial("how much is it"), 10.9)
+    turn.voice_stopped(11.0)
+    return turn
+
+
+def test_a_recogniser_that_was_prompt_is_trusted_before_it_confirms() -> None:
+    turn = learned(0.1)
+    assert not turn.trusted
+    turn.heard(partial("how much is it now"), 11.05)
+    assert not turn.trusted
+    turn.heard(partial("how much is it now"), 11.1 + 1e-9)
+    assert turn.trusted
+    turn.voice_started(11.2)
+    assert not turn.trusted
+
+
+@pytest.mark.parametrize(("lag_s", "adds"), [(PROMPT_LAG_S + 0.1, ""), (0.1, " please")])
+def test_one_that_was_slow_or_not_complete_is_not(lag_s: float, adds: str) -> None:
+    turn = learned(lag_s, adds=adds)
+    turn.heard(partial("how much is it now"), 11.4)
+    assert not turn.trusted
+
+
+def test_one_that_has_not_confirmed_anything_yet_is_not() -> None:
+    assert not paused().trusted

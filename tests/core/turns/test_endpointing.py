@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from aywa.core.settings import StartSpeaking, TranscriptionWaits
 from aywa.core.turns import endpointing as ep
 from aywa.core.turns.endpointing import Evidence, Wait, decide
+from aywa.core.turns.wait_function import DEFAULT_WAIT_FUNCTION, read_wait_function
 from tests.core.feed import examples
 
 DEFAULT = StartSpeaking()
@@ -73,6 +74,69 @@ def test_text_that_may_not_be_all_waits_for_the_rest() -> None:
     assert wait == Wait(DEFAULT.unconfirmed_wait_s, "unconfirmed_text")
     longer = StartSpeaking(wait_s=DEFAULT.unconfirmed_wait_s + 1)
     assert decide(Evidence(TEXT, confirmed=False), longer).reason == "wait_seconds"
+
+
+FUNCTION = read_wait_function("1000 * x")
+ALL_PLANS = StartSpeaking(wait_function=FUNCTION, asks_model=True, transcription=PLAN)
+
+
+@pytest.mark.parametrize(
+    ("settings", "evidence", "wait"),
+    [
+        # Contract 9.1: rules, then the smart plan, then the transcript, then ours.
+        (
+            ALL_PLANS,
+            Evidence(TEXT, True, 0.3, rule_wait_s=4.0, model_wait_s=3.0),
+            Wait(4.0, "custom_rule"),
+        ),
+        (ALL_PLANS, Evidence(TEXT, True, 0.3, model_wait_s=3.0), Wait(3.0, "endpointing_model")),
+        (ALL_PLANS, Evidence(TEXT, True, 0.3), Wait(0.7, "wait_function")),
+        (StartSpeaking(transcription=PLAN), Evidence(TEXT, True, 0.3), Wait(1.5, "on_no_punctuation")),
+        (StartSpeaking(asks_model=True), Evidence(TEXT, True), Wait(ep.SETTLED_TEXT_S, "settled_text")),
+        (DEFAULT, Evidence(TEXT, True, model_wait_s=3.0), Wait(ep.SETTLED_TEXT_S, "settled_text")),
+        (DEFAULT, Evidence(TEXT, True, rule_wait_s=0.0), Wait(0.0, "custom_rule")),
+        # x is the probability that the caller is still speaking.
+        (
+            StartSpeaking(wait_function=read_wait_function(DEFAULT_WAIT_FUNCTION)),
+            Evidence(TEXT, True, 1.0),
+            Wait(0.02, "wait_function"),
+        ),
+        (
+            StartSpeaking(wait_function=read_wait_function(DEFAULT_WAIT_FUNCTION)),
+            Evidence(TEXT, True, 0.0),
+            Wait(3.02, "wait_function"),
+        ),
+        # Until there is a score our own wait counts, and leaves the model its time.
+        (
+            StartSpeaking(wait_function=FUNCTION),
+            Evidence(TEXT, True),
+            Wait(ep.SETTLED_TEXT_S, "settled_text"),
+        ),
+        (StartSpeaking(wait_function=FUNCTION), Evidence("yes", True), Wait(ep.SCORE_BY_S, "no_score")),
+        # The floor and the confirmation count whatever decides.
+        (StartSpeaking(wait_s=2.0), Evidence(TEXT, True, rule_wait_s=0.5), Wait(2.0, "wait_seconds")),
+        (
+            DEFAULT,
+            Evidence(TEXT, False, rule_wait_s=0.5),
+            Wait(DEFAULT.unconfirmed_wait_s, "unconfirmed_text"),
+        ),
+        (DEFAULT, Evidence(TEXT, False, rule_wait_s=5.0), Wait(5.0, "custom_rule")),
+        # What is still to be answered is waited for, and no longer than it may take.
+        (
+            DEFAULT,
+            Evidence("yes", True, awaited="rules_late", answer_by_s=0.5),
+            Wait(0.5, "rules_late"),
+        ),
+        (
+            DEFAULT,
+            Evidence(TEXT, True, awaited="rules_late", answer_by_s=0.5),
+            Wait(ep.SETTLED_TEXT_S, "settled_text"),
+        ),
+    ],
+)
+def test_who_decides(settings: StartSpeaking, evidence: Evidence, wait: Wait) -> None:
+    decided = decide(evidence, settings)
+    assert (round(decided.wait_s, 6), decided.reason) == (wait.wait_s, wait.reason)
 
 
 evidences = st.builds(

@@ -9,12 +9,28 @@ import pytest
 from aywa.core import commands as do
 from aywa.core import events as ev
 from aywa.core.history import History
+from aywa.core.initiative import INTERRUPTED, SLOW_MODEL, TALKED_OVER
 from aywa.core.settings import AssistantSettings, read_settings
+from aywa.core.stock import EXCUSE, FAREWELL, REPROMPT, Stock
 from aywa.core.turns import barge_in as bi
 from aywa.core.turns import endpointing as ep
-from aywa.core.turns.caller import SCORE_AFTER_S, CallerState
-from aywa.core.stock import EXCUSE, FAREWELL, REPROMPT, Stock
-from aywa.core.turns.floor import MAX_FAILURES, Floor, Message
+from aywa.core.turns.caller import BABBLE_S, SCORE_AFTER_S, CallerState
+from aywa.core.turns.floor import (
+    DEAF,
+    FILLER_GRACE_S,
+    LEAVE_TIMEOUT_S,
+    MAX_FAILURES,
+    MAX_QUEUED,
+    MAX_REPROMPTS,
+    MAX_REVISIONS,
+    MAX_UNREAD,
+    MURMUR_S,
+    REPROMPT_AFTER_S,
+    SUSPICION_S,
+    WORDLESS_VOICE_S,
+    Floor,
+    Message,
+)
 from tests.core.feed import (
     LEG,
     WORD,
@@ -23,10 +39,12 @@ from tests.core.feed import (
     confirmed,
     decided,
     dropped,
+    final,
     finished,
     of,
     partial,
     playing,
+    prepared,
     ring,
     silence,
     told,
@@ -39,15 +57,22 @@ QUESTION = "what are your opening hours"
 ANSWER = "We are open from nine."
 
 
-class Talk:
-    """A floor, and the events that the conversation would route to it. Seconds are the script's own."""
+NO_FILLERS: dict[str, Any] = {"fillerPlan": {"enabled": False}}
+FILLERS = AssistantSettings().fillers
 
-    def __init__(self, assistant: dict[str, Any] | None = None) -> None:
+
+class Talk:
+    """A floor, and the events that the conversation would route to it. Seconds are the script's own.
+
+    stocked: the stock phrases are there, and fillers are said."""
+
+    def __init__(self, assistant: dict[str, Any] | None = None, *, stocked: bool = False) -> None:
         self.history = History()
-        settings = read_settings({"fillerPlan": {"enabled": False}} | (assistant or {}))
+        settings = read_settings(({} if stocked else NO_FILLERS) | (assistant or {}))
         self.stock = Stock((*settings.fillers.texts, EXCUSE, FAREWELL, REPROMPT))
         self.floor = Floor(LEG, settings, self.history, self.stock)
-        self.cmds: list[do.Command] = []
+        for each in of(do.PreparePhrase, self.stock.prepare()) if stocked else ():
+            assert self.floor.phrase_prepared(prepared(each.phrase_id, each.text)) == []
 
     def feed(self, now: float, *events: ev.Event) -> list[do.Command]:
         floor = self.floor
@@ -121,11 +146,12 @@ def test_a_pause_is_asked_about_then_answered_ahead_then_taken() -> None:
         do.StartReply(1, 1, ({"role": "user", "content": QUESTION},), speculative=True),
     ]
     assert decided(cmds) == [("reply_begun_early", "text_confirmed")]
-    assert acts(talk.wait(2.0 + SCORE_AFTER_S)) == [do.ScoreTurn(LEG, 1)]
+    assert acts(talk.wait(2.0 + SCORE_AFTER_S)) == [do.ScoreTurn(LEG, 1, 1)]
     assert talk.feed(2.3, *whole(1, ANSWER)) == []
     taken = talk.wait(2.0 + ep.SETTLED_TEXT_S)
     assert decided(taken) == [("turn_taken", "settled_text")]
     assert acts(taken) == [
+        do.ReleaseReply(1),
         do.ArmPause(LEG, armed=True, voice_s=AssistantSettings().stop.pause_after_voice_s),
         do.PlayClause(LEG, 1, 0),
         do.FinishPlayout(LEG, 1),
@@ -199,8 +225,9 @@ def test_a_turn_without_words_is_dropped() -> None:
     talk.feed(2.0, silence(2.0))
     cmds = talk.wait(2.0 + AssistantSettings().start.unconfirmed_wait_s)
     assert ("turn_dropped", "unconfirmed_text") in decided(cmds)
-    assert acts(cmds)[-1] == do.CommitTranscript(LEG)
-    assert talk.floor.deadline is None
+    # So much voice, and the recogniser did not say a word about it.
+    assert acts(cmds)[-2:] == [do.CommitTranscript(LEG), do.SayText(1, REPROMPT)]
+    assert talk.floor.caller.state is CallerState.SILENT
 
 
 def test_words_that_were_withdrawn_take_their_reply_with_them() -> None:
@@ -223,9 +250,9 @@ def test_a_partial_is_shown_when_it_says_something_new() -> None:
 def test_a_score_for_another_turn_is_dropped() -> None:
     talk = Talk()
     talk.asks()
-    talk.feed(2.2, ev.TurnScored(9, 1.0))
+    talk.feed(2.2, ev.TurnScored(9, 1.0, 1), ev.TurnScored(1, 1.0, 9))
     assert talk.floor.caller.score is None
-    talk.feed(2.2, ev.TurnScored(1, 1.0))
+    talk.feed(2.2, ev.TurnScored(1, 1.0, 1))
     assert talk.floor.caller.score == 1.0
 
 
@@ -281,6 +308,14 @@ def test_nothing_is_begun_early_where_that_is_not_wished() -> None:
     cmds = talk.wait(9.0)
     assert acts(cmds)[-1] == do.StartReply(1, 1, ({"role": "user", "content": QUESTION},))
     assert acts(talk.feed(9.1, clause(1, 0, ANSWER)))[-1] == do.PlayClause(LEG, 1, 0)
+
+
+def test_nothing_is_begun_early_once_the_turn_has_cost_its_tokens() -> None:
+    talk = Talk({"startSpeakingPlan": {"speculationMaxTokens": 2}})
+    talk.asks("I want a pizza")
+    talk.feed(2.2, ev.ReplyTextReceived(1, "a "), ev.ReplyTextReceived(1, "b "))
+    assert len(of(do.StartReply, talk.feed(2.3, confirmed("I want a pizza now")))) == 1
+    assert of(do.StartReply, talk.feed(2.4, confirmed("I want a pizza right now"))) == []
 
 
 def test_nothing_is_begun_early_on_an_unfinished_phrase() -> None:
@@ -340,7 +375,7 @@ def test_an_interruption_takes_the_floor_and_only_what_was_heard_is_kept() -> No
     cmds = talk.feed(10.2, partial("no wait"))
     assert decided(cmds) == [("yielded", "interruption_phrase")]
     assert acts(cmds) == [do.DropPlayout(LEG), do.CancelReply(1), do.ArmPause(LEG, armed=False)]
-    assert talk.wait(99.0) == []
+    assert talk.wait(10.3) == []
     cmds = talk.feed(10.3, dropped(1, 1.4, 10.3))
     assert talk.said[-1] == ("bot", "We")
     assert talk.history.chat()[-1]["content"] == "We —"
@@ -394,7 +429,8 @@ def test_a_voice_while_the_rest_is_being_dropped_begins_no_contest() -> None:
     talk = in_contest()
     talk.feed(10.2, partial("stop"))
     talk.feed(10.3, silence(10.3))
-    assert acts(talk.feed(10.4, voice(10.4)) + talk.wait(99.0)) == []
+    cmds = talk.feed(10.4, voice(10.4)) + talk.wait(99.0)
+    assert {type(command) for command in acts(cmds)} <= {do.FinalizeTranscript, do.ScoreTurn}
 
 
 # --- the greeting ------------------------------------------------------------------------------------------------
@@ -485,7 +521,13 @@ def test_a_message_takes_the_place_of_a_reply_that_has_not_begun() -> None:
     cmds = talk.floor.say(Message("News."), 9.5, interrupt=True)
     assert acts(cmds) == [do.CancelReply(1), do.SayText(2, "News.")]
     talk.hears(2, "News.", now=10.0)
-    assert talk.said == [("user", QUESTION)]
+    # It answers nothing: the caller's turn is still to be answered, and is.
+    assert talk.said == []
+    cmds = talk.feed(11.0, finished(2, 1, 11.0))
+    assert ("turn_given_back", "reply_gone") in decided(cmds)
+    assert [r.messages[-1]["content"] for r in of(do.StartReply, cmds)] == [QUESTION]
+    talk.hears(3, now=12.0)
+    assert talk.said == [("bot", "News."), ("user", QUESTION)]
 
 
 def test_a_voice_before_a_message_begins_does_not_hold_it_back_for_ever() -> None:
@@ -499,11 +541,18 @@ def test_a_voice_before_a_message_begins_does_not_hold_it_back_for_ever() -> Non
 
 def test_a_message_without_a_word_counts_as_spoken() -> None:
     talk = Talk()
-    talk.floor.say(Message("?!"), 1.0)
-    talk.floor.say(Message("...", ends_call=True), 1.0)
+    assert decided(talk.floor.say(Message("?!"), 1.0)) == [("message_skipped", "no_words")]
+    cmds = talk.floor.say(Message("...", ends_call=True), 1.0)
+    assert of(do.EndCall, cmds) == [do.EndCall("assistant-ended-call-after-message-spoken")]
+
+
+def test_a_message_that_the_model_finds_no_words_for_counts_as_spoken() -> None:
+    talk = Talk()
+    talk.floor.say(Message(asks=()), 1.0)
+    talk.floor.say(Message(asks=(), ends_call=True), 1.0)
     cmds = talk.feed(1.1, ev.ReplyCompleted(1, "?!", 0))
     assert decided(cmds) == [("message_skipped", "no_words")]
-    assert of(do.SayText, cmds) == [do.SayText(2, "...")]
+    assert [c.reply_id for c in of(do.StartReply, cmds)] == [2]
     ended = talk.feed(1.2, ev.ReplyCompleted(2, "...", 0))
     assert of(do.EndCall, ended) == [do.EndCall("assistant-ended-call-after-message-spoken")]
 
@@ -511,10 +560,26 @@ def test_a_message_without_a_word_counts_as_spoken() -> None:
 def test_a_turn_whose_reply_is_gone_before_it_began_is_answered_after_all() -> None:
     talk = Talk()
     talk.takes()
-    talk.floor.say(Message("?!"), 9.5, interrupt=True)
-    cmds = talk.feed(9.6, ev.ReplyCompleted(2, "?!", 0))
+    talk.floor.say(Message(asks=()), 9.5, interrupt=True)
+    cmds = talk.feed(9.6, ev.ReplyCompleted(2, "", 0))
     assert ("turn_given_back", "reply_gone") in decided(cmds)
     assert [r.messages[-1]["content"] for r in of(do.StartReply, cmds)] == [QUESTION]
+
+
+def test_a_message_without_a_word_interrupts_nothing() -> None:
+    talk = Talk()
+    talk.takes()
+    assert acts(talk.floor.say(Message("?!"), 9.5, interrupt=True)) == []
+    talk.hears()
+    assert talk.said == [("user", QUESTION)]
+
+
+def test_an_end_without_a_word_waits_for_what_is_to_be_said_before_it() -> None:
+    talk = Talk()
+    talk.takes()
+    assert talk.floor.say(Message("...", ends_call=True), 9.0) == []
+    talk.hears()
+    assert of(do.EndCall, talk.feed(10.0, finished(1, 5, 10.0), ev.ReplyCompleted(2, "...", 0)))
 
 
 # --- what goes wrong ---------------------------------------------------------------------------------------------
@@ -569,6 +634,9 @@ def test_an_answer_in_between_forgives_the_failures() -> None:
     assert talk.floor.failures == 0
 
 
+VOICELESS = do.EndCall("pipeline-error-custom-voice-failed", "the last message could not be spoken")
+
+
 @pytest.mark.parametrize("purpose", ["greeting", "answer", "message"])
 def test_without_a_voice_there_is_nothing_to_excuse_oneself_with(purpose: str) -> None:
     talk = Talk()
@@ -579,14 +647,19 @@ def test_without_a_voice_there_is_nothing_to_excuse_oneself_with(purpose: str) -
     else:
         talk.floor.say(Message("News."), 0.0)
     cmds = fail(talk, 9.0, "tts")
-    assert of(do.EndCall, cmds) == [do.EndCall("pipeline-error-custom-voice-failed", "unavailable")]
+    if purpose != "message":
+        # The voice may have failed once only: the excuse is tried.
+        assert (of(do.SayText, cmds), of(do.EndCall, cmds)) == ([do.SayText(2, EXCUSE)], [])
+        cmds = fail(talk, 9.1, "tts")
+    assert of(do.EndCall, cmds) == [VOICELESS]
 
 
-def test_a_message_with_words_and_no_audio_is_a_voice_that_failed() -> None:
+def test_words_and_no_audio_are_a_voice_that_failed() -> None:
     talk = Talk()
     talk.floor.say(Message("News."), 1.0)
     cmds = talk.feed(1.1, ev.ReplyCompleted(1, "News.", 0))
-    assert of(do.EndCall, cmds) == [do.EndCall("pipeline-error-custom-voice-failed", "empty_reply")]
+    assert [c.details["step"] for c in of(do.RecordDecision, cmds)] == ["tts"]
+    assert of(do.EndCall, cmds) == [VOICELESS]
 
 
 @pytest.mark.parametrize("began", [True, False])
@@ -671,11 +744,12 @@ def test_when_the_leg_is_gone_the_last_word_of_the_media_plane_counts() -> None:
     assert talk.floor.settle(9.9) == []
 
 
-def test_of_a_reply_that_did_not_begin_nothing_was_heard() -> None:
+def test_of_a_reply_that_did_not_begin_nothing_was_heard_but_what_the_caller_said_was_said() -> None:
     talk = Talk()
     talk.takes()
-    assert talk.floor.settle(9.0) == []
-    assert talk.said == []
+    [record] = of(do.RecordMessage, talk.floor.settle(9.0))
+    assert (record.message["secondsFromStart"], record.message["duration"]) == (1.0, 1000)
+    assert talk.said == [("user", QUESTION)]
 
 
 def test_words_that_left_are_kept_even_if_nobody_said_that_they_began() -> None:
@@ -743,3 +817,627 @@ def test_audio_that_was_announced_and_never_left_leaves_the_turn_to_be_answered(
     assert of(do.RecordMessage, cmds) == []
     assert [r.messages[-1]["content"] for r in of(do.StartReply, cmds)] == [QUESTION]
     assert talk.floor.caller.state is CallerState.PAUSED
+
+
+# --- a voice that is only suspected ----------------------------------------------------------------------------------
+
+
+def test_a_voice_that_is_suspected_holds_the_first_frame_back_until_it_is_known() -> None:
+    talk = Talk()
+    talk.takes()
+    assert talk.floor.voice_suspected(9.0) == []
+    assert acts(talk.feed(9.01, *whole(1, ANSWER))) == []
+    assert talk.floor.deadline == 9.0 + SUSPICION_S
+    assert of(do.PlayClause, talk.wait(9.2)) == [do.PlayClause(LEG, 1, 0)]
+
+
+def test_a_voice_that_is_suspected_holds_the_turn_back() -> None:
+    talk = Talk()
+    talk.asks()
+    over_s = 2.0 + ep.SETTLED_TEXT_S
+    talk.floor.voice_suspected(over_s - 0.01)
+    assert ("turn_taken", "settled_text") not in decided(talk.wait(over_s))
+    assert decided(talk.wait(over_s + SUSPICION_S)) == [("turn_taken", "settled_text")]
+
+
+def test_a_voice_that_is_found_after_all_takes_the_turn_back() -> None:
+    talk = Talk()
+    talk.takes()
+    talk.floor.voice_suspected(9.0)
+    talk.feed(9.01, *whole(1, ANSWER))
+    cmds = talk.feed(9.05, voice(9.0)) + talk.wait(9.3)
+    assert decided(cmds) == [("turn_given_back", "caller_resumed")]
+    assert of(do.PlayClause, cmds) == []
+
+
+def test_a_line_that_crackles_does_not_hold_the_agent_back_for_ever() -> None:
+    talk = Talk()
+    talk.takes()
+    talk.feed(9.0, clause(1, 0, ANSWER))
+    talk = Talk()
+    talk.takes()
+    cmds: list[do.Command] = []
+    for window in range(10):
+        now = 9.0 + 0.064 * window
+        talk.floor.voice_suspected(now)
+        cmds += talk.feed(now, clause(1, 0, ANSWER)) + talk.wait(now + 0.063)
+    assert of(do.PlayClause, cmds) == [do.PlayClause(LEG, 1, 0)]
+
+
+def test_a_suspicion_does_not_hold_back_what_may_not_be_interrupted() -> None:
+    talk = Talk()
+    talk.floor.open_with("Hello.", 0.0)
+    talk.floor.voice_suspected(0.1)
+    assert of(do.PlayClause, talk.feed(0.1, clause(1, 0, "Hello."))) == [do.PlayClause(LEG, 1, 0)]
+
+
+# --- never silent: fillers -------------------------------------------------------------------------------------------
+
+
+def phrases_of(cmds: list[do.Command]) -> list[int]:
+    return [c.phrase_id for c in of(do.PlayPhrase, cmds)]
+
+
+def starved(reply_id: int, words: float, at_s: float) -> ev.PlayoutStarved:
+    return ev.PlayoutStarved(LEG, reply_id, round(words * WORD), at_s)
+
+
+def test_a_filler_speaks_while_the_answer_is_late_and_both_are_one_message() -> None:
+    talk = Talk(stocked=True)
+    talk.asks()
+    cmds = talk.wait(2.0 + FILLERS.after_s)
+    assert of(do.PlayPhrase, cmds) == [do.PlayPhrase(LEG, 1, 0)]
+    assert ("filler_said", "no_audio") in decided(cmds)
+    assert talk.floor.happenings == [SLOW_MODEL]
+    talk.feed(4.0, playing(1, 4.0))
+    assert talk.said == [("user", QUESTION)]
+    talk.feed(4.5, starved(1, 3, 4.5), *whole(1, ANSWER))
+    talk.feed(6.0, finished(1, 8, 6.0))
+    assert talk.said[-1] == ("bot", f"{FILLERS.texts[0]} {ANSWER}")
+    assert len(talk.said) == 2
+
+
+def test_no_filler_where_none_is_wished() -> None:
+    talk = Talk()
+    assert decided(talk.takes() + talk.wait(99.0)).count(("filler_said", "no_audio")) == 0
+
+
+def test_a_filler_that_is_not_in_stock_is_not_said() -> None:
+    talk = Talk({"fillerPlan": {}})
+    assert of(do.SayText, talk.takes() + talk.wait(99.0)) == []
+
+
+def test_fillers_follow_one_another_while_nothing_comes() -> None:
+    talk = Talk(stocked=True)
+    heard = phrases_of(talk.takes())
+    talk.feed(9.0, playing(1, 9.0))
+    now = 9.0
+    for number in range(1, 4):
+        talk.feed(now, starved(1, talk.floor.reply.ledger.samples / WORD, now))  # type: ignore[union-attr]
+        assert phrases_of(talk.wait(now + FILLERS.repeat_after_s - 0.01)) == []
+        heard += phrases_of(talk.wait(now + FILLERS.repeat_after_s))
+        now += 10.0
+        assert len(heard) == number + 1
+    assert heard == [0, 1, 2, 0]
+
+
+def test_a_turn_that_is_taken_late_gives_the_reply_a_moment_before_the_filler() -> None:
+    talk = Talk({"startSpeakingPlan": {"waitSeconds": 3}}, stocked=True)
+    talk.asks()
+    assert phrases_of(talk.wait(5.0 + FILLER_GRACE_S - 0.01)) == []
+    assert phrases_of(talk.wait(5.0 + FILLER_GRACE_S)) == [0]
+
+
+def test_no_filler_before_the_turn_is_taken_or_once_the_reply_is_there() -> None:
+    talk = Talk({"startSpeakingPlan": {"waitSeconds": 5}}, stocked=True)
+    talk.asks()
+    assert phrases_of(talk.wait(6.9)) == []
+    talk.feed(6.9, clause(1, 0, ANSWER))
+    assert phrases_of(talk.wait(99.0)) == []
+
+
+def test_a_filler_waits_for_the_caller_who_speaks() -> None:
+    # The message of a slow voice: the filler would be cut at once, and the message with it.
+    talk = Talk(stocked=True)
+    talk.floor.say(Message("News."), 1.0)
+    talk.feed(2.0, voice(2.0))
+    assert phrases_of(talk.wait(5.0)) == []
+    assert phrases_of(talk.feed(5.5, silence(5.5)) + talk.wait(5.6)) == [0]
+
+
+def test_a_turn_that_is_given_back_forgets_when_the_filler_was_due() -> None:
+    talk = Talk(stocked=True)
+    talk.asks()
+    talk.wait(2.0 + ep.SETTLED_TEXT_S)
+    talk.feed(2.8, voice(2.8))
+    talk.feed(5.0, silence(5.0), confirmed(QUESTION))
+    assert phrases_of(talk.wait(5.0 + FILLERS.after_s - 0.01)) == []
+    assert phrases_of(talk.wait(5.0 + FILLERS.after_s)) == [0]
+
+
+def test_a_backchannel_during_a_filler_does_not_take_the_floor() -> None:
+    talk = Talk(stocked=True)
+    talk.takes()
+    talk.feed(9.0, playing(1, 9.0))
+    talk.feed(9.1, ev.PlayoutPaused(LEG, 1, WORD, 9.1), voice(9.1), partial("mhm"))
+    cmds = talk.feed(9.4, silence(9.4), confirmed("mhm")) + talk.wait(9.7)
+    assert ("kept", "acknowledgement") in decided(cmds)
+    assert do.ResumePlayout(LEG, WORD) in cmds
+
+
+def test_an_interruption_of_a_filler_takes_the_floor_and_the_answer_is_not_made() -> None:
+    talk = Talk(stocked=True)
+    talk.takes()
+    talk.feed(9.0, playing(1, 9.0))
+    cmds = talk.feed(9.1, voice(9.1), partial("no wait"))
+    assert do.CancelReply(1) in cmds
+    assert talk.floor.happenings[-1] == INTERRUPTED
+    talk.feed(9.3, dropped(1, 2, 9.3))
+    assert talk.said[-1] == ("bot", "One moment,")
+
+
+def test_news_that_audio_ran_out_which_comes_after_more_was_given_is_old() -> None:
+    talk = Talk(stocked=True)
+    talk.takes()
+    talk.hears(1, "We are")
+    talk.feed(9.0, clause(1, 0, "We are"), playing(1, 9.0))
+    talk = Talk(stocked=True)
+    talk.takes()
+    talk.feed(9.0, playing(1, 9.0))
+    # The clause was given while the news was on its way: playing goes on.
+    talk.feed(9.5, clause(1, 0, "We are"), starved(1, 3, 9.5))
+    assert talk.floor.sounding
+    assert phrases_of(talk.wait(20.0)) == []
+
+
+def test_audio_that_ran_out_early_is_believed() -> None:
+    # The media plane has a limit of its own, and may have taken less than it was given.
+    talk = Talk(stocked=True)
+    talk.takes()
+    talk.feed(9.0, playing(1, 9.0), clause(1, 0, "We are"))
+    talk.feed(9.5, starved(1, 3, 9.5))
+    assert not talk.floor.sounding
+
+
+def test_audio_that_ran_out_at_the_end_of_the_reply_is_no_news() -> None:
+    talk = Talk(stocked=True)
+    talk.takes()
+    talk.feed(9.0, *whole(1, ANSWER), playing(1, 9.0), starved(1, 5, 10.0), starved(7, 5, 10.0))
+    assert talk.floor.sounding
+
+
+# --- never silent: what breaks while it is spoken --------------------------------------------------------------------
+
+
+def test_a_reply_that_breaks_in_the_middle_owns_up_in_the_same_breath() -> None:
+    talk = Talk(stocked=True)
+    talk.asks()
+    talk.wait(2.0 + ep.SETTLED_TEXT_S)
+    talk.feed(3.0, clause(1, 0, "We are"), playing(1, 3.0))
+    cmds = fail(talk, 3.2, "tts")
+    assert acts(cmds) == [do.PlayPhrase(LEG, 1, 3), do.FinishPlayout(LEG, 1)]
+    talk.feed(6.0, finished(1, 2 + len(EXCUSE.split()), 6.0))
+    assert talk.said[-1] == ("bot", f"We are {EXCUSE}")
+
+
+def test_a_reply_that_breaks_in_the_middle_owns_up_afterwards_without_stock() -> None:
+    talk = Talk()
+    talk.takes()
+    talk.feed(9.0, clause(1, 0, "We are"), playing(1, 9.0))
+    assert acts(fail(talk, 9.2, "llm")) == [do.FinishPlayout(LEG, 1)]
+    assert of(do.SayText, talk.feed(9.5, finished(1, 2, 9.5))) == [do.SayText(2, EXCUSE)]
+
+
+def test_a_reply_that_broke_before_it_was_released_is_owned_up_to_when_it_is() -> None:
+    talk = Talk(stocked=True)
+    talk.asks()
+    talk.feed(2.2, clause(1, 0, "We are"))
+    fail(talk, 2.3)
+    cmds = talk.wait(9.0)
+    assert acts(cmds)[-3:] == [do.PlayClause(LEG, 1, 0), do.PlayPhrase(LEG, 1, 3), do.FinishPlayout(LEG, 1)]
+
+
+def test_the_last_failure_says_farewell_in_the_same_reply_and_nothing_stops_it() -> None:
+    talk = Talk(stocked=True)
+    talk.floor.failures = MAX_FAILURES - 1
+    talk.takes()
+    talk.feed(9.0, playing(1, 9.0))
+    talk.feed(9.1, ev.PlayoutPaused(LEG, 1, WORD, 9.1), voice(9.1))
+    cmds = fail(talk, 9.2)
+    assert acts(cmds)[:2] == [do.ArmPause(LEG, armed=False), do.ResumePlayout(LEG, WORD)]
+    assert talk.floor.leaving
+    talk.feed(9.2, ev.PlayoutResumed(LEG, 1, WORD, 9.2))
+    cmds = talk.feed(9.3, partial("stop stop stop")) + talk.wait(12.0)
+    assert of(do.DropPlayout, cmds) == []
+    ended = talk.feed(12.0, finished(1, 99, 12.0))
+    assert of(do.EndCall, ended) == [do.EndCall("pipeline-error-custom-llm-llm-failed")]
+
+
+def test_last_words_that_were_paused_while_they_were_given_go_on() -> None:
+    talk = Talk(stocked=True)
+    talk.floor.failures = MAX_FAILURES - 1
+    talk.takes()
+    talk.feed(9.0, playing(1, 9.0))
+    fail(talk, 9.2)
+    # The media plane had paused before it was told that nothing stops this any more.
+    cmds = talk.feed(9.2, ev.PlayoutPaused(LEG, 1, WORD, 9.2), voice(9.2))
+    assert do.ResumePlayout(LEG, WORD) in cmds
+
+
+def test_a_message_without_a_word_that_was_filled_is_played_to_its_end() -> None:
+    talk = Talk(stocked=True)
+    talk.floor.say(Message(asks=(), ends_call=True), 1.0)
+    assert phrases_of(talk.wait(9.0)) == [0]
+    talk.feed(9.0, playing(1, 9.0))
+    assert acts(talk.feed(9.1, ev.ReplyCompleted(1, "?!", 0))) == [do.FinishPlayout(LEG, 1)]
+    cmds = talk.feed(9.5, finished(1, 3, 9.5))
+    assert talk.said == [("bot", FILLERS.texts[0])]
+    assert of(do.EndCall, cmds)
+
+
+def test_last_words_that_cannot_be_said_end_the_call_all_the_same() -> None:
+    talk = Talk()
+    talk.floor.say(Message("Bye now.", ends_call=True), 1.0)
+    cmds = fail(talk, 2.0, "tts")
+    reason = "assistant-ended-call-after-message-spoken"
+    assert of(do.EndCall, cmds) == [do.EndCall(reason, "the last message could not be spoken")]
+
+
+def test_last_words_that_break_half_way_end_the_call_when_they_were_said() -> None:
+    talk = Talk(stocked=True)
+    talk.floor.say(Message("Bye now. See you.", ends_call=True), 1.0)
+    talk.feed(1.1, clause(1, 0, "Bye now."), playing(1, 1.1))
+    assert acts(fail(talk, 1.2, "tts")) == [do.FinishPlayout(LEG, 1)]
+    assert of(do.EndCall, talk.feed(2.0, finished(1, 2, 2.0)))
+
+
+# --- never silent: whatever it was -----------------------------------------------------------------------------------
+
+
+def test_a_silence_without_a_reply_is_broken_by_a_question() -> None:
+    talk = Talk(stocked=True)
+    assert acts(talk.floor.break_silence(5.0))[-2:] == [do.PlayPhrase(LEG, 1, 5), do.FinishPlayout(LEG, 1)]
+
+
+def test_a_silence_before_a_late_reply_is_broken_by_a_filler() -> None:
+    talk = Talk(stocked=True)
+    talk.floor.open_with("Hello.", 0.0)
+    assert phrases_of(talk.floor.break_silence(2.0)) == [0]
+    # That one is on its way.
+    assert phrases_of(talk.floor.break_silence(2.1)) == []
+
+
+def test_a_reply_that_stands_still_for_no_reason_goes_on() -> None:
+    talk = Talk(stocked=True)
+    talk.takes()
+    talk.feed(9.0, playing(1, 9.0), ev.PlayoutPaused(LEG, 1, WORD, 9.1))
+    assert acts(talk.floor.break_silence(11.7)) == [do.ResumePlayout(LEG, WORD)]
+
+
+# --- voices without words --------------------------------------------------------------------------------------------
+
+
+def test_a_voice_that_brings_no_words_is_not_speech_for_ever() -> None:
+    talk = Talk(stocked=True)
+    talk.feed(1.0, voice(1.0))
+    assert talk.floor.caller_has_floor
+    cmds = talk.wait(1.0 + BABBLE_S)
+    assert ("voice_ignored", "no_new_words") in decided(cmds)
+    assert not talk.floor.caller_has_floor
+    assert talk.floor.awaiting_since_s is not None
+
+
+def test_a_voice_without_words_during_a_reply_pauses_no_other_reply() -> None:
+    talk = Talk(interruptible(numWords=2))
+    talk.takes()
+    talk.hears()
+    talk.feed(9.5, voice(9.5))
+    cmds = talk.wait(9.5 + BABBLE_S)
+    assert ("voice_ignored", "no_new_words") in decided(cmds)
+    assert ("kept", "short_voice") in decided(cmds) or ("kept", "too_few_words") in decided(cmds)
+    talk.feed(16.0, finished(1, 5, 16.0))
+    armed = of(do.ArmPause, talk.floor.say(Message("News."), 17.0) + talk.feed(17.1, clause(2, 0, "News.")))
+    assert [each.armed for each in armed] == [False]
+
+
+def test_when_the_hum_is_over_the_reply_can_be_interrupted_again() -> None:
+    talk = Talk()
+    talk.feed(1.0, voice(1.0))
+    talk.wait(1.0 + BABBLE_S)
+    talk.floor.say(Message("News of the day."), 8.0)
+    assert [a.armed for a in of(do.ArmPause, talk.feed(8.1, clause(1, 0, "News of the day.")))] == [False]
+    assert [a.armed for a in of(do.ArmPause, talk.feed(8.2, silence(8.2)))] == [True]
+
+
+def test_a_hum_that_is_ruled_on_stays_disarmed() -> None:
+    talk = in_contest()
+    talk.feed(10.1, partial("mhm"))
+    cmds = talk.wait(10.1 + BABBLE_S + 1)
+    assert ("kept", "acknowledgement") in decided(cmds)
+    assert [a.armed for a in of(do.ArmPause, cmds)] == [False]
+    assert do.ResumePlayout(LEG, WORD) in cmds
+
+
+def unheard_turn(talk: Talk, now: float, *words: str, lasts_s: float = 1.0) -> list[do.Command]:
+    """The caller speaks and the recogniser confirms these words, or does not answer at all."""
+    talk.feed(now, voice(now))
+    cmds = talk.feed(now + lasts_s, silence(now + lasts_s), *map(confirmed, words)) + talk.wait(now + 5)
+    for said in of(do.SayText, cmds):
+        talk.hears(said.reply_id, said.text, now=now + 5)
+        cmds += talk.feed(now + 8, finished(said.reply_id, 99, now + 8))
+    return cmds
+
+
+def test_a_caller_whom_the_recogniser_does_not_answer_for_is_asked_again_and_then_told_goodbye() -> None:
+    talk = Talk()
+    cmds = [c for turn in range(MAX_UNREAD) for c in unheard_turn(talk, 10.0 * turn + 1)]
+    assert [c.text for c in of(do.SayText, cmds)] == [*[REPROMPT] * MAX_REPROMPTS, FAREWELL]
+    assert of(do.EndCall, cmds) == [do.EndCall(DEAF)]
+
+
+def test_a_caller_who_says_nothing_that_is_a_word_is_not_asked_for_ever() -> None:
+    talk = Talk()
+    cmds = [c for turn in range(9) for c in unheard_turn(talk, 10.0 * turn + 1, "", lasts_s=2.0)]
+    assert [c.text for c in of(do.SayText, cmds)] == [REPROMPT] * MAX_REPROMPTS
+    assert of(do.EndCall, cmds) == []
+
+
+@pytest.mark.parametrize(
+    ("lasts_s", "after_s"),
+    [(MURMUR_S - 0.1, None), (MURMUR_S + 0.1, REPROMPT_AFTER_S), (WORDLESS_VOICE_S + 0.1, 1.0)],
+)
+def test_how_long_a_voice_was_says_when_it_is_asked_about(lasts_s: float, after_s: float | None) -> None:
+    talk = Talk()
+    talk.feed(1.0, voice(1.0))
+    talk.feed(1.0 + lasts_s, silence(1.0 + lasts_s), confirmed(""))
+    asked = None
+    while asked is None and (due_s := talk.floor.deadline) is not None and due_s < 20:
+        asked = due_s if of(do.SayText, talk.floor.wake(due_s)) else None
+    assert asked == (None if after_s is None else pytest.approx(1.0 + lasts_s + after_s))
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_caller_who_says_more_after_a_murmur_is_not_asked(*, goes_on: bool) -> None:
+    talk = Talk()
+    talk.feed(1.0, voice(1.0))
+    talk.feed(1.5, silence(1.5), confirmed(""))
+    cmds = talk.wait(3.0)
+    if goes_on:
+        talk.feed(3.0, voice(3.0))
+    else:
+        talk.floor.say(Message("News."), 3.0)
+    assert do.SayText(1, REPROMPT) not in cmds + talk.wait(6.0)
+
+
+def test_the_farewell_to_a_caller_whom_nobody_heard_is_due_to_be_said_in_time() -> None:
+    talk = Talk(stocked=True)
+    assert talk.floor.take_leave(FAREWELL, DEAF, 9.0)
+    assert (talk.floor.leaving, talk.floor.leave_reason) == (True, DEAF)
+    assert talk.floor.leave_by_s == 9.0 + LEAVE_TIMEOUT_S
+
+
+def test_an_interruption_without_words_is_asked_about() -> None:
+    talk = in_contest()
+    talk.wait(10.0 + bi.HELD_VOICE_S)
+    talk.feed(11.0, dropped(1, 1, 11.0), silence(11.0))
+    assert of(do.SayText, talk.feed(11.2, confirmed("")) + talk.wait(20.0)) == [do.SayText(2, REPROMPT)]
+
+
+def test_a_recogniser_that_breaks_leaves_what_it_had_heard() -> None:
+    talk = Talk()
+    talk.feed(1.0, voice(1.0), partial("what are your"))
+    assert talk.floor.recogniser_broke() == []
+    talk.feed(2.0, partial("opening hours"))
+    assert talk.floor.caller.text == QUESTION
+
+
+# --- words after the turn was taken ----------------------------------------------------------------------------------
+
+
+def test_words_that_come_after_the_turn_was_taken_belong_to_what_is_answered() -> None:
+    talk = Talk()
+    talk.takes()
+    more = QUESTION + " on sunday"
+    cmds = talk.feed(9.1, confirmed(more)) + talk.wait(20.0)
+    assert ("turn_given_back", "words_added") in decided(cmds)
+    assert [r.messages[-1]["content"] for r in of(do.StartReply, cmds)] == [more]
+    assert len([d for d in decided(cmds) if d[0] == "turn_taken"]) == 1
+
+
+def test_words_that_change_again_and_again_do_not_hold_the_answer_up_for_ever() -> None:
+    talk = Talk()
+    talk.takes()
+    back = 0
+    for number in range(MAX_REVISIONS + 2):
+        cmds = talk.feed(9.1, confirmed(QUESTION + " now" * (number + 1))) + talk.wait(9.1)
+        back += decided(cmds).count(("turn_given_back", "words_added"))
+    assert back == MAX_REVISIONS
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_words_that_come_when_it_is_too_late_or_say_nothing_new_change_nothing(*, given: bool) -> None:
+    talk = Talk()
+    talk.takes()
+    if given:
+        talk.feed(9.0, *whole(1, ANSWER))
+    cmds = talk.feed(9.1, partial(QUESTION + (" sunday" if given else "?")))
+    assert decided(cmds) == []
+
+
+def test_words_that_come_while_a_message_is_said_instead_change_nothing() -> None:
+    talk = Talk()
+    talk.takes()
+    talk.floor.say(Message("News."), 9.0, interrupt=True)
+    assert decided(talk.feed(9.1, partial(QUESTION + " sunday"))) == []
+
+
+# --- the last words --------------------------------------------------------------------------------------------------
+
+
+def test_taking_leave_takes_the_place_of_everything_else() -> None:
+    talk = Talk(stocked=True)
+    talk.takes()
+    talk.floor.say(Message("News."), 9.0)
+    talk.feed(9.0, playing(1, 9.0))
+    cmds = talk.floor.take_leave(FAREWELL, "exceeded-max-duration", 9.5)
+    assert do.DropPlayout(LEG) in cmds
+    cmds = talk.feed(9.6, dropped(1, 1, 9.6))
+    assert acts(cmds) == [
+        do.ArmPause(LEG, armed=False, voice_s=0.064),
+        do.PlayPhrase(LEG, 2, 4),
+        do.FinishPlayout(LEG, 2),
+    ]
+    assert talk.floor.take_leave(FAREWELL, "silence-timed-out", 9.7) == []
+    assert decided(talk.floor.say(Message("More."), 9.7)) == [("message_refused", "call_ending")]
+    assert of(do.EndCall, talk.feed(12.0, finished(2, 99, 12.0))) == [do.EndCall("exceeded-max-duration")]
+
+
+def test_taking_leave_of_a_caller_who_waits_is_said_at_once() -> None:
+    talk = Talk()
+    assert acts(talk.floor.take_leave("Bye.", "silence-timed-out", 9.0)) == [do.SayText(1, "Bye.")]
+
+
+def test_the_last_words_are_not_interrupted_and_the_callers_turn_is_not_taken() -> None:
+    talk = Talk(stocked=True)
+    talk.floor.take_leave(FAREWELL, "silence-timed-out", 9.0)
+    talk.feed(9.1, playing(1, 9.1), voice(9.2), partial("no wait I am here"))
+    cmds = talk.feed(10.0, silence(10.0), confirmed("no wait I am here")) + talk.wait(20.0)
+    assert not {type(c) for c in acts(cmds)} & {do.DropPlayout, do.StartReply, do.PlayClause}
+    # Whatever the caller says now, it is the agent who is expected to speak.
+    assert not talk.floor.caller_has_floor
+
+
+def test_last_words_that_are_long_are_said_to_their_end() -> None:
+    talk = Talk()
+    talk.floor.take_leave("word " * 99, "exceeded-max-duration", 9.0)
+    talk.feed(10.0, *whole(1, "word " * 99), playing(1, 10.0))
+    talk.feed(18.0, ev.PlayoutAdvanced(LEG, 1, 80 * WORD, 18.0))
+    assert talk.floor.leave_by_s == 18.0 + LEAVE_TIMEOUT_S
+
+
+def test_messages_without_end_are_refused() -> None:
+    talk = Talk()
+    talk.takes()
+    for _ in range(MAX_QUEUED):
+        assert talk.floor.say(Message("News."), 9.0) == []
+    assert decided(talk.floor.say(Message("News."), 9.0)) == [("message_refused", "too_many")]
+
+
+# --- messages of the model's own making ------------------------------------------------------------------------------
+
+
+def test_a_message_may_be_what_the_model_makes_of_the_conversation() -> None:
+    talk = Talk()
+    talk.history.user_said("hello", 0.0, 1.0)
+    asked = {"role": "system", "content": "Ask."}
+    [command] = acts(talk.floor.say(Message(asks=(asked,)), 2.0))
+    assert command == do.StartReply(1, 1, ({"role": "user", "content": "hello"}, asked))
+    talk.hears(1, "Are you well?", now=3.0)
+    talk.feed(4.0, finished(1, 3, 4.0))
+    assert talk.said[-1] == ("bot", "Are you well?")
+
+
+def test_a_message_that_may_not_be_interrupted_is_not() -> None:
+    talk = Talk()
+    talk.floor.say(Message("Listen to this.", interruptible=False), 1.0)
+    assert [a.armed for a in of(do.ArmPause, talk.feed(1.1, *whole(1, "Listen to this.")))] == [False]
+    cmds = talk.feed(1.2, playing(1, 1.2), voice(1.3), partial("stop stop stop")) + talk.wait(3.0)
+    assert of(do.DropPlayout, cmds) == []
+
+
+def test_a_message_in_stock_is_played_at_once() -> None:
+    talk = Talk(stocked=True)
+    cmds = talk.floor.say(Message(REPROMPT), 1.0)
+    assert acts(cmds)[-2:] == [do.PlayPhrase(LEG, 1, 5), do.FinishPlayout(LEG, 1)]
+
+
+def test_a_prompt_to_a_silent_caller_does_not_keep_the_call_alive() -> None:
+    talk = Talk(stocked=True)
+    talk.floor.connected(0.5)
+    talk.floor.say(Message(REPROMPT, prompt=True), 1.0)
+    talk.feed(1.0, playing(1, 1.0), finished(1, 99, 4.0))
+    assert talk.floor.last_sound_s == 0.5
+    assert talk.floor.awaiting_since_s == 1.0
+
+
+# --- what others go by -----------------------------------------------------------------------------------------------
+
+
+def test_whose_floor_it_is_while_a_message_is_being_made() -> None:
+    # The caller's turn cannot be taken before it: the silence is not theirs.
+    talk = Talk(stocked=True)
+    talk.floor.open_with("Hello.", 0.0)
+    talk.feed(0.5, voice(0.5), partial("hello"))
+    assert talk.floor.caller_has_floor
+    talk.feed(1.0, silence(1.0))
+    assert not talk.floor.caller_has_floor
+    assert talk.floor.turn_pending
+
+
+def test_whose_floor_it_is_during_a_turn() -> None:
+    talk = Talk()
+    assert (talk.floor.caller_has_floor, talk.floor.turn_pending) == (False, False)
+    talk.asks()
+    assert (talk.floor.caller_has_floor, talk.floor.turn_pending) == (True, True)
+    talk.wait(9.0)
+    assert (talk.floor.caller_has_floor, talk.floor.turn_pending) == (False, False)
+    talk.hears()
+    talk.feed(10.0, voice(10.0))
+    assert (talk.floor.caller_has_floor, talk.floor.turn_pending) == (True, True)
+
+
+def test_who_was_talked_over_is_told_to_the_hooks() -> None:
+    talk = Talk()
+    talk.takes()
+    talk.feed(9.0, *whole(1, ANSWER))
+    talk.feed(9.1, voice(9.04), playing(1, 9.05))
+    assert talk.floor.happenings == [TALKED_OVER, INTERRUPTED]
+
+
+# --- the customer's rules and model ------------------------------------------------------------------------------
+
+
+def test_the_customers_rules_are_asked_and_their_wait_is_on_record() -> None:
+    rule = {"type": "customer", "regex": "hours", "timeoutSeconds": 3}
+    talk = Talk({"startSpeakingPlan": {"customEndpointingRules": [rule]}})
+    talk.history.assistant_heard("Hello there.", 0.0, 0.5, cut=False)
+    talk.feed(1.0, voice(1.0))
+    talk.feed(1.5, partial(QUESTION))
+    [asked] = of(do.MatchRules, talk.feed(2.0, silence(2.0)))
+    assert asked == do.MatchRules(1, 1, QUESTION, "Hello there.")
+    cmds = talk.floor.rules_matched(ev.RulesMatched(1, 1, 3.0, 0), 2.01)
+    assert decided(cmds) == [("rule_matched", "custom_rule")]
+    assert talk.floor.rules_matched(ev.RulesMatched(1, 1, 3.0, 0), 2.02) == []
+    talk.feed(2.2, confirmed(QUESTION))
+    assert talk.floor.deadline is not None
+    assert ("turn_taken", "custom_rule") in decided(ring(talk.floor, 5.1))
+
+
+@pytest.mark.parametrize(
+    ("wait_s", "problem", "decision", "reason"),
+    [
+        (0.9, "", ("endpointing_model_answered", "asked"), "endpointing_model"),
+        (None, "deadline", ("endpointing_model_failed", "deadline"), "settled_text"),
+    ],
+)
+def test_the_customers_model_is_asked_and_its_answer_or_failure_is_on_record(
+    wait_s: float | None, problem: str, decision: tuple[str, str], reason: str
+) -> None:
+    talk = Talk({"startSpeakingPlan": {"smartEndpointingPlan": {"provider": "custom-endpointing-model"}}})
+    talk.feed(1.0, voice(1.0))
+    talk.feed(1.5, partial(QUESTION))
+    talk.feed(2.0, silence(2.0))
+    [asked] = of(do.AskEndpointing, talk.feed(2.2, confirmed(QUESTION)))
+    assert asked == do.AskEndpointing(1, 1, QUESTION, 1.0, 2.0, 1.0)
+    cmds = talk.floor.endpointing_answered(ev.EndpointingAnswered(1, 1, wait_s, problem), 2.3)
+    assert decision in decided(cmds)
+    assert talk.floor.endpointing_answered(ev.EndpointingAnswered(1, 1, 9.0), 2.31) == []
+    assert ("turn_taken", reason) in decided(ring(talk.floor, 5.0))
+
+
+def test_the_model_is_shown_a_turn_that_no_voice_was_found_for() -> None:
+    talk = Talk({"startSpeakingPlan": {"smartEndpointingPlan": {"provider": "custom-endpointing-model"}}})
+    talk.feed(2.0, final(QUESTION))
+    cmds = talk.feed(2.1, confirmed(""))
+    [asked] = of(do.AskEndpointing, cmds)
+    assert (asked.from_s, asked.to_s) == (2.0, 2.0)

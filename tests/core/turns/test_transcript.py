@@ -63,3 +63,11 @@ def test_finals_never_change(earlier: list[TranscriptReceived], last: Transcript
     assert turn.text.startswith(finals)
     turn.apply(last)
     assert turn.text.startswith(finals)
+
+
+def test_what_a_recogniser_that_broke_had_heard_stays() -> None:
+    turn = after(final("I want"), partial("a pizza"))
+    turn.settle()
+    turn.settle()
+    turn.apply(partial("with cheese"))
+    assert turn.text == "I want a pizza with cheese"

@@ -20,7 +20,8 @@ class Line:
     """Feeds a detector with blocks; a block arrives with the 20 ms frame it lies in."""
 
     def __init__(self, settings: VoiceSettings | None = None) -> None:
-        self.detector = VoiceDetector(WINDOW_S, settings)
+        # Two windows that decide: what these lines are written for; one is told of below.
+        self.detector = VoiceDetector(WINDOW_S, settings or VoiceSettings(stop_windows=2))
         self.blocks = 0
 
     def window(self, probability: float, levels: Sequence[float] | float) -> VoiceMoment | None:
@@ -86,7 +87,7 @@ def test_a_short_pause_inside_the_beginning_belongs_to_it_and_a_longer_one_does_
 
 
 def test_a_beginning_is_looked_for_only_so_far_back() -> None:
-    line = Line(VoiceSettings(back_s=0.032))
+    line = Line(VoiceSettings(back_s=0.032, stop_windows=2))
     line.windows(1, 0.01, QUIET)
     line.windows(10, 0.4, LOUD)
     line.window(0.9, LOUD)
@@ -113,6 +114,34 @@ def test_two_unvoiced_windows_stop_it_and_it_is_dated_by_the_last_loud_block() -
     assert not line.detector.active
 
 
+def test_three_windows_without_a_loud_block_stop_it_when_the_detector_doubts_too() -> None:
+    line = started(Line())
+    last = line.blocks + 2
+    assert line.window(0.9, [LOUD] * 3 + [QUIET] * 5) is None
+    # As sure as of a beginning: the detector may hear what the levels do not show.
+    assert line.windows(4, 0.5, QUIET) == []
+    assert line.window(0.49, QUIET) == VoiceMoment(started=False, at_s=frame_end(last))
+    assert not line.detector.active
+    assert line.windows(3, 0.45, QUIET) == []
+
+
+@pytest.mark.parametrize("loud", [0, 7])
+def test_one_loud_block_in_three_windows_is_voice(loud: int) -> None:
+    line = started(Line())
+    levels = [LOUD if block == loud else QUIET for block in range(BLOCKS)]
+    for _ in range(4):
+        assert line.window(0.4, levels) is None
+        assert line.windows(2, 0.4, QUIET) == []
+    assert len(line.windows(1, 0.4, QUIET)) == 1
+
+
+def test_a_voice_as_short_as_its_first_windows_is_not_faint_for_want_of_more() -> None:
+    line = Line(VoiceSettings(faint_windows=6, least_db=-10.0))
+    assert len(line.windows(2, 0.9, LOUD)) == 1
+    assert line.windows(3, 0.4, LOUD) == []
+    assert len(line.windows(1, 0.4, LOUD)) == 1
+
+
 def test_hesitating_probabilities_do_not_stop_it() -> None:
     line = started(Line())
     for _ in range(10):
@@ -137,7 +166,7 @@ def test_noise_is_not_voice_however_long_it_goes_on() -> None:
 
 
 def test_noise_that_rises_during_the_voice_is_known_by_what_follows_it() -> None:
-    line = started(Line(VoiceSettings(below_peak_db=60.0)))
+    line = started(Line(VoiceSettings(below_peak_db=60.0, stop_windows=2)))
     last = line.blocks - 1
     line.window(0.5, -48.0)
     assert line.windows(2, 0.1, -48.0)[-1].at_s >= frame_end(last)

@@ -5,20 +5,28 @@ It says when the turn is over and why; whether it may be taken is the floor's bu
 
 from __future__ import annotations
 
+from collections import deque
 from enum import Enum, auto
+from statistics import median
 
 from aywa.core.events import TranscriptReceived
 from aywa.core.settings import StartSpeaking
 from aywa.core.turns.endpointing import Evidence, Wait, decide
 from aywa.core.turns.phrases import normalise
+from aywa.core.turns.questions import Question
 from aywa.core.turns.transcript import TurnTranscript
 
 SCORE_AFTER_S = 0.2
 ORPHAN_WORDS = 3
 # A final that only repeats a turn that was taken comes no later than this after it.
 ECHO_S = 4.0
+# Nobody speaks a word in less.
+LEAST_WORD_S = 0.12
 # Voice that brings no new words for so long is not speech any more: a radio, a fan, a line that hums.
 BABBLE_S = 6.0
+# A recogniser whose partials hold all words so soon after the voice is as good as its answer to finalize.
+PROMPT_LAG_S = 0.16
+_LAGS = 8
 
 
 class CallerState(Enum):
@@ -34,6 +42,15 @@ class Ask(Enum):
 
     FINALIZE = auto()
     SCORE = auto()
+    RULES = auto()
+    MODEL = auto()
+
+
+# By the clock of the pause; the others whenever the words change.
+_TIMED = (Ask.FINALIZE, Ask.SCORE)
+# How long the customer's rules may take, at most, and how much longer than its deadline his model.
+RULES_LIMIT_S = 0.3
+LATE_S = 0.05
 
 
 class CallerTurn:
@@ -54,8 +71,13 @@ class CallerTurn:
         self._voiced = False
         self._grew_s = 0.0
         self._committed = ("", float("-inf"))
+        self._partial_s = 0.0
+        self._confirmed_once = False
+        self._lags: deque[float] = deque(maxlen=_LAGS)
         self.pause_id = 0
         self.confirmed_s: float | None = None
+        self.rules = Question(RULES_LIMIT_S)
+        self.model = Question(settings.model_deadline_s + LATE_S)
 
     @property
     def text(self) -> str:
@@ -66,6 +88,14 @@ class CallerTurn:
     def confirmed(self) -> bool:
         """The text is all that was said until the last voice ended."""
         return self._transcript.confirmed
+
+    @property
+    def trusted(self) -> bool:
+        """The text was not confirmed, and is as it will be confirmed, if this recogniser goes on as it did so far in this
+        call: its partials held all words soon after the voice, and the latest came late enough."""
+        if self.state is not CallerState.PAUSED or not self._lags or median(self._lags) > PROMPT_LAG_S:
+            return False
+        return self._partial_s >= self.last_voice_s + min(self._lags)
 
     def voice_started(self, at_s: float) -> None:
         """Voice began, or began again."""
@@ -115,9 +145,11 @@ class CallerTurn:
     def heard(self, result: TranscriptReceived, now: float) -> None:
         """The recogniser's word. A sentence that no voice was found for opens a turn of its own; less than that is
         the late answer to a question about a turn that is gone."""
+        if self._echoes(result.text, now):
+            return
         self._wait = None
         if self.state is CallerState.SILENT:
-            if len(result.text.split()) < ORPHAN_WORDS or self._echoes(result.text, now):
+            if len(result.text.split()) < ORPHAN_WORDS:
                 return
             if not (result.is_final or self._voiced):
                 return
@@ -129,6 +161,13 @@ class CallerTurn:
         self._transcript.apply(
             TranscriptReceived(result.leg_id, result.text, result.is_final, current, result.words)
         )
+        if current and not self._confirmed_once:
+            # How long after the voice the partials had it all; never, if the confirmation had to add something.
+            whole = normalise(self.text) == normalise(before)
+            self._lags.append(max(0.0, self._grew_s - self.last_voice_s) if whole else 1.0)
+            self._confirmed_once = True
+        elif not current:
+            self._partial_s = now
         if self.text != before:
             self._grew_s = now
             if self.hums:
@@ -142,20 +181,58 @@ class CallerTurn:
             self._score = probability
             self._wait = None
 
-    def wake(self, now: float) -> list[Ask]:
-        """What is due to be asked by now; each once per pause."""
+    def wake(self, now: float, heard: str = "") -> list[Ask]:
+        """What is due to be asked by now: about the pause once, about the words when they have changed. heard: the
+        assistant's last message."""
         if self.state is not CallerState.PAUSED:
             return []
-        due = [ask for ask in Ask if ask not in self._asked and now >= self._due_s(ask)]
+        due = [ask for ask in _TIMED if ask not in self._asked and now >= self._due_s(ask)]
         self._asked.update(due)
+        return due + self._ask_about_words(now, heard)
+
+    def _ask_about_words(self, now: float, heard: str) -> list[Ask]:
+        text, due = self.text, list[Ask]()
+        if text and self._settings.rules and self.rules.is_new(text, heard):
+            self.rules.ask(text, heard, now)
+            due.append(Ask.RULES)
+        if text and self.confirmed and self._settings.asks_model and self.model.is_new(text, heard):
+            self.model.ask(text, heard, now)
+            due.append(Ask.MODEL)
+        if due:
+            self._wait = None
         return due
+
+    def rules_matched(self, number: int, wait_s: float | None) -> bool:
+        """What the customer's rules say; False if it is of no use any more."""
+        self._wait = None
+        return self.rules.answered(number, wait_s)
+
+    def endpointing_answered(self, number: int, wait_s: float | None) -> bool:
+        """What the customer's model says; False if it is of no use any more."""
+        self._wait = None
+        return self.model.answered(number, wait_s)
 
     def wait(self) -> Wait:
         """How long the turn waits as things stand."""
         if self._wait is None:
-            evidence = Evidence(self.text, self.confirmed, self._score, self._longest_pause_s)
-            self._wait = decide(evidence, self._settings)
+            self._wait = decide(self._evidence(), self._settings)
         return self._wait
+
+    def _evidence(self) -> Evidence:
+        awaited, until_s = "", self.last_voice_s
+        for name, question in (("rules_late", self.rules), ("endpointing_model_late", self.model)):
+            if question.awaited_until_s is not None and question.awaited_until_s > until_s:
+                awaited, until_s = name, question.awaited_until_s
+        return Evidence(
+            self.text,
+            self.confirmed,
+            self._score,
+            self._longest_pause_s,
+            rule_wait_s=self.rules.wait_s,
+            model_wait_s=self.model.wait_s,
+            awaited=awaited,
+            answer_by_s=until_s - self.last_voice_s,
+        )
 
     def over(self, now: float) -> Wait | None:
         """The wait that has passed, or None while the turn is not over."""
@@ -169,7 +246,7 @@ class CallerTurn:
         """When something is due to be asked, in the call's seconds."""
         if self.state is not CallerState.PAUSED:
             return None
-        return min((self._due_s(ask) for ask in Ask if ask not in self._asked), default=None)
+        return min((self._due_s(ask) for ask in _TIMED if ask not in self._asked), default=None)
 
     @property
     def over_deadline(self) -> float | None:
@@ -190,6 +267,8 @@ class CallerTurn:
         self._transcript.clear()
         self._asked.clear()
         self._score = None
+        self.rules.forget()
+        self.model.forget()
         self._longest_pause_s *= 0.8
         self.turn_id += 1
         self.confirmed_s = None
@@ -203,11 +282,15 @@ class CallerTurn:
         self.state = CallerState.PAUSED
         self.last_voice_s = at_s
         self.pause_id += 1
+        self._confirmed_once = False
 
     def _echoes(self, text: str, now: float) -> bool:
-        """The late final of a turn that was taken."""
+        """A result of the turn that was taken, told late or twice: nobody could have said it since."""
         committed, at_s = self._committed
-        return now < at_s + ECHO_S and f" {normalise(text)} " in f" {committed} "
+        words = len(text.split())
+        if words < ORPHAN_WORDS or now >= at_s + ECHO_S or f" {normalise(text)} " not in f" {committed} ":
+            return False
+        return self.state is CallerState.SILENT or now - self._voice_s < words * LEAST_WORD_S
 
     def _due_s(self, ask: Ask) -> float:
         after = self._settings.finalize_after_s if ask is Ask.FINALIZE else SCORE_AFTER_S

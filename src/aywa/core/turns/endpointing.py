@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from aywa.core.settings import StartSpeaking, TranscriptionWaits
 from aywa.core.turns import phrases
+from aywa.core.turns.wait_function import WaitFunction
 
 # Seconds. Chosen on spoken questions with inner pauses of 0.3-0.45 s, whose end the voice detector tells up to 0.13 s
 # late; bench/README.md has what they cost and save.
@@ -24,17 +25,25 @@ NO_WORDS_S = 1.0
 OWN_PAUSE_MAX_S = 1.0
 COMPLETE_SCORE = 0.6
 INCOMPLETE_SCORE = 0.2
+# A wait function goes by the score: until then the acoustic model may take.
+SCORE_BY_S = 0.6
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What is known of the turn. score: the acoustic model's probability that it is complete, None when not asked.
-    longest_pause_s: this caller's longest pause inside a turn so far."""
+    longest_pause_s: this caller's longest pause inside a turn so far. rule_wait_s, model_wait_s: what the customer's rules
+    and endpointing model say of this text. awaited, answer_by_s: which of them is still to answer, and until when that is
+    waited for, in seconds after the last voice."""
 
     text: str
     confirmed: bool
     score: float | None = None
     longest_pause_s: float = 0.0
+    rule_wait_s: float | None = None
+    model_wait_s: float | None = None
+    awaited: str = ""
+    answer_by_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +56,35 @@ class Wait:
 
 def decide(evidence: Evidence, settings: StartSpeaking) -> Wait:
     """The wait for this evidence. startSpeakingPlan.waitSeconds is a floor under it (contract 9.1)."""
-    if settings.transcription is not None:
-        wait = _by_transcript(evidence.text, settings.transcription)
-    else:
-        wait = _adaptive(evidence)
+    wait = _by_priority(evidence, settings)
+    if evidence.awaited and wait.wait_s < evidence.answer_by_s:
+        wait = Wait(evidence.answer_by_s, evidence.awaited)
     if settings.wait_s is not None and wait.wait_s < settings.wait_s:
         wait = Wait(settings.wait_s, "wait_seconds")
     if not evidence.confirmed and wait.wait_s < settings.unconfirmed_wait_s:
         return Wait(settings.unconfirmed_wait_s, "unconfirmed_text")
     return wait
+
+
+def _by_priority(evidence: Evidence, settings: StartSpeaking) -> Wait:
+    """Contract 9.1: rules, then the smart plan, then the transcript; without any, ours."""
+    if evidence.rule_wait_s is not None:
+        return Wait(evidence.rule_wait_s, "custom_rule")
+    if settings.asks_model and evidence.model_wait_s is not None:
+        return Wait(evidence.model_wait_s, "endpointing_model")
+    if settings.wait_function is not None:
+        return _by_wait_function(evidence, settings.wait_function)
+    if settings.transcription is not None:
+        return _by_transcript(evidence.text, settings.transcription)
+    return _adaptive(evidence)
+
+
+def _by_wait_function(evidence: Evidence, function: WaitFunction) -> Wait:
+    wait_s = None if evidence.score is None else function.wait_s(1 - evidence.score)
+    if wait_s is not None:
+        return Wait(wait_s, "wait_function")
+    adaptive = _adaptive(evidence)
+    return adaptive if adaptive.wait_s >= SCORE_BY_S else Wait(SCORE_BY_S, "no_score")
 
 
 def _by_transcript(text: str, waits: TranscriptionWaits) -> Wait:

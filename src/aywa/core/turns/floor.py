@@ -27,12 +27,22 @@ Commands = list[do.Command]
 MAX_FAILURES = 3
 MAX_REPROMPTS = 2
 MAX_QUEUED = 16
+# How long the last words may take to begin, and to go on: they may be long.
+LEAVE_TIMEOUT_S = 12.0
 # How often a turn that was taken is given back because the recogniser still changed its words.
 MAX_REVISIONS = 2
 # How long a voice that one window suspects has to be confirmed before the agent begins to speak: two more windows.
 SUSPICION_S = 0.075
-# A turn of which the recogniser told nothing is asked about again if it had so much voice.
+# A turn without words is asked about again if it had so much voice: when the recogniser did not answer, and when it
+# answered that there was nothing.
 UNREAD_VOICE_S = 0.5
+WORDLESS_VOICE_S = 1.2
+# One that was shorter, and not as short as a click, is asked about when the caller says no more.
+MURMUR_S = 0.4
+REPROMPT_AFTER_S = 2.6
+# So many turns in a row that the recogniser did not answer for, and there is no recogniser.
+MAX_UNREAD = 3
+DEAF = "pipeline-error-custom-transcriber-failed"
 # A filler comes no sooner than this after the turn was taken: the reply may be on its way.
 FILLER_GRACE_S = 0.3
 
@@ -58,7 +68,8 @@ class Message:
 class Floor:
     """The floor of one caller's leg. Every method answers the commands that follow; none of them waits.
 
-    happenings: what hooks may be waiting for, until somebody takes it. leaving: the last message is being said."""
+    happenings: what hooks may be waiting for, until somebody takes it. leaving: the last message is being said, until
+    leave_by_s at the latest, and the call ends for leave_reason."""
 
     def __init__(self, leg_id: str, settings: AssistantSettings, history: History, stock: Stock) -> None:
         self.leg_id = leg_id
@@ -70,10 +81,13 @@ class Floor:
         self._spent_tokens = 0
         self._revisions = 0
         self._reprompts = 0
+        self._unread = 0
+        self._reprompt_due_s: float | None = None
         self._taken: Wait | None = None
         self._taken_s = 0.0
         self._not_before_s = 0.0
         self._hold_until_s = 0.0
+        self._given_s = 0.0
         self._holder = "none"
         self._contest: BargeIn | None = None
         self._loudness = Loudness()
@@ -87,6 +101,8 @@ class Floor:
         self.last_sound_s = 0.0
         self.failures = 0
         self.leaving = False
+        self.leave_reason = ""
+        self.leave_by_s = 0.0
         self.rate_hz = 8000
 
     # --- what others go by ---------------------------------------------------------------------------------------
@@ -98,10 +114,17 @@ class Floor:
 
     @property
     def caller_has_floor(self) -> bool:
-        """The caller speaks, or pauses in a turn that is not over, or what they say is being judged."""
-        if self._contest is not None:
+        """The caller speaks, or pauses in a turn that is theirs to go on with, or what they say is being judged."""
+        if self._contest is not None or self.caller.state is CallerState.SPEAKING:
             return True
-        return self.caller.state is not CallerState.SILENT and self._taken is None
+        # While a message is being made, or the last one said, no turn is taken: the silence is not the caller's.
+        return self.caller.state is CallerState.PAUSED and self._may_take(self.reply)
+
+    @property
+    def turn_pending(self) -> bool:
+        """A turn of the caller has begun and is still to be taken, and answered."""
+        open_turn = self.caller.state is not CallerState.SILENT and self._taken is None
+        return open_turn or self._contest is not None
 
     @property
     def awaiting_since_s(self) -> float | None:
@@ -133,6 +156,10 @@ class Floor:
         if ending or len(self.queued) >= MAX_QUEUED:
             reason = "call_ending" if ending else "too_many"
             return [self._decided("message_refused", reason, {"queued": len(self.queued)})]
+        if message.asks is None and not words_of(message.text) and (self._free or not message.ends_call):
+            # It takes nobody's place: a reply in the making is still to be heard.
+            skipped = self._decided("message_skipped", "no_words", {})
+            return [skipped, do.EndCall(message.end_reason)] if message.ends_call else [skipped]
         cmds = self._give_up("message") if interrupt else []
         if not self._free:
             self.queued.append(message)
@@ -143,7 +170,7 @@ class Floor:
         """The call is to end, and the caller is told: nothing else is said any more. reason: a published endedReason."""
         if self.leaving:
             return []
-        self.leaving = True
+        self._leave(reason, now)
         self.queued.clear()
         cmds = self._give_up(reason)
         message = Message(text, ends_call=True, end_reason=reason, interruptible=False)
@@ -152,6 +179,10 @@ class Floor:
             return cmds
         return cmds + self._say_now(message, now)
 
+    def _leave(self, reason: str, now: float) -> None:
+        self.leaving = True
+        self.leave_reason, self.leave_by_s = reason, now + LEAVE_TIMEOUT_S
+
     def break_silence(self, now: float) -> Commands:
         """The time without a reason runs out: whatever went wrong, the caller hears something."""
         reply = self.reply
@@ -159,7 +190,8 @@ class Floor:
             return self._say_now(Message(REPROMPT), now)
         if reply.paused_at is not None and self._contest is None:
             return [do.ResumePlayout(self.leg_id, reply.paused_at)]
-        return self._fill(reply, now)
+        on_its_way = bool(reply.ledger.samples) and not reply.playing
+        return [] if on_its_way else self._fill(reply, now)
 
     def fall_silent(self, reason: str) -> Commands:
         """The call ends: nothing more is said, asked or begun."""
@@ -186,6 +218,7 @@ class Floor:
     def voice_started(self, event: ev.VoiceStarted, now: float) -> Commands:
         """The caller's voice was found."""
         self._hold_until_s = 0.0
+        self._reprompt_due_s = None
         self.caller.voice_started(event.at_s)
         self._loudness.voice_started(event.at_s)
         cmds: Commands = [
@@ -204,7 +237,7 @@ class Floor:
             and self._taken is not None
             and not reply.ledger.samples
         ):
-            cmds += self._take_back(reply)
+            cmds += self._take_back(reply, "caller_resumed")
         return cmds + self._hold("caller")
 
     def voice_stopped(self, event: ev.VoiceStopped, now: float) -> Commands:
@@ -222,7 +255,9 @@ class Floor:
 
     def voice_suspected(self, now: float) -> Commands:
         """There may be voice: whoever has not begun to speak waits until that is known."""
-        self._hold_until_s = now + SUSPICION_S
+        if now >= self._hold_until_s:
+            # Not longer: on a line that crackles the agent would never begin.
+            self._hold_until_s = now + SUSPICION_S
         return []
 
     def recogniser_broke(self) -> Commands:
@@ -255,6 +290,25 @@ class Floor:
             self.caller.scored(event.probability, event.pause_id)
         return self.wake(now)
 
+    def rules_matched(self, event: ev.RulesMatched, now: float) -> Commands:
+        """The customer's rules were tried on what the caller said."""
+        cmds: Commands = []
+        if self.caller.rules_matched(event.question, event.wait_s) and event.rule is not None:
+            cmds.append(
+                self._endpointing("rule_matched", "custom_rule", rule=event.rule, wait_s=event.wait_s)
+            )
+        return cmds + self.wake(now)
+
+    def endpointing_answered(self, event: ev.EndpointingAnswered, now: float) -> Commands:
+        """The customer's endpointing model answered, or did not."""
+        cmds: Commands = []
+        if self.caller.endpointing_answered(event.question, event.wait_s):
+            if event.wait_s is None:
+                cmds.append(self._endpointing("endpointing_model_failed", event.problem))
+            else:
+                cmds.append(self._endpointing("endpointing_model_answered", "asked", wait_s=event.wait_s))
+        return cmds + self.wake(now)
+
     # --- the reply -----------------------------------------------------------------------------------------------
 
     def text_received(self, event: ev.ReplyTextReceived, now: float) -> Commands:
@@ -282,9 +336,12 @@ class Floor:
         if reply is None or reply.completed:
             return []
         if not event.clauses:
-            if reply.purpose is Purpose.MESSAGE and not words_of(event.text):
+            wordless = not words_of(event.text)
+            if reply.purpose is Purpose.MESSAGE and wordless and not reply.ledger.samples:
                 return self._skip(reply, now)
-            return self.reply_failed(ev.ReplyFailed(event.reply_id, "llm", "empty_reply"), now)
+            # Words without audio are the voice's failure.
+            step = "tts" if words_of(event.text) else "llm"
+            return self.reply_failed(ev.ReplyFailed(event.reply_id, step, "empty_reply"), now)
         reply.completed = True
         if reply.purpose is not Purpose.MESSAGE:
             # An excuse that could be spoken does not mean that the model works again.
@@ -341,6 +398,8 @@ class Floor:
         if reply is None or not reply.playing:
             return []
         self._sounded(reply, event.at_s)
+        if reply.ends_call:
+            self.leave_by_s = max(self.leave_by_s, now + LEAVE_TIMEOUT_S)
         reply.advanced_to = event.position
         heard = reply.ledger.heard(event.position)
         body = {"text": heard, "turn": self._turn, "source": "model", "timing": "word-progress"}
@@ -353,6 +412,9 @@ class Floor:
         """All that was given was heard, and there is more to come."""
         reply = self._current(event.reply_id)
         if reply is None or not reply.playing or reply.finishing:
+            return []
+        if event.at_s <= self._given_s and event.position < reply.ledger.samples:
+            # More was given while the news was on its way: playing goes on.
             return []
         self._sounded(reply, event.at_s)
         reply.advanced_to = event.position
@@ -370,6 +432,9 @@ class Floor:
             reply.advanced_to = event.position
             if self._contest is not None:
                 self._contest.paused(event.at_s)
+            if not reply.interruptible:
+                # It was paused before the media plane knew that nothing stops it any more.
+                return [do.ResumePlayout(self.leg_id, event.position)]
         return []
 
     def playout_resumed(self, event: ev.PlayoutResumed, now: float) -> Commands:
@@ -412,8 +477,10 @@ class Floor:
             cmds.append(self._decided("voice_ignored", "no_new_words", {}))
             if self._contest is not None:
                 self._contest.voice_stopped(self.caller.last_voice_s)
-        for ask in self.caller.wake(now):
+        for ask in self.caller.wake(now, self._history.last_heard):
             cmds.append(self._ask(ask))
+        if self._reprompt_due_s is not None and now >= self._reprompt_due_s:
+            cmds += self._reprompt(now)
         reply = self.reply
         if reply is not None:
             cmds += self._play_waiting(reply, now)
@@ -429,7 +496,7 @@ class Floor:
     def deadline(self) -> float | None:
         """When it next wants to be woken."""
         caller, reply = self.caller, self.reply
-        dues = [caller.ask_deadline, caller.babble_deadline]
+        dues = [caller.ask_deadline, caller.babble_deadline, self._reprompt_due_s]
         if reply is not None and not reply.dropping:
             if self._may_fill(reply):
                 dues.append(reply.filler_due_s)
@@ -454,7 +521,8 @@ class Floor:
         if (
             self._taken is not None
             or caller.state is not CallerState.PAUSED
-            or not (caller.confirmed and caller.text)
+            or not caller.text
+            or not (caller.confirmed or caller.trusted)
         ):
             return []
         basis = normalise(caller.text)
@@ -470,7 +538,8 @@ class Floor:
         cmds = self._discard("text_changed") if self.reply is not None else []
         self._attempts += 1
         reason = {"attempt": self._attempts, "wait_s": round(caller.wait().wait_s, 3)}
-        cmds.append(self._decided("reply_begun_early", "text_confirmed", reason))
+        known = "text_confirmed" if caller.confirmed else "partial_trusted"
+        cmds.append(self._decided("reply_begun_early", known, reason))
         return cmds + self._answer(now, speculative=True)
 
     def _take_turn(self, now: float) -> Commands:
@@ -495,18 +564,32 @@ class Floor:
     def _drop_turn(self, wait: Wait, now: float) -> Commands:
         cmds = self._discard("no_words") if self.reply is not None else []
         cmds.append(self._decided("turn_dropped", wait.reason, {}))
-        # A caller who stopped the agent, or whom the recogniser did not answer for, has said something.
-        caller, yielded = self.caller, self._yielded
+        caller = self.caller
         voiced_s = caller.last_voice_s - (
             caller.last_voice_s if caller.started_s is None else caller.started_s
         )
         unread = not caller.confirmed and voiced_s >= UNREAD_VOICE_S
+        # A caller who stopped the agent has said something, and so has one who spoke for long.
+        missed = unread or self._yielded or voiced_s >= WORDLESS_VOICE_S
         self._yielded = False
-        cmds += self._begin_next_turn(now) + self._hold("none") + self._say_queued(now)
-        if self.reply is None and (yielded or unread) and self._reprompts < MAX_REPROMPTS:
-            self._reprompts += 1
-            cmds += self._say_now(Message(REPROMPT), now)
+        self._unread = self._unread + 1 if unread else 0
+        cmds += self._begin_next_turn(now) + self._hold("none")
+        if self._unread >= MAX_UNREAD:
+            return cmds + self.take_leave(FAREWELL, DEAF, now)
+        cmds += self._say_queued(now)
+        if missed:
+            cmds += self._reprompt(now, MAX_UNREAD if unread else MAX_REPROMPTS)
+        elif voiced_s >= MURMUR_S:
+            # It may have been a cough: the caller may say more first.
+            self._reprompt_due_s = caller.last_voice_s + REPROMPT_AFTER_S
         return cmds
+
+    def _reprompt(self, now: float, most: int = MAX_REPROMPTS) -> Commands:
+        self._reprompt_due_s = None
+        if not self._free or self.caller.state is not CallerState.SILENT or self._reprompts >= most:
+            return []
+        self._reprompts += 1
+        return self._say_now(Message(REPROMPT), now)
 
     def _revise(self) -> Commands:
         """The recogniser added words after the turn was taken: they belong to what is answered."""
@@ -517,15 +600,14 @@ class Floor:
         if late or normalise(self.caller.text) == reply.basis:
             return []
         self._revisions += 1
-        self._taken = None
-        reply.released = False
-        return [self._decided("turn_given_back", "words_added", {"reply_id": reply.reply_id})]
+        return self._take_back(reply, "words_added")
 
-    def _take_back(self, reply: Reply) -> Commands:
+    def _take_back(self, reply: Reply, reason: str) -> Commands:
         # The reply is kept: if the voice was only a cough the text stays the same, and it is released after all.
         reply.released = False
+        reply.filler_due_s = None
         self._taken = None
-        return [self._decided("turn_given_back", "caller_resumed", {"reply_id": reply.reply_id})]
+        return [self._decided("turn_given_back", reason, {"reply_id": reply.reply_id})]
 
     def _commit_turn(self, reply: Reply, at_s: float) -> Commands:
         caller, taken = self.caller, self._taken
@@ -544,7 +626,7 @@ class Floor:
             self._conversation(),
         ]
         self._yielded = False
-        self._reprompts = 0
+        self._reprompts = self._unread = 0
         return cmds + self._begin_next_turn(at_s)
 
     def _begin_next_turn(self, now: float) -> Commands:
@@ -572,6 +654,7 @@ class Floor:
         if released and self._settings.fillers.enabled:
             reply.filler_due_s = now + self._settings.fillers.repeat_after_s
         self.reply = reply
+        self._reprompt_due_s = None
         return reply
 
     def _release(self, reply: Reply, now: float) -> Commands:
@@ -589,6 +672,7 @@ class Floor:
         if first and now < self._hold_until_s and reply.interruptible:
             return []
         cmds = self._arm(reply) if first else []
+        self._given_s = now
         for clause in reply.waiting:
             reply.ledger.add(clause)
             cmds.append(do.PlayClause(self.leg_id, reply.reply_id, clause.clause))
@@ -614,7 +698,9 @@ class Floor:
 
     def _may_fill(self, reply: Reply) -> bool:
         done = reply.dropping or reply.waiting or reply.finishing or not reply.released
-        return self._contest is None and not done
+        # A filler said into the caller's words would be cut, and the reply with it.
+        quiet = self._contest is None and self.caller.state is not CallerState.SPEAKING
+        return quiet and not done
 
     def _fill(self, reply: Reply, now: float) -> Commands:
         """Something is said while the reply is late, as a part of it: what was heard stays one message."""
@@ -630,9 +716,10 @@ class Floor:
         reply.marks.clause_s = reply.marks.clause_s or now
         self.happenings.append(SLOW_MODEL)
         said = self._decided("filler_said", "no_audio", {"reply_id": reply.reply_id, "count": reply.fillers})
-        return [said, *self._play_phrase(reply, text)]
+        return [said, *self._play_phrase(reply, text, now)]
 
-    def _play_phrase(self, reply: Reply, text: str) -> Commands:
+    def _play_phrase(self, reply: Reply, text: str, now: float) -> Commands:
+        self._given_s = now
         cmds = [] if reply.ledger.samples else self._arm(reply)
         reply.ledger.add(self._stock.clause(text, reply.reply_id, reply.clauses))
         reply.starved_s = reply.filler_due_s = None
@@ -692,7 +779,7 @@ class Floor:
         reply = self._new_reply(Purpose.MESSAGE, now, released=True)
         reply.ends_call = message.ends_call
         reply.end_reason = message.end_reason
-        reply.interruptible = message.interruptible and not message.ends_call
+        reply.interruptible = message.interruptible
         reply.prompt = message.prompt
         reply.commits = commits
         if message.asks is not None:
@@ -700,7 +787,7 @@ class Floor:
             return [do.StartReply(reply.reply_id, reply.turn_id, messages)]
         if self._stock.has(message.text):
             reply.completed = True
-            return self._play_phrase(reply, message.text) + self._finish_if_all_given(reply, now)
+            return self._play_phrase(reply, message.text, now) + self._finish_if_all_given(reply, now)
         return [do.SayText(reply.reply_id, message.text)]
 
     def _say_queued(self, now: float) -> Commands:
@@ -717,10 +804,12 @@ class Floor:
             return self._finish_if_all_given(reply, now) if reply.ledger.samples else self._end_unsaid(reply)
         last = self.failures >= MAX_FAILURES
         reason = _END_REASONS.get(reply.failed_step, _END_REASONS["llm"])
-        message = Message(FAREWELL, ends_call=True, end_reason=reason) if last else Message(EXCUSE)
+        message = Message(EXCUSE)
+        if last:
+            message = Message(FAREWELL, ends_call=True, end_reason=reason, interruptible=False)
         if self._stock.has(message.text):
-            cmds = self._make_last(reply, reason) if last else []
-            return cmds + self._play_phrase(reply, message.text) + self._finish_if_all_given(reply, now)
+            cmds = self._make_last(reply, reason, now) if last else []
+            return cmds + self._play_phrase(reply, message.text, now) + self._finish_if_all_given(reply, now)
         if reply.ledger.samples:
             self.queued.insert(0, message)
             return self._finish_if_all_given(reply, now)
@@ -731,10 +820,11 @@ class Floor:
         self.reply = None
         return self._say_now(message, now, commits=reply.commits)
 
-    def _make_last(self, reply: Reply, reason: str) -> Commands:
+    def _make_last(self, reply: Reply, reason: str, now: float) -> Commands:
         """The reply ends with a farewell: from now on nothing stops it."""
         reply.ends_call, reply.end_reason, reply.interruptible = True, reason, False
-        self.leaving, self._contest = True, None
+        self._leave(reason, now)
+        self._contest = None
         cmds: Commands = [do.ArmPause(self.leg_id, armed=False)] if reply.ledger.samples else []
         if reply.paused_at is not None:
             cmds.append(do.ResumePlayout(self.leg_id, reply.paused_at))
@@ -813,9 +903,26 @@ class Floor:
         return self.caller.turn_id
 
     def _ask(self, ask: Ask) -> do.Command:
+        caller = self.caller
         if ask is Ask.FINALIZE:
             return do.FinalizeTranscript(self.leg_id)
-        return do.ScoreTurn(self.leg_id, self.caller.turn_id, self.caller.pause_id)
+        if ask is Ask.SCORE:
+            return do.ScoreTurn(self.leg_id, caller.turn_id, caller.pause_id)
+        if ask is Ask.RULES:
+            heard = self._history.last_heard
+            return do.MatchRules(caller.turn_id, caller.rules.number, caller.text, heard)
+        start_s = caller.last_voice_s if caller.started_s is None else caller.started_s
+        return do.AskEndpointing(
+            caller.turn_id,
+            caller.model.number,
+            caller.text,
+            start_s,
+            caller.last_voice_s,
+            self._settings.start.model_deadline_s,
+        )
+
+    def _endpointing(self, decision: str, reason: str, **details: object) -> do.RecordDecision:
+        return do.RecordDecision("endpointing", decision, reason, {"turn_id": self.caller.turn_id, **details})
 
     def _speaking(self, status: str) -> dict[str, object]:
         return {"status": status, "role": "assistant", "turn": self._turn}

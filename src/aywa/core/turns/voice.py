@@ -18,7 +18,9 @@ from itertools import islice
 class VoiceSettings:
     """Probabilities 0..1, levels in dB.
 
-    start_windows and stop_windows: consecutive windows that decide. below_peak_db: quieter than the utterance's own
+    start_windows and stop_windows: consecutive windows that decide. faint_windows: so many without a loud block end the
+    voice, too, if the detector would not call the last of them a beginning: its probability falls later than the sound.
+    below_peak_db: quieter than the utterance's own
     level by this much is not voice. above_floor_db: nor is what rises above the noise by less. least_db: nor is what
     is quieter than this (dBFS), however silent the line. fade_db_per_s: how fast the utterance's level is forgotten.
     back_s: how far before the deciding windows a beginning is looked for. pause_s: how long a quiet moment inside the
@@ -29,6 +31,7 @@ class VoiceSettings:
     stop_probability: float = 0.35
     start_windows: int = 2
     stop_windows: int = 2
+    faint_windows: int = 3
     below_peak_db: float = 30.0
     above_floor_db: float = 6.0
     least_db: float = -62.0
@@ -138,9 +141,21 @@ class VoiceDetector:
             self.quiet_windows = 0
             self.voiced_windows += 1
             self._hear_voice(levels_db)
-            return None
+            if probability >= self._settings.start_probability or not self._faint():
+                return None
+            self.quiet_windows = 1
+            return self._ended()
         self.quiet_windows += 1
         return self._ended() if self.quiet_windows >= self._settings.stop_windows else None
+
+    def _faint(self) -> bool:
+        """Nothing in the last windows stands out as the voice's words did."""
+        least = self._settings.faint_windows
+        threshold = self._threshold_db()
+        latest = islice(reversed(self._windows), least)
+        return len(self._windows) >= least and all(
+            level < threshold for levels, _ in latest for level in levels
+        )
 
     def _hear_voice(self, levels_db: Sequence[float]) -> None:
         faded = self._peak_db - self._settings.fade_db_per_s * self._window_s

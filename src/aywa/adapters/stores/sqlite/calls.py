@@ -145,7 +145,7 @@ class SqliteProjection:
             found = found.where(call_events.c.org_id == org_id)
         async with self._database.read() as connection:
             rows = await connection.execute(found)
-            return [JournalRecord(*row[:6], ormsgpack.unpackb(row[6])) for row in rows]
+            return [JournalRecord(*row[:6], _event_data(row[6])) for row in rows]
 
     async def unended(self) -> list[tuple[str, str]]:
         found = select(calls.c.id, calls.c.org_id).where(
@@ -243,6 +243,15 @@ def _columns(call: NewCall) -> dict[str, Any]:
         "guest_digest": call.guest_digest,
         "document": document.text,
     }
+
+
+def _event_data(packed: Any) -> JsonObject:
+    """A row's content. What cannot be read is told by its size: one bad row must not hide the others."""
+    try:
+        data = ormsgpack.unpackb(packed)
+    except (ValueError, TypeError):
+        data = None
+    return data if isinstance(data, dict) else {"damaged_bytes": len(packed or b"")}
 
 
 def _event_row(record: JournalRecord) -> dict[str, Any]:

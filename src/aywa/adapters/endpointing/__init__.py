@@ -1,0 +1,1 @@
+"""Customers' endpointing models behind a wire."""
