@@ -1,9 +1,10 @@
 """Who keeps the floor: real interruptions, backchannels, tics and coughs, side talk and noise in the middle of a reply.
 
 Each is a call of its own on the virtual clock, through the whole session: two ordinary turns (from which the caller's usual
-loudness is learned, and by which it is counted how often the agent interrupts), then the sound, at a random moment of a
-long reply (in the calls of the first set, which are the ones with a turn model). The sets are those of bench/speech/interruption_set.py; the recogniser is simulated (bench/speech says how it
-hears each set), the voice detector is the real one over real Silero. One set of defaults for all.
+loudness is learned), then the sound, at a random moment of a long reply. The calls of the first set, which are the ones with
+a turn model, also say how often the agent interrupts. The sets are those of bench/speech/interruption_set.py; the
+recogniser is simulated (that file says how it hears each set), the voice detector is the real one over real Silero. One
+set of defaults for all.
 
 Prints the table and, as its last line, {"yields_pct", "pause_ms_p95", "backchannels_kept_pct", ...}: see `figures`. The
 figures are of the held-out half; `--half tuning` prints the other. Baselines: `naive` (200 ms of voice takes the floor) and
@@ -31,7 +32,9 @@ from bench.speech.interruption_set import KINDS, Case, TurnScores, cases, first_
 
 COUNTS = {"interruption": 400, "backchannel": 320, "tic": 320, "aside": 320, "noise": 320}
 SHORT_REPLY = "Sure, go ahead."
-LONG_REPLY = " ".join(["Let me tell you about all that we offer to our guests in this house and around it."] * 6)
+LONG_REPLY = " ".join(
+    ["Let me tell you about all that we offer to our guests in this house and around it."] * 6
+)
 SYSTEMS: dict[str, dict[str, Any]] = {
     "aywa": {},
     "naive": {"stopSpeakingPlan": {"numWords": 0, "voiceSeconds": 0.2}},
@@ -148,7 +151,12 @@ def figures(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         samples[name] = len(seen)
 
     share("yields_pct", "interruption", lambda o: o.yielded_s is not None)
-    for name, kind in (("backchannels", "backchannel"), ("tics", "tic"), ("asides", "aside"), ("noises", "noise")):
+    for name, kind in (
+        ("backchannels", "backchannel"),
+        ("tics", "tic"),
+        ("asides", "aside"),
+        ("noises", "noise"),
+    ):
         share(f"{name}_kept_pct", kind, lambda o: o.yielded_s is None)
         costs = [o.silence_s for o in outcomes if o.case.kind == kind and o.played and o.yielded_s is None]
         for share_ in (50, 95):
@@ -195,8 +203,8 @@ def _quantile(seconds: Sequence[float], share: int) -> float | None:
 
 
 ROWS = (
-    "yields_pct", "pause_ms_p50", "pause_ms_p95", "pause_after_any_sound_ms_p95", "yield_ms_p50", "yield_ms_p95", "backchannels_kept_pct",
-    "backchannels_silence_ms_p50", "backchannels_silence_ms_p95", "tics_kept_pct", "tics_silence_ms_p50",
+    "yields_pct", "pause_ms_p50", "pause_ms_p95", "pause_after_any_sound_ms_p95", "yield_ms_p50", "yield_ms_p95",
+    "backchannels_kept_pct", "backchannels_silence_ms_p50", "backchannels_silence_ms_p95", "tics_kept_pct", "tics_silence_ms_p50",
     "asides_kept_pct", "asides_silence_ms_p50", "noises_kept_pct", "noises_silence_ms_p50", "interrupts_a_turn",
 )  # fmt: skip
 

@@ -84,7 +84,8 @@ HALVES = {
 
 @dataclass(slots=True)
 class Case:
-    """One call. turns: where the ordinary turns begin and end; item: where the sound does, by its loud frames; voiced_s: its first voiced one. words: as
+    """One call. turns: where the ordinary turns begin and end; item: where the sound does, by its loud frames; voiced_s: its first voiced one.
+    words: as
     the recogniser will hear them. Seconds of the call; said: for the record."""
 
     half: str
@@ -129,7 +130,9 @@ class _Line:
         """Answers where its loud frames begin and end."""
         first = round(at_s * v.RATE_HZ)
         if len(self.audio) < first + len(sound):
-            self.audio = np.concatenate([self.audio, np.zeros(first + len(sound) - len(self.audio), np.float32)])
+            self.audio = np.concatenate(
+                [self.audio, np.zeros(first + len(sound) - len(self.audio), np.float32)]
+            )
         loud = sound * np.float32(10 ** (gain_db / 20))
         self.audio[first : first + len(sound)] += loud
         self.last = at_s, sound
@@ -264,7 +267,9 @@ def _backchannel(line: _Line, half: Half, voice: str, at_s: float, chance: Rando
 
 def _tic(line: _Line, half: Half, voice: str, at_s: float, chance: Random) -> tuple[float, float]:
     """A cough or the like: in one of five the recogniser hears "uh" or "hm". Or an "uh": in three of ten it hears nothing."""
-    kind = chance.choice(("cough", "cough", "cough", "throat", "throat", "sneeze", *sounds.NOT_SPEECH, "hesitation"))
+    kind = chance.choice(
+        ("cough", "cough", "cough", "throat", "throat", "sneeze", *sounds.NOT_SPEECH, "hesitation")
+    )
     line.case.detail = kind
     gain_db = _level(kind, chance)
     if kind == "hesitation":

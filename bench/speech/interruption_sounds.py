@@ -54,7 +54,9 @@ def _pulses(seconds: float, from_hz: float, to_hz: float) -> Floats:
 
 def _envelope(samples: int, attack_s: float, decay_s: float) -> Floats:
     at = np.arange(samples) / RATE_HZ
-    return (np.minimum(1.0, at / attack_s) * np.exp(-np.maximum(0.0, at - attack_s) / decay_s)).astype(np.float32)
+    return (np.minimum(1.0, at / attack_s) * np.exp(-np.maximum(0.0, at - attack_s) / decay_s)).astype(
+        np.float32
+    )
 
 
 def _gap(seconds: float) -> Floats:
@@ -75,7 +77,9 @@ def cough(random: Random, tract: float, length: float) -> Floats:
         if random.random() < 0.5:
             tail_s = random.uniform(0.06, 0.15) * length
             pitch_hz = random.uniform(110, 220)
-            tail = _shaped(_pulses(tail_s, pitch_hz, pitch_hz * 0.7) + 0.3 * _noise(random, tail_s), _mouth(tract))
+            tail = _shaped(
+                _pulses(tail_s, pitch_hz, pitch_hz * 0.7) + 0.3 * _noise(random, tail_s), _mouth(tract)
+            )
             parts.append(tail * _envelope(len(tail), 0.01, tail_s / 2) * np.float32(0.5))
         parts.append(_gap(random.uniform(0.08, 0.25)))
     return np.concatenate(parts[:-1])
@@ -84,7 +88,9 @@ def cough(random: Random, tract: float, length: float) -> Floats:
 def throat(random: Random, tract: float, length: float) -> Floats:
     """A rough growl."""
     seconds = random.uniform(0.25, 0.7) * length
-    rough = 0.6 + 0.4 * np.sign(np.sin(2 * np.pi * random.uniform(22, 38) * np.arange(round(seconds * RATE_HZ)) / RATE_HZ))
+    rough = 0.6 + 0.4 * np.sign(
+        np.sin(2 * np.pi * random.uniform(22, 38) * np.arange(round(seconds * RATE_HZ)) / RATE_HZ)
+    )
     source = _pulses(seconds, random.uniform(70, 100), random.uniform(60, 80)) + 0.8 * _noise(random, seconds)
     growl = _shaped(source, [(420 * tract, 180, 1.0), (1150 * tract, 250, 0.6)])
     return growl * rough.astype(np.float32) * _envelope(len(growl), 0.05, seconds)
@@ -95,7 +101,9 @@ def sneeze(random: Random, tract: float, length: float) -> Floats:
     breath = _shaped(_noise(random, 0.25 * length), [(1200 * tract, 600, 1.0)])
     breath = breath * np.linspace(0.05, 0.25, len(breath), dtype=np.float32)
     vowel = _shaped(_pulses(0.12 * length, 240, 190), _mouth(tract))
-    hiss = _shaped(_noise(random, random.uniform(0.2, 0.35) * length), [(2600 * tract, 700, 1.0), (1700, 400, 0.4)])
+    hiss = _shaped(
+        _noise(random, random.uniform(0.2, 0.35) * length), [(2600 * tract, 700, 1.0), (1700, 400, 0.4)]
+    )
     return np.concatenate([breath, vowel, hiss * _envelope(len(hiss), 0.01, 0.12)])
 
 
@@ -115,7 +123,9 @@ def click(random: Random, tract: float, length: float) -> Floats:
 def tsk(random: Random, tract: float, length: float) -> Floats:
     """A click and the air after it, once or twice."""
     air = _shaped(_noise(random, 0.05 * length), [(3000 * tract, 900, 1.0)])
-    once = np.concatenate([click(random, tract, length), air * _envelope(len(air), 0.005, 0.03) * np.float32(0.5)])
+    once = np.concatenate(
+        [click(random, tract, length), air * _envelope(len(air), 0.005, 0.03) * np.float32(0.5)]
+    )
     return np.concatenate([once, _gap(0.18), once]) if random.random() < 0.5 else once
 
 
@@ -123,7 +133,10 @@ def keyboard(random: Random, tract: float, length: float) -> Floats:
     """Six to twenty keys."""
     parts: list[Floats] = []
     for _ in range(int(random.integers(6, 20))):
-        parts += [click(random, tract * random.uniform(0.9, 1.4), length) * np.float32(0.5), _gap(random.uniform(0.06, 0.2))]
+        parts += [
+            click(random, tract * random.uniform(0.9, 1.4), length) * np.float32(0.5),
+            _gap(random.uniform(0.06, 0.2)),
+        ]
     return np.concatenate(parts)
 
 
@@ -148,7 +161,7 @@ def not_speech(kind: str, body: Body, seed: int) -> Floats:
 
 
 def hum(body: Body, seed: int) -> Floats:
-    """"Mhm": a closed mouth, one or two syllables, falling, level or rising, 0.2 to 0.7 s."""
+    """ "Mhm": a closed mouth, one or two syllables, falling, level or rising, 0.2 to 0.7 s."""
     random = np.random.default_rng([seed, 12])
     tract, length = random.uniform(*body.tract), random.uniform(*body.length)
     pitch_hz = random.choice([random.uniform(95, 140), random.uniform(170, 230)])
@@ -173,7 +186,9 @@ def turned_away(samples: Floats, seed: int) -> Floats:
     random = np.random.default_rng([seed, 13])
     before = float(np.sqrt(np.mean(samples**2)))
     room_s = random.uniform(0.25, 0.6)
-    tail = _noise(random, room_s) * np.exp(-6.9 * np.linspace(0, 1, round(room_s * RATE_HZ))).astype(np.float32)
+    tail = _noise(random, room_s) * np.exp(-6.9 * np.linspace(0, 1, round(room_s * RATE_HZ))).astype(
+        np.float32
+    )
     tail *= np.float32(random.uniform(0.5, 1.0) / np.sqrt(np.sum(tail**2)))
     tail[0] += 1.0
     size = len(samples) + len(tail)

@@ -110,7 +110,8 @@ HELD_OUT = Texts(
     ),
     opened=_fill(
         "Alright, but {}?|I see, so {}?|Sure, only {}?|Uh-huh, and {}?",
-        "who pays for it|can I bring it back|do you need my address|what happens on Monday|is there a discount|which floor is that",
+        "who pays for it|can I bring it back|do you need my address|what happens on Monday|is there a discount"
+        "|which floor is that",
     ),
     long=_fill(
         "Can I jump in for a moment, I was wondering if {}.|Listen, I don't want to hear all of that, I just need to know if {}."

@@ -300,7 +300,9 @@ settings_ = st.builds(
 kinds_ = st.sampled_from(["start", "stop", "look", "confirm", "answer", "measure", "pause"])
 steps_ = st.tuples(st.floats(0, 1), kinds_, st.floats(-30, 3))
 acknowledging = st.sampled_from(["", "mhm", "yeah", "yeah okay", "uh huh right"])
-texts_ = st.sampled_from(["", "mhm", "yeah", "pizza", "what time", "stop", "one two three four five six seven eight"])
+texts_ = st.sampled_from(
+    ["", "mhm", "yeah", "pizza", "what time", "stop", "one two three four five six seven eight"]
+)
 Script = list[tuple[tuple[float, str, float], str]]
 
 

@@ -208,7 +208,9 @@ def test_the_contracts_acknowledgements_are_always_among_them() -> None:
     for language in ("", "de", "zh"):
         listed = phrases.acknowledgements(language)
         assert listed[: len(ACKNOWLEDGEMENTS)] == ACKNOWLEDGEMENTS
-        assert not any(phrases.has_interruption(text, INTERRUPTIONS) for text in ("okay", "genau", "claro", "mhm"))
+        assert not any(
+            phrases.has_interruption(text, INTERRUPTIONS) for text in ("okay", "genau", "claro", "mhm")
+        )
 
 
 @pytest.mark.parametrize("text", ["uhm", "ahem", "haha", "tsk", "uhhm", "mhm mhm", "phew", "aha"])

@@ -79,9 +79,7 @@ class BargeIn:
         self._usual_db = usual_db
         # Lists that were sent mean what the contract says of them; ours are the longer for knowing more languages.
         adaptive = settings.acknowledgements is ACKNOWLEDGEMENTS
-        self._acknowledgements = (
-            phrases.acknowledgements(language) if adaptive else settings.acknowledgements
-        )
+        self._acknowledgements = phrases.acknowledgements(language) if adaptive else settings.acknowledgements
         self._voice_began_s = started_s
         self._voiced_before_s = 0.0
         self._stopped_s: float | None = None

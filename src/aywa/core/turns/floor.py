@@ -458,6 +458,7 @@ class Floor:
         cmds: Commands = [] if cut else [do.ArmPause(self.leg_id, armed=False)]
         if contest is not None and contest.plays_on and not cut:
             # What was not said to the agent is not to be answered when the agent has done speaking.
+            cmds.append(self._ruled("kept", Ruling(Verdict.RESUME, "reply_over"), contest, now))
             cmds += self._begin_next_turn(now)
         cmds += self._commit_reply(reply, event.position, event.at_s, cut=cut)
         cmds.append(do.TellClient("speech-update", self._speaking("stopped")))

@@ -3,6 +3,7 @@
 English only for now, but for acknowledgements; other languages bring their own lists. Decides nothing: the machines do.
 """
 
+# ruff: noqa: RUF001 - letters of other alphabets are meant as such
 from __future__ import annotations
 
 import re
