@@ -84,9 +84,8 @@ HALVES = {
 
 @dataclass(slots=True)
 class Case:
-    """One call. turns: where the ordinary turns begin and end; item: where the sound does, by its loud frames; voiced_s: its first voiced one.
-    words: as
-    the recogniser will hear them. Seconds of the call; said: for the record."""
+    """One call. turns: where the ordinary turns begin and end; item: where the sound does, by its loud frames; voiced_s:
+    where its first voiced one begins. words: as the recogniser will hear them. Seconds of the call; said: for the record."""
 
     half: str
     kind: str
