@@ -1,11 +1,11 @@
 """Is the caller ever left in silence? Seeded calls on the virtual clock, with faults at every provider step.
 
 Each call is one number: `python -m aywa.boot.simulation --seed N` plays it again and prints what happened. Judged by an
-independent checker on what the media plane let out and what the caller said; the engine's own watch is compared with it.
+independent checker on what the media plane let out and what the caller said.
 
 gaps_unexplained: calls with more than 3 s without a sound and without a reason. stuck_calls: that did not end, or raised.
 recovery_ms_p99: from a failure that was waited out (or from the end of the turn, if later) to the next sound. broken: calls
-by what else did not hold. Prints {"gaps_unexplained", "stuck_calls", "recovery_ms_p99", "calls_per_s", ..., "samples"}.
+by what else did not hold; `watched`: in which the engine's own watch found its promise broken. Prints {"gaps_unexplained", "stuck_calls", "recovery_ms_p99", "calls_per_s", ..., "samples"}.
 """
 
 from __future__ import annotations
@@ -42,6 +42,10 @@ def main() -> None:
         said_s += played.ended_s
         faults.update(step.partition(".")[0] for _, step, _ in played.scenario.faults.drawn)
         kinds = {v.kind for v in played.violations}
+        # What the engine's own watch found out.
+        kinds |= (
+            {"watched"} if any(r.data.get("decision") == "promise_broken" for r in played.records) else set()
+        )
         kinds |= {"gap"} if any(kind.startswith("gap.") for kind in kinds) else set()
         kinds |= {"stopped"} if kinds & {"stuck", "crash"} else set()
         for kind in kinds:

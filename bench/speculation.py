@@ -10,7 +10,8 @@ the turn's last voiced frame. Discarded: requests to the model of which nothing 
 Baseline: a bare pipe that waits for the recogniser's final and speaks sentence by sentence.
 
 Prints {"p50_ms", "p95_ms", "fast_p50_ms", "premature", "discarded_clean", "discarded_hesitations", "rows", "samples"}; the
-bounded figures are the worst over the waits of 0.5 s, 0.7 s and our own.
+bounded figures are the worst over the waits of 0.5 s, 0.7 s and our own; fast_p50_ms is that of 0.5 s, because a longer wait
+is a floor under it.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from aywa.adapters.models.cache import models_dir
 from aywa.boot.rehearsal import LEG, Rehearsal
 from aywa.core.audio.frame import to_float
 from aywa.ports.llm import Finished, LlmDelta, LlmRequest, TextDelta
-from aywa.ports.stt import SttOptions, Word
+from aywa.ports.stt import SttOptions, SttStream, Word
 from aywa.testing.labelled_media import FRAME_S, LabelledMedia, Sound, sound_of
 from aywa.testing.scripted_providers import ScriptedLlm, ScriptedTts
 from aywa.testing.simulated_stt import FAST, TYPICAL, Hearing, SimulatedStt
@@ -257,7 +258,7 @@ async def bare_pipe(hearing: Hearing, seed: int, hesitating: bool, row: Row) -> 
         llm = TimedLlm(chance=chance)
         stream = await stt.open(SttOptions(LINE_HZ))
         began_s = loop.time()
-        loop.call_later(said.ends_s + 3.0, lambda stream=stream: asyncio.ensure_future(stream.close()))
+        closing = asyncio.create_task(_close_in(said.ends_s + 3.0, stream))
         row.turns += 1
         async for result in stream.results():
             if not result.is_final:
@@ -273,6 +274,12 @@ async def bare_pipe(hearing: Hearing, seed: int, hesitating: bool, row: Row) -> 
             row.latencies_ms += [1000 * late_s] if late_s >= 0 else []
             row.requests += 1
             row.answered += 1
+        await closing
+
+
+async def _close_in(seconds: float, stream: SttStream) -> None:
+    await asyncio.sleep(seconds)
+    await stream.close()
 
 
 async def measure(assistant: Mapping[str, Any] | None, hearing: Hearing, hesitating: bool, calls: int) -> Row:
@@ -305,17 +312,17 @@ def main() -> None:
     def worst(figure: str, *names: str) -> float:
         return max(rows[f"{wait} | {name}"][figure] for wait in WAITS for name in names)
 
-    figures = {
+    bounded: dict[str, object] = {
         "p50_ms": worst("p50_ms", "typical | clean"),
         "p95_ms": worst("p95_ms", "typical | clean"),
-        "fast_p50_ms": worst("p50_ms", "fast | clean"),
+        "fast_p50_ms": rows["0.5 | fast | clean"]["p50_ms"],
         "premature": worst("premature", "typical | hesitations", "fast | hesitations"),
         "discarded_clean": worst("discarded", "typical | clean", "fast | clean"),
         "discarded_hesitations": worst("discarded", "typical | hesitations", "fast | hesitations"),
         "rows": rows,
         "samples": calls * TURNS,
     }
-    sys.stdout.write(json.dumps(figures) + "\n")
+    sys.stdout.write(json.dumps(bounded) + "\n")
 
 
 if __name__ == "__main__":

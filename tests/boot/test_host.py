@@ -263,7 +263,7 @@ async def test_a_call_that_is_not_here_cannot_be_ended(house: House) -> None:
 
 
 async def test_settings_that_contradict_each_other_are_on_the_calls_record(house: House) -> None:
-    house.connect(house.call(assistant=GREETS | {"stopSpeakingPlan": {"numWords": 2, "voiceSeconds": 0.2}}))
+    house.connect(house.call(assistant={**GREETS, "stopSpeakingPlan": {"numWords": 2, "voiceSeconds": 0.2}}))
     house.host.end("call-1", "manually-canceled")
     await house.until_over()
     (warning,) = house.journal.of("SettingsWarned")

@@ -259,7 +259,8 @@ class DeafStt(ScriptedStt):
 
     async def open(self, options: Any) -> Any:
         stream = await super().open(options)
-        stream.say = stream.finalize = lambda *_: None  # type: ignore[method-assign]
+        stream.say = lambda words: None  # type: ignore[method-assign]
+        stream.finalize = lambda: None  # type: ignore[method-assign]
         return stream
 
 

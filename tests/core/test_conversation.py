@@ -104,6 +104,7 @@ def test_the_client_is_told_that_the_call_began_and_with_whom() -> None:
     [
         (HELLO, [do.SayText(1, "Hello there.")]),
         ({}, []),
+        ({"firstMessage": " ... "}, []),
         (HELLO | MUTE, []),
         (
             {

@@ -12,7 +12,7 @@ from aywa.core.initiative import CALL_ENDING, INTERRUPTED, SLOW_MODEL, TALKED_OV
 from aywa.core.settings import SAY, AssistantSettings, HookAction, Idle, read_settings
 from tests.core.feed import examples
 
-QUIET = {"messagePlan": {"idleMessages": []}}
+QUIET: dict[str, Any] = {"messagePlan": {"idleMessages": []}}
 
 
 def initiative(**document: Any) -> Initiative:

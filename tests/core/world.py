@@ -468,8 +468,10 @@ class World:
 
     def _excuses(self) -> bool:
         """Whether what is said now takes the place of an answer that failed."""
-        made = isinstance(self._event, ev.ReplyFailed | ev.ReplyCompleted)
-        failed = self.making.get(self._event.reply_id) if made else None
+        event = self._event
+        failed = (
+            self.making.get(event.reply_id) if isinstance(event, ev.ReplyFailed | ev.ReplyCompleted) else None
+        )
         return failed is not None and failed.answers and self.taken
 
     def _start(self, playing: Playing) -> None:

@@ -15,6 +15,7 @@ from aywa.core.silence import GapReason, SilenceWatch
 from aywa.core.stock import EXCUSE, FAREWELL, NOBODY_THERE, REPROMPT, TIME_IS_UP, Stock
 from aywa.core.turns.caller import CallerState
 from aywa.core.turns.floor import Floor, Message
+from aywa.core.turns.phrases import words_of
 
 Commands = list[do.Command]
 
@@ -215,8 +216,8 @@ class Conversation:
         ]
         if settings.first_message_mode is FirstMessageMode.MODEL_GENERATED:
             cmds += self.floor.open_by_model(now)
-        elif (
-            settings.first_message_mode is FirstMessageMode.ASSISTANT_SPEAKS_FIRST and settings.first_message
+        elif settings.first_message_mode is FirstMessageMode.ASSISTANT_SPEAKS_FIRST and words_of(
+            settings.first_message
         ):
             cmds += self.floor.open_with(settings.first_message, now)
         # After the greeting, which must not wait for them.
@@ -252,10 +253,7 @@ class Conversation:
         role = message.get("role")
         role = role if role in ("user", "assistant", "system") else "system"
         cmds: Commands = [do.RecordMessage(self.history.note(role, message["content"], now))]
-        # A turn of the caller that is not over will be answered with the message in mind.
-        if answer and not self.floor.turn_pending:
-            cmds += self.floor.say(Message(asks=()), now)
-        return cmds
+        return cmds + self.floor.answer_note(now) if answer else cmds
 
     def _perform(self, due: list[Due], now: float) -> Commands:
         """What hooks and prompts ask for."""

@@ -1408,6 +1408,33 @@ def test_a_message_may_be_what_the_model_makes_of_the_conversation() -> None:
     assert talk.said[-1] == ("bot", "Are you well?")
 
 
+def test_a_note_in_the_callers_turn_is_answered_with_it() -> None:
+    talk = Talk()
+    talk.feed(1.0, voice(1.0), partial(QUESTION))
+    assert acts(talk.floor.answer_note(1.5)) == []
+    talk.asks(from_s=2.0, until_s=3.0)
+    talk.wait(9.0)
+    talk.hears()
+    assert of(do.StartReply, talk.feed(10.0, finished(1, 5, 10.0))) == []
+
+
+def test_a_note_that_comes_after_the_answer_was_begun_has_one_of_its_own() -> None:
+    talk = Talk()
+    talk.asks()
+    assert acts(talk.floor.answer_note(2.3)) == []
+    talk.wait(9.0)
+    talk.hears()
+    assert len(of(do.StartReply, talk.feed(10.0, finished(1, 5, 10.0)))) == 1
+
+
+def test_a_note_in_a_turn_that_comes_to_nothing_is_answered_all_the_same() -> None:
+    talk = Talk()
+    talk.feed(1.0, voice(1.0))
+    assert acts(talk.floor.answer_note(1.1)) == []
+    talk.feed(1.2, silence(1.2), confirmed(""))
+    assert len(of(do.StartReply, talk.wait(9.0))) == 1
+
+
 def test_a_message_that_may_not_be_interrupted_is_not() -> None:
     talk = Talk()
     talk.floor.say(Message("Listen to this.", interruptible=False), 1.0)
@@ -1442,19 +1469,18 @@ def test_whose_floor_it_is_while_a_message_is_being_made() -> None:
     assert talk.floor.caller_has_floor
     talk.feed(1.0, silence(1.0))
     assert not talk.floor.caller_has_floor
-    assert talk.floor.turn_pending
 
 
 def test_whose_floor_it_is_during_a_turn() -> None:
     talk = Talk()
-    assert (talk.floor.caller_has_floor, talk.floor.turn_pending) == (False, False)
+    assert not talk.floor.caller_has_floor
     talk.asks()
-    assert (talk.floor.caller_has_floor, talk.floor.turn_pending) == (True, True)
+    assert talk.floor.caller_has_floor
     talk.wait(9.0)
-    assert (talk.floor.caller_has_floor, talk.floor.turn_pending) == (False, False)
+    assert not talk.floor.caller_has_floor
     talk.hears()
     talk.feed(10.0, voice(10.0))
-    assert (talk.floor.caller_has_floor, talk.floor.turn_pending) == (True, True)
+    assert talk.floor.caller_has_floor
 
 
 def test_who_was_talked_over_is_told_to_the_hooks() -> None:

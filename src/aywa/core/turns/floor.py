@@ -55,7 +55,8 @@ _END_REASONS = {
 @dataclass(frozen=True, slots=True)
 class Message:
     """Something to be said that no turn of the caller asked for. asks: no fixed text, but what the model makes of the
-    conversation and these messages. prompt: it only asks a caller who says nothing."""
+    conversation and these messages. prompt: it only asks a caller who says nothing. moot_from: the caller's turn says it too,
+    if its answer is this reply or a later one."""
 
     text: str = ""
     asks: tuple[Mapping[str, object], ...] | None = None
@@ -63,6 +64,7 @@ class Message:
     end_reason: str = "assistant-ended-call-after-message-spoken"
     interruptible: bool = True
     prompt: bool = False
+    moot_from: int | None = None
 
 
 class Floor:
@@ -121,12 +123,6 @@ class Floor:
         return self.caller.state is CallerState.PAUSED and self._may_take(self.reply)
 
     @property
-    def turn_pending(self) -> bool:
-        """A turn of the caller has begun and is still to be taken, and answered."""
-        open_turn = self.caller.state is not CallerState.SILENT and self._taken is None
-        return open_turn or self._contest is not None
-
-    @property
     def awaiting_since_s(self) -> float | None:
         """Since when the agent has said all it has to say and the caller says nothing; None while that is not so."""
         busy = self.reply is not None or self._taken is not None or bool(self.queued)
@@ -165,6 +161,11 @@ class Floor:
             self.queued.append(message)
             return cmds
         return cmds + self._say_now(message, now)
+
+    def answer_note(self, now: float) -> Commands:
+        """A message was put into the history that wants an answer: one of its own, unless the caller's turn has one that
+        is begun with the message in mind."""
+        return self.say(Message(asks=(), moot_from=self._reply_ids + 1), now)
 
     def take_leave(self, text: str, reason: str, now: float) -> Commands:
         """The call is to end, and the caller is told: nothing else is said any more. reason: a published endedReason."""
@@ -626,6 +627,7 @@ class Floor:
             do.TellClient("turn-latency", body),
             self._conversation(),
         ]
+        self.queued[:] = [m for m in self.queued if m.moot_from is None or reply.reply_id < m.moot_from]
         self._yielded = False
         self._reprompts = self._unread = 0
         return cmds + self._begin_next_turn(at_s)

@@ -19,7 +19,7 @@ class VoiceSettings:
     """Probabilities 0..1, levels in dB.
 
     start_windows and stop_windows: consecutive windows that decide. faint_windows: so many without a loud block end the
-    voice, too, if the detector would not call the last of them a beginning: its probability falls later than the sound.
+    voice, too, if the last of them is below faint_probability: the detector's word falls later than the sound does.
     below_peak_db: quieter than the utterance's own
     level by this much is not voice. above_floor_db: nor is what rises above the noise by less. least_db: nor is what
     is quieter than this (dBFS), however silent the line. fade_db_per_s: how fast the utterance's level is forgotten.
@@ -31,7 +31,8 @@ class VoiceSettings:
     stop_probability: float = 0.35
     start_windows: int = 2
     stop_windows: int = 2
-    faint_windows: int = 3
+    faint_windows: int = 2
+    faint_probability: float = 0.65
     below_peak_db: float = 30.0
     above_floor_db: float = 6.0
     least_db: float = -62.0
@@ -141,7 +142,7 @@ class VoiceDetector:
             self.quiet_windows = 0
             self.voiced_windows += 1
             self._hear_voice(levels_db)
-            if probability >= self._settings.start_probability or not self._faint():
+            if probability >= self._settings.faint_probability or not self._faint():
                 return None
             self.quiet_windows = 1
             return self._ended()

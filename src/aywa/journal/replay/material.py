@@ -97,12 +97,11 @@ class Inquired:
 
 @dataclass(slots=True)
 class Prepared:
-    """A stock phrase made ahead of need."""
+    """A stock phrase made ahead of need. answers: with seconds since it was asked for; there may be one for each voice."""
 
     text: str
     at_s: float
-    answer: ev.Event | None = None
-    after_s: float = 0.0
+    answers: list[tuple[float, ev.PhrasePrepared]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -171,7 +170,7 @@ def key_of_question(command: do.MatchRules | do.AskEndpointing) -> str:
     """What makes two questions about a turn's words equal."""
     if isinstance(command, do.MatchRules):
         return json.dumps(["rules", command.said, command.heard])
-    return json.dumps(["model", plain(command.chat)], sort_keys=True, default=str)
+    return json.dumps(["model", command.said])
 
 
 def gather(told: Sequence[Told], leg_id: str) -> Material:
@@ -275,7 +274,7 @@ class _Gathering:
             case ev.PhrasePrepared():
                 phrase = self._phrases.get(event.phrase_id)
                 if phrase is not None:
-                    phrase.answer, phrase.after_s = event, at_s - phrase.at_s
+                    phrase.answers.append((at_s - phrase.at_s, event))
             case _:
                 material.inputs.append(Input(at_s, event))
 

@@ -190,12 +190,13 @@ def _is_same_turn(old: Turn, new: Turn) -> bool:
 
 
 def _what(old: Turn | None, new: Turn | None) -> list[str]:
-    if new is None or old is None:
-        return [
-            "this reply is not given: the turn is another's part"
-            if new is None
-            else "a reply that was not given before"
-        ]
+    if new is None and old is not None:
+        return [f"the agent does not say {old.heard!r}" if old.end_s is None else "this reply is not given"]
+    if old is None and new is not None:
+        said = f"the agent also says {new.heard!r}"
+        return [said if new.end_s is None else "a reply that was not given before"]
+    assert old is not None
+    assert new is not None
     found: list[str] = []
     later = _later_ms(old, new)
     if later is not None and abs(later) >= LATENCY_MS:

@@ -52,7 +52,7 @@ class Simulation:
         self._text = _Text()
         self._replies = _Replies(material)
         self._clauses: dict[tuple[int, int], int] = {}
-        self._phrases: dict[int, int] = {}
+        self._phrases: dict[tuple[int, str], int] = {}
         self._cancelled: set[int] = set()
         self._held: dict[int, list[tuple[float, ev.Event, bool]]] = {}
         # The rules of the other settings; None: the recorded ones, whose answers are known.
@@ -221,7 +221,7 @@ class Simulation:
             case do.PreparePhrase():
                 self._prepare(command)
             case do.PlayPhrase():
-                samples = self._phrases.get(command.phrase_id, 0)
+                samples = self._phrases.get((command.phrase_id, command.source), 0)
                 self._inbox.extend(self._playout.play(command.reply_id, samples, self._now))
             case do.MatchRules():
                 self._match_rules(command)
@@ -331,15 +331,17 @@ class Simulation:
 
     def _prepare(self, command: do.PreparePhrase) -> None:
         known = next((p for p in self._material.phrases if p.text == command.text), None)
-        if known is None or known.answer is None:
-            return
-        event = _with(known.answer, phrase_id=command.phrase_id)
+        for after_s, answer in () if known is None else known.answers:
+            self._at(
+                self._now + after_s, self._prepared(dataclasses.replace(answer, phrase_id=command.phrase_id))
+            )
 
+    def _prepared(self, event: ev.PhrasePrepared) -> Callable[[], None]:
         def happen() -> None:
-            self._phrases[command.phrase_id] = event.samples
+            self._phrases[(event.phrase_id, event.source)] = event.samples
             self._post(event)
 
-        self._at(self._now + known.after_s, happen)
+        return happen
 
 
 class _Text:
@@ -432,7 +434,9 @@ class _Replies:
         """How a reply that was stopped when it was recorded would have gone on."""
         if made.whole:
             return []
-        last_s = max([made.stopped_s or 0.0, *(s for s, _ in made.events)])
+        # Never stopped and never done: nothing more came for as long as the recorded call lasted.
+        silent_s = self._material.end_s - made.at_s if made.stopped_s is None else made.stopped_s
+        last_s = max([silent_s, *(when for when, _ in made.events)])
         clauses = [e for _, e in made.events if isinstance(e, ev.ClauseSynthesized)]
         if clauses:
             text = " ".join(clause.text for clause in clauses)
