@@ -557,6 +557,7 @@ anything: st.SearchStrategy[ev.Event] = st.one_of(
     st.builds(playout_event, st.sampled_from(playouts), ids, positions, at),
     st.builds(ev.VoiceStarted, st.just(LEG), at),
     st.builds(ev.VoiceStopped, st.just(LEG), at),
+    st.builds(ev.VoiceLevelMeasured, st.just(LEG), at, st.floats(-60, 0)),
     st.builds(ev.TranscriptReceived, st.just(LEG), said, st.booleans(), st.booleans()),
     st.builds(ev.TurnScored, ids, st.floats(0, 1)),
     st.builds(ev.RulesMatched, ids, ids, st.none() | st.floats(0, 15), st.none() | st.just(0)),

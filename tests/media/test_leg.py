@@ -19,6 +19,7 @@ from aywa.core.events import (
     PlayoutFinished,
     PlayoutPaused,
     PlayoutStarted,
+    VoiceLevelMeasured,
     VoiceScored,
     VoiceStarted,
     VoiceStopped,
@@ -235,7 +236,7 @@ async def armed(at: Rig, voice_s: float) -> Call:
 async def test_an_armed_pause_comes_before_the_news_of_the_voice(voice_s: float) -> None:
     async with rig() as at:
         call = await armed(at, voice_s)
-        await call.speak(0.3)
+        await call.speak(0.2)
         names = call.names()
         assert names[-2:] == ["PlayoutPaused", "VoiceStarted"]
         assert (
@@ -251,8 +252,29 @@ async def test_an_armed_pause_that_wants_more_voice_comes_after_the_news() -> No
         call = await armed(at, 0.2)
         await call.speak(0.15)
         assert call.names()[-1] == "VoiceStarted"
-        await call.speak(0.15)
+        await call.speak(0.09)
         assert call.names()[-1] == "PlayoutPaused"
+
+
+async def test_quiet_voice_does_not_pause_and_what_played_on_is_not_paused_again_by_the_same_voice() -> None:
+    async with rig() as at:
+        call = await armed(at, 0.03)
+        at.plane.send(Arm("leg", True, 0.03, least_db=0.0))
+        await call.speak(0.6)
+        assert call.of(PlayoutPaused) == []
+        assert [round(e.level_db) for e in call.of(VoiceLevelMeasured)] == [
+            round(call.of(VoiceStarted)[0].level_db or 0)
+        ] * 2
+        at.plane.send(Arm("leg", True, 0.03))
+        await call.speak(0.1)
+        assert len(call.of(PlayoutPaused)) == 1
+        at.plane.send(Resume("leg", call.of(PlayoutPaused)[0].position))
+        await call.speak(0.5)
+        assert len(call.of(PlayoutPaused)) == 1
+        await call.speak(0.3, 0)
+        assert call.of(VoiceStopped)[0].level_db == pytest.approx(call.of(VoiceLevelMeasured)[0].level_db)
+        await call.speak(0.3)
+        assert len(call.of(PlayoutPaused)) == 2
 
 
 async def test_a_cough_shorter_than_that_does_not_pause() -> None:

@@ -291,7 +291,7 @@ class Session:
             case do.DropPlayout():
                 send(to_media.Drop(command.leg_id))
             case do.ArmPause():
-                send(to_media.Arm(command.leg_id, command.armed, command.voice_s))
+                send(to_media.Arm(command.leg_id, command.armed, command.voice_s, command.least_db))
             case do.HangUp():
                 send(to_media.CloseLeg(command.leg_id, command.reason))
             case _:

@@ -153,11 +153,13 @@ class DropPlayout:
 
 @dataclass(frozen=True, slots=True)
 class ArmPause:
-    """Let the media plane pause by itself at the caller's voice. voice_s: how much voice it takes."""
+    """Let the media plane pause by itself at the caller's voice. voice_s: how much voice it takes; least_db: quieter voice
+    (dBFS) does not count."""
 
     leg_id: str
     armed: bool
     voice_s: float = 0.064
+    least_db: float = -100.0
 
 
 @dataclass(frozen=True, slots=True)

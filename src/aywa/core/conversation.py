@@ -149,6 +149,8 @@ class Conversation:
                 return floor.voice_suspected(now)
             case ev.VoiceStopped():
                 return floor.voice_stopped(event, now)
+            case ev.VoiceLevelMeasured():
+                return floor.voice_measured(event, now)
             case ev.TranscriptReceived():
                 if event.text:
                     self._initiative.caller_spoke()

@@ -41,18 +41,30 @@ class LegEnded:
 
 @dataclass(frozen=True, slots=True)
 class VoiceStarted:
-    """Voice was found on the leg; its first voiced frame arrived at at_s."""
+    """Voice was found on the leg; its first voiced frame arrived at at_s. level_db: its loudness so far, dBFS."""
 
     leg_id: str
     at_s: float
+    level_db: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class VoiceStopped:
-    """Voice ended on the leg; its last voiced frame arrived at at_s (earlier than this event)."""
+    """Voice ended on the leg; its last voiced frame arrived at at_s (earlier than this event). level_db: how loud it
+    was, dBFS."""
 
     leg_id: str
     at_s: float
+    level_db: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceLevelMeasured:
+    """How loud the voice is that began and goes on, dBFS; said every 256 ms of voice while a pause is armed."""
+
+    leg_id: str
+    at_s: float
+    level_db: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +319,7 @@ Event = (
     | LegEnded
     | VoiceStarted
     | VoiceStopped
+    | VoiceLevelMeasured
     | VoiceSuspected
     | VoiceScored
     | PlayoutStarted
@@ -337,6 +350,7 @@ MediaEvent = (
     | LegEnded
     | VoiceStarted
     | VoiceStopped
+    | VoiceLevelMeasured
     | VoiceSuspected
     | VoiceScored
     | PlayoutStarted

@@ -122,7 +122,7 @@ class StopSpeaking:
     backoff_s: float | None = None
     acknowledgements: tuple[str, ...] = ACKNOWLEDGEMENTS
     interruptions: tuple[str, ...] = INTERRUPTIONS
-    pause_after_voice_s: float = 0.064
+    pause_after_voice_s: float = 0.032
 
 
 @dataclass(frozen=True, slots=True)

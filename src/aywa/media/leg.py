@@ -15,6 +15,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from aywa.core.audio.frame import to_float, to_pcm
+from aywa.core.audio.level import SILENCE_DB
 from aywa.core.audio.resample import Resampler, resample_pcm
 from aywa.core.events import (
     ClientMessageReceived,
@@ -22,6 +23,7 @@ from aywa.core.events import (
     LegEnded,
     MediaEvent,
     MediaWarned,
+    VoiceLevelMeasured,
     VoiceScored,
     VoiceStarted,
     VoiceStopped,
@@ -99,6 +101,8 @@ class MediaLeg:
         self._sink_resampler: Resampler | None = None
         self._armed_s: float | None = None
         self._armed_voice_s = 0.0
+        self._armed_least_db = SILENCE_DB
+        self._paused_for_voice = False
         self._scores = bytearray()
         self._scores_from_s = 0.0
         self._malformed = 0
@@ -182,9 +186,11 @@ class MediaLeg:
                 self._playout.resume(at_sample, now)
             case Drop():
                 self._playout.drop(now)
-            case Arm(armed=armed, voice_s=voice_s):
+            case Arm(armed=armed, voice_s=voice_s, least_db=least_db):
                 self._armed_s = voice_s if armed else None
+                self._armed_least_db = least_db
                 self._armed_voice_s = 0.0
+                self._paused_for_voice = False
             case SendText(text=text):
                 self._send_text(text)
             case SendDtmf():
@@ -258,28 +264,35 @@ class MediaLeg:
         if not self._scores:
             self._scores_from_s = (self.last_audio_s or 0.0) - self._ear.window_s
         self._scores.append(max(0, min(255, round(probability * 255))))
+        detector = self._ear.detector
         if self._armed_s is not None:
             moment = self._watch(moment)
+            if detector.level_due and (level_db := detector.level_now_db) is not None:
+                self._post(VoiceLevelMeasured(self.leg_id, self.last_audio_s or 0.0, level_db))
         if moment is None:
             detector = self._ear.detector
             if not detector.active and detector.voiced_windows == 1:
                 self._post(VoiceSuspected(self.leg_id, self.last_audio_s or 0.0))
             return
+        self._paused_for_voice = self._paused_for_voice and moment.started
         if moment.started:
-            self._post(VoiceStarted(self.leg_id, moment.at_s))
+            self._post(VoiceStarted(self.leg_id, moment.at_s, moment.level_db))
             self._around.wheel.at(self._now() + self._settings.quiet_s, self._look_for_silence)
         else:
-            self._post(VoiceStopped(self.leg_id, moment.at_s))
+            self._post(VoiceStopped(self.leg_id, moment.at_s, moment.level_db))
 
     def _watch(self, moment: VoiceMoment | None) -> VoiceMoment | None:
-        """Counts voice during playout; pauses when there is enough, and then there was a beginning in any case."""
-        if not self._playout.playing or not self._ear.voiced:
+        """Counts voice during playout; pauses when there is enough, and then there was a beginning in any case.
+        Once a voice: if playing went on in spite of it, the brain is still listening to it."""
+        loud = self._ear.voiced and self._ear.detector.loudest_db >= self._armed_least_db
+        if not self._playout.playing or not loud or self._paused_for_voice:
             self._armed_voice_s = 0.0
             return moment
         self._armed_voice_s += self._ear.window_s
         if self._armed_s is None or self._armed_voice_s < self._armed_s:
             return moment
         self._armed_voice_s = 0.0
+        self._paused_for_voice = True
         self._playout.pause(self._now())
         self._arm_frame_timer()
         return moment if moment is not None or self._ear.detector.active else self._ear.detector.start()
@@ -292,7 +305,9 @@ class MediaLeg:
         if self._now() < silent_from_s:
             self._around.wheel.at(silent_from_s, self._look_for_silence)
         else:
-            self._post(VoiceStopped(self.leg_id, self._ear.detector.stop().at_s))
+            moment = self._ear.detector.stop()
+            self._paused_for_voice = False
+            self._post(VoiceStopped(self.leg_id, moment.at_s, moment.level_db))
 
     def _vad_failed(self) -> None:
         self._warn("vad_failed", "loudness stands in for the voice detector")

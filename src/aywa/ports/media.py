@@ -65,11 +65,13 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """While armed, voice_s of voice during playout pauses it without asking: PlayoutPaused, then VoiceStarted."""
+    """While armed, voice_s of voice during playout pauses it without asking: PlayoutPaused, then VoiceStarted. Once a
+    voice, and voice quieter than least_db (dBFS) does not count."""
 
     leg_id: str
     armed: bool
     voice_s: float
+    least_db: float = -100.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ DENSE = frozenset(
     (
         "VoiceScored",
         "VoiceSuspected",
+        "VoiceLevelMeasured",
         "PlayoutAdvanced",
         "ReplyTextReceived",
         "PlayClause",
@@ -45,6 +46,7 @@ _MEDIA = frozenset(
         "LegEnded",
         "VoiceStarted",
         "VoiceStopped",
+        "VoiceLevelMeasured",
         "VoiceScored",
         "PlayoutStarted",
         "PlayoutAdvanced",

@@ -75,6 +75,8 @@ class _Ear:
     window: int = 0
     heard: list[tuple[int, Sound]] = field(default_factory=list)
     armed_voice_s: float = 0.0
+    paused_for_voice: bool = False
+    least_db: float = SILENT_DB
     scores: bytearray = field(default_factory=bytearray)
     scores_from_s: float = 0.0
     told_s: float = 0.0
@@ -124,6 +126,8 @@ class LabelledMedia(ScriptedMedia):
         """Carries the message out."""
         if isinstance(message, Arm) and message.leg_id in self._ears:
             self._ears[message.leg_id].armed_voice_s = 0.0
+            self._ears[message.leg_id].paused_for_voice = False
+            self._ears[message.leg_id].least_db = message.least_db
         super().send(message)
 
     def recent_audio(self, leg_id: str, seconds: float) -> bytes:
@@ -156,9 +160,12 @@ class LabelledMedia(ScriptedMedia):
         moment = ear.detector.heard(probability, levels_db, arrived_s)
         if leg.armed:
             moment = self._watch(leg, ear, moment)
+            if ear.detector.level_due and (level_db := ear.detector.level_now_db) is not None:
+                leg.post(ev.VoiceLevelMeasured(leg.leg_id, arrived_s[-1], level_db))
         if moment is not None:
+            ear.paused_for_voice = ear.paused_for_voice and moment.started
             kind = ev.VoiceStarted if moment.started else ev.VoiceStopped
-            leg.post(kind(leg.leg_id, moment.at_s))
+            leg.post(kind(leg.leg_id, moment.at_s, moment.level_db))
         elif not ear.detector.active and ear.detector.voiced_windows == 1:
             leg.post(ev.VoiceSuspected(leg.leg_id, arrived_s[-1]))
         if arrived_s[-1] - ear.told_s >= TOLD_EVERY_S:
@@ -166,15 +173,18 @@ class LabelledMedia(ScriptedMedia):
             self._tell_scores(leg, ear)
 
     def _watch(self, leg: ScriptedLeg, ear: _Ear, moment: VoiceMoment | None) -> VoiceMoment | None:
-        """As media/leg.py: counts voice during playout; pauses when there is enough."""
+        """As media/leg.py: counts voice during playout; pauses when there is enough, once a voice."""
         voiced = ear.detector.voiced_windows > 0 and ear.detector.quiet_windows == 0
-        if leg.playout is None or leg.playout.since_s is None or not voiced:
+        voiced = voiced and ear.detector.loudest_db >= ear.least_db
+        playing = leg.playout is not None and leg.playout.since_s is not None
+        if not playing or not voiced or ear.paused_for_voice:
             ear.armed_voice_s = 0.0
             return moment
         ear.armed_voice_s += WINDOW_S
         if ear.armed_voice_s < leg.pause_after_s:
             return moment
         ear.armed_voice_s = 0.0
+        ear.paused_for_voice = True
         self._pause(leg)
         return moment if moment is not None or ear.detector.active else ear.detector.start()
 

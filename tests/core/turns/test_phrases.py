@@ -177,3 +177,47 @@ def test_how_it_was_written_changes_nothing(text: str) -> None:
         assert phrases.is_acknowledgement(text, list_) == phrases.is_acknowledgement(plain, list_)
         assert phrases.has_interruption(text, list_) == phrases.has_interruption(plain, list_)
     assert phrases.ends_in_number(text) == phrases.ends_in_number(plain)
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "known"),
+    [
+        ("de", "genau", True),
+        ("de-AT", "doch", True),
+        ("es_MX", "claro que sí", True),
+        ("fr", "d'accord", True),
+        ("fr", "genau", False),
+        ("de", "Sounds good.", True),
+        ("pl", "no", True),
+        ("", "genau", True),
+        ("multi", "d'accord, oui", True),
+        ("", "no", False),
+        ("en", "no", False),
+        ("en", "claro", False),
+        ("tlh", "claro", True),
+        ("ja", "なるほど", True),
+    ],
+)
+def test_acknowledgements_are_those_of_the_language_and_of_all_where_it_is_not_known(
+    language: str, text: str, known: bool
+) -> None:
+    assert phrases.is_acknowledgement(text, phrases.acknowledgements(language)) is known
+
+
+def test_the_contracts_acknowledgements_are_always_among_them() -> None:
+    for language in ("", "de", "zh"):
+        listed = phrases.acknowledgements(language)
+        assert listed[: len(ACKNOWLEDGEMENTS)] == ACKNOWLEDGEMENTS
+        assert not any(
+            phrases.has_interruption(text, INTERRUPTIONS) for text in ("okay", "genau", "claro", "mhm")
+        )
+
+
+@pytest.mark.parametrize("text", ["uhm", "ahem", "haha", "tsk", "uhhm", "mhm mhm", "phew", "aha"])
+def test_sounds_that_recognisers_write_down_are_no_words(text: str) -> None:
+    assert phrases.floor_words(text, ()) == 0
+
+
+@pytest.mark.parametrize("text", ["he", "ham", "choose", "ago"])
+def test_words_that_look_like_sounds_are_words(text: str) -> None:
+    assert phrases.floor_words(text, ()) == 1

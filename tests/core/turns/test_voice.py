@@ -233,3 +233,50 @@ def test_beginnings_and_ends_alternate_in_order_and_never_lie_in_the_future(
 def test_settings_are_plain_values() -> None:
     with pytest.raises(AttributeError):
         VoiceSettings().start_windows = 3  # type: ignore[misc]
+
+
+def test_a_voice_is_as_loud_as_all_but_its_loudest_fifth() -> None:
+    line = started(Line())
+    levels = [-40.0, -38.0, -36.0, -34.0, -32.0, -10.0, -8.0]
+    for level in levels:
+        line.window(0.9, [level - 9] * 7 + [level])
+    # Three windows of the beginning are LOUD.
+    heard = sorted([LOUD] * 3 + levels)
+    assert line.detector.level_db == heard[int(0.8 * (len(heard) - 1))]
+    assert line.detector.loudest_db == -8.0
+    moments = line.windows(5, 0.01, QUIET)
+    assert [moment.level_db for moment in moments] == [heard[int(0.8 * (len(heard) - 1))]]
+    assert line.detector.level_db is None
+    assert line.detector.level_now_db is None
+    assert line.detector.loudest_db == VoiceSettings().least_db
+
+
+def test_a_beginning_tells_how_loud_it_was_and_a_false_one_is_forgotten() -> None:
+    line = Line()
+    line.windows(5, 0.01, QUIET)
+    line.window(0.9, -10.0)
+    line.window(0.01, QUIET)
+    assert line.detector.level_db is None
+    moments = line.windows(2, 0.9, -25.0)
+    assert [moment.level_db for moment in moments] == [-25.0]
+
+
+def test_how_loud_it_is_now_is_taken_from_the_last_second() -> None:
+    line = started(Line())
+    line.windows(40, 0.9, -20.0)
+    line.windows(40, 0.9, -35.0)
+    assert line.detector.level_now_db == -35.0
+    assert line.detector.level_db == -20.0
+
+
+def test_its_level_is_due_every_eight_voiced_windows() -> None:
+    line = Line()
+    line.windows(5, 0.01, QUIET)
+    due = []
+    for number in range(1, 18):
+        line.window(0.9, LOUD)
+        if line.detector.level_due:
+            due.append(number)
+    assert due == [8, 16]
+    line.windows(1, 0.01, QUIET)
+    assert not line.detector.level_due

@@ -16,9 +16,10 @@ from aywa.core.latency import turn_parts
 from aywa.core.reply import Marks, Purpose, Reply
 from aywa.core.settings import AssistantSettings
 from aywa.core.stock import EXCUSE, FAREWELL, REPROMPT, Stock
-from aywa.core.turns.barge_in import BargeIn, Ruling, Verdict
+from aywa.core.turns.barge_in import BargeIn, Ruling, Verdict, gate_db
 from aywa.core.turns.caller import Ask, CallerState, CallerTurn
 from aywa.core.turns.endpointing import UNFINISHED, Wait
+from aywa.core.turns.loudness import Loudness
 from aywa.core.turns.phrases import contains_phrase, normalise, words_of
 
 Commands = list[do.Command]
@@ -91,6 +92,7 @@ class Floor:
         self._given_s = 0.0
         self._holder = "none"
         self._contest: BargeIn | None = None
+        self._loudness = Loudness()
         self._yielded = False
         self._closing = False
         self._quiet_since_s = 0.0
@@ -219,13 +221,15 @@ class Floor:
         self._hold_until_s = 0.0
         self._reprompt_due_s = None
         self.caller.voice_started(event.at_s)
+        self._loudness.voice_started(event.at_s)
         cmds: Commands = [
             do.TellClient("speech-update", {"status": "started", "role": "user", "turn": self._turn})
         ]
         reply = self.reply
         if reply is not None and reply.playing and reply.interruptible and not reply.dropping:
             if self._contest is None:
-                self._contest = BargeIn(self._settings.stop, event.at_s)
+                usual_db = self._loudness.usual_db
+                self._contest = BargeIn(self._settings.stop, event.at_s, self.caller.text, usual_db)
             else:
                 self._contest.voice_started(event.at_s)
         elif (
@@ -241,7 +245,9 @@ class Floor:
         """The caller's voice ended a moment ago."""
         hummed = self.caller.hums
         self.caller.voice_stopped(event.at_s)
+        self._loudness.voice_stopped(event.at_s, event.level_db)
         if self._contest is not None:
+            self._contest.voice_measured(event.level_db)
             self._contest.voice_stopped(event.at_s)
         told = do.TellClient("speech-update", {"status": "stopped", "role": "user", "turn": self._turn})
         reply = self.reply
@@ -260,10 +266,18 @@ class Floor:
         self.caller.recogniser_broke()
         return []
 
+    def voice_measured(self, event: ev.VoiceLevelMeasured, now: float) -> Commands:
+        """The caller's voice goes on."""
+        if self._contest is not None:
+            self._contest.voice_measured(event.level_db)
+        return self.wake(now)
+
     def transcript_received(self, event: ev.TranscriptReceived, now: float) -> Commands:
         """The recogniser's word."""
         before = self.caller.text
         self.caller.heard(event, now)
+        if self._contest is not None and event.confirmed:
+            self._contest.answered()
         cmds: Commands = []
         if self.caller.text and (self.caller.text != before):
             self.last_sound_s = max(self.last_sound_s, now)
@@ -417,6 +431,8 @@ class Floor:
         if reply is not None:
             reply.paused_at = event.position
             reply.advanced_to = event.position
+            if self._contest is not None:
+                self._contest.paused(event.at_s)
             if not reply.interruptible:
                 # It was paused before the media plane knew that nothing stops it any more.
                 return [do.ResumePlayout(self.leg_id, event.position)]
@@ -436,11 +452,15 @@ class Floor:
         if reply is None or not (reply.ledger.samples or reply.finishing):
             return []
         self.reply = None
-        self._contest = None
+        contest, self._contest = self._contest, None
         self._sounded(reply, event.at_s)
         self._quiet_since_s = now
         cut = isinstance(event, ev.PlayoutDropped)
         cmds: Commands = [] if cut else [do.ArmPause(self.leg_id, armed=False)]
+        if contest is not None and contest.plays_on and not cut:
+            # What was not said to the agent is not to be answered when the agent has done speaking.
+            cmds.append(self._ruled("kept", Ruling(Verdict.RESUME, "reply_over"), contest, now))
+            cmds += self._begin_next_turn(now)
         cmds += self._commit_reply(reply, event.position, event.at_s, cut=cut)
         cmds.append(do.TellClient("speech-update", self._speaking("stopped")))
         cmds += self._hold("caller" if self.caller.state is CallerState.SPEAKING else "none")
@@ -593,6 +613,7 @@ class Floor:
 
     def _commit_turn(self, reply: Reply, at_s: float) -> Commands:
         caller, taken = self.caller, self._taken
+        self._loudness.took()
         start_s = caller.last_voice_s if caller.started_s is None else caller.started_s
         entry = self._history.user_said(caller.text, start_s, caller.last_voice_s)
         latency_s = at_s - caller.last_voice_s
@@ -616,6 +637,7 @@ class Floor:
         self._attempts = 0
         self._spent_tokens = 0
         self._revisions = 0
+        self._loudness.forget()
         self.caller.next_turn(now)
         return [do.CommitTranscript(self.leg_id)]
 
@@ -665,7 +687,9 @@ class Floor:
         stop = self._settings.stop
         # A voice that goes on without words would pause every reply at once.
         armed = reply.interruptible and not stop.num_words and not self.caller.hums
-        return [do.ArmPause(self.leg_id, armed, stop.pause_after_voice_s)]
+        aside = self._contest is not None and self._contest.aside
+        least_db = gate_db(stop, self._loudness.usual_db, aside=aside)
+        return [do.ArmPause(self.leg_id, armed, stop.pause_after_voice_s, least_db)]
 
     def _finish_if_all_given(self, reply: Reply, now: float) -> Commands:
         if not (reply.completed and reply.released) or reply.waiting or reply.finishing or reply.dropping:
@@ -832,6 +856,9 @@ class Floor:
             return [self._ruled("yielded", ruling, contest, now), *self._yield(reply, ruling.reason, now)]
         if ruling.verdict is Verdict.RESUME:
             return [self._ruled("kept", ruling, contest, now), *self._go_on(reply, now)]
+        if ruling.verdict is Verdict.PLAY_ON:
+            rearmed = self._arm(reply) if contest.aside else []
+            return [self._ruled("played_on", ruling, contest, now), *rearmed, *self._resume(reply)]
         # While the voice goes on the recogniser is asked in between; after it the turn asks by itself.
         if contest.wants_words(now):
             return [do.FinalizeTranscript(self.leg_id)]
@@ -855,10 +882,14 @@ class Floor:
         return [*self._drop(reply), told]
 
     def _go_on(self, reply: Reply, now: float) -> Commands:
-        self._contest = None
+        contest, self._contest = self._contest, None
         cmds = self._begin_next_turn(now)
-        if self.caller.hums:
+        if self.caller.hums or (contest is not None and contest.aside):
             cmds += self._arm(reply)
+        return cmds + self._resume(reply)
+
+    def _resume(self, reply: Reply) -> Commands:
+        cmds: Commands = []
         if reply.paused_at is not None:
             cmds.append(do.ResumePlayout(self.leg_id, reply.paused_at))
         return cmds + self._hold("assistant")

@@ -9,8 +9,8 @@ Refuses to decide whose turn it is.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 
 
@@ -43,10 +43,12 @@ class VoiceSettings:
 
 @dataclass(frozen=True, slots=True)
 class VoiceMoment:
-    """Voice started or stopped; at_s is when the first or the last voiced frame arrived."""
+    """Voice started or stopped; at_s is when the first or the last voiced frame arrived. level_db: how loud the voice
+    was until now, see `VoiceDetector.level_db`."""
 
     started: bool
     at_s: float
+    level_db: float | None = field(default=None, compare=False)
 
 
 # The share of a new measurement in the noise level, falling and rising.
@@ -54,6 +56,11 @@ _FLOOR_FALL = 0.5
 _FLOOR_RISE = 0.2
 # How much audio is kept to date a boundary in.
 _KEPT_S = 1.0
+# How much of a voice its level is taken from, how often it is news, and which share of its windows is quieter.
+_LEVEL_OF_S = 8.0
+_LEVEL_NOW_S = 1.0
+_LEVEL_EVERY_S = 0.256
+_LEVEL_SHARE = 0.8
 
 
 class VoiceDetector:
@@ -68,6 +75,9 @@ class VoiceDetector:
         self._windows: deque[tuple[Sequence[float], Sequence[float]]] = deque(
             maxlen=round(_KEPT_S / window_s)
         )
+        self._voiced_db: deque[float] = deque(maxlen=round(_LEVEL_OF_S / window_s))
+        self._level_now = round(_LEVEL_NOW_S / window_s)
+        self._level_every = round(_LEVEL_EVERY_S / window_s)
         self._peak_db = self._settings.least_db
         self._floor_db: float | None = None
         self._stopped_s = float("-inf")
@@ -84,11 +94,31 @@ class VoiceDetector:
             return self._while_active(probability, levels_db)
         return self._while_silent(probability, levels_db)
 
+    @property
+    def level_db(self) -> float | None:
+        """How loud the present voice is, dBFS: of its windows, each as loud as its loudest block, a fifth is louder."""
+        return _usually_below(self._voiced_db)
+
+    @property
+    def level_now_db(self) -> float | None:
+        """The same of its last second."""
+        return _usually_below(list(self._voiced_db)[-self._level_now :])
+
+    @property
+    def loudest_db(self) -> float:
+        """The present voice's last window, as loud as its loudest block."""
+        return self._voiced_db[-1] if self._voiced_db else self._settings.least_db
+
+    @property
+    def level_due(self) -> bool:
+        """The last window was the active voice's eighth, sixteenth and so on (256 ms): its level is worth telling."""
+        return self.active and self.quiet_windows == 0 and self.voiced_windows % self._level_every == 0
+
     def start(self) -> VoiceMoment:
         """Takes what was voiced so far for a beginning, before enough windows have said so."""
         self.active = True
         self.quiet_windows = 0
-        return VoiceMoment(started=True, at_s=self._began_s())
+        return VoiceMoment(started=True, at_s=self._began_s(), level_db=self.level_db)
 
     def stop(self) -> VoiceMoment:
         """No more audio comes: the active voice has ended."""
@@ -98,6 +128,7 @@ class VoiceDetector:
         settings = self._settings
         if probability < settings.start_probability:
             self.voiced_windows = 0
+            self._voiced_db.clear()
             self._peak_db = settings.least_db
             if probability < settings.stop_probability:
                 self._hear_noise(levels_db)
@@ -129,7 +160,9 @@ class VoiceDetector:
 
     def _hear_voice(self, levels_db: Sequence[float]) -> None:
         faded = self._peak_db - self._settings.fade_db_per_s * self._window_s
-        self._peak_db = max(faded, *levels_db)
+        loudest = max(levels_db)
+        self._voiced_db.append(loudest)
+        self._peak_db = max(faded, loudest)
 
     def _hear_noise(self, levels_db: Sequence[float]) -> None:
         level = _usual(levels_db)
@@ -171,17 +204,25 @@ class VoiceDetector:
         last_voiced = self._windows[-1 - min(self.quiet_windows, len(self._windows) - 1)]
         loud = (arrived for _, (level, arrived) in self._backwards(len(self._windows)) if level >= threshold)
         self._stopped_s = next(loud, last_voiced[1][-1])
+        level_db = self.level_db
+        self._voiced_db.clear()
         self.active = False
         self.voiced_windows = 0
         self.quiet_windows = 0
         self._peak_db = self._settings.least_db
-        return VoiceMoment(started=False, at_s=self._stopped_s)
+        return VoiceMoment(started=False, at_s=self._stopped_s, level_db=level_db)
 
     def _backwards(self, windows: int) -> Iterator[tuple[int, tuple[float, float]]]:
         """The latest blocks, newest first: how many windows back (from 1), level and time of arrival."""
         for back, (levels, arrivals) in enumerate(islice(reversed(self._windows), windows), 1):
             for block in zip(reversed(levels), reversed(arrivals), strict=True):
                 yield back, block
+
+
+def _usually_below(levels_db: Iterable[float]) -> float | None:
+    """Four fifths are below it."""
+    ordered = sorted(levels_db)
+    return ordered[int(_LEVEL_SHARE * (len(ordered) - 1))] if ordered else None
 
 
 def _usual(levels_db: Sequence[float]) -> float:
