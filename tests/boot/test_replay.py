@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-import aywa
+from aywa.boot.engine_version import engine_version
 from aywa.boot.replay import (
     DAMAGED,
     DIFFERS,
@@ -111,7 +111,7 @@ def test_what_only_a_whole_object_needs_is_asked_for_with_the_calls_own_settings
 
 def test_a_report_says_what_the_issue_asks_for(records: list[JournalRecord]) -> None:
     found = replay(
-        "call-1", taken_by(records, aywa.__version__), read_change(["startSpeakingPlan.waitSeconds=1.2"])
+        "call-1", taken_by(records, engine_version()), read_change(["startSpeakingPlan.waitSeconds=1.2"])
     )
     assert json.loads(json.dumps(found)) == found
     assert (found["identical"], found["first_difference"], found["damage"]) == (True, None, [])
@@ -119,7 +119,7 @@ def test_a_report_says_what_the_issue_asks_for(records: list[JournalRecord]) -> 
     assert found["changes"]
     assert found["what_if"]["reproduced"]
     assert found["what_if"]["effective"]
-    assert found["engine_version"] == {"recorded": aywa.__version__, "replayed": aywa.__version__}
+    assert found["engine_version"] == {"recorded": engine_version(), "replayed": engine_version()}
     assert exit_code([found]) == SAME
 
 
@@ -132,7 +132,7 @@ def test_a_setting_that_the_call_had_anyway_is_told(records: list[JournalRecord]
 
 
 def test_a_difference_is_an_error_only_under_the_same_version(records: list[JournalRecord]) -> None:
-    same = replay("call-1", taken_by(decided_otherwise(records), aywa.__version__))
+    same = replay("call-1", taken_by(decided_otherwise(records), engine_version()))
     assert same["first_difference"]["machine"] == "floor"
     assert exit_code([same]) == DIFFERS
     other = replay("call-1", taken_by(decided_otherwise(records), "0.0.1"))

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-import aywa
+from aywa.boot.engine_version import engine_version
 from aywa.boot.store import open_store
 from aywa.cli import app
 from aywa.ports.journal import CallProjection, JournalRecord
@@ -31,7 +31,7 @@ IDS = ("call-1", "call-2", "call-3")
 @pytest.fixture(scope="module")
 def records() -> list[JournalRecord]:
     first, *others = called()
-    return [dataclasses.replace(first, data={**first.data, "engine_version": aywa.__version__}), *others]
+    return [dataclasses.replace(first, data={**first.data, "engine_version": engine_version()}), *others]
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ def test_another_versions_difference_names_the_machine_and_is_no_error(
 ) -> None:
     monkeypatch.setattr("aywa.core.turns.endpointing.SETTLED_TEXT_S", 0.6)
     assert run("call-1").exit_code == 1
-    monkeypatch.setattr(aywa, "__version__", "9.9.9")
+    monkeypatch.setattr("aywa.boot.replay.engine_version", lambda: "9.9.9")
     answer = run("call-1")
     assert answer.exit_code == 0
     assert "this is 9.9.9: floor decides otherwise now" in " ".join(answer.stdout.split())

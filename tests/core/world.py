@@ -469,9 +469,9 @@ class World:
     def _excuses(self) -> bool:
         """Whether what is said now takes the place of an answer that failed."""
         event = self._event
-        if not isinstance(event, ev.ReplyFailed | ev.ReplyCompleted):
-            return False
-        failed = self.making.get(event.reply_id)
+        failed = (
+            self.making.get(event.reply_id) if isinstance(event, ev.ReplyFailed | ev.ReplyCompleted) else None
+        )
         return failed is not None and failed.answers and self.taken
 
     def _start(self, playing: Playing) -> None:

@@ -13,9 +13,9 @@ from typing import Any
 
 import structlog
 
-import aywa
 from aywa.adapters.transports.websocket import Refusal
 from aywa.boot.artifacts import Artifacts
+from aywa.boot.engine_version import engine_version
 from aywa.call.session import CLIENT_MESSAGES, Routes, Session, SessionPlan
 from aywa.call.template import builtin_variables, render_assistant
 from aywa.core import events as ev
@@ -152,7 +152,7 @@ class Host:
             round(time.time() * 1000),
             assistant,
             dict(plan.variables),
-            aywa.__version__,
+            engine_version(),
         )
         chosen = plan.assistant.get("clientMessages")
         messages = (

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from statistics import median
 from typing import Any
 
-import aywa
+from aywa.boot.engine_version import engine_version
 from aywa.call.template import builtin_variables, render_assistant
 from aywa.core.events import CallStarted
 from aywa.core.settings import read_settings
@@ -158,7 +158,7 @@ def report(recording: Recording, change: Change | None = None) -> dict[str, Any]
         "first_difference": None if identity.difference is None else asdict(identity.difference),
         "changes": [],
         "estimated": False,
-        "engine_version": {"recorded": recording.engine_version, "replayed": aywa.__version__},
+        "engine_version": {"recorded": recording.engine_version, "replayed": engine_version()},
         "damage": [asdict(each) for each in recording.damage],
         "length_s": round(recording.length_s, 3),
         "what_if": None,

@@ -16,7 +16,6 @@ from typing import Any
 import structlog
 import uvicorn
 
-import aywa
 from aywa.adapters.endpointing.http import EndpointingHttp
 from aywa.adapters.llm.openai import OpenAiLlm
 from aywa.adapters.local import LocalEngine
@@ -26,6 +25,7 @@ from aywa.api.settings import ApiSettings
 from aywa.boot.artifacts import Artifacts
 from aywa.boot.endpointing import endpointing_route
 from aywa.boot.engine import open_engine
+from aywa.boot.engine_version import engine_version
 from aywa.boot.errors import CannotStart
 from aywa.boot.host import Host
 from aywa.boot.lock import FolderLock
@@ -222,7 +222,7 @@ class Runtime:
         """None of it was on record yet: without a beginning its end would have no time."""
         document = await self._store.calls.get(org_id, call_id)
         created_ms = 0 if document is None else document.created_ms
-        began = CallStarted(call_id, org_id, created_ms, {}, {}, aywa.__version__)
+        began = CallStarted(call_id, org_id, created_ms, {}, {}, engine_version())
         self._journal.append(call_id, org_id, 1, 0.0, "event", "CallStarted", began)
 
     async def _last_second(self, call_id: str) -> float:

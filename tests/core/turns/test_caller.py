@@ -320,7 +320,6 @@ def test_a_voice_that_brings_no_words_is_taken_for_a_pause_that_began_with_it() 
     assert not turn.hums
     assert turn.babbles(1.0 + BABBLE_S)
     assert (turn.state, turn.last_voice_s, turn.hums) == (CallerState.PAUSED, 1.0, True)
-    assert turn.babble_deadline is None
     assert not turn.babbles(99.0)
     assert turn.over(1.0 + BABBLE_S) is not None
 

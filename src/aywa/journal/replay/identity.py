@@ -214,20 +214,12 @@ def brief(command: do.Command) -> dict[str, Any]:
     match command:
         case do.StartReply():
             # The messages are the history, which is on record already.
-            asked = {
-                f.name: getattr(command, f.name)
-                for f in dataclasses.fields(command)
-                if f.name not in _HISTORY
-            }
-            return {**asked, "messages": len(command.messages)}
+            return {**plain(dataclasses.replace(command, messages=())), "messages": len(command.messages)}
         case do.TellClient(type="conversation-update"):
             return {"type": command.type}
         case _:
             fields: dict[str, Any] = plain(command)
             return fields
-
-
-_HISTORY = ("messages", "chat")
 
 
 def _is_default(command: do.Command, name: str) -> bool:

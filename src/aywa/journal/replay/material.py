@@ -170,7 +170,7 @@ def key_of_question(command: do.MatchRules | do.AskEndpointing) -> str:
     """What makes two questions about a turn's words equal."""
     if isinstance(command, do.MatchRules):
         return json.dumps(["rules", command.said, command.heard])
-    return json.dumps(["model", command.said], sort_keys=True, default=str)
+    return json.dumps(["model", command.said])
 
 
 def gather(told: Sequence[Told], leg_id: str) -> Material:

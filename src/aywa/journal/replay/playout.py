@@ -66,6 +66,8 @@ class Playout:
         if playing.since_s is not None and self._heard_until_s(playing) < now:
             # It ran dry: the far side's ear starts anew.
             playing.base, playing.since_s = self._position(playing, now), now
+            if playing.started:
+                said.append(ev.PlayoutResumed(self._leg_id, reply_id, playing.base, now))
         playing.given += samples
         return said + self._begin(playing, now)
 
