@@ -5,7 +5,8 @@ independent checker on what the media plane let out and what the caller said.
 
 gaps_unexplained: calls with more than 3 s without a sound and without a reason. stuck_calls: that did not end, or raised.
 recovery_ms_p99: from a failure that was waited out (or from the end of the turn, if later) to the next sound. broken: calls
-by what else did not hold; `watched`: in which the engine's own watch found its promise broken. Prints {"gaps_unexplained", "stuck_calls", "recovery_ms_p99", "calls_per_s", ..., "samples"}.
+by what else did not hold; `watched`: in which the engine's own watch found its promise broken. Prints {"gaps_unexplained",
+"stuck_calls", "recovery_ms_p99", "calls_per_s", ..., "samples"}.
 """
 
 from __future__ import annotations

@@ -30,6 +30,8 @@ BABBLE_S = 6.0
 PROBE_AFTER_S = 4.0
 # A recogniser whose partials hold all words so soon after the voice is as good as its answer to finalize.
 PROMPT_LAG_S = 0.16
+# A partial may come a little sooner than the soonest that was complete so far.
+PROMPT_SHARE = 0.75
 _LAGS = 8
 
 
@@ -100,7 +102,7 @@ class CallerTurn:
         call: its partials held all words soon after the voice, and the latest came late enough."""
         if self.state is not CallerState.PAUSED or not self._lags or median(self._lags) > PROMPT_LAG_S:
             return False
-        return self._partial_s >= self.last_voice_s + min(self._lags)
+        return self._partial_s >= self.last_voice_s + PROMPT_SHARE * min(self._lags)
 
     def voice_started(self, at_s: float) -> None:
         """Voice began, or began again."""

@@ -19,6 +19,8 @@ OVERLAP_S = 1.6
 OVERLAP_COUNTED_S = 4.0
 WORDS_OFF = 1
 WORDS_OFF_ESTIMATED = 2
+# What was heard is kept so soon after its end, also with a slow leg.
+KEPT_WITHIN_S = 1.0
 _GRAIN_S = 0.01
 
 
@@ -150,7 +152,11 @@ class Checker:
 
     def _history(self) -> Iterator[Violation]:
         """Every message of the agent's, in order, is a reply that was heard, to the word."""
-        off = WORDS_OFF if self._word_times else WORDS_OFF_ESTIMATED
+        stock = {
+            r.data["reply_id"]
+            for r in self._records
+            if r.kind == "PlayPhrase" and r.data.get("source") == "stock"
+        }
         kept = [
             (r.at_s, r.data["message"]["message"].split())
             for r in self._records
@@ -158,12 +164,16 @@ class Checker:
         ]
         for span in self._truth.spans:
             heard = self._truth.heard_words(span.reply_id)
-            if kept and _differ(kept[0][1], heard) <= off:
+            # Stock phrases have no word times.
+            exact = self._word_times and span.reply_id not in stock
+            off = WORDS_OFF if exact else WORDS_OFF_ESTIMATED
+            its = bool(kept) and kept[0][0] <= span.to_s + KEPT_WITHIN_S
+            if its and _differ(kept[0][1], heard) <= off:
                 kept.pop(0)
             elif len(heard) > off and span.from_s < self._end_s:
                 said = " ".join(kept[0][1]) if kept else ""
                 yield Violation("history", span.from_s, f"heard {' '.join(heard)!r}, kept {said!r}")
-                if kept:
+                if its:
                     kept.pop(0)
         for at_s, words in kept:
             if at_s < self._truth.unreachable_s:
