@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from aywa.core.conversation import Conversation
+from aywa.core.turns.endings import Ending
+from aywa.core.turns.endpointing import WAITS
 from aywa.journal.replay.identity import compare
 from aywa.journal.replay.recording import read_recording
 from aywa.ports.journal import JournalRecord
@@ -69,7 +71,8 @@ def test_the_first_decision_that_differs_is_named_with_its_machine(records: list
 def test_a_machine_that_decides_otherwise_now_is_found(
     records: list[JournalRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aywa.core.turns.endpointing.SETTLED_TEXT_S", 0.6)
+    for ending in (Ending.SETTLED, Ending.ASKED, Ending.OPEN):
+        monkeypatch.setitem(cast("dict[str, tuple[float, float, float]]", WAITS), ending, (0.5, 0.55, 0.6))
     found = compare(read_recording("call-1", records))
     assert found.difference is not None
     assert (found.difference.machine, found.difference.after) == ("floor", "TranscriptReceived")

@@ -106,6 +106,12 @@ _MAILBOXES = _set("gmail hotmail outlook yahoo icloud gmx aol proton protonmail"
 _ADDRESS = re.compile(r"\b(?:e ?mail|mail|address)(?: address)? (?:is|its)\b|\bwrite to\b")
 _WRITTEN_ADDRESS = re.compile(r"\S@\S+\.\w+[.,?!]?\s*\Z")
 
+STRUCTURE = frozenset().union(
+    _SUBJECTS, _AUXILIARIES, _CLITICS, _FUNCTION, _STRANDED, _ASKING, _BETWEEN, _DETERMINERS, _BEGINNINGS, _INTENDING,
+    _SUBORDINATORS, _BEFORE_CLAUSES,
+)  # fmt: skip
+"""Words that hold sentences together and say nothing of the caller."""
+
 
 @lru_cache(maxsize=512)
 def ending_of(text: str) -> Ending:

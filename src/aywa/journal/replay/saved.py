@@ -15,6 +15,7 @@ from typing import Any
 
 from aywa.core import commands as do
 from aywa.core.codec import plain
+from aywa.core.turns.endings import STRUCTURE
 from aywa.journal.replay.identity import brief, compare, is_same
 from aywa.journal.replay.recording import Recording, read_recording
 from aywa.ports.journal import JournalRecord
@@ -151,8 +152,10 @@ _PHRASES = ("acknowledgementPhrases", "interruptionPhrases", "endCallPhrases")
 
 
 def _redacted(records: Sequence[JournalRecord]) -> tuple[list[JournalRecord], bool]:
+    # What a sentence is held together by stays: how it ends is decided by that.
+    known = _known_words(records) | STRUCTURE
     for shortest in (0, SHORT):
-        words = _Placeholders(_known_words(records), shortest)
+        words = _Placeholders(known, shortest)
         redone = _decided_again(records, [_replaced(record, words) for record in records])
         if redone is not None:
             return redone, bool(shortest)
