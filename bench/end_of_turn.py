@@ -222,9 +222,12 @@ def measure(half: str, few: int, first: int, *, curves: bool) -> dict[str, Any]:
         told[name]["by_condition"] = _by(runs[name], lambda s: s.turn.condition)
         told[name]["by_kind"] = _by(runs[name], lambda s: s.turn.kind)
         told[name]["by_voice"] = _by(runs[name], lambda s: s.turn.voice.split(":")[0].split("@")[0])
-        # The even utterances' cut-off shares were seen once, on 22 November, before "fast" was made to ask about every sentence
-        # and three waits were lengthened; the odd ones' were seen by nobody before all was fixed.
-        told[name]["by_utterance"] = _by(runs[name], lambda s: "odd" if utterance(s.turn) % 2 else "even")
+        # What was looked at before the last change: cut-off shares of the even utterances (then "fast" was made to ask about
+        # every sentence), and of the odd ones that are 1 modulo 6 (then a yes was given 0.6 s and the score for "fast" raised to
+        # 0.9). "unseen" was looked at by nobody before all was fixed.
+        told[name]["by_utterance"] = _by(
+            runs[name], lambda s: "unseen" if utterance(s.turn) % 6 in (3, 5) else "seen"
+        )
         told[name]["asks_per_turn"] = round(statistics.fmean(o.asks for o in runs[name]), 3)
     told["cut_off_reasons"] = {
         name: dict(Counter(o.reason for o in runs[name] if o.delay_s is None)) for name in ("fast", "default")

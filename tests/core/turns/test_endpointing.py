@@ -31,7 +31,6 @@ TEXT = "I would like to book a table"
         ("I called yesterday", 0.99, "short_clause"),
         ("yes please", None, "short_answer"),
         ("yes please", 0.5, "short_answer"),
-        ("yes please", ep.COMPLETE_SCORE, "sounds_complete"),
         ("yes please", ep.INCOMPLETE_SCORE, "sounds_incomplete"),
         (TEXT, 0.5, "settled_text"),
         (TEXT + ",", ep.SETTLED_SCORE, "sounds_complete"),
@@ -49,6 +48,12 @@ def test_by_what_was_said_and_how_it_sounded(
 
 def test_a_more_eager_assistant_never_waits_longer() -> None:
     assert all(fast <= balanced <= patient for fast, balanced, patient in ep.WAITS.values())
+
+
+@pytest.mark.parametrize(("eagerness", "wait_s"), [("fast", 0.6), ("balanced", 0.6), ("patient", 0.9)])
+def test_a_yes_is_waited_after_however_complete_it_sounds(eagerness: str, wait_s: float) -> None:
+    evidence = Evidence("yes please", True, ep.COMPLETE_SCORE)
+    assert decide(evidence, StartSpeaking(eagerness=eagerness)) == Wait(wait_s, "sounds_complete")
 
 
 def test_who_answers_fast_asks_how_every_sentence_sounded() -> None:

@@ -38,7 +38,9 @@ OWN_PAUSE_MAX_S = 1.0
 LONGEST_WAIT_S = max(wait for waits in WAITS.values() for wait in waits)
 # A yes that goes on sounds less complete than one that does not; of a sentence the words have said as much already.
 COMPLETE_SCORE = 0.95
-SETTLED_SCORE = 0.8
+SETTLED_SCORE = 0.9
+# However complete a yes sounds, no sooner.
+ANSWER_LEAST_S = 0.6
 INCOMPLETE_SCORE = 0.2
 # What the caller has said so far makes these whole, however long the pauses before were.
 _SURE = frozenset((Ending.WHOLE_GROUP, Ending.ASKED, Ending.SETTLED))
@@ -116,6 +118,8 @@ def _by_transcript(text: str, waits: TranscriptionWaits) -> Wait:
 def _adaptive(evidence: Evidence, eagerness: str) -> Wait:
     reason = _reason(evidence, eagerness)
     wait_s = WAITS[reason][EAGERNESS.index(eagerness)]
+    if ending_of(evidence.text) is Ending.ANSWER:
+        wait_s = max(wait_s, ANSWER_LEAST_S)
     own_s = min(evidence.longest_pause_s * 1.15 + 0.05, OWN_PAUSE_MAX_S)
     if evidence.longest_pause_s and wait_s < own_s and reason not in _SURE:
         return Wait(own_s, "own_pauses")
