@@ -8,7 +8,7 @@ from typing import Any
 from aywa.core import commands as do
 from aywa.core import events as ev
 from aywa.core.history import History
-from aywa.core.initiative import CALL_ENDING, Due, Initiative
+from aywa.core.initiative import CALL_ENDING, UNHEARD, Due, Initiative
 from aywa.core.lifecycle import LEG_REASONS, NEVER_CONNECTED, CallInput, CallState, Lifecycle
 from aywa.core.settings import ADD_MESSAGE, SAY, AssistantSettings, FirstMessageMode, read_settings
 from aywa.core.silence import GapReason, SilenceWatch
@@ -93,6 +93,8 @@ class Conversation:
     def _settle(self, cmds: Commands, now: float) -> Commands:
         """What is true after every change: hooks are told, an end is carried out, and silence has a reason."""
         happenings, self.floor.happenings[:] = self.floor.happenings[:], []
+        if UNHEARD in happenings:
+            self._initiative.caller_spoke()
         for on in happenings:
             cmds += self._perform(self._initiative.happened(on, now), now)
         cmds = self._intercept_end(cmds, now)

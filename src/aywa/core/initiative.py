@@ -15,6 +15,8 @@ INTERRUPTED = "assistant.speech.interrupted"
 TALKED_OVER = "customer.speech.interrupted"
 SLOW_MODEL = "model.response.timeout"
 CALL_ENDING = "call.ending"
+# No hook of the contract: the caller made a sound that nobody understood.
+UNHEARD = "caller.unheard"
 
 
 @dataclass(frozen=True, slots=True)

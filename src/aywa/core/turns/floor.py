@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from aywa.core import commands as do
 from aywa.core import events as ev
 from aywa.core.history import History
-from aywa.core.initiative import INTERRUPTED, SLOW_MODEL, TALKED_OVER
+from aywa.core.initiative import INTERRUPTED, SLOW_MODEL, TALKED_OVER, UNHEARD
 from aywa.core.latency import turn_parts
 from aywa.core.reply import Marks, Purpose, Reply
 from aywa.core.settings import AssistantSettings
-from aywa.core.stock import EXCUSE, FAREWELL, REPROMPT, Stock
+from aywa.core.stock import EXCUSE, FAREWELL, NOBODY_THERE, REPROMPT, Stock
 from aywa.core.turns.barge_in import BargeIn, Ruling, Verdict, gate_db
 from aywa.core.turns.caller import Ask, CallerState, CallerTurn
 from aywa.core.turns.endpointing import UNFINISHED, Wait
@@ -25,7 +25,8 @@ from aywa.core.turns.phrases import contains_phrase, normalise, words_of
 Commands = list[do.Command]
 
 MAX_FAILURES = 3
-MAX_REPROMPTS = 2
+# So many turns in a row of which nothing was understood are asked about; one more, and the call ends.
+MAX_REPROMPTS = 4
 MAX_QUEUED = 16
 # How long the last words may take to begin, and to go on: they may be long.
 LEAVE_TIMEOUT_S = 12.0
@@ -82,7 +83,7 @@ class Floor:
         self._attempts = 0
         self._spent_tokens = 0
         self._revisions = 0
-        self._reprompts = 0
+        self._misses = 0
         self._unread = 0
         self._reprompt_due_s: float | None = None
         self._taken: Wait | None = None
@@ -575,22 +576,27 @@ class Floor:
         missed = unread or self._yielded or voiced_s >= WORDLESS_VOICE_S
         self._yielded = False
         self._unread = self._unread + 1 if unread else 0
+        murmur = not missed and voiced_s >= MURMUR_S
+        self._misses += missed or murmur
         cmds += self._begin_next_turn(now) + self._hold("none")
         if self._unread >= MAX_UNREAD:
             return cmds + self.take_leave(FAREWELL, DEAF, now)
+        if self._misses > MAX_REPROMPTS:
+            return cmds + self.take_leave(NOBODY_THERE, "silence-timed-out", now)
         cmds += self._say_queued(now)
+        if missed or murmur:
+            self.happenings.append(UNHEARD)
         if missed:
-            cmds += self._reprompt(now, MAX_UNREAD if unread else MAX_REPROMPTS)
-        elif voiced_s >= MURMUR_S:
+            cmds += self._reprompt(now)
+        elif murmur:
             # It may have been a cough: the caller may say more first.
             self._reprompt_due_s = caller.last_voice_s + REPROMPT_AFTER_S
         return cmds
 
-    def _reprompt(self, now: float, most: int = MAX_REPROMPTS) -> Commands:
+    def _reprompt(self, now: float) -> Commands:
         self._reprompt_due_s = None
-        if not self._free or self.caller.state is not CallerState.SILENT or self._reprompts >= most:
+        if not self._free or self.caller.state is not CallerState.SILENT:
             return []
-        self._reprompts += 1
         return self._say_now(Message(REPROMPT), now)
 
     def _revise(self) -> Commands:
@@ -629,7 +635,7 @@ class Floor:
         ]
         self.queued[:] = [m for m in self.queued if m.moot_from is None or reply.reply_id < m.moot_from]
         self._yielded = False
-        self._reprompts = self._unread = 0
+        self._misses = self._unread = 0
         return cmds + self._begin_next_turn(at_s)
 
     def _begin_next_turn(self, now: float) -> Commands:
