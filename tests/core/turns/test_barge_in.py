@@ -138,7 +138,17 @@ def test_a_louder_voice_over_a_quiet_one_is_a_contest_of_its_own() -> None:
     made.paused(BEGAN_S + 5)
     assert (made.plays_on, made.aside) == (False, False)
     assert made.voiced_s(BEGAN_S + 6) == pytest.approx(1.0)
+    made.voice_measured(-1.0)
     assert ruled(made, "put it", BEGAN_S + 5.5) == (YIELD, "words")
+
+
+def test_what_was_said_quietly_does_not_count_when_the_voice_gets_louder() -> None:
+    made = loud(-20.0)
+    assert ruled(made, "no put it down", BEGAN_S + 1)[0] is PLAY_ON
+    made.paused(BEGAN_S + 2)
+    made.voice_measured(-1.0)
+    assert ruled(made, "no put it down", BEGAN_S + 2.3)[0] is UNDECIDED
+    assert ruled(made, "no put it down what time", BEGAN_S + 2.6) == (YIELD, "words")
 
 
 def test_a_new_voice_is_measured_anew() -> None:
@@ -147,6 +157,8 @@ def test_a_new_voice_is_measured_anew() -> None:
     made.voice_stopped(BEGAN_S + 1)
     made.voice_started(BEGAN_S + 1.5)
     assert not made.plays_on
+    assert ruled(made, "put it", BEGAN_S + 1.6) == (PLAY_ON, "aside")
+    made.voice_measured(-1.0)
     assert ruled(made, "put it", BEGAN_S + 2) == (YIELD, "words")
 
 

@@ -75,7 +75,8 @@ class BargeIn:
         language: str = "",
     ) -> None:
         self._settings = settings
-        self._known = len(phrases.words_of(known))
+        # How many of the turn's words do not count, and how many there were when it was last ruled.
+        self._known = self._heard = len(phrases.words_of(known))
         self._usual_db = usual_db
         # Lists that were sent mean what the contract says of them; ours are the longer for knowing more languages.
         adaptive = settings.acknowledgements is ACKNOWLEDGEMENTS
@@ -99,12 +100,11 @@ class BargeIn:
             self._voiced_before_s += max(0.0, self._stopped_s - self._voice_began_s)
             self._voice_began_s = at_s
             self._stopped_s = None
-            self._level_db = None
             self._next_read_s = at_s + FIRST_READ_S
             self.plays_on = self.aside = False
 
     def voice_measured(self, level_db: float | None) -> None:
-        """How loud the present voice is, or the one that ended was."""
+        """How loud the present voice is, or the one that ended was; that holds for the next one until it is measured."""
         if level_db is not None:
             self._level_db = level_db
 
@@ -118,7 +118,7 @@ class BargeIn:
         if self.plays_on:
             self.plays_on = self.aside = False
             self._voice_began_s, self._voiced_before_s = at_s, 0.0
-            self._level_db = None
+            self._known = self._heard
             self._next_read_s = at_s + FIRST_READ_S
 
     def answered(self) -> None:
@@ -145,7 +145,9 @@ class BargeIn:
     def rule(self, text: str, confirmed: bool, now: float) -> Ruling:
         """The ruling on what is known now. text: of the whole turn; confirmed: all that was said is in it."""
         self._ruled_s = now
-        said = " ".join(phrases.words_of(text)[self._known :])
+        words = phrases.words_of(text)
+        self._heard = len(words)
+        said = " ".join(words[self._known :])
         ruling = self._by_words(said, now)
         if ruling is UNDECIDED:
             if self._stopped_s is None:
@@ -165,9 +167,8 @@ class BargeIn:
             dues += [self._stopped_s + RESUME_AFTER_S, self._stopped_s + UNREAD_LIMIT_S]
         else:
             voiced_from_s = self._voice_began_s - self._voiced_before_s
-            limits_s = (self._held_s, ACKNOWLEDGED_S, WORDLESS_LIMIT_S, ASIDE_LIMIT_S)
+            limits_s = (self._held_s, ASIDE_S, ACKNOWLEDGED_S, WORDLESS_LIMIT_S, ASIDE_LIMIT_S)
             dues += [voiced_from_s + limit_s for limit_s in limits_s]
-            dues.append(self._voice_began_s + ASIDE_S)
         return min((due for due in dues if self._ruled_s < due < float("inf")), default=None)
 
     # --- inside --------------------------------------------------------------------------------------------------
@@ -192,7 +193,7 @@ class BargeIn:
         """The voice is too quiet to be meant for the agent."""
         if not self._adaptive or self._usual_db is None or self._level_db is None:
             return False
-        return _reached(self._voice_s(now), ASIDE_S) and self._usual_db - self._level_db >= ASIDE_DB
+        return _reached(self.voiced_s(now), ASIDE_S) and self._usual_db - self._level_db >= ASIDE_DB
 
     def _by_words(self, said: str, now: float) -> Ruling:
         settings = self._settings

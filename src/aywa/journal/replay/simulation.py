@@ -33,6 +33,8 @@ GOES_ON_S = 0.25
 # Trying a call's rules takes no longer than this.
 RULES_S = 0.002
 STEPS_MAX = 200_000
+# So many windows without voice end it, as in VoiceSettings: a pause that is armed acts once a voice.
+QUIET_WINDOWS = 2
 
 
 class Simulation:
@@ -61,6 +63,8 @@ class Simulation:
         self._rules = None if rules == self._own_rules else rules
         self._armed_s: float | None = None
         self._armed_voice_s = 0.0
+        self._paused_for_voice = False
+        self._quiet_windows = 0
         self._done = False
         self.told: list[Told] = []
         self.estimated_from_s: float | None = None
@@ -159,14 +163,18 @@ class Simulation:
         """As the media plane counts voice under an armed pause."""
 
         def happen() -> None:
+            self._quiet_windows = 0 if voiced else self._quiet_windows + 1
+            if self._quiet_windows >= QUIET_WINDOWS:
+                self._paused_for_voice = False
             if self._armed_s is None:
                 return
-            if not voiced or not self._playout.flowing:
+            if not voiced or not self._playout.flowing or self._paused_for_voice:
                 self._armed_voice_s = 0.0
                 return
             self._armed_voice_s += window_s
             if self._armed_voice_s >= self._armed_s - 1e-3:
                 self._armed_voice_s = 0.0
+                self._paused_for_voice = True
                 # The windows' times are reckoned, the pause's is known if there was one.
                 near = [at_s for at_s in self._material.pauses if abs(at_s - self._now) <= 0.06]
                 self._at(near[0] if near else self._now, self._pause_if_armed, late=-1)
@@ -209,6 +217,7 @@ class Simulation:
                 self._inbox.extend(self._playout.drop(self._now))
             case do.ArmPause():
                 self._armed_s, self._armed_voice_s = (command.voice_s if command.armed else None), 0.0
+                self._paused_for_voice = False
             case do.HangUp():
                 self._inbox.extend(self._playout.drop(self._now))
                 gone = ev.LegEnded(self._material.leg_id, "local", command.reason)
