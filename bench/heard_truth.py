@@ -44,7 +44,11 @@ VOICES = (
 )  # fmt: skip
 BARGE_INS = 2000
 # Fillers are other texts than those whose places are known.
-ASSISTANT = {"firstMessageInterruptionsEnabled": True, "fillerPlan": {"enabled": False}}
+ASSISTANT = {
+    "firstMessageMode": "assistant-speaks-first-with-model-generated-message",
+    "firstMessageInterruptionsEnabled": True,
+    "fillerPlan": {"enabled": False},
+}
 A_CALL = 6
 """Barge-ins in one call."""
 CALL_S = 300.0
@@ -129,7 +133,7 @@ class Call:
 
     def __post_init__(self) -> None:
         self.rehearsal = Rehearsal(
-            ASSISTANT | {"firstMessage": self.texts[0]},
+            ASSISTANT,
             llm=ScriptedLlm(self._answer, first_token_s=0.3, token_s=1 / 60),
             tts=self.voice,  # type: ignore[arg-type]
             stt=ScriptedStt(finalize_s=0.1),
