@@ -18,6 +18,7 @@ import random
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import sqrt
 from typing import Any
@@ -43,7 +44,11 @@ VOICES = (
 )  # fmt: skip
 BARGE_INS = 2000
 # Fillers are other texts than those whose places are known.
-ASSISTANT = {"firstMessageInterruptionsEnabled": True, "fillerPlan": {"enabled": False}}
+ASSISTANT = {
+    "firstMessageMode": "assistant-speaks-first-with-model-generated-message",
+    "firstMessageInterruptionsEnabled": True,
+    "fillerPlan": {"enabled": False},
+}
 A_CALL = 6
 """Barge-ins in one call."""
 CALL_S = 300.0
@@ -111,6 +116,10 @@ def _split(word: Word, parts: Sequence[str]) -> list[Word]:
 # --- one call ----------------------------------------------------------------------------------------------------
 
 
+class _CallOver(Exception):
+    """The call ended before its script did."""
+
+
 @dataclass(slots=True)
 class Call:
     """One caller and one agent. texts: what the agent says, in turn; it says the next one to every request, and the last
@@ -124,7 +133,7 @@ class Call:
 
     def __post_init__(self) -> None:
         self.rehearsal = Rehearsal(
-            ASSISTANT | {"firstMessage": self.texts[0]},
+            ASSISTANT,
             llm=ScriptedLlm(self._answer, first_token_s=0.3, token_s=1 / 60),
             tts=self.voice,  # type: ignore[arg-type]
             stt=ScriptedStt(finalize_s=0.1),
@@ -135,15 +144,16 @@ class Call:
         """The call, and what became of each reply of it."""
         running = asyncio.create_task(self.rehearsal.run([], CALL_S))
         await asyncio.sleep(0)
-        for number, text in enumerate(self.texts):
-            reply_id = await self._playing(number)
-            if self.breaks:
-                await self._break_in(text, reply_id)
-            else:
-                await self._over(reply_id)
-                if number + 1 < len(self.texts):
-                    await asyncio.sleep(0.5)
-                    await self._say(QUESTION)
+        with suppress(_CallOver):
+            for number, text in enumerate(self.texts):
+                reply_id = await self._playing()
+                if self.breaks:
+                    await self._break_in(text, reply_id)
+                else:
+                    await self._over(reply_id)
+                    if number + 1 < len(self.texts):
+                        await asyncio.sleep(0.5)
+                        await self._say(QUESTION)
         assert self.rehearsal.media is not None
         await asyncio.sleep(3.0)
         self.rehearsal.media.disconnect(LEG)
@@ -154,19 +164,25 @@ class Call:
         said = sum(message.role == "assistant" for message in request.messages)
         return self.texts[min(said, len(self.texts) - 1)]
 
-    async def _playing(self, number: int) -> int:
+    async def _playing(self) -> int:
         """Until the next reply leaves."""
         leg = self.rehearsal.leg
         over = 0 if leg is None else max(leg.played, default=0)
-        while (leg := self.rehearsal.leg) is None or leg.playout is None or leg.playout.reply_id <= over:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+        while (leg := self.rehearsal.leg) is None or leg.playout is None or leg.playout.reply_id <= over:
+            await self._wait()
         return leg.playout.reply_id
 
     async def _over(self, reply_id: int) -> None:
         leg = self.rehearsal.leg
         assert leg is not None
-        while reply_id not in leg.played:  # noqa: ASYNC110 - the media plane tells nobody
-            await asyncio.sleep(0.02)
+        while reply_id not in leg.played:
+            await self._wait()
+
+    async def _wait(self) -> None:
+        leg = self.rehearsal.leg
+        if leg is not None and leg.closed:
+            raise _CallOver
+        await asyncio.sleep(0.02)
 
     async def _break_in(self, text: str, reply_id: int) -> None:
         clips = [self.voice.clips[clause] for clause in clauses(text)]
