@@ -30,10 +30,10 @@ class Marks:
 class Reply:
     """basis: the caller's words that it answers, normalised. commits: its first frame makes the caller's turn history.
     prompt: it only asks a caller who says nothing. released: its audio may leave. started_s: its first frame left.
-    paused_at: the sample where playing stands still. starved_s: since when there has been nothing to play. anchors:
-    (sample, second) wherever playing began or went on. clauses: how many were taken. tokens: pieces of text that the model
-    wrote. fillers: phrases put into it while its own words were late; filler_due_s: when the next one is. excused: what
-    broke it was owned up to."""
+    paused_at: the sample where playing stands still. starved_s: since when there has been nothing to play. quiet_from_s:
+    since when nothing of it was heard, for either reason. anchors: (sample, second) wherever playing began or went on.
+    clauses: how many were taken. tokens: pieces of text that the model wrote. fillers: phrases put into it while its own
+    words were late; filler_due_s: when the next one is. excused: what broke it was owned up to."""
 
     reply_id: int
     turn_id: int
@@ -56,6 +56,7 @@ class Reply:
     started_s: float | None = None
     paused_at: int | None = None
     starved_s: float | None = None
+    quiet_from_s: float | None = None
     advanced_to: int = 0
     text: str = ""
     clauses: int = 0

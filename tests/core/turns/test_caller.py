@@ -477,3 +477,13 @@ def test_a_voice_without_words_is_asked_about_before_it_counts_as_a_hum() -> Non
     assert not turn.confirmed
     assert not turn.babbles(1.0 + BABBLE_S)
     assert turn.ask_deadline == 5.2 + PROBE_AFTER_S
+
+
+def test_what_a_late_result_adds_to_a_turn_that_was_taken_is_a_turn_without_the_rest() -> None:
+    turn = paused("my number is seven")
+    turn.next_turn(3.0)
+    turn.voice_started(3.5)
+    turn.heard(partial("My number is seven, two nine"), 3.7)
+    assert turn.text == "two nine"
+    turn.heard(partial("my number is seven"), 3.8)
+    assert turn.text == "two nine"

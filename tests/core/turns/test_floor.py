@@ -11,7 +11,7 @@ from aywa.core import events as ev
 from aywa.core.history import History
 from aywa.core.initiative import INTERRUPTED, SLOW_MODEL, TALKED_OVER
 from aywa.core.settings import AssistantSettings, read_settings
-from aywa.core.stock import EXCUSE, FAREWELL, REPROMPT, Stock
+from aywa.core.stock import EXCUSE, FAREWELL, NOBODY_THERE, REPROMPT, Stock
 from aywa.core.turns import barge_in as bi
 from aywa.core.turns import endpointing as ep
 from aywa.core.turns.caller import BABBLE_S, SCORE_LATEST_S, CallerState
@@ -1248,15 +1248,15 @@ def unheard_turn(talk: Talk, now: float, *words: str, lasts_s: float = 1.0) -> l
 def test_a_caller_whom_the_recogniser_does_not_answer_for_is_asked_again_and_then_told_goodbye() -> None:
     talk = Talk()
     cmds = [c for turn in range(MAX_UNREAD) for c in unheard_turn(talk, 10.0 * turn + 1)]
-    assert [c.text for c in of(do.SayText, cmds)] == [*[REPROMPT] * MAX_REPROMPTS, FAREWELL]
+    assert [c.text for c in of(do.SayText, cmds)] == [*[REPROMPT] * (MAX_UNREAD - 1), FAREWELL]
     assert of(do.EndCall, cmds) == [do.EndCall(DEAF)]
 
 
 def test_a_caller_who_says_nothing_that_is_a_word_is_not_asked_for_ever() -> None:
     talk = Talk()
     cmds = [c for turn in range(9) for c in unheard_turn(talk, 10.0 * turn + 1, "", lasts_s=2.0)]
-    assert [c.text for c in of(do.SayText, cmds)] == [REPROMPT] * MAX_REPROMPTS
-    assert of(do.EndCall, cmds) == []
+    assert [c.text for c in of(do.SayText, cmds)] == [*[REPROMPT] * MAX_REPROMPTS, NOBODY_THERE]
+    assert of(do.EndCall, cmds) == [do.EndCall("silence-timed-out")]
 
 
 @pytest.mark.parametrize(

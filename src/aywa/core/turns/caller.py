@@ -33,6 +33,8 @@ PROMPT_LAG_S = 0.16
 # A partial may come a little sooner than the soonest that was complete so far.
 PROMPT_SHARE = 0.75
 _LAGS = 8
+# A murmur may have come since.
+_TURNS_KEPT = 3
 
 
 class CallerState(Enum):
@@ -77,7 +79,7 @@ class CallerTurn:
         self._voiced = False
         self._grew_s = 0.0
         self._probed_s = float("-inf")
-        self._committed = ("", float("-inf"))
+        self._committed: deque[tuple[str, float]] = deque(maxlen=_TURNS_KEPT)
         self._partial_s = 0.0
         self._confirmed_once = False
         self._lags: deque[float] = deque(maxlen=_LAGS)
@@ -157,8 +159,11 @@ class CallerTurn:
     def heard(self, result: TranscriptReceived, now: float) -> None:
         """The recogniser's word. A sentence that no voice was found for opens a turn of its own; less than that is
         the late answer to a question about a turn that is gone."""
-        if self._echoes(result.text, now):
+        text = self._without_echo(result.text, now)
+        if text is None:
             return
+        if text is not result.text:
+            result = TranscriptReceived(result.leg_id, text, result.is_final, result.confirmed)
         self._wait = None
         if self.state is CallerState.SILENT:
             if len(result.text.split()) < ORPHAN_WORDS:
@@ -281,7 +286,7 @@ class CallerTurn:
         voiced = self.state is CallerState.SPEAKING
         self._wait = None
         if self.text:
-            self._committed = (normalise(self.text), now)
+            self._committed.append((normalise(self.text), now))
         self._transcript.clear()
         self._asked.clear()
         self._score = None
@@ -302,13 +307,23 @@ class CallerTurn:
         self.pause_id += 1
         self._confirmed_once = False
 
-    def _echoes(self, text: str, now: float) -> bool:
-        """A result of the turn that was taken, told late or twice: nobody could have said it since."""
-        committed, at_s = self._committed
-        words = len(text.split())
-        if words < ORPHAN_WORDS or now >= at_s + ECHO_S or f" {normalise(text)} " not in f" {committed} ":
-            return False
-        return self.state is CallerState.SILENT or now - self._voice_s < words * LEAST_WORD_S
+    def _without_echo(self, text: str, now: float) -> str | None:
+        """The text without what it repeats of a turn that was taken, told late or twice: nobody could have said it since.
+        None: it says nothing else."""
+        words = text.split()
+        if len(words) < ORPHAN_WORDS:
+            return text
+        if self.state is not CallerState.SILENT and now - self._voice_s >= len(words) * LEAST_WORD_S:
+            return text
+        for committed, at_s in self._committed:
+            if now >= at_s + ECHO_S:
+                continue
+            if f" {normalise(text)} " in f" {committed} ":
+                return None
+            length = len(committed.split())
+            if length >= ORPHAN_WORDS and normalise(" ".join(words[:length])) == committed:
+                return " ".join(words[length:])
+        return text
 
     def _to_ask(self) -> list[Ask]:
         asks = [ask for ask in _TIMED if ask not in self._asked]

@@ -97,6 +97,7 @@ class Floor:
         self._yielded = False
         self._closing = False
         self._quiet_since_s = 0.0
+        self._heard_until_s = 0.0
         self.caller = CallerTurn(settings.start)
         self.reply: Reply | None = None
         self.queued: list[Message] = []
@@ -131,7 +132,7 @@ class Floor:
 
     def connected(self, now: float) -> None:
         """The caller can hear and be heard from now on."""
-        self.last_sound_s = self._quiet_since_s = now
+        self.last_sound_s = self._quiet_since_s = self._heard_until_s = now
 
     # --- the agent's own initiative ------------------------------------------------------------------------------
 
@@ -420,7 +421,7 @@ class Floor:
             return []
         self._sounded(reply, event.at_s)
         reply.advanced_to = event.position
-        reply.starved_s = event.at_s
+        reply.starved_s = reply.quiet_from_s = event.at_s
         fillers = self._settings.fillers
         after_s = fillers.repeat_after_s if reply.fillers else fillers.after_s
         reply.filler_due_s = event.at_s + after_s if fillers.enabled else None
@@ -431,6 +432,8 @@ class Floor:
         reply = self._current(event.reply_id)
         if reply is not None:
             reply.paused_at = event.position
+            if reply.quiet_from_s is None:
+                reply.quiet_from_s = event.at_s
             reply.advanced_to = event.position
             if self._contest is not None:
                 self._contest.paused(event.at_s)
@@ -443,7 +446,7 @@ class Floor:
         """Playing went on."""
         reply = self._current(event.reply_id)
         if reply is not None:
-            reply.paused_at = None
+            reply.paused_at = reply.quiet_from_s = None
             reply.anchors.append((event.position, event.at_s))
         return self._hold("assistant") if reply is not None else []
 
@@ -456,6 +459,7 @@ class Floor:
         contest, self._contest = self._contest, None
         self._sounded(reply, event.at_s)
         self._quiet_since_s = now
+        self._heard_until_s = event.at_s if reply.quiet_from_s is None else reply.quiet_from_s
         cut = isinstance(event, ev.PlayoutDropped)
         cmds: Commands = [] if cut else [do.ArmPause(self.leg_id, armed=False)]
         if contest is not None and contest.plays_on and not cut:
@@ -661,7 +665,10 @@ class Floor:
         self._reply_ids += 1
         reply = Reply(self._reply_ids, self.caller.turn_id, purpose, Marks(now), released=released)
         if released and self._settings.fillers.enabled:
-            reply.filler_due_s = now + self._settings.fillers.repeat_after_s
+            # Counted from the last sound, if that is not long gone for a good reason.
+            after_s = self._settings.fillers.repeat_after_s
+            due_s = max(self._heard_until_s, self.caller.last_voice_s) + after_s
+            reply.filler_due_s = now + after_s if due_s < now else max(due_s, now + FILLER_GRACE_S)
         self.reply = reply
         self._reprompt_due_s = None
         return reply
