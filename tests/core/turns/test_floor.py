@@ -1545,3 +1545,17 @@ def test_the_model_is_shown_a_turn_that_no_voice_was_found_for() -> None:
     cmds = talk.feed(2.1, confirmed(""))
     [asked] = of(do.AskEndpointing, cmds)
     assert (asked.from_s, asked.to_s) == (2.0, 2.0)
+
+
+def test_the_silence_of_a_reply_counts_from_where_it_fell_silent_first() -> None:
+    talk = Talk()
+    talk.takes()
+    talk.feed(9.0, clause(1, 0, "We are"))
+    talk.feed(9.0, playing(1, 9.0))
+    talk.feed(9.2, ev.PlayoutStarved(LEG, 1, 2 * WORD, 9.2))
+    talk.feed(9.5, ev.PlayoutPaused(LEG, 1, 2 * WORD, 9.5), voice(9.5))
+    reply = talk.floor.reply
+    assert reply is not None
+    assert reply.quiet_from_s == 9.2
+    talk.feed(9.6, ev.PlayoutResumed(LEG, 1, 2 * WORD, 9.6))
+    assert reply.quiet_from_s is None
