@@ -222,12 +222,11 @@ def measure(half: str, few: int, first: int, *, curves: bool) -> dict[str, Any]:
         told[name]["by_condition"] = _by(runs[name], lambda s: s.turn.condition)
         told[name]["by_kind"] = _by(runs[name], lambda s: s.turn.kind)
         told[name]["by_voice"] = _by(runs[name], lambda s: s.turn.voice.split(":")[0].split("@")[0])
-        # What was looked at before the last change: cut-off shares of the even utterances (then "fast" was made to ask about
-        # every sentence), and of the odd ones that are 1 modulo 6 (then a yes was given 0.6 s and the score for "fast" raised to
-        # 0.9). "unseen" was looked at by nobody before all was fixed.
-        told[name]["by_utterance"] = _by(
-            runs[name], lambda s: "unseen" if utterance(s.turn) % 6 in (3, 5) else "seen"
-        )
+        # The cut-offs of this half have been looked at: first of the even utterances (then "fast" was made to ask about every
+        # sentence), of the odd ones that are 1 modulo 6 (then a yes was given 0.6 s and the score for "fast" raised), and of
+        # the rest (then the default waits were raised to 0.68 s and more, and "fast" to ask about questions, too). Only the
+        # voice bm_lewis was heard by nobody before that. A claim that is free of this needs new sentences.
+        told[name]["by_look"] = _by(runs[name], lambda s: "unseen" if "bm_lewis" in s.turn.voice else "seen")
         told[name]["asks_per_turn"] = round(statistics.fmean(o.asks for o in runs[name]), 3)
     told["cut_off_reasons"] = {
         name: dict(Counter(o.reason for o in runs[name] if o.delay_s is None)) for name in ("fast", "default")

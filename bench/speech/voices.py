@@ -58,11 +58,12 @@ FLITE = (
     "flite:rms@0.9",
     "flite:kal16@1.0",
 )
+# Not bm_fable: the half second of hiss behind everything it says would be labelled as voice.
 KOKORO = tuple(
     f"kokoro:{name}"
     for name in (
         "af_heart@1.0", "am_michael@1.0", "af_bella@1.1", "am_fenrir@1.0", "bf_emma@1.0", "bm_george@1.05",
-        "af_sarah@0.95", "am_puck@1.0", "af_kore@1.0", "bm_fable@1.0", "bf_isabella@1.0", "am_echo@1.0",
+        "af_sarah@0.95", "am_puck@1.0", "af_kore@1.0", "bm_lewis@1.0", "bf_isabella@1.0", "am_echo@1.0",
     )
 )  # fmt: skip
 TUNING = HIBARI + ESPEAK + FLITE

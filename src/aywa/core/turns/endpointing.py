@@ -13,7 +13,8 @@ from aywa.core.turns import phrases
 from aywa.core.turns.endings import Ending, ending_of
 from aywa.core.turns.wait_function import WaitFunction
 
-# Seconds after the last voice, by how eager the assistant is to answer (EAGERNESS). Chosen on the tuning half of
+# Seconds after the last voice, by how eager the assistant is to answer (EAGERNESS). By default none is under 0.68: a reply that
+# was begun early is not there sooner, so a shorter wait would gain nothing. Chosen on the tuning half of
 # bench/end_of_turn.py, where half of the pauses inside turns are longer than 0.45 s, one in five longer than 0.7 and none
 # longer than 1.2; bench/README.md has what they cost and save.
 WAITS: Mapping[str, tuple[float, float, float]] = {
@@ -21,14 +22,14 @@ WAITS: Mapping[str, tuple[float, float, float]] = {
     Ending.OPEN: (1.4, 1.4, 1.8),
     Ending.LOOSE: (1.25, 1.25, 1.6),
     Ending.GROUP: (1.35, 1.35, 1.8),
-    Ending.WHOLE_GROUP: (0.3, 0.64, 1.2),
+    Ending.WHOLE_GROUP: (0.5, 0.72, 1.2),
     Ending.OPENING: (1.25, 1.25, 1.6),
     Ending.ANSWER: (0.9, 0.9, 1.2),
-    Ending.ASKED: (0.3, 0.5, 0.9),
-    Ending.CLAUSE: (1.0, 1.15, 1.5),
-    Ending.SETTLED: (0.6, 0.64, 1.1),
+    Ending.ASKED: (0.6, 0.7, 1.0),
+    Ending.CLAUSE: (1.2, 1.25, 1.5),
+    Ending.SETTLED: (0.7, 0.72, 1.1),
     "trailing_comma": (0.95, 1.15, 1.5),
-    "sounds_complete": (0.3, 0.6, 0.9),
+    "sounds_complete": (0.3, 0.68, 0.9),
     "sounds_incomplete": (1.2, 1.2, 1.6),
 }
 UNFINISHED = Ending.OPEN.value
@@ -38,7 +39,8 @@ OWN_PAUSE_MAX_S = 1.0
 LONGEST_WAIT_S = max(wait for waits in WAITS.values() for wait in waits)
 # A yes that goes on sounds less complete than one that does not; of a sentence the words have said as much already.
 COMPLETE_SCORE = 0.95
-SETTLED_SCORE = 0.9
+SETTLED_SCORE = 0.95
+_COMPLETE_SCORES = {Ending.SETTLED: SETTLED_SCORE, Ending.ASKED: 0.8}
 # However complete a yes sounds, no sooner.
 ANSWER_LEAST_S = 0.6
 INCOMPLETE_SCORE = 0.2
@@ -138,7 +140,7 @@ def _reason(evidence: Evidence, eagerness: str) -> str:
     ending, score = ending_of(evidence.text), evidence.score
     if not _leaves_open(evidence.text, ending, eagerness):
         return ending
-    if score is not None and score >= (SETTLED_SCORE if ending is Ending.SETTLED else COMPLETE_SCORE):
+    if score is not None and score >= _COMPLETE_SCORES.get(ending, COMPLETE_SCORE):
         return "sounds_complete"
     if phrases.ends_in_comma(evidence.text):
         return "trailing_comma"
@@ -150,6 +152,6 @@ def _reason(evidence: Evidence, eagerness: str) -> str:
 def _leaves_open(text: str, ending: Ending, eagerness: str) -> bool:
     """A yes or no that may go on, or a sentence that the recogniser closed with a comma. Who answers fast asks about every
     sentence: words that nobody thought of look like whole ones."""
-    if ending is Ending.SETTLED:
+    if ending in (Ending.SETTLED, Ending.ASKED):
         return eagerness == "fast" or phrases.ends_in_comma(text)
     return ending is Ending.ANSWER
