@@ -403,10 +403,11 @@ def _kept(half: Half, kind: str, count: int) -> list[Case]:
 
 
 def _place(half: Half, kind: str) -> Path:
-    """A set whose texts or sounds changed is another set; so is one whose VERSION did."""
+    """A set whose texts, sounds or voices changed is another set; so is one whose VERSION did."""
     here = Path(__file__).parent
     made_by = ("interruption_sounds.py", "interruption_texts.py")
     digest = hashlib.sha256(b"".join((here / name).read_bytes() for name in made_by))
+    digest.update(repr(half.voices).encode())
     return v.folder() / "interruptions" / f"{VERSION}-{digest.hexdigest()[:12]}" / half.name / kind
 
 
