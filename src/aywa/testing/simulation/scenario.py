@@ -19,7 +19,7 @@ ASSISTANTS: tuple[Mapping[str, Any], ...] = (
     {"firstMessageMode": "assistant-waits-for-user"},
     {"firstMessageMode": "assistant-speaks-first-with-model-generated-message"},
     {"firstMessage": GREETING, "stopSpeakingPlan": {"numWords": 2, "backoffSeconds": 0.5}},
-    {"firstMessage": GREETING, "startSpeakingPlan": {"waitSeconds": 0.7}},
+    {"firstMessage": GREETING, "startSpeakingPlan": {"waitSeconds": 0.7, "eagerness": "fast"}},
     {"firstMessage": GREETING, "startSpeakingPlan": {"waitSeconds": 1, "transcriptionEndpointingPlan": {}}},
     {"firstMessage": GREETING, "startSpeakingPlan": {"speculationEnabled": False}},
 )
