@@ -15,9 +15,17 @@ GREETING = "Hello there, how can I help you today?"
 ASSISTANTS: tuple[Mapping[str, Any], ...] = (
     {"firstMessage": GREETING},
     {"firstMessage": GREETING},
-    {"firstMessage": GREETING, "firstMessageInterruptionsEnabled": True},
+    # Who answers fast asks the acoustic model about every sentence.
+    {
+        "firstMessage": GREETING,
+        "firstMessageInterruptionsEnabled": True,
+        "startSpeakingPlan": {"eagerness": "fast"},
+    },
     {"firstMessageMode": "assistant-waits-for-user"},
-    {"firstMessageMode": "assistant-speaks-first-with-model-generated-message"},
+    {
+        "firstMessageMode": "assistant-speaks-first-with-model-generated-message",
+        "startSpeakingPlan": {"eagerness": "fast"},
+    },
     {"firstMessage": GREETING, "stopSpeakingPlan": {"numWords": 2, "backoffSeconds": 0.5}},
     {"firstMessage": GREETING, "startSpeakingPlan": {"waitSeconds": 0.7, "eagerness": "fast"}},
     {"firstMessage": GREETING, "startSpeakingPlan": {"waitSeconds": 1, "transcriptionEndpointingPlan": {}}},
