@@ -399,3 +399,12 @@ def test_without_words_no_voice_keeps_the_agent_silent_for_longer_than_the_limit
         made.wants_words(now)
         now = min(BEGAN_S + voice_s, made.deadline or float("inf"))
     assert made.plays_on == (voice_s > bi.WORDLESS_LIMIT_S) or now == BEGAN_S + voice_s
+
+
+def test_a_word_that_no_voice_was_long_enough_for_is_not_believed() -> None:
+    contest = BargeIn(StopSpeaking(), 1.0)
+    contest.voice_stopped(1.06)
+    assert contest.rule("You", confirmed=True, now=1.1).reason == "no_words"
+    short = BargeIn(StopSpeaking(), 1.0)
+    short.voice_stopped(1.06)
+    assert short.rule("Stop", confirmed=True, now=1.1).verdict is Verdict.YIELD

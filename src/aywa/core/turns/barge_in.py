@@ -23,6 +23,8 @@ UNREAD_LIMIT_S = 0.6
 RESUME_AFTER_S = 0.0
 SHORT_VOICE_S = 0.9
 WORDS = 2
+# Less voice than this holds no word.
+WORD_VOICE_S = 0.15
 # Playing goes on under a voice that has said nothing to take the floor with for so long.
 WORDLESS_LIMIT_S = 2.0
 # A voice that has only acknowledged for so long will go on to do so.
@@ -148,6 +150,9 @@ class BargeIn:
         words = phrases.words_of(text)
         self._heard = len(words)
         said = " ".join(words[self._known :])
+        if self._too_short(now) and not self._known_phrase(said):
+            # Recognisers find a "you" in a breath.
+            said = ""
         ruling = self._by_words(said, now)
         if ruling is UNDECIDED:
             if self._stopped_s is None:
@@ -170,6 +175,14 @@ class BargeIn:
             limits_s = (self._held_s, ASIDE_S, ACKNOWLEDGED_S, WORDLESS_LIMIT_S, ASIDE_LIMIT_S)
             dues += [voiced_from_s + limit_s for limit_s in limits_s]
         return min((due for due in dues if self._ruled_s < due < float("inf")), default=None)
+
+    def _known_phrase(self, said: str) -> bool:
+        interrupts = phrases.has_interruption(said, self._settings.interruptions)
+        return interrupts or phrases.is_acknowledgement(said, self._acknowledgements)
+
+    def _too_short(self, now: float) -> bool:
+        """The voice has ended, and was too short for a word."""
+        return self._stopped_s is not None and not _reached(self.voiced_s(now), WORD_VOICE_S)
 
     # --- inside --------------------------------------------------------------------------------------------------
 
