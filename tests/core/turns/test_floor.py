@@ -1558,4 +1558,27 @@ def test_the_silence_of_a_reply_counts_from_where_it_fell_silent_first() -> None
     assert reply is not None
     assert reply.quiet_from_s == 9.2
     talk.feed(9.6, ev.PlayoutResumed(LEG, 1, 2 * WORD, 9.6))
+    assert reply.quiet_from_s == 9.2
+    talk.feed(9.7, clause(1, 1, "open."), ev.PlayoutResumed(LEG, 1, 2 * WORD, 9.7))
     assert reply.quiet_from_s is None
+
+
+def test_hunger_that_is_told_again_puts_nothing_off() -> None:
+    talk = Talk({"fillerPlan": {}})
+    talk.floor.phrase_prepared(ev.PhrasePrepared(0, "One moment, please.", WORD))
+    talk.takes()
+    talk.feed(9.0, clause(1, 0, "We are"), playing(1, 9.0), ev.PlayoutStarved(LEG, 1, 2 * WORD, 9.2))
+    due_s = talk.floor.deadline
+    talk.feed(10.0, ev.PlayoutResumed(LEG, 1, 2 * WORD, 10.0), ev.PlayoutStarved(LEG, 1, 2 * WORD, 10.0))
+    assert talk.floor.deadline == due_s == 11.6
+    assert decided(talk.wait(11.6)) == [("filler_said", "no_audio")]
+
+
+def test_a_murmur_behind_a_message_without_words_is_asked_about() -> None:
+    talk = Talk()
+    talk.feed(1.0, voice(1.0))
+    talk.floor.say(Message(asks=()), 1.1)
+    cmds = talk.feed(3.0, silence(3.0)) + talk.wait(6.0)
+    assert [c.reply_id for c in of(do.StartReply, cmds)] == [1]
+    cmds = talk.feed(6.1, ev.ReplyCompleted(1, "", 0))
+    assert [c.text for c in of(do.SayText, cmds)] == [REPROMPT]

@@ -421,6 +421,9 @@ class Floor:
             return []
         self._sounded(reply, event.at_s)
         reply.advanced_to = event.position
+        if reply.starved_s is not None and reply.filler_due_s is not None:
+            # Told again, of the same hunger: what is due is due.
+            return []
         reply.starved_s = reply.quiet_from_s = event.at_s
         fillers = self._settings.fillers
         after_s = fillers.repeat_after_s if reply.fillers else fillers.after_s
@@ -446,7 +449,9 @@ class Floor:
         """Playing went on."""
         reply = self._current(event.reply_id)
         if reply is not None:
-            reply.paused_at = reply.quiet_from_s = None
+            reply.paused_at = None
+            if reply.starved_s is None:
+                reply.quiet_from_s = None
             reply.anchors.append((event.position, event.at_s))
         return self._hold("assistant") if reply is not None else []
 
@@ -780,7 +785,7 @@ class Floor:
         return (
             [*cmds, do.EndCall(reply.end_reason)]
             if reply.ends_call
-            else cmds + self._go_on_without_reply(now)
+            else cmds + self._go_on_without_reply(now) + (self._reprompt(now) if self._misses else [])
         )
 
     def _go_on_without_reply(self, now: float) -> Commands:
