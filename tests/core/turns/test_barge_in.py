@@ -220,13 +220,19 @@ def test_after_the_voice_the_words_are_awaited() -> None:
     ("text", "ruling"),
     [
         ("mhm", (RESUME, "acknowledgement")),
-        ("pizza", (YIELD, "words")),
         ("", (RESUME, "no_words")),
     ],
 )
 def test_what_was_said_decides_once_it_is_known(text: str, ruling: tuple[Verdict, str]) -> None:
     after_s = BEGAN_S + 0.3 + bi.RESUME_AFTER_S
     assert ruled(contest(stopped_s=BEGAN_S + 0.3), text, after_s, confirmed=True) == ruling
+
+
+def test_a_single_word_takes_the_floor_when_the_voice_stays_away() -> None:
+    made = contest(stopped_s=BEGAN_S + 0.3)
+    assert ruled(made, "pizza", BEGAN_S + 0.4, confirmed=True)[0] is UNDECIDED
+    assert made.deadline == BEGAN_S + 0.3 + bi.ONE_WORD_AFTER_S
+    assert ruled(made, "pizza", made.deadline, confirmed=True) == (YIELD, "words")
 
 
 def test_what_follows_an_acknowledgement_is_one_contest_with_it() -> None:
@@ -303,6 +309,8 @@ def test_it_is_woken_to_read_or_to_rule_whichever_comes_first() -> None:
     stopped = contest(stopped_s=BEGAN_S + 1)
     assert stopped.wants_words(BEGAN_S + 1)
     stopped.rule("", False, BEGAN_S + 1)
+    assert stopped.deadline == BEGAN_S + 1 + bi.ONE_WORD_AFTER_S
+    stopped.rule("", False, stopped.deadline)
     assert stopped.deadline == BEGAN_S + 1 + bi.UNREAD_LIMIT_S
 
 

@@ -23,6 +23,8 @@ UNREAD_LIMIT_S = 0.6
 RESUME_AFTER_S = 0.0
 SHORT_VOICE_S = 0.9
 WORDS = 2
+# A single word takes the floor when the voice has not come back for so long.
+ONE_WORD_AFTER_S = 0.3
 # Less voice than this holds no word.
 WORD_VOICE_S = 0.15
 # Playing goes on under a voice that has said nothing to take the floor with for so long.
@@ -169,7 +171,8 @@ class BargeIn:
         """When to rule again, at the latest; None while only the caller's next sound or word can change anything."""
         dues = [self._next_read_s]
         if self._stopped_s is not None:
-            dues += [self._stopped_s + RESUME_AFTER_S, self._stopped_s + UNREAD_LIMIT_S]
+            after_s = (RESUME_AFTER_S, ONE_WORD_AFTER_S, UNREAD_LIMIT_S)
+            dues += [self._stopped_s + each_s for each_s in after_s]
         else:
             voiced_from_s = self._voice_began_s - self._voiced_before_s
             limits_s = (self._held_s, ASIDE_S, ACKNOWLEDGED_S, WORDLESS_LIMIT_S, ASIDE_LIMIT_S)
@@ -259,7 +262,9 @@ class BargeIn:
             # Contract 9.2: the voice's length counts only where no words are counted.
             return Ruling(Verdict.RESUME, "too_few_words")
         if words:
-            return Ruling(Verdict.YIELD, "words")
+            # A hum has dips, and recognisers make a word of its first piece.
+            alone = words < WORDS and not _reached(now - stopped_s, ONE_WORD_AFTER_S)
+            return UNDECIDED if alone else Ruling(Verdict.YIELD, "words")
         short = self.plays_on or self.voiced_s(now) < SHORT_VOICE_S
         return Ruling(Verdict.RESUME, "short_voice") if short else Ruling(Verdict.YIELD, "unread_voice")
 

@@ -7,6 +7,8 @@ when somebody else wrote in between, whatever the busy timeout). The busy timeou
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,6 +23,8 @@ from aywa.ports.store import Conflict
 
 BUSY_TIMEOUT_S = 5.0
 READERS = 4
+WAL_ATTEMPTS = 100
+WAL_WAIT_S = 0.01
 
 
 class Database:
@@ -81,7 +85,7 @@ def _engine(path: Path, size: int, synchronous: str, *, immediate: bool = False)
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
+        _set_wal(cursor)
         cursor.execute(f"PRAGMA synchronous={synchronous}")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.close()
@@ -93,3 +97,15 @@ def _engine(path: Path, size: int, synchronous: str, *, immediate: bool = False)
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
+
+
+def _set_wal(cursor: Any) -> None:
+    """SQLite does not wait for its busy timeout while two connections change the journal's mode at once."""
+    for attempt in range(WAL_ATTEMPTS):
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError:
+            if attempt == WAL_ATTEMPTS - 1:
+                raise
+            time.sleep(WAL_WAIT_S)
