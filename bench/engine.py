@@ -104,6 +104,12 @@ class InstantStt:
         """At once."""
         return InstantStream()
 
+    async def warm(self, options: SttOptions) -> None:
+        """Nothing to dial."""
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
 
 async def serve(calls: int) -> None:
     """Prints the calls' URLs as one JSON line, then runs until its standard input closes."""

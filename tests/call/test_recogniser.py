@@ -74,6 +74,10 @@ class Stt:
         self.streams.append(Stream())
         return self.streams[-1]
 
+    async def warm(self, options: SttOptions) -> None: ...
+
+    async def close(self) -> None: ...
+
 
 @contextlib.asynccontextmanager
 async def listening(stt: Any) -> AsyncIterator[tuple[Recogniser, list[ev.Event]]]:

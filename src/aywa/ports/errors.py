@@ -14,11 +14,30 @@ class Fault(StrEnum):
     RUNTIME = "runtime"
 
 
+CODES = frozenset(
+    # Whoever configures must mend these: another try gives the same.
+    "unauthorized forbidden bad_key bad_url bad_request not_found unknown_voice unknown_model not_a_stream refused "
+    # Another try, later or elsewhere, may go well.
+    "quota rate_limited unavailable failed unreachable cut_short closed deadline unanswered malformed overlong slow "
+    "busy cancelled".split()
+)
+"""Every code that an adapter gives."""
+
+
 class ProviderError(Exception):
-    """A provider did not do what it was asked. `code` is stable and public; `mend` says what to do about it."""
+    """A provider did not do what it was asked. `code` is stable and public (see CODES); `mend` says what to do about it;
+    `retry_after_s`: how long it wants to be left alone, where it said so."""
 
     def __init__(
-        self, route: str, code: str, message: str, *, fault: Fault, retryable: bool, mend: str = ""
+        self,
+        route: str,
+        code: str,
+        message: str,
+        *,
+        fault: Fault,
+        retryable: bool,
+        mend: str = "",
+        retry_after_s: float | None = None,
     ) -> None:
         super().__init__(f"{route}: {message}" + (f" ({mend})" if mend else ""))
         self.route = route
@@ -26,3 +45,4 @@ class ProviderError(Exception):
         self.fault = fault
         self.retryable = retryable
         self.mend = mend
+        self.retry_after_s = retry_after_s

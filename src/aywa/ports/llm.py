@@ -19,7 +19,9 @@ class ChatMessage:
 
 @dataclass(frozen=True, slots=True)
 class LlmRequest:
-    """model: the vendor's name, empty for the route's default. tools: OpenAI's function format."""
+    """model: the vendor's name, empty for the route's default. tools: OpenAI's function format. metadata, call, customer,
+    phone_number: of the call, for a customer's own model that is to see them (contract 4.3). extra: fields of the wire's
+    request body, put over ours."""
 
     messages: tuple[ChatMessage, ...]
     model: str = ""
@@ -27,6 +29,10 @@ class LlmRequest:
     max_tokens: int = 250
     tools: tuple[Mapping[str, Any], ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] | None = None
+    call: Mapping[str, Any] | None = None
+    customer: Mapping[str, Any] | None = None
+    phone_number: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,11 @@ class ToolCallDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class Flush:
+    """What was said so far is to be spoken at once (`<flush />`, contract 4.3)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The last delta. reason: stop, length or tool_calls."""
 
@@ -56,7 +67,7 @@ class Finished:
     completion_tokens: int = 0
 
 
-LlmDelta = TextDelta | ToolCallDelta | Finished
+LlmDelta = TextDelta | ToolCallDelta | Flush | Finished
 
 
 class Llm(Protocol):
@@ -70,4 +81,7 @@ class Llm(Protocol):
         """Closing the iterator cancels the generation. Raises ProviderError."""
 
     async def warm(self, request: LlmRequest) -> None:
-        """Brings the request's beginning into the prompt cache, where there is one. Never raises."""
+        """Makes the next request quick: dials, or brings the request's beginning into the prompt cache. Never raises."""
+
+    async def close(self) -> None:
+        """Closes its connections; what still streams ends with ProviderError."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,13 @@ class SttCapabilities:
 
 @dataclass(frozen=True, slots=True)
 class SttOptions:
-    """rate_hz: of the PCM16 mono audio that will be fed. language: BCP 47. keyterms: words to expect."""
+    """rate_hz: of the PCM16 mono audio that will be fed. language: BCP 47. keyterms: words to expect. extra: the
+    assistant's `transcriber` document, for what only this vendor knows."""
 
     rate_hz: int
     language: str = "en"
     keyterms: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +89,9 @@ class Stt(Protocol):
 
     async def open(self, options: SttOptions) -> SttStream:
         """Raises ProviderError."""
+
+    async def warm(self, options: SttOptions) -> None:
+        """Makes the next `open` with these options quick. Never raises."""
+
+    async def close(self) -> None:
+        """Closes its connections."""

@@ -87,6 +87,12 @@ class ScriptedStt:
         self.streams.append(ScriptedSttStream(self._finalize_s))
         return self.streams[-1]
 
+    async def warm(self, options: SttOptions) -> None:
+        """Nothing to dial."""
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
 
 @dataclass(slots=True)
 class ScriptedLlm:
@@ -121,6 +127,9 @@ class ScriptedLlm:
     async def warm(self, request: LlmRequest) -> None:
         """Nothing to warm."""
 
+    async def close(self) -> None:
+        """Nothing to close."""
+
 
 @dataclass(slots=True)
 class ScriptedTts:
@@ -147,6 +156,12 @@ class ScriptedTts:
         words = text.split()
         samples = round(len(words) * self.word_s * options.rate_hz)
         yield TtsChunk(b"\x40\x10" * samples, options.rate_hz, self._words(words))
+
+    async def warm(self, options: TtsOptions) -> None:
+        """Nothing to dial."""
+
+    async def close(self) -> None:
+        """Nothing to close."""
 
     def _words(self, words: Sequence[str]) -> tuple[Word, ...]:
         if not self.word_times:

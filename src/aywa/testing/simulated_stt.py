@@ -109,6 +109,12 @@ class SimulatedStt:
         self.streams.append(SimulatedSttStream(self, self._chance))
         return self.streams[-1]
 
+    async def warm(self, options: SttOptions) -> None:
+        """Nothing to dial."""
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
     def fault(self, step: SttStep) -> SttFault | None:
         """What goes wrong with this step."""
         return None if self._faults is None else self._faults(step)

@@ -39,6 +39,9 @@ class LocalLlm:
         with contextlib.suppress(ProviderError):
             await self._child.ask("llm", "warm", **_body(request))
 
+    async def close(self) -> None:
+        """The child is closed by who opened it."""
+
 
 def _body(request: LlmRequest) -> dict[str, Any]:
     return {

@@ -87,6 +87,9 @@ class RuleLlm:
     async def warm(self, request: LlmRequest) -> None:
         """There is nothing to warm."""
 
+    async def close(self) -> None:
+        """Nothing to close."""
+
 
 def answer(messages: Sequence[ChatMessage]) -> str:
     """What the receptionist says next."""

@@ -50,6 +50,12 @@ class LocalStt:
         await self._child.ready("stt")
         return LocalSttStream(self._child, options.rate_hz)
 
+    async def warm(self, options: SttOptions) -> None:
+        """Its child is there."""
+
+    async def close(self) -> None:
+        """The child is closed by who opened it."""
+
 
 class LocalSttStream:
     """One caller's recognition."""

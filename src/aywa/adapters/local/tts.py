@@ -34,3 +34,9 @@ class LocalTts:
                 pcm: bytes = piece["pcm"]
                 yield TtsChunk(pcm, options.rate_hz, words)
                 start_s += len(pcm) / _BYTES_A_SAMPLE / options.rate_hz
+
+    async def warm(self, options: TtsOptions) -> None:
+        """Its child is there."""
+
+    async def close(self) -> None:
+        """The child is closed by who opened it."""
