@@ -8,8 +8,8 @@ import onnxruntime as ort
 
 
 def session(model: Path | bytes, *, arena: bool = False) -> ort.InferenceSession:
-    """model: a file, or what one would hold. arena: keep the memory of a run for the next one. Without it a large run
-    spends a third of its time in page faults.
+    """model: a file, or what one would hold. arena: keep the memory of a run for the next one. Worth it for small runs
+    often, not for large ones seldom.
 
     Raises FileNotFoundError, and what the library raises for a file that is not a model.
     """
