@@ -46,7 +46,12 @@ class ModelRouter:
     """The models of one call, in the order in which they are asked."""
 
     def __init__(
-        self, routes: Sequence[ModelRoute], board: HealthBoard | None = None, tell: Tell = silent, *, hedges: bool = True
+        self,
+        routes: Sequence[ModelRoute],
+        board: HealthBoard | None = None,
+        tell: Tell = silent,
+        *,
+        hedges: bool = True,
     ) -> None:
         self._routes = tuple(routes)
         self._board = board or HealthBoard()
