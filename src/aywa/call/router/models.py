@@ -236,6 +236,4 @@ def _as_provider_error(error: Exception, route: ModelRoute) -> ProviderError:
         return ProviderError(
             route.name, "deadline", "it did not answer in time", fault=Fault.PROVIDER, retryable=True
         )
-    return ProviderError(
-        route.name, type(error).__name__, "it broke", fault=Fault.RUNTIME, retryable=True
-    )
+    return ProviderError(route.name, type(error).__name__, "it broke", fault=Fault.RUNTIME, retryable=True)
