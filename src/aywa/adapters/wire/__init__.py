@@ -1,0 +1,1 @@
+"""What every vendor's adapter needs of HTTP and of WebSockets. Knows no vendor."""
