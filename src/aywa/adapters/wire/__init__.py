@@ -1,1 +1,1 @@
-"""What every vendor's adapter needs of HTTP and of WebSockets. Knows no vendor."""
+"""HTTP and WebSockets as every vendor's adapter needs them. Knows no vendor, and decides nothing about trying again."""
