@@ -379,6 +379,7 @@ class FluxRecognition(_Deepgram):
         self._numbered(message)
 
     def _numbered(self, message: dict[str, Any]) -> None:
-        numbers = {"request_id": self.request_id, "sequence_id": self._sequence}
+        # An error has no request's id.
+        request = {} if message["type"] == "Error" else {"request_id": self.request_id}
+        self.tell(json.dumps({**request, "sequence_id": self._sequence, **message}))
         self._sequence += 1
-        self.tell(json.dumps({"type": message["type"], **numbers, **message}))

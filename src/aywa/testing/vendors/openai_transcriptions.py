@@ -84,7 +84,7 @@ async def _serve(world: World, request: web.Request) -> web.StreamResponse:
         usage = {"type": "duration", "seconds": max(1, round(seconds))}
         answer: dict[str, Any] = {"text": text, "usage": usage}
         if fields.get("response_format") == "verbose_json":
-            answer |= {"task": "transcribe", "language": "english", "duration": seconds}
+            answer |= {"language": "english", "duration": seconds}
         body, content_type = web.json_response(answer).text or "", "application/json"
     out = Body(world, asked, plan, request, content_type=content_type)
     await out.pace.wait()
