@@ -275,6 +275,8 @@ class FluxRecognition(_Deepgram):
                 self._numbered(
                     {"type": "Error", "code": "UNPARSABLE_CLIENT_MESSAGE", "description": described}
                 )
+                # It is fatal.
+                return True
         return False
 
     def listened(self) -> None:
