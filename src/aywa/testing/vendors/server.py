@@ -17,13 +17,16 @@ from aiohttp import web
 
 from aywa.ports.stt import Stt
 from aywa.ports.tts import Tts
-from aywa.testing.vendors import anthropic, openai
+from aywa.testing.vendors import anthropic, custom_transcriber, deepgram, openai, openai_transcriptions
 from aywa.testing.vendors.plan import Plan, Plans
 from aywa.testing.vendors.world import ASKED, Whole, World
 
 VENDORS: tuple[Callable[[World], list[web.RouteDef]], ...] = (
     anthropic.routes,
+    custom_transcriber.routes,
+    deepgram.routes,
     openai.routes,
+    openai_transcriptions.routes,
 )
 BODY_MAX_BYTES = 64 << 20
 KEEP_S = 3600.0
