@@ -39,6 +39,8 @@ INACTIVITY_S = 180
 
 _RATES_HZ = (8000, 16000, 22050, 24000, 44100)
 _SPEEDS = (0.7, 1.2)
+_IN_STEP_S = 0.3
+"""Audio and characters that differ by no more belong to the same piece: a character may last that long."""
 _KEY_MEND = "check ELEVENLABS_API_KEY or the 11labs credential"
 _URL_MEND = "check ELEVENLABS_BASE_URL"
 _VOICE_MEND = "check the voice's `voiceId`"
@@ -107,7 +109,7 @@ class ElevenLabsTts:
             characters = _Characters(address)
             try:
                 while (message := await clause.next()) is not None:
-                    sound.words(characters.words(message))
+                    sound.words(characters.words(message, sound.length_s))
                     if chunk := sound.audio(_audio(message, address)):
                         yield chunk
                 sound.words(characters.last())
@@ -209,8 +211,9 @@ class ElevenLabsTts:
 
 
 class _Characters:
-    """Makes words of the characters' times. Times count from the piece of audio that they belong to; the pieces follow
-    each other by the times themselves, because a message's audio is not as long as its characters (only all are)."""
+    """Makes words of the characters' times, which count from the piece of audio that they belong to. That is the message's;
+    but where the characters run ahead of the audio (they may come for all that is being made, with the first of it), the
+    pieces follow each other by their own times."""
 
     def __init__(self, address: Address) -> None:
         self._address = address
@@ -218,8 +221,8 @@ class _Characters:
         self._word = ""
         self._start_s = self._end_s = 0.0
 
-    def words(self, message: JsonObject) -> list[Word]:
-        """Those that the message completes."""
+    def words(self, message: JsonObject, before_s: float) -> list[Word]:
+        """Those that the message completes. before_s: the audio that came before it."""
         # As it was written; the normalized one has numbers and the like as they are spoken.
         alignment = message.get("alignment") or message.get("normalizedAlignment")
         if not alignment:
@@ -238,6 +241,8 @@ class _Characters:
             raise self._address.error(
                 "malformed", "an alignment has another shape", Fault.PROVIDER, retryable=True
             ) from None
+        if abs(before_s - self._piece_s) <= _IN_STEP_S:
+            self._piece_s = before_s
         words: list[Word] = []
         until_s = 0.0
         for character, start_s, length_s in characters:

@@ -17,13 +17,17 @@ from aiohttp import web
 
 from aywa.ports.stt import Stt
 from aywa.ports.tts import Tts
-from aywa.testing.vendors import anthropic, openai
+from aywa.testing.vendors import anthropic, cartesia, custom_voice, elevenlabs, openai, openai_speech
 from aywa.testing.vendors.plan import Plan, Plans
 from aywa.testing.vendors.world import World
 
 VENDORS: tuple[Callable[[World], list[web.RouteDef]], ...] = (
     anthropic.routes,
+    cartesia.routes,
+    custom_voice.routes,
+    elevenlabs.routes,
     openai.routes,
+    openai_speech.routes,
 )
 BODY_MAX_BYTES = 64 << 20
 KEEP_S = 3600.0
