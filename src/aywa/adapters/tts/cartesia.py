@@ -77,6 +77,7 @@ class CartesiaTts:
             cancel=lambda context_id: {"context_id": context_id, "cancel": True},
             keeps_place=False,
             refine=self._refined,
+            audio_bytes=_audio_bytes,
         )
         self._contexts = Contexts(wire, settings)
         self._replies: dict[str, _Reply] = {}
@@ -96,23 +97,24 @@ class CartesiaTts:
         if not text.strip():
             return
         request = self._request(options)
+        again = fresh = False
         while True:
-            reply = await self._reply(request, options)
+            reply = await self._reply(request, options, fresh=fresh)
             sound = Sound(options.rate_hz, self._address.error, mulaw=telephone(options.rate_hz))
             clause = reply.say(text, more=bool(options.context and options.more))
             try:
                 while (message := await clause.next()) is not None:
-                    if chunk := self._chunk(message, sound, reply.length_s):
+                    if chunk := self._chunk(message, sound, clause):
                         yield chunk
                 if chunk := sound.end(text):
                     yield chunk
                 return
             except ProviderError:
                 # The connection had died, or the context expired while the text was on its way: once more, afresh.
-                if sound.samples or not (clause.stale or reply.expired()):
+                if again or sound.samples or not (clause.stale or reply.expired()):
                     raise
+                again, fresh = True, clause.stale
             finally:
-                reply.length_s += sound.length_s
                 reply.context.drop(clause)
 
     async def warm(self, options: TtsOptions) -> None:
@@ -132,7 +134,10 @@ class CartesiaTts:
             raise self._address.error("unknown_voice", "it has no voice to speak with", mend=_VOICE_MEND)
         if options.rate_hz not in _RATES_HZ:
             raise self._address.error(
-                "bad_request", f"it cannot speak at {options.rate_hz} Hz", Fault.RUNTIME, mend="ask for another rate"
+                "bad_request",
+                f"it cannot speak at {options.rate_hz} Hz",
+                Fault.RUNTIME,
+                mend="ask for another rate",
             )
         request: JsonObject = {
             "model_id": fields.text(document, "model") or self._model,
@@ -154,27 +159,28 @@ class CartesiaTts:
             request["pronunciation_dict_id"] = dictionary
         return request
 
-    async def _reply(self, request: JsonObject, options: TtsOptions) -> _Reply:
+    async def _reply(self, request: JsonObject, options: TtsOptions, *, fresh: bool) -> _Reply:
         """The context of the reply, if it can be continued, or a fresh one."""
         key = f"{options.context} {json.dumps(request, sort_keys=True)}" if options.context else ""
-        for there, reply in list(self._replies.items()):
-            if not reply.open:
+        for there, each in list(self._replies.items()):
+            if not each.open:
                 del self._replies[there]
-                if not reply.context.busy:
-                    reply.context.give_up()
+                if not each.context.busy:
+                    each.context.give_up()
         if (reply := self._replies.get(key)) is not None:
             return reply
-        reply = _Reply(await self._contexts.open(self._address), request)
+        reply = _Reply(await self._contexts.open(self._address, fresh=fresh), request)
         if key:
             self._replies[key] = reply
         return reply
 
-    def _chunk(self, message: JsonObject, sound: Sound, start_s: float) -> TtsChunk | None:
+    def _chunk(self, message: JsonObject, sound: Sound, clause: Clause) -> TtsChunk | None:
         match message.get("type"):
             case "chunk":
                 return sound.audio(self._audio(message))
             case "timestamps":
-                sound.words(self._words(message, start_s))
+                start = clause.start_bytes // (1 if telephone(sound.rate_hz) else 2)
+                sound.words(self._words(message, start / sound.rate_hz))
             case _:
                 # The end of the clause, or what is of no use here.
                 pass
@@ -203,16 +209,16 @@ class CartesiaTts:
         return [Word(word, max(0.0, start - start_s), max(0.0, end - start_s)) for word, start, end in words]
 
     def _malformed(self) -> ProviderError:
-        return self._address.error(
-            "malformed", "a message has another shape", Fault.PROVIDER, retryable=True
-        )
+        return self._address.error("malformed", "a message has another shape", Fault.PROVIDER, retryable=True)
 
     def _failure(self, message: JsonObject) -> ProviderError | None:
         """The vendor's error event, by its code, then by its status."""
         if message.get("type") != "error":
             return None
         status = message.get("status_code")
-        told = _CODES.get(str(message.get("error_code"))) or _STATUSES.get(status if isinstance(status, int) else 500)
+        told = _CODES.get(str(message.get("error_code"))) or _STATUSES.get(
+            status if isinstance(status, int) else 500
+        )
         return self._told(told or ("failed", "it could not speak", Fault.PROVIDER, True, ""))
 
     def _refined(self, refused: Refused) -> ProviderError | None:
@@ -234,7 +240,6 @@ class _Reply:
 
     def __init__(self, context: Context, request: JsonObject) -> None:
         self.context = context
-        self.length_s = 0.0
         self._request = request
         self._finished = False
         self._said = 0
@@ -269,6 +274,11 @@ class _Reply:
 def _context_of(message: JsonObject) -> str | None:
     context_id = message.get("context_id")
     return context_id if isinstance(context_id, str) else None
+
+
+def _audio_bytes(message: JsonObject) -> int:
+    data = message.get("data")
+    return len(data) // 4 * 3 - data.count("=", -2) if isinstance(data, str) and data else 0
 
 
 def _generation(speed: float, document: Mapping[str, Any]) -> JsonObject:

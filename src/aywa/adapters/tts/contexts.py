@@ -40,7 +40,7 @@ class Wire:
     """What a vendor's messages mean. context_of: whose a message is, None for everybody's. ends_clause, ends_context: it is
     the last one of that. failure: the error it tells, if any. cancel: the message that stops a context, None where the
     wire has none. keeps_place: a context that is given up holds its place until the vendor says that it ended. refine,
-    ending: what the vendor means with a refused handshake and with a close."""
+    ending: what the vendor means with a refused handshake and with a close. audio_bytes: how much of it a message has."""
 
     most_contexts: int
     context_of: Callable[[JsonObject], str | None]
@@ -51,6 +51,7 @@ class Wire:
     keeps_place: bool
     refine: Refine | None = None
     ending: Callable[[Ending], ProviderError | None] = lambda ending: None
+    audio_bytes: Callable[[JsonObject], int] = lambda message: 0
 
 
 class Clause:
@@ -58,6 +59,8 @@ class Clause:
 
     def __init__(self, context: Context) -> None:
         self.context = context
+        self.start_bytes = 0
+        """Of the context's audio that came before it."""
         self.answered = False
         self.finished = False
         self.dropped = False
@@ -121,15 +124,17 @@ class Clause:
 class Context:
     """One context of the vendor's: texts that continue each other. send: a message to it."""
 
-    def __init__(self, connection: _Connection, context_id: str) -> None:
+    def __init__(self, connection: _Connection, context_id: str, *, kept: bool) -> None:
         self.id = context_id
         self.address = connection.address
-        self.was_kept = connection.served
+        self.was_kept = kept
+        """Its connection was there before it."""
         self.ended = False
         self.ending = ""
         self._last_s = connection.loop.time()
         self.given_up = False
         self._connection = connection
+        self._audio_bytes = 0
         self._clauses: deque[Clause] = deque()
 
     @property
@@ -176,7 +181,10 @@ class Context:
         self._last_s = self._connection.loop.time()
         if self._clauses:
             clause = self._clauses[0]
+            if not clause.answered:
+                clause.start_bytes = self._audio_bytes
             clause.take(message, size)
+            self._audio_bytes += wire.audio_bytes(message)
             if wire.ends_clause(message) or wire.ends_context(message):
                 self._clauses.popleft()
                 clause.finish()
@@ -198,7 +206,6 @@ class _Connection:
     def __init__(self, owner: Contexts, address: Address) -> None:
         self.address = address
         self.loop = asyncio.get_running_loop()
-        self.served = False
         self._owner = owner
         self._wire = owner.wire
         self._contexts: dict[str, Context] = {}
@@ -207,7 +214,7 @@ class _Connection:
         self._socket: WebSocket | None = None
         self._timers: set[asyncio.TimerHandle] = set()
         # Why it is not usable: what the vendor says may come before anybody has a context on it.
-        self._why: Callable[[], ProviderError | None] = lambda: None
+        self._why: Callable[[], ProviderError | None] | None = None
         self.dialling = self.loop.create_task(self._dial(), name=f"dial {address.route}")
         self.dialling.add_done_callback(_look_at)
 
@@ -217,12 +224,18 @@ class _Connection:
         return not self._retired and (self._socket is None or self._socket.is_open)
 
     @property
+    def fresh(self) -> bool:
+        """It is being dialled."""
+        return self._socket is None
+
+    @property
     def free(self) -> int:
         """Places."""
         return self._wire.most_contexts - len(self._contexts) - self._reserved if self.usable else 0
 
     async def open(self, context_id: str) -> Context:
         """Raises ProviderError."""
+        kept = self._socket is not None
         self._reserved += 1
         try:
             # The dialling is everybody's: who stops waiting does not stop it.
@@ -231,12 +244,12 @@ class _Connection:
         finally:
             self._reserved -= 1
         if not self.usable:
-            raise self._why() or self.address.error(
+            error = None if self._why is None else self._why()
+            raise error or self.address.error(
                 "closed", "the far side closed the connection", Fault.PROVIDER, retryable=True
             )
-        context = Context(self, context_id)
+        context = Context(self, context_id, kept=kept)
         self._contexts[context_id] = context
-        self.served = True
         return context
 
     def send(self, message: Mapping[str, Any]) -> None:
@@ -323,13 +336,11 @@ class _Connection:
     def _break(self, code: str, reason: str) -> None:
         self._retired = True
         self._owner.forget(self)
-        self._end_all(
-            lambda: self.address.error(code, reason, Fault.PROVIDER, retryable=True), "malformed"
-        )
+        self._end_all(lambda: self.address.error(code, reason, Fault.PROVIDER, retryable=True), "malformed")
         self._leave()
 
     def _end_all(self, error: Callable[[], ProviderError | None], cause: str) -> None:
-        self._why = error
+        self._why = self._why or error
         contexts, self._contexts = self._contexts, {}
         for timer in self._timers:
             timer.cancel()
@@ -366,10 +377,10 @@ class Contexts:
         self._ids = count(1)
         self._closed = False
 
-    async def open(self, address: Address) -> Context:
-        """A fresh context at the address, on the connection with the most of them that has a place. Raises
+    async def open(self, address: Address, *, fresh: bool = False) -> Context:
+        """A context at the address, on the fullest connection that has a place. fresh: on one that is not open yet. Raises
         ProviderError."""
-        return await self._connection(address).open(f"c{next(self._ids)}")
+        return await self._connection(address, fresh=fresh).open(f"c{next(self._ids)}")
 
     async def warm(self, address: Address) -> None:
         """Sees to it that a place is free at once. Never raises."""
@@ -398,10 +409,14 @@ class Contexts:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    def _connection(self, address: Address) -> _Connection:
+    def _connection(self, address: Address, *, fresh: bool = False) -> _Connection:
         if self._closed:
             raise address.error("closed", "it was closed", Fault.RUNTIME)
-        there = [each for each in self._connections if each.free > 0 and _same(each.address, address)]
+        there = [
+            each
+            for each in self._connections
+            if each.free > 0 and _same(each.address, address) and (each.fresh or not fresh)
+        ]
         if there:
             # The fullest first: those that are left over fall idle, and the vendor closes them.
             return min(there, key=lambda each: each.free)

@@ -95,8 +95,9 @@ class ElevenLabsTts:
         if not text.strip():
             return
         address = self._address(options)
+        again = False
         while True:
-            context = await self._contexts.open(address)
+            context = await self._contexts.open(address, fresh=again)
             clause = context.clause()
             begin: JsonObject = {"text": " ", "context_id": context.id}
             if settings := _voice_settings(options):
@@ -120,6 +121,7 @@ class ElevenLabsTts:
                 # The connection had died unnoticed: once more, afresh.
                 if not clause.stale:
                     raise
+                again = True
             finally:
                 context.drop(clause)
 
@@ -303,7 +305,13 @@ def _voice_settings(options: TtsOptions) -> JsonObject:
 _Told = tuple[str, str, Fault, bool, str]
 _UNAUTHORIZED: _Told = ("unauthorized", "it does not take the key", Fault.CONFIG, False, _KEY_MEND)
 _UNKNOWN_VOICE: _Told = ("unknown_voice", "it does not know the voice", Fault.CONFIG, False, _VOICE_MEND)
-_UNKNOWN_MODEL: _Told = ("unknown_model", "it does not speak with the model", Fault.CONFIG, False, _MODEL_MEND)
+_UNKNOWN_MODEL: _Told = (
+    "unknown_model",
+    "it does not speak with the model",
+    Fault.CONFIG,
+    False,
+    _MODEL_MEND,
+)
 _QUOTA: _Told = ("quota", "the account's credits are used up", Fault.CONFIG, False, _QUOTA_MEND)
 _RATE_LIMITED: _Told = (
     "rate_limited",

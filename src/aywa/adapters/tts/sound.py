@@ -22,7 +22,7 @@ class ErrorMaker(Protocol):
     """Makes the route's failure, as `Address.error` does."""
 
     def __call__(
-        self, code: str, message: str, fault: Fault = ..., *, retryable: bool = ..., mend: str = ...
+        self, code: str, message: str, fault: Fault, *, retryable: bool = ..., mend: str = ...
     ) -> ProviderError:
         """A ProviderError."""
 

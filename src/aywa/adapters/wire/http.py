@@ -13,7 +13,7 @@ import json
 import math
 import re
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -343,7 +343,7 @@ class HttpAnswer:
         """Empty without one."""
         return str(self._response.headers.get(name, ""))
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The body as it arrives. A far side that sends faster than this is read is held back."""
         while chunk := await self._read():
             yield chunk

@@ -239,7 +239,8 @@ class _Context:
 
     async def _speak(self) -> None:
         trouble = refusal(self._plan)
-        await self._out.strike(None)
+        if trouble is None:
+            await self._out.strike(None)
         while True:
             try:
                 async with asyncio.timeout(EXPIRES_S if self._said_s else None):
@@ -264,9 +265,7 @@ class _Context:
     async def _say(self, text: str) -> None:
         self._out.pace.restart()
         start_s = self._said_s
-        async for piece in speak(
-            self._talk.world.tts, text, self._rate_hz, self._speed, mulaw=self._mulaw
-        ):
+        async for piece in speak(self._talk.world.tts, text, self._rate_hz, self._speed, mulaw=self._mulaw):
             self._late = piece
             if piece.words and self._times:
                 times = {
@@ -280,9 +279,7 @@ class _Context:
             self._said_s += piece.length_s
 
     async def _tell(self, message: dict[str, Any]) -> None:
-        await self._out.send(
-            json.dumps(message | {"status_code": 206, "context_id": self._id}), pace=False
-        )
+        await self._out.send(json.dumps(message | {"status_code": 206, "context_id": self._id}), pace=False)
 
     def _chunk(self, piece: Piece) -> dict[str, Any]:
         return {

@@ -36,7 +36,11 @@ def routes(world: World) -> list[web.RouteDef]:
         try:
             message = body["message"]
             text, rate_hz = message["text"], message["sampleRate"]
-            if message["type"] != "voice-request" or not isinstance(text, str) or not isinstance(rate_hz, int):
+            if (
+                message["type"] != "voice-request"
+                or not isinstance(text, str)
+                or not isinstance(rate_hz, int)
+            ):
                 raise ValueError
         except (KeyError, TypeError, ValueError):
             return web.json_response({"error": "this takes voice-request messages"}, status=400)

@@ -93,7 +93,9 @@ class _Vendor:
         asked = request["asked"] = self._world.note(SPEECH, request, key, body)
         code = self._wrong(key, request.match_info["voice"], str(body.get("model_id") or "eleven_flash_v2_5"))
         if (trouble := refusal(plan)) is not None:
-            return _refused(trouble.status, trouble.code or _BY_STATUS.get(trouble.status, "internal_server_error"))
+            return _refused(
+                trouble.status, trouble.code or _BY_STATUS.get(trouble.status, "internal_server_error")
+            )
         if code:
             return _refused(401 if code == "invalid_api_key" else 400, code)
         text, name = body.get("text"), request.query.get("output_format", "mp3_44100_128")
@@ -154,7 +156,9 @@ class _Vendor:
         if (page := html_page(plan)) is not None:
             return page
         if (trouble := refusal(plan)) is not None:
-            return _refused(trouble.status, trouble.code or _BY_STATUS.get(trouble.status, "internal_server_error"))
+            return _refused(
+                trouble.status, trouble.code or _BY_STATUS.get(trouble.status, "internal_server_error")
+            )
         if not is_right(key):
             return _refused(401, "invalid_api_key")
         return web.json_response(answer)
@@ -164,7 +168,9 @@ class _Vendor:
         if (page := html_page(plan)) is not None:
             return page
         if (trouble := refusal(plan)) is not None:
-            return _refused(trouble.status, trouble.code or _BY_STATUS.get(trouble.status, "internal_server_error"))
+            return _refused(
+                trouble.status, trouble.code or _BY_STATUS.get(trouble.status, "internal_server_error")
+            )
         key = request.headers.get("xi-api-key", "")
         connected = self._world.note(CONNECT, request, key)
         model = request.query.get("model_id", "eleven_flash_v2_5")
@@ -238,9 +244,10 @@ class _Talk:
 
     async def _take(self, message: Mapping[str, Any]) -> bool:
         if message.get("close_socket"):
-            for context in list(self.contexts.values()):
-                context.take({"flush": True, "close_context": True})
-            await asyncio.gather(*(context.task for context in list(self.contexts.values())))
+            left = list(self.contexts.values())
+            for each in left:
+                each.take({"flush": True, "close_context": True})
+            await asyncio.gather(*(each.task for each in left))
             return False
         context_id = str(message.get("context_id") or message.get("contextId") or "default")
         context = self.contexts.get(context_id)

@@ -17,9 +17,7 @@ from aywa.testing.vendors.world import Body, World, bearer, is_right, refusal
 
 SPEECH = "openai.speech"
 RATE_HZ = 24_000
-VOICES = frozenset(
-    "alloy ash ballad coral echo fable onyx nova sage shimmer verse marin cedar".split()
-)
+VOICES = frozenset("alloy ash ballad coral echo fable onyx nova sage shimmer verse marin cedar".split())
 
 _MOST_CHARACTERS = 4096
 _TYPES = {"pcm": "audio/pcm", "wav": "audio/wav"}
@@ -50,7 +48,9 @@ def routes(world: World) -> list[web.RouteDef]:
             return _refused(*wrong)
         name = str(body.get("response_format") or "mp3")
         speed = body.get("speed")
-        out = Body(world, asked, plan, request, content_type=_TYPES[name], headers={"x-request-id": "req_sim"})
+        out = Body(
+            world, asked, plan, request, content_type=_TYPES[name], headers={"x-request-id": "req_sim"}
+        )
         await out.start()
         if name == "wav":
             # Its length is not known yet.
@@ -67,7 +67,15 @@ def wav_head(rate_hz: int, size: int) -> bytes:
     """Of a file with PCM16 mono. size: of the audio, in bytes; at most what 32 bits hold."""
     form = struct.pack("<HHIIHH", 1, 1, rate_hz, 2 * rate_hz, 2, 16)
     whole = min(size + 36, 0xFFFFFFFF)
-    return b"RIFF" + struct.pack("<I", whole) + b"WAVEfmt " + struct.pack("<I", 16) + form + b"data" + struct.pack("<I", size)
+    return (
+        b"RIFF"
+        + struct.pack("<I", whole)
+        + b"WAVEfmt "
+        + struct.pack("<I", 16)
+        + form
+        + b"data"
+        + struct.pack("<I", size)
+    )
 
 
 def _wrong(body: dict[str, Any]) -> tuple[int, str, str] | None:
