@@ -13,7 +13,7 @@ import json
 import math
 import re
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -64,6 +64,9 @@ class Refusal:
     fault: Fault
     retryable: bool
     mend: str = ""
+
+
+Inspect = Callable[[int, object], Refusal | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,16 +126,17 @@ class HttpRoute:
         body: object = None,
         data: Any = None,
         headers: Mapping[str, str] | None = None,
+        inspect: Inspect | None = None,
     ) -> AsyncIterator[HttpAnswer]:
-        """An answer 200, as far as its head. body: sent as JSON; data: as it is. Raises ProviderError; leaving it before
-        its end closes the connection."""
+        """An answer 200, as far as its head. body: sent as JSON; data: as it is. inspect: is shown an error's status and
+        body first. Raises ProviderError; leaving it before its end closes the connection."""
         self._check_headers(headers or {})
         response = await self._send(method, path, body, data, headers)
         self._reading.add(response)
         try:
             async with response:
                 if response.status != 200:
-                    raise await self._refused(response)
+                    raise await self._refused(response, inspect)
                 yield HttpAnswer(self, response)
         finally:
             self._reading.discard(response)
@@ -298,22 +302,21 @@ class HttpRoute:
         """What a status other than 200 says; also for a handshake of a WebSocket. vendor_code: one of `refusals`, or
         nothing."""
         known = self._refusals.get(vendor_code)
-        refusal = known or _by_status(status, self.names)
-        said = f"answered {status}" if status else "told of an error"
-        return self.error(
-            refusal.code,
-            f"{said}, {vendor_code}" if known else said,
-            refusal.fault,
-            retryable=refusal.retryable,
-            mend=refusal.mend,
-            retry_after_s=retry_after_s,
-        )
+        said = f"answered {status}, {vendor_code}" if known else f"answered {status}"
+        return self._refusal(known or _by_status(status, self.names), said, retry_after_s)
+
+    def told(self, body: object) -> ProviderError:
+        """An error that came inside a stream."""
+        vendor_code = self.vendor_code(body)
+        refusal = self._refusals.get(vendor_code) or Refusal("failed", Fault.PROVIDER, retryable=True)
+        said = "the stream carried an error" + (f", {vendor_code}" if vendor_code else "")
+        return self._refusal(refusal, said, None)
 
     def vendor_code(self, body: object) -> str:
         """The first of the vendor's codes in an error's body that is known; else nothing."""
         return next((code for code in _codes(body) if code in self._refusals), "")
 
-    async def _refused(self, response: aiohttp.ClientResponse) -> ProviderError:
+    async def _refused(self, response: aiohttp.ClientResponse, inspect: Inspect | None) -> ProviderError:
         pieces = bytearray()
         with suppress(TimeoutError, aiohttp.ClientError, HttpProcessingError):
             async with asyncio.timeout(REFUSAL_S):
@@ -324,7 +327,21 @@ class HttpRoute:
         body: object = None
         with suppress(ValueError, RecursionError):
             body = json.loads(pieces)
-        return self.refused(response.status, self.vendor_code(body), retry_after_s(response.headers))
+        vendor_code, after_s = self.vendor_code(body), retry_after_s(response.headers)
+        if refusal := inspect and inspect(response.status, body):
+            said = f"answered {response.status}" + (f", {vendor_code}" if vendor_code else "")
+            return self._refusal(refusal, said, after_s)
+        return self.refused(response.status, vendor_code, after_s)
+
+    def _refusal(self, refusal: Refusal, said: str, after_s: float | None) -> ProviderError:
+        return self.error(
+            refusal.code,
+            said,
+            refusal.fault,
+            retryable=refusal.retryable,
+            mend=refusal.mend,
+            retry_after_s=after_s,
+        )
 
 
 class HttpAnswer:
@@ -348,7 +365,7 @@ class HttpAnswer:
         while chunk := await self._read():
             yield chunk
 
-    async def events(self) -> AsyncIterator[ServerEvent]:
+    async def events(self) -> AsyncGenerator[ServerEvent, None]:
         """Of a text/event-stream. What follows the last line end is dropped: it was cut."""
         if self.content_type in ("text/html", "application/json"):
             raise self._route.not_a_stream(self.content_type)
