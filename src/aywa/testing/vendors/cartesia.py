@@ -92,7 +92,7 @@ class _Vendor:
             body = await request.json()
         plan = self._world.plans.take(BYTES)
         key = _key(request)
-        asked = request["asked"] = self._world.note(BYTES, request, key, body)
+        asked = self._world.note(BYTES, request, key, body)
         if (trouble := refusal(plan)) is not None:
             return _refused(trouble.status, trouble.code)
         if not is_right(key):
@@ -112,7 +112,7 @@ class _Vendor:
     async def voices(self, request: web.Request) -> web.StreamResponse:
         """One."""
         key = _key(request)
-        request["asked"] = self._world.note(ACCOUNT, request, key)
+        self._world.note(ACCOUNT, request, key)
         plan = self._world.plans.take(ACCOUNT)
         if (page := html_page(plan)) is not None:
             return page

@@ -27,7 +27,7 @@ def routes(world: World) -> list[web.RouteDef]:
             body = await request.json()
         plan = world.plans.take(ROUTE)
         key = bearer(request) or request.headers.get("X-Vapi-Secret", "")
-        asked = request["asked"] = world.note(ROUTE, request, key, body)
+        asked = world.note(ROUTE, request, key, body)
         if (trouble := refusal(plan)) is not None:
             return web.json_response({"error": trouble.code or "refused"}, status=trouble.status)
         # A server without a secret takes everybody's requests.

@@ -90,7 +90,7 @@ class _Vendor:
         body = await _json(request)
         plan = self._world.plans.take(SPEECH)
         key = request.headers.get("xi-api-key", "")
-        asked = request["asked"] = self._world.note(SPEECH, request, key, body)
+        asked = self._world.note(SPEECH, request, key, body)
         code = self._wrong(key, request.match_info["voice"], str(body.get("model_id") or "eleven_flash_v2_5"))
         if (trouble := refusal(plan)) is not None:
             return _refused(
@@ -151,7 +151,7 @@ class _Vendor:
 
     def _account(self, request: web.Request, answer: Any) -> web.Response:
         key = request.headers.get("xi-api-key", "")
-        request["asked"] = self._world.note(ACCOUNT, request, key)
+        self._world.note(ACCOUNT, request, key)
         plan = self._world.plans.take(ACCOUNT)
         if (page := html_page(plan)) is not None:
             return page

@@ -38,7 +38,7 @@ def routes(world: World) -> list[web.RouteDef]:
             body = await request.json()
         plan = world.plans.take(SPEECH)
         key = bearer(request)
-        asked = request["asked"] = world.note(SPEECH, request, key, body)
+        asked = world.note(SPEECH, request, key, body)
         if (trouble := refusal(plan)) is not None:
             headers = {} if trouble.retry_after_s is None else {"Retry-After": f"{trouble.retry_after_s:g}"}
             return _refused(trouble.status, trouble.code, headers=headers)
