@@ -59,7 +59,7 @@ class _Messages:
             body = json.loads(await request.read())
         except ValueError:
             body = None
-        asked = request["asked"] = self._world.note(MESSAGES, request, key, body)
+        asked = self._world.note(MESSAGES, request, key, body)
         if not is_right(key):
             return (
                 _error(401, *_TYPES[401])

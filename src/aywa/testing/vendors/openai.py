@@ -59,14 +59,15 @@ _WRONG_KEY = _Error(
     401, "invalid_request_error", "invalid_api_key",
     "Incorrect API key provided: {key}. You can find your API key at https://platform.openai.com/account/api-keys.",
 )  # fmt: skip
+_BAD = "invalid_request_error"
 _ERRORS = (
-    _Error(400, "invalid_request_error", None, "The request could not be understood."),
+    _Error(400, _BAD, None, "The request could not be understood."),
     _WRONG_KEY,
-    _Error(403, "invalid_request_error", "unsupported_country_region_territory", "Country, region, or territory not supported"),
-    _Error(404, "invalid_request_error", "model_not_found", "The model does not exist or you do not have access to it."),
+    _Error(403, _BAD, "unsupported_country_region_territory", "Country, region, or territory not supported"),
+    _Error(404, _BAD, "model_not_found", "The model does not exist or you do not have access to it."),
     _Error(429, "requests", "rate_limit_exceeded", "Rate limit reached for requests. Please try again in 1s."),
-    _Error(429, "insufficient_quota", "insufficient_quota", "You exceeded your current quota, please check your plan and billing details."),
-    _Error(400, "invalid_request_error", "context_length_exceeded", "This model's maximum context length is 128000 tokens.", "messages"),
+    _Error(429, "insufficient_quota", "insufficient_quota", "You exceeded your current quota, please check your plan."),
+    _Error(400, _BAD, "context_length_exceeded", "This model's maximum context length is 128000 tokens.", "messages"),
     _Error(500, "server_error", None, "The server had an error while processing your request. Sorry about that!"),
     _Error(503, "server_error", "service_unavailable", "The engine is currently overloaded, please try again later"),
 )  # fmt: skip
@@ -107,7 +108,7 @@ class Chat:
     async def list_models(self, request: web.Request) -> web.StreamResponse:
         """GET /v1/models."""
         key = bearer(request)
-        request["asked"] = self._world.note(MODELS, request, key)
+        self._world.note(MODELS, request, key)
         if not is_right(key):
             return error_response(_wrong(key))
         plan = self._world.plans.take(MODELS)
@@ -125,7 +126,7 @@ class Chat:
             body = json.loads(await request.read())
         except ValueError:
             body = None
-        asked = request["asked"] = self._world.note(route, request, key, body)
+        asked = self._world.note(route, request, key, body)
         return body, asked
 
     async def _answer(self, route: str, request: web.Request, body: Any, asked: Asked) -> web.StreamResponse:

@@ -19,7 +19,7 @@ from aywa.ports.stt import Stt
 from aywa.ports.tts import Tts
 from aywa.testing.vendors import anthropic, cartesia, custom_voice, elevenlabs, openai, openai_speech
 from aywa.testing.vendors.plan import Plan, Plans
-from aywa.testing.vendors.world import World
+from aywa.testing.vendors.world import ASKED, Whole, World
 
 VENDORS: tuple[Callable[[World], list[web.RouteDef]], ...] = (
     anthropic.routes,
@@ -118,11 +118,13 @@ class SimulatedVendors:
 
     @web.middleware
     async def _record_ends(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """A vendor's module puts its record in request["asked"]; how it ended is known here."""
+        """How a request ended, put on its record."""
         try:
             response = await handler(request)
+        except Whole as whole:
+            response = whole.response
         except asyncio.CancelledError:
-            if (asked := request.get("asked")) is not None:
+            if (asked := request.get(ASKED)) is not None:
                 asked.ended = "left"
             raise
         except ConnectionError:
@@ -132,7 +134,7 @@ class SimulatedVendors:
         return response
 
     def _end(self, request: web.Request, how: str) -> None:
-        asked = request.get("asked")
+        asked = request.get(ASKED)
         if asked is not None and not asked.ended:
             asked.ended = how
 

@@ -42,6 +42,9 @@ class Asked:
     messages: list[Any] = field(default_factory=list)
 
 
+ASKED = web.RequestKey("asked", Asked)
+
+
 class World:
     """Behind all vendors. stt, tts: real speech, for plans without text."""
 
@@ -59,6 +62,8 @@ class World:
         asked = Asked(
             route, request.path, asyncio.get_running_loop().time(), is_right(key), headers, query, body
         )
+        # For whoever records how it ended.
+        request[ASKED] = asked
         self.requests[route] += 1
         self.log.append(asked)
         return asked
@@ -77,6 +82,14 @@ def bearer(request: web.Request) -> str:
     """The key of `Authorization: Bearer` (or Token), or nothing."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     return key.strip() if scheme.lower() in ("bearer", "token") else ""
+
+
+class Whole(Exception):
+    """The answer was given in another way, and is whole."""
+
+    def __init__(self, response: web.StreamResponse) -> None:
+        super().__init__()
+        self.response = response
 
 
 class Pieces(ABC):
@@ -200,6 +213,7 @@ class Body(Pieces):
         self.response = web.StreamResponse(headers={"Content-Type": "text/html; charset=utf-8"})
         await self._raw(HTML.encode())
         await self.response.write_eof()
+        raise Whole(self.response)
 
     async def garbage(self) -> None:
         await self._raw(b"data: {not json}\n\n" if self._events else b"{not json")
