@@ -381,7 +381,7 @@ _POSTCODE = re.compile(
     r"(?<![\w-])([A-Z]{1,2}\d[A-Z\d]?) (\d[A-Z]{2})(?!\w)|(?<![\w-])([A-Z]\d[A-Z]) (\d[A-Z]\d)(?!\w)"
 )
 _MIXED_CODE = re.compile(
-    r"(?<![\w-])(?=[A-Z-]*\d)(?=[\d-]*[A-Z])(?![A-Z]{2,}-?\d{1,2}(?![\w-]))[A-Z\d]+(?:-[A-Z\d]+)*(?![\w-])"
+    r"(?<![\w-])(?=[A-Z-]*\d)(?=[\d-]*[A-Z])(?![A-Z]{2,}-?\d{1,2}(?![\w-]))[A-Z\d]+(?:-[A-Z\d]+)*(?![\w-]|[.:/]\w)"
 )
 _ROOM = re.compile(
     r"\b((?:room|suite|apartment|apt\.?|flight|highway|route|interstate|bus)\s+#?)(\d{3,4})(?!\w)(?![.,:/-]\d)",
@@ -579,7 +579,7 @@ _DOTTED = re.compile(r"(?<![\w.@])(?:[A-Z]\.){2,}(?![\w@])")
 def _capitals(found: Found, cutoff: float | None) -> str | None:
     word = found[0]
     bare = word[:-1] if found[1] else word
-    if word in _NOT_SPELLED or _ROMAN.fullmatch(bare):
+    if word in _NOT_SPELLED or _ROMAN.fullmatch(word):
         return None
     if "&" in word:
         return " and ".join(" ".join(part) for part in word.split("&"))
