@@ -71,7 +71,9 @@ def test_the_words_say_the_number(value: int) -> None:
         if word == "hundred":
             pending *= 100
         elif word in ("thousand", "million", "billion", "trillion"):
-            total += pending * {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}[word]
+            total += (
+                pending * {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}[word]
+            )
             pending = 0
         else:
             pending += SMALL[word]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -70,20 +72,23 @@ def test_where_edits_stand_in_the_spoken_text() -> None:
     assert spoken_places(edits) == [(0, 3), (4, 4), (5, 10)]
 
 
+FIVE, SIX = Edit(4, 6, "five dollars"), Edit(10, 11, "six")
+
+
 @pytest.mark.parametrize(
     ("changes", "spoken", "made"),
     [
-        # Beside the edit; inside it; over its edge; two inside one; over two.
-        ([Edit(0, 3, "PAY")], "PAY five dollars or six", [Edit(0, 3, "PAY", fixed=True), Edit(4, 6, "five dollars"), Edit(10, 11, "six")]),
-        ([Edit(4, 8, "ten")], "pay ten dollars or six", [Edit(4, 6, "ten dollars", fixed=True), Edit(10, 11, "six")]),
-        ([Edit(0, 8, "give V")], "give V dollars or six", [Edit(0, 6, "give V dollars", fixed=True), Edit(10, 11, "six")]),
-        ([Edit(4, 8, "5"), Edit(9, 16, "USD")], "pay 5 USD or six", [Edit(4, 6, "5 USD", fixed=True), Edit(10, 11, "six")]),
+        # Beside the edit; inside it; over its edge; two inside one; over two; between.
+        ([Edit(0, 3, "PAY")], "PAY five dollars or six", [Edit(0, 3, "PAY", fixed=True), FIVE, SIX]),
+        ([Edit(4, 8, "ten")], "pay ten dollars or six", [Edit(4, 6, "ten dollars", fixed=True), SIX]),
+        ([Edit(0, 8, "give V")], "give V dollars or six", [Edit(0, 6, "give V dollars", fixed=True), SIX]),
+        ([Edit(4, 8, "5"), Edit(9, 16, "V")], "pay 5 V or six", [Edit(4, 6, "5 V", fixed=True), SIX]),
         ([Edit(9, 23, "!")], "pay five !", [Edit(4, 11, "five !", fixed=True)]),
-        ([Edit(17, 19, "and")], "pay five dollars and six", [Edit(4, 6, "five dollars"), Edit(7, 9, "and", fixed=True), Edit(10, 11, "six")]),
+        ([Edit(17, 19, "and")], "pay five dollars and six", [FIVE, Edit(7, 9, "and", fixed=True), SIX]),
     ],
-)  # fmt: skip
+)
 def test_what_is_spoken_can_be_rewritten(changes: list[Edit], spoken: str, made: list[Edit]) -> None:
-    text, edits = "pay $5 or 6", [Edit(4, 6, "five dollars"), Edit(10, 11, "six")]
+    text, edits = "pay $5 or 6", [FIVE, SIX]
     assert rewrite(text, edits, changes) == made
     assert apply(text, made) == spoken
 
@@ -125,11 +130,13 @@ def test_changes_of_what_is_spoken_do_what_they_say(
     changes = [Edit(a, b, "N") for a, b in zip(edges[::2], edges[1::2], strict=False)]
     made = rewrite(text, edits, changes)
     assert apply(text, made) == apply(said, changes)
-    assert all(one.end <= two.start for one, two in zip(made, made[1:], strict=False))
+    assert all(one.end <= two.start for one, two in pairwise(made))
 
 
 def test_written_words_are_heard_where_what_is_spoken_for_them_is() -> None:
-    said = voiced("pay $5 at 5 p.m. *now*", [Edit(4, 6, "five dollars"), Edit(10, 16, "5 PM"), Edit(17, 22, "")])
+    said = voiced(
+        "pay $5 at 5 p.m. *now*", [Edit(4, 6, "five dollars"), Edit(10, 16, "5 PM"), Edit(17, 22, "")]
+    )
     spoken = said.spoken.split()
     placed = [HeardWord(word, n * WORD, (n + 1) * WORD) for n, word in enumerate(spoken)]
     heard = written_places(said, placed)
