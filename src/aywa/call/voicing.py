@@ -4,14 +4,14 @@ within a limit; one that cannot be used is left out, told once, and never holds 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import regex
 
 from aywa.call.rules import RuleThreads
 from aywa.core.settings import ChunkPlan, Pattern, Replacement
-from aywa.core.turns.js_pattern import PatternError, translate
+from aywa.core.turns.js_pattern import PatternError, group_names, translate
 from aywa.core.voicing.format import voice_text
 from aywa.core.voicing.js_value import expand, longest
 from aywa.core.voicing.text import Edit, Voiced
@@ -36,7 +36,7 @@ class Voicing:
     language: str = "en"
     threads: RuleThreads | None = None
     problems: list[str] = field(default_factory=list)
-    _compiled: dict[Pattern, regex.Pattern[str]] = field(default_factory=dict)
+    _compiled: dict[Pattern, tuple[regex.Pattern[str], Mapping[str, int]]] = field(default_factory=dict)
     _late: Counter[Pattern] = field(default_factory=Counter)
     _plain: bool = True
 
@@ -95,16 +95,19 @@ class _Clause:
     def _found(self, pattern: Pattern, value: str, text: str) -> list[Edit]:
         compiled = self.call._compiled.get(pattern)
         if compiled is None:
-            compiled = self.call._compiled[pattern] = regex.compile(translate(pattern), regex.VERSION0)
+            expression = regex.compile(translate(pattern), regex.VERSION0)
+            compiled = self.call._compiled[pattern] = expression, group_names(pattern)
+        expression, names = compiled
         edits: list[Edit] = []
         spoken = 0
         # concurrent: the rest of the process goes on meanwhile.
-        for match in compiled.finditer(text, timeout=REPLACE_S, concurrent=True):
-            if match.end() == match.start():
+        for match in expression.finditer(text, timeout=REPLACE_S, concurrent=True):
+            start, end = match.span()
+            if start == end:
                 continue
-            said = expand(value, text, match.span(), match.groups(), match.groupdict())
+            said = expand(value, text, (start, end), match.groups(), names)
             spoken += len(said)
             if len(edits) >= MATCHES_MAX or spoken > SPOKEN_MAX:
                 break
-            edits.append(Edit(*match.span(), said))
+            edits.append(Edit(start, end, said))
         return edits

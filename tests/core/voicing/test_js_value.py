@@ -19,12 +19,12 @@ from aywa.core.voicing.js_value import expand, longest
         ("$10 $12", "ab0 ab2"),
         ("$03 $3", "c c"),
         ("$4 $0 $", "$4 $0 $"),
-        ("$<n> $<m>.", "c ."),
+        ("$<n> $<m>$<o>.", "c ."),
     ],
 )
 def test_a_value_is_expanded(value: str, made: str) -> None:
     found = ("ab", None, "c")
-    assert expand(value, "x abc  y", (2, 5), found, {"n": "c"}) == made
+    assert expand(value, "x abc  y", (2, 5), found, {"n": 3, "o": 2}) == made
     assert len(made) <= longest(value, "x abc  y")
 
 
