@@ -47,6 +47,9 @@ SPOKEN = [
     ('$1,000 bn', 'one thousand billion dollars'),
     ('1.5 million €', 'one point five million euros'),
     ('-20 €', 'minus twenty euros'),
+    ('$12345678901234567', '$12345678901234567'),
+    ('$12345678901234567.50', '$12345678901234567.50'),
+    ('$1-12345678901234567', '$1-12345678901234567'),
     # Addresses.
     ('JOHN.DOE@example.COM', 'JOHN dot DOE at example dot COM'),
     ('write to a_b+c@x.co.uk.', 'write to a underscore b plus c at x dot co dot uk.'),
