@@ -76,9 +76,12 @@ async def test_all_together_have_a_limit(threads: RuleThreads) -> None:
 
 async def test_one_that_cannot_be_read_is_left_out_and_told(threads: RuleThreads) -> None:
     call = voicing(threads, (Pattern("a(b"), "x"), (Pattern("a"), "c"))
+    told: list[str] = []
+    call.tell = told.append
     assert await spoken(call, "a") == "c"
     [problem] = call.problems
     assert problem.startswith("formatPlan.replacements[0] cannot be used: the group is not closed")
+    assert told == [problem]
 
 
 async def test_what_would_grow_without_bound_is_left_out(threads: RuleThreads) -> None:

@@ -4,7 +4,7 @@ within a limit; one that cannot be used is left out, told once, and never holds 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import regex
@@ -30,12 +30,13 @@ SPOKEN_MAX = 20_000
 @dataclass(slots=True)
 class Voicing:
     """Of one call. language: of what the assistant says. threads: where expressions are tried; None: they are not.
-    problems: replacements that could not be used, and why; each once."""
+    problems: replacements that could not be used, and why; each once. tell: is told each of them as well."""
 
     plan: ChunkPlan = field(default_factory=ChunkPlan)
     language: str = "en"
     threads: RuleThreads | None = None
     problems: list[str] = field(default_factory=list)
+    tell: Callable[[str], None] | None = None
     _compiled: dict[Pattern, tuple[regex.Pattern[str], Mapping[str, int]]] = field(default_factory=dict)
     _late: Counter[Pattern] = field(default_factory=Counter)
     _plain: bool = True
@@ -60,6 +61,8 @@ class Voicing:
     def _tell(self, problem: str) -> None:
         if problem not in self.problems:
             self.problems.append(problem)
+            if self.tell is not None:
+                self.tell(problem)
 
 
 @dataclass(slots=True)
