@@ -12,14 +12,17 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, TypeVar
 
+from aywa.call.sentences import Sentences, Spoken
+from aywa.call.voicing import Voicing
 from aywa.core import events as ev
 from aywa.core.audio.align import align_words
 from aywa.core.audio.frame import SAMPLE_BYTES
 from aywa.core.audio.resample import resample_pcm
 from aywa.core.clauses import ClauseCutter
 from aywa.core.playout import place_words
+from aywa.core.voicing.text import Voiced, written_places
 from aywa.ports.errors import ProviderError
-from aywa.ports.llm import ChatMessage, Finished, Llm, LlmRequest, TextDelta
+from aywa.ports.llm import ChatMessage, Finished, Flush, Llm, LlmRequest, TextDelta
 from aywa.ports.stt import Word
 from aywa.ports.tts import Tts, TtsOptions
 
@@ -35,11 +38,11 @@ class PhraseCache:
 
     def __init__(self, most: int = 256) -> None:
         self._most = most
-        self._made: dict[tuple[str, TtsOptions, str], tuple[bytes, tuple[ev.HeardWord, ...]]] = {}
+        self._made: dict[tuple[str, TtsOptions, Voiced], tuple[bytes, tuple[ev.HeardWord, ...]]] = {}
 
     async def phrase(self, routes: ReplyRoutes, text: str) -> tuple[bytes, tuple[ev.HeardWord, ...]]:
         """As `synthesise`."""
-        key = (routes.tts.name, routes.voice, text)
+        key = (routes.tts.name, routes.voice, await routes.voicing.voice(text))
         made = self._made.get(key)
         if made is None:
             made = await synthesise(routes, text)
@@ -52,7 +55,8 @@ class PhraseCache:
 class ReplyRoutes:
     """The model and the voice of the call, and how they are asked. deadlines in seconds: to the model's first delta,
     between two of them, to a clause's first audio, and between two pieces of it. max_characters: of one reply, whatever the
-    model makes of max_tokens. stock: phrase -> PCM16 at stock_rate_hz, for when the voice is dead. phrases: of all calls."""
+    model makes of max_tokens. stock: phrase -> PCM16 at stock_rate_hz, for when the voice is dead. phrases: of all calls.
+    voicing: how texts are cut and formatted for the voice. sentences: spoken before; None: the voice's owner wants none."""
 
     llm: Llm
     tts: Tts
@@ -68,6 +72,8 @@ class ReplyRoutes:
     stock: Mapping[str, bytes] = field(default_factory=dict)
     stock_rate_hz: int = 16000
     phrases: PhraseCache = field(default_factory=PhraseCache)
+    voicing: Voicing = field(default_factory=Voicing)
+    sentences: Sentences | None = None
 
     def stock_pcm(self, text: str) -> bytes:
         """The phrase at the call's rate; empty when there is none."""
@@ -149,7 +155,7 @@ class ReplyMaker:
     async def _say(self, text: str) -> None:
         clauses: asyncio.Queue[str | None] = asyncio.Queue()
         # All of it is there: whole sentences sound better.
-        cutter = ClauseCutter(early=False)
+        cutter = ClauseCutter(early=False, plan=self.routes.voicing.plan)
         self._wrote(text)
         for clause in (*cutter.feed(text), *cutter.finish()):
             clauses.put_nowait(clause)
@@ -163,8 +169,8 @@ class ReplyMaker:
             self._made(text, pcm, ())
 
     async def _write(self, messages: Sequence[Mapping[str, Any]], clauses: asyncio.Queue[str | None]) -> None:
-        cutter = ClauseCutter()
         routes = self.routes
+        cutter = ClauseCutter(plan=routes.voicing.plan)
         request = LlmRequest(
             tuple(ChatMessage(m["role"], m["content"]) for m in messages),
             model=routes.model,
@@ -183,6 +189,9 @@ class ReplyMaker:
                     written += len(delta.text)
                     self._wrote(delta.text)
                     for clause in cutter.feed(delta.text):
+                        clauses.put_nowait(clause)
+                elif isinstance(delta, Flush):
+                    for clause in cutter.flush():
                         clauses.put_nowait(clause)
                 elif isinstance(delta, Finished):
                     self._usage = _Usage(delta.prompt_tokens, delta.cached_tokens, delta.completion_tokens)
@@ -209,11 +218,26 @@ class ReplyMaker:
         number = self._clauses
         self._clauses += 1
         self.audio[number] = pcm
+        # In the history the ends of lines are spaces.
+        clause = " ".join(clause.split())
         self.post(ev.ClauseSynthesized(self.reply_id, number, clause, len(pcm) // SAMPLE_BYTES, words))
 
 
 async def synthesise(routes: ReplyRoutes, text: str) -> tuple[bytes, tuple[ev.HeardWord, ...]]:
-    """The text's PCM16 at the voice's rate, and the places of its words. Raises what the voice raises, and TimeoutError."""
+    """The text's PCM16 at the voice's rate, and the places of its words as they are written. Raises what the voice raises,
+    and TimeoutError."""
+    said = await routes.voicing.voice(text)
+    if not any(map(str.isalnum, said.spoken)):
+        return b"", ()
+    kept = routes.sentences.find(routes.tts.name, routes.voice, said.spoken) if routes.sentences else None
+    if kept is None:
+        kept = await _synthesised(routes, said.spoken)
+        if routes.sentences is not None:
+            routes.sentences.offer(routes.tts.name, routes.voice, said.spoken, kept)
+    return kept.pcm, written_places(said, kept.words) if kept.pcm else ()
+
+
+async def _synthesised(routes: ReplyRoutes, text: str) -> Spoken:
     voice = routes.voice
     sound = _Sound(voice.rate_hz)
     words: list[Word] = []
@@ -228,7 +252,7 @@ async def synthesise(routes: ReplyRoutes, text: str) -> tuple[bytes, tuple[ev.He
             sound.add(chunk.pcm, chunk.rate_hz)
             words += chunk.words
     pcm = sound.pcm()
-    return pcm, _placed(text, words, pcm, voice.rate_hz)
+    return Spoken(pcm, _placed(text, words, pcm, voice.rate_hz))
 
 
 @contextmanager
@@ -292,7 +316,7 @@ class _Sound:
 
 
 def _placed(text: str, words: Sequence[Word], pcm: bytes, rate_hz: int) -> tuple[ev.HeardWord, ...]:
-    """The written words' places: what the voice told, and from the audio what it did not."""
+    """The spoken words' places: what the voice told, and from the audio what it did not."""
     told = [
         ev.HeardWord(w.text, max(0, round(w.start_s * rate_hz)), max(0, round(w.end_s * rate_hz)))
         for w in words
