@@ -162,7 +162,7 @@ class Host:
         )
         base_url = plan.call.get("artifactBaseUrl")
         ended_extra = {"recordingUrl": f"{base_url}/stereo-recording"} if base_url else {}
-        warnings = tuple(settings_warnings(assistant))
+        warnings = (*plan.warnings, *settings_warnings(assistant))
         return SessionPlan(
             started,
             plan.call_id,

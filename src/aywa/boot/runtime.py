@@ -30,6 +30,7 @@ from aywa.boot.errors import CannotStart
 from aywa.boot.host import Host
 from aywa.boot.lock import FolderLock
 from aywa.boot.receptionist import DOCUMENT, receptionist
+from aywa.boot.secrets import open_vault
 from aywa.boot.settings import RuntimeSettings
 from aywa.boot.stock import STOCK_RATE_HZ, speak_stock
 from aywa.boot.store import open_store
@@ -85,6 +86,7 @@ class Runtime:
         self.settings = settings
         self._opened = engine
         self.problems: list[str] = []
+        self.warning: str | None = None
         self._media_port = 0
         self._openai: OpenAiLlm | None = None
         self._endpointing = EndpointingHttp()
@@ -100,13 +102,19 @@ class Runtime:
         parts.callback(FolderLock(settings.data).close)
         self._socket = parts.enter_context(_listen(settings.host, settings.port))
         self._artifacts = Artifacts(settings.artifacts)
+        vault = await asyncio.to_thread(open_vault, settings.data)
+        self.warning = vault.warning
+        if vault.warning is not None:
+            _log.warning("development_encryption_key", detail=vault.warning)
         # The models load while the rest is put together.
         await self._open_models()
         self._store: Store = await open_store(settings.data)
         parts.push_async_callback(self._store.close)
         await self._open_journal()
         await self._open_media()
-        self.services = join_services(self._store, self._host, self._artifacts)
+        self.services = join_services(
+            self._store, self._host, self._artifacts, vault=vault.vault, environment=settings.keys
+        )
         await self._first_documents()
         self._open_http()
         # The calls are the first to end.

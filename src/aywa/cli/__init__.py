@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from aywa.cli import api_keys, models, orgs
+from aywa.cli import api_keys, credentials, models, orgs
 from aywa.cli.calls import calls
 from aywa.cli.demo import demo
 from aywa.cli.dev import dev
@@ -23,6 +23,7 @@ app.command()(calls)
 app.command()(timeline)
 app.command()(replay)
 app.add_typer(api_keys.app, name="api-keys")
+app.add_typer(credentials.app, name="credentials")
 app.add_typer(orgs.app, name="orgs")
 
 

@@ -158,7 +158,6 @@ class Documents(Protocol):
     async def delete(self, org_id: str, document_id: str) -> Document | None:
         """Removes it; answers what was removed."""
 
-
     async def change_sealed(
         self, org_id: str, document_id: str, now_ms: int, change: SealedChange
     ) -> Document | None:
@@ -168,7 +167,9 @@ class Documents(Protocol):
 class CredentialDocuments(Documents, Protocol):
     """Credentials, found also by what a call needs."""
 
-    async def usable(self, org_id: str, providers: Collection[str], ids: Collection[str]) -> Sequence[Document]:
+    async def usable(
+        self, org_id: str, providers: Collection[str], ids: Collection[str]
+    ) -> Sequence[Document]:
         """Those of one of these providers, and those with one of these ids or names; newest first."""
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from aywa.core.settings import EAGERNESS, Pattern
 from aywa.core.turns import js_pattern, wait_function
+from aywa.service.credential_rules import CREDENTIAL
 from aywa.service.hook_rules import HOOK_LIST
 from aywa.service.rules import (
     Also,
@@ -333,6 +334,7 @@ ASSISTANT = Obj(
         "serverMessages": ListOf(Choice(SERVER_MESSAGES)),
         "server": SERVER,
         "modelOutputInMessagesEnabled": Flag(),
+        "credentials": ListOf(CREDENTIAL, 100),
         "credentialIds": ListOf(Text()),
         "hooks": HOOK_LIST,
         "fillerPlan": FILLER_PLAN,

@@ -84,7 +84,9 @@ class AesGcmVault:
         try:
             return key.decrypt(nonce, rest, _associated(sealed.key_id, place))
         except InvalidTag:
-            raise CannotOpen("its ciphertext was altered, or belongs elsewhere (enter the secret again)") from None
+            raise CannotOpen(
+                "its ciphertext was altered, or belongs elsewhere (enter the secret again)"
+            ) from None
 
 
 def _associated(key: str, place: tuple[str, ...]) -> bytes:
