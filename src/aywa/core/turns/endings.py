@@ -247,9 +247,10 @@ def _asks_without_verb(said: list[str]) -> bool:
     if place is None or (place and said[0] not in _ASKING):
         return False
     rest = said[place + 1 :]
-    if said[place] in _BE:
-        return bool(rest) and rest[-1] in _BETWEEN
     subject = 2 if rest and rest[0] in _DETERMINERS else 1
+    if said[place] in _BE:
+        # "Where is it" is whole, "is breakfast" is not.
+        return bool(rest) and (rest[-1] in _BETWEEN or (place == 0 and len(rest) <= subject))
     return (
         len(rest) <= subject
         or rest[-1] in _BETWEEN
