@@ -29,6 +29,7 @@ from aywa.boot.engine_version import engine_version
 from aywa.boot.errors import CannotStart
 from aywa.boot.host import Host
 from aywa.boot.lock import FolderLock
+from aywa.boot.prices import load_prices
 from aywa.boot.receptionist import DOCUMENT, receptionist
 from aywa.boot.secrets import open_vault
 from aywa.boot.settings import RuntimeSettings
@@ -111,6 +112,7 @@ class Runtime:
         self._store: Store = await open_store(settings.data)
         parts.push_async_callback(self._store.close)
         await self._open_journal()
+        self._prices = load_prices().prices
         await self._open_media()
         self.services = join_services(
             self._store, self._host, self._artifacts, vault=vault.vault, environment=settings.keys
@@ -200,6 +202,7 @@ class Runtime:
             self._routes,
             lambda: self.addresses.media,
             settings.calls_max,
+            self._prices,
         )
         transport = WebSocketTransport(self._plane, self._host.open_call)
         self._parts.push_async_callback(transport.close)

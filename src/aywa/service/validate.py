@@ -333,6 +333,8 @@ FILLER_PLAN = Obj(
         "messages": ListOf(Text(240, 1), 20),
     }
 )
+# Our own: what a call may cost before it is ended, and what is said then.
+COST_PLAN = Obj({"maxDollars": Number(0.001, 10_000), "message": Text(1000)})
 _LEGACY: dict[str, Rule] = {
     "silenceTimeoutSeconds": Number(5, 3600, default=30),
     "messagePlan": Obj(
@@ -381,6 +383,7 @@ ASSISTANT = Obj(
         "credentialIds": ListOf(Text()),
         "hooks": HOOK_LIST,
         "fillerPlan": FILLER_PLAN,
+        "costPlan": COST_PLAN,
         "startSpeakingPlan": START_SPEAKING_PLAN,
         "stopSpeakingPlan": STOP_SPEAKING_PLAN,
         "analysisPlan": ANALYSIS_PLAN,
