@@ -44,7 +44,7 @@ UNITS: Mapping[str, tuple[str, str, float]] = {
 """Unit of the file -> kind of work, unit that is counted, how many of those."""
 
 _FIELDS = frozenset(("provider", "model", "usd", "source", "date", "note"))
-_ENTRY = re.compile(r"^\s*\[\[\s*price\s*\]\]", re.MULTILINE)
+_ENTRY = re.compile(r"^[ \t]*\[\[\s*price\s*\]\]", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +97,17 @@ def read_prices(path: Path, *, own: bool) -> Iterable[PriceRow]:
     where = f"{SETTING} ({path})" if own else str(path)
     try:
         text = path.read_bytes().decode("utf-8")
+        last = text.count("\n") + 1
         content = tomllib.loads(text)
     except OSError as error:
         raise CannotStart(f"{where} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise CannotStart(f"{where} is not UTF-8") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise CannotStart(f"{where} is not TOML: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        problem = str(error).replace("at end of document", f"at line {last}, the end")
+        raise CannotStart(f"{where} is not TOML: {problem}") from None
+    except RecursionError:
+        raise CannotStart(f"{where} is not TOML: it is nested too deep") from None
     entries = content.get("price", [])
     unknown = [name for name in content if name != "price"]
     if unknown or not isinstance(entries, list):
