@@ -80,7 +80,8 @@ class _HttpServer(uvicorn.Server):
 class Runtime:
     """`start`, then wait until it is `ready`; `stop` in any case, also after a start that failed.
 
-    engine: the local models, if they are being loaded already; who opened them closes them.
+    engine: the local models, if they are being loaded already; who opened them closes them. warning: once it has started,
+    what the operator should be told.
     """
 
     def __init__(self, settings: RuntimeSettings, engine: LocalEngine | None = None) -> None:
@@ -105,8 +106,6 @@ class Runtime:
         self._artifacts = Artifacts(settings.artifacts)
         vault = await asyncio.to_thread(open_vault, settings.data)
         self.warning = vault.warning
-        if vault.warning is not None:
-            _log.warning("development_encryption_key", detail=vault.warning)
         # The models load while the rest is put together.
         await self._open_models()
         self._store: Store = await open_store(settings.data)
