@@ -112,6 +112,11 @@ class ClauseCutter:
         """What is held is to be spoken now; more text may come."""
         return self.finish() if self.plan.enabled else []
 
+    def forget(self) -> str:
+        """What is held will not be spoken: answers it."""
+        held, self._held = self._held, ""
+        return held
+
     def finish(self) -> list[str]:
         """No more text will come."""
         clauses = self._cut(last=True)

@@ -62,12 +62,20 @@ from tests.core.feed import examples
             ],
         ),
         (
+            Ending.STATED,
+            [
+                "you know who to ask for it", "the heating in our room is off", "my parcel was supposed to arrive on Saturday",
+                "good morning the lights in the hall went out", "we were told to bring our passports along",
+            ],
+        ),
+        (
             Ending.SETTLED,
             [
+                "I'd really like to see the garden view room",
+                "we are still looking for a flat in town", "the bus was late but we came on time",
                 "I would like to book a table", "tomorrow", "at nine",
                 "so do I", "turn it on", "please come in", "anna at web dot com", "anna@web.com.",
-                "anna.smith@web.co.uk", "two people", "you know who to ask for it",
-            ],
+                "anna.smith@web.co.uk", "two people", ],
         ),
     ],
 )  # fmt: skip

@@ -48,6 +48,11 @@ class Attempt(Generic[T]):
         return bool(self._came) or self._over
 
     @property
+    def empty(self) -> bool:
+        """It ended well, and said nothing."""
+        return self._over and self._error is None and self.first_s is None
+
+    @property
     def error(self) -> Exception | None:
         """What the route raised."""
         return self._error

@@ -20,6 +20,8 @@ from aywa.ports.llm import Finished, Llm, LlmDelta, LlmRequest
 RETRIES = 1
 # Nobody is asked twice at once sooner than this, however quick the route usually is.
 HEDGE_LEAST_S = 0.25
+# The same route has had its time, or wants to be left alone.
+NOT_AGAIN = frozenset(("deadline", "rate_limited", "quota"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class ModelRouter:
     ) -> None:
         self._routes = tuple(routes)
         self._board = board or HealthBoard()
-        self._tell = tell
+        self.tell = tell
         self._hedges = hedges
 
     def ask(self, request: LlmRequest, without: frozenset[str] = frozenset()) -> Answering:
@@ -78,7 +80,7 @@ class ModelRouter:
         refused = {route.name: self._board.of(route.name).refuses(now) for route in left}
         well = [route for route in left if not refused[route.name]]
         if well and left and well[0] is not left[0]:
-            self._tell("RouteSkipped", {"kind": "llm", "route": left[0].name, "code": refused[left[0].name]})
+            self.tell("RouteSkipped", {"kind": "llm", "route": left[0].name, "code": refused[left[0].name]})
         return well + [route for route in left if refused[route.name]]
 
     @staticmethod
@@ -163,7 +165,9 @@ class Answering:
             with suppress(asyncio.CancelledError):
                 _ = await asyncio.gather(*waits, return_exceptions=True)
         for route, attempt in self._open:
-            if attempt.first_s is not None:
+            # An answer without a word is told as it is when there is nobody else to ask.
+            alone = not self._left and len(self._open) == 1
+            if attempt.first_s is not None or (alone and attempt.empty):
                 return route, attempt
         if hedge_s is not None and loop.time() >= hedge_s:
             slow = self._open[0][0]
@@ -173,13 +177,12 @@ class Answering:
 
     def _failed(self, route: ModelRoute, attempt: Attempt[LlmDelta]) -> ProviderError | None:
         """What became of an attempt that has not begun to answer: None while that may still happen."""
-        if attempt.first_s is not None:
+        if attempt.first_s is not None or (attempt.empty and not self._left and len(self._open) == 1):
             return None
         late = asyncio.get_running_loop().time() >= attempt.began_s + self._allowed_s(route) - 1e-6
         if attempt.ready:
             error: Exception | None = attempt.error
             if error is None:
-                # An answer without a word; what is last in the row is told as it is.
                 error = ProviderError(
                     route.llm.name, "failed", "it answered nothing", fault=Fault.PROVIDER, retryable=True
                 )
@@ -193,7 +196,7 @@ class Answering:
         """Somebody else is asked, if nobody is already; at last the same route once more."""
         if self._open:
             return
-        if not self._left and error.retryable and self._retries and error.code != "deadline":
+        if not self._left and error.retryable and self._retries and error.code not in NOT_AGAIN:
             self._retries -= 1
             self._left.append(failed)
         if self._left:
@@ -219,7 +222,7 @@ class Answering:
         return None if usual_s is None else attempt.began_s + max(usual_s, HEDGE_LEAST_S)
 
     def _tell(self, kind: str, route: ModelRoute, **fields: Any) -> None:
-        self._router._tell(kind, {"kind": "llm", "route": route.name, **fields})
+        self._router.tell(kind, {"kind": "llm", "route": route.name, **fields})
 
 
 def _says(delta: LlmDelta) -> bool:
@@ -233,6 +236,4 @@ def _as_provider_error(error: Exception, route: ModelRoute) -> ProviderError:
         return ProviderError(
             route.name, "deadline", "it did not answer in time", fault=Fault.PROVIDER, retryable=True
         )
-    return ProviderError(
-        route.name, "failed", f"it broke: {type(error).__name__}", fault=Fault.RUNTIME, retryable=True
-    )
+    return ProviderError(route.name, type(error).__name__, "it broke", fault=Fault.RUNTIME, retryable=True)

@@ -73,7 +73,7 @@ class VoiceRouter:
         self.rate_hz = rate_hz
         self._routes = tuple(routes)
         self._board = board or HealthBoard()
-        self._tell = tell
+        self.tell = tell
         self._current = 0
 
     @property
@@ -99,7 +99,7 @@ class VoiceRouter:
         chosen = next(iter(well or left), None)
         if chosen is not None and left and chosen != left[0] and not tried:
             name = self._routes[left[0]].name
-            self._tell(
+            self.tell(
                 "RouteSkipped", {"kind": "tts", "route": name, "code": self._board.of(name).refuses(now)}
             )
         return chosen
@@ -145,7 +145,7 @@ class Speaking:
             left = _rest(left, given)
             refused.add(place)
             name = self.router._routes[place].name
-            self.router._tell(
+            self.router.tell(
                 "RouteFailed", {"kind": "tts", "route": name, "code": failed.code, "words_given": given}
             )
             if not left.spoken.split():
@@ -162,7 +162,7 @@ class Speaking:
     def _switch(self, place: int, code: str) -> None:
         router = self.router
         before, router._current = router.current.name, place
-        router._tell(
+        router.tell(
             "RouteSwitched",
             {"kind": "tts", "route": router.current.name, "before": before, "code": code},
         )
@@ -190,7 +190,8 @@ class Speaking:
                 raise ProviderError(
                     route.name, "overlong", "its audio does not end", fault=Fault.PROVIDER, retryable=True
                 )
-            piece = sound.take()
+            # What is there whole need not be cut.
+            piece = None if attempt.ready else sound.take()
             if piece is not None:
                 yield piece
         piece = sound.rest()
@@ -325,6 +326,8 @@ def _bare(word: str) -> str:
 
 def _again(error: ProviderError, *, given: bool) -> bool:
     """A second try may go well; a voice that let its caller wait for nothing has had its time."""
+    if error.code in ("rate_limited", "quota"):
+        return False
     return error.retryable and (given or error.code != "deadline")
 
 
@@ -339,6 +342,4 @@ def _as_provider_error(error: Exception, route: VoiceRoute) -> ProviderError:
         return ProviderError(
             route.name, "deadline", "it did not answer in time", fault=Fault.PROVIDER, retryable=True
         )
-    return ProviderError(
-        route.name, "failed", f"it broke: {type(error).__name__}", fault=Fault.RUNTIME, retryable=True
-    )
+    return ProviderError(route.name, type(error).__name__, "it broke", fault=Fault.RUNTIME, retryable=True)
