@@ -40,6 +40,21 @@ def test_an_empty_document_is_all_defaults() -> None:
     assert read_settings({}) == AssistantSettings()
 
 
+@pytest.mark.parametrize(
+    ("plan", "limit", "message"),
+    [
+        ({"maxDollars": 0.25, "message": "That is all."}, 0.25, "That is all."),
+        ({"maxDollars": 1}, 1.0, ""),
+        ({"maxDollars": 0}, None, ""),
+        ({"maxDollars": "1", "message": 5}, None, ""),
+        ("junk", None, ""),
+    ],
+)
+def test_what_a_call_may_cost(plan: Any, limit: float | None, message: str) -> None:
+    settings = read_settings({"costPlan": plan})
+    assert (settings.max_dollars, settings.budget_message) == (limit, message)
+
+
 def test_every_field_is_read() -> None:
     settings = read_settings(
         {
