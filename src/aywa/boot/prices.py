@@ -95,15 +95,16 @@ def load_prices(environment: Mapping[str, str] = os.environ) -> PriceTable:
 def read_prices(path: Path, *, own: bool) -> Iterable[PriceRow]:
     """A file's prices. Raises CannotStart."""
     where = f"{SETTING} ({path})" if own else str(path)
+    text = ""
     try:
         text = path.read_bytes().decode("utf-8")
-        last = text.count("\n") + 1
         content = tomllib.loads(text)
     except OSError as error:
         raise CannotStart(f"{where} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise CannotStart(f"{where} is not UTF-8") from None
     except tomllib.TOMLDecodeError as error:
+        last = text.count("\n") + 1
         problem = str(error).replace("at end of document", f"at line {last}, the end")
         raise CannotStart(f"{where} is not TOML: {problem}") from None
     except RecursionError:
