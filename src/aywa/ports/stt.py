@@ -44,6 +44,7 @@ class SttResult:
     is_final: the text will not change, and the next result begins after it.
     from_finalize: answers `finalize()`: the text holds everything that had been fed when it was asked.
     An empty text with from_finalize means that what was said so far is complete.
+    turn_ended: the recogniser itself holds the caller's turn for over (True) or for begun or going on again (False).
     """
 
     text: str
@@ -52,6 +53,7 @@ class SttResult:
     words: tuple[Word, ...] = ()
     confidence: float | None = None
     audio_s: float = 0.0
+    turn_ended: bool | None = None
 
 
 class SttStream(Protocol):

@@ -346,7 +346,35 @@ async def test_a_slow_stream_is_told_as_it_comes() -> None:
         await stream.aclose()  # type: ignore[attr-defined]
 
 
-async def test_warming_asks_nothing() -> None:
+async def test_warming_dials_and_asks_nothing() -> None:
     async with route(spoken("Yes.")) as (llm, far):
         await llm.warm(ASKED)
-        assert far.connections == 0
+        await llm.warm(ASKED)
+        assert (far.connections, far.requests) == (1, [])
+        _ = await take(llm)
+        assert far.connections == llm.connections == 1
+
+
+async def test_warming_never_fails() -> None:
+    for url in ("http://127.0.0.1:9/v1", "ftp://x", "http://[::1/v1", "nowhere"):
+        llm = OpenAiLlm(url, KEY, "gpt-test")
+        await llm.warm(ASKED)
+        await llm.close()
+        await llm.warm(ASKED)
+
+
+@pytest.mark.parametrize("answer", [[HOLD], [head(), HOLD], [head(), delta(content="Once"), HOLD]])
+async def test_closing_the_route_ends_what_streams(answer: list[Step]) -> None:
+    async with route(answer) as (llm, far):
+        asking = asyncio.create_task(take(llm))
+        async with asyncio.timeout(10):
+            while not far.requests:  # noqa: ASYNC110 - the far side counts, it does not tell
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.02)
+        await llm.close()
+        with pytest.raises(ProviderError) as error:
+            await asyncio.wait_for(asking, 5)
+        assert error.value.code == "closed"
+        with pytest.raises(ProviderError) as error:
+            await take(llm)
+        assert error.value.code == "closed"

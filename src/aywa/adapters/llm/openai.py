@@ -1,260 +1,196 @@
-"""OpenAI chat completions, streamed, and every server that speaks the same: POST {base}/chat/completions, SSE back.
+"""OpenAI's chat completions, streamed: POST {base}/chat/completions, SSE back; and every server that speaks the same.
 
-Wire: https://platform.openai.com/docs/api-reference/chat-streaming. Retries and deadlines are the router's.
+Wire: https://platform.openai.com/docs/api-reference/chat-streaming, error codes:
+https://platform.openai.com/docs/guides/error-codes, both checked against openai-python 3.54. Retries and deadlines are the
+router's.
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
+import re
+import ssl
+from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import aclosing
+from functools import partial
 from typing import Any
 
-import aiohttp
-from aiohttp.http_exceptions import HttpProcessingError
+from aywa.adapters.llm.chat import PATH, chat, common_body
+from aywa.adapters.wire.http import HttpRoute, Names, Refusal
+from aywa.ports.errors import Fault
+from aywa.ports.llm import LlmDelta, LlmRequest
 
-from aywa.ports.errors import Fault, ProviderError
-from aywa.ports.llm import ChatMessage, Finished, LlmDelta, LlmRequest, TextDelta, ToolCallDelta
+OPENAI_NAMES = Names(key="OPENAI_API_KEY", url="OPENAI_BASE_URL", target="OPENAI_MODEL")
+REASONING_ROOM = 1024
+"""Tokens granted on top of the limit where the model cannot but reason: its reasoning counts, and would eat the answer."""
 
-MAX_LINE_BYTES = 1 << 20
-# How long the end of a finished answer may take to come: with it the connection can be used again.
-DRAIN_S = 0.2
+# What a model may refuse to be told, and does as well without.
+_SPARE = frozenset({"temperature", "reasoning_effort", "stream_options"})
 
-_CHECK_URL = "check OPENAI_BASE_URL"
-
-_STATUS_CODES = {
-    400: "bad_request",
-    401: "unauthorized",
-    403: "forbidden",
-    404: "not_found",
-    429: "rate_limited",
-}
-_MENDS = {
-    401: "check OPENAI_API_KEY",
-    403: "check that the key may use this model",
-    404: f"{_CHECK_URL} and OPENAI_MODEL",
-    429: "raise the quota, or wait",
-}
-
-
-@dataclass(slots=True)
-class _Connection:
-    """The one that a request went out on. kept: from an earlier request."""
-
-    kept: bool = False
-
-
-async def _note_kept(session: aiohttp.ClientSession, context: Any, parameters: object) -> None:
-    context.trace_request_ctx.kept = True
+_VERSION = re.compile(r"gpt-(\d+)(?:\.(\d+))?")
+_NO_REASONING_KNOB = re.compile(r"-(chat|pro|codex|search|audio|realtime)\b")
 
 
 class OpenAiLlm:
-    """One route. The session is made on first use and kept, so that a turn pays no handshake."""
+    """One route. names: what its settings are called in messages. compatible: a server that is not OpenAI's own gets
+    no parameter that only OpenAI's reasoning models know."""
 
-    def __init__(self, base_url: str, key: str, model: str, name: str = "openai") -> None:
-        self._url = base_url.rstrip("/") + "/chat/completions"
-        self._key = key
-        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+    def __init__(
+        self,
+        base_url: str,
+        key: str,
+        model: str,
+        name: str = "openai",
+        *,
+        names: Names = OPENAI_NAMES,
+        headers: Mapping[str, str] | None = None,
+        limit_name: str = "max_completion_tokens",
+        usage_on_request: bool = True,
+        compatible: bool = False,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._model = model
-        self._name = name
-        self._http: aiohttp.ClientSession | None = None
+        self._limit_name = limit_name
+        self._usage_on_request = usage_on_request
+        self._compatible = compatible
+        # Learned from refusals: models come and go faster than tables of them.
+        self._refused: defaultdict[str, set[tuple[str, Any]]] = defaultdict(set)
+        self._http = HttpRoute(
+            name,
+            base_url,
+            names,
+            headers=({"Authorization": f"Bearer {key}"} if key else {}) | dict(headers or {}),
+            refusals=openai_refusals(names),
+            tls=tls,
+        )
 
     @property
     def name(self) -> str:
         """The route's name."""
-        return self._name
+        return self._http.name
+
+    @property
+    def connections(self) -> int:
+        """How many were ever made."""
+        return self._http.connections
 
     async def stream(self, request: LlmRequest) -> AsyncIterator[LlmDelta]:
         """As the port says."""
-        if any(ord(character) < 32 or ord(character) == 127 for character in self._key):
-            raise self._error(
-                "bad_key", "its key holds a line end or the like", Fault.CONFIG, retryable=False,
-                mend=_MENDS[401],
-            )  # fmt: skip
-        try:
-            async with await self._ask(self._body(request)) as answer:
-                if answer.status != 200:
-                    raise self._refused(answer.status)
-                if answer.content_type in ("text/html", "application/json"):
-                    raise self._no_stream(answer.content_type)
-                async for delta in self._deltas(answer):
-                    yield delta
-        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
-            raise self._error(
-                "bad_url", "its address is not one of HTTP", Fault.CONFIG, retryable=False, mend=_CHECK_URL
-            ) from error
-        except aiohttp.ClientError as error:
-            mend = _CHECK_URL if isinstance(error, aiohttp.ClientConnectorError) else ""
-            name = type(error).__name__
-            raise self._error("unreachable", name, Fault.NETWORK, retryable=True, mend=mend) from error
+        body = self._body(request)
+        inspect = partial(self._inspect, body)
+        async with aclosing(chat(self._http, PATH, body, inspect)) as deltas:
+            async for delta in deltas:
+                yield delta
 
     async def warm(self, request: LlmRequest) -> None:
-        """The provider keeps its own prompt cache; opening the connection is for the router."""
+        """Dials. The vendor keeps its own prompt cache, and fills it only for money."""
+        await self._http.warm()
 
     async def close(self) -> None:
         """Closes the connections."""
-        if self._http is not None:
-            await self._http.close()
-
-    async def _ask(self, body: Mapping[str, Any]) -> aiohttp.ClientResponse:
-        """The answer, as far as its head. A kept connection may turn out to be closed by the far side: then another is
-        taken, at last a fresh one."""
-        while True:
-            connection = _Connection()
-            try:
-                return await self._session().post(
-                    self._url,
-                    json=body,
-                    headers=self._headers,
-                    allow_redirects=False,
-                    trace_request_ctx=connection,
-                )
-            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-                if not connection.kept:
-                    raise
-
-    def _session(self) -> aiohttp.ClientSession:
-        if self._http is None:
-            timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
-            tracing = aiohttp.TraceConfig()
-            tracing.on_connection_reuseconn.append(_note_kept)
-            self._http = aiohttp.ClientSession(
-                timeout=timeout, read_bufsize=MAX_LINE_BYTES, trace_configs=[tracing]
-            )
-        return self._http
+        await self._http.close()
 
     def _body(self, request: LlmRequest) -> dict[str, Any]:
-        body: dict[str, Any] = {
-            "model": request.model or self._model,
-            "messages": [_message(m) for m in request.messages],
-            "temperature": request.temperature,
-            "max_completion_tokens": request.max_tokens,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
-        if request.tools:
-            body["tools"] = list(request.tools)
+        body = common_body(request, self._model)
+        model = str(body["model"])
+        effort = "" if self._compatible else self._effort(model)
+        body[self._limit_name] = request.max_tokens + (REASONING_ROOM if effort not in ("", "none") else 0)
+        if effort:
+            body["reasoning_effort"] = effort
+        if self._compatible or takes_temperature(model):
+            body["temperature"] = request.temperature
+        if self._usage_on_request:
+            body["stream_options"] = {"include_usage": True}
+        for parameter, _ in self._refused[model]:
+            if parameter != "reasoning_effort":
+                body.pop(parameter, None)
         return body | dict(request.extra)
 
-    async def _deltas(self, answer: aiohttp.ClientResponse) -> AsyncIterator[LlmDelta]:
-        reason = ""
-        usage: Mapping[str, Any] = {}
-        seen = False
-        async for data in self._events(answer):
-            seen = True
-            if data == b"[DONE]":
-                break
-            chunk = self._chunk(data)
-            usage = chunk.get("usage") or usage
-            try:
-                choices = [
-                    (c.get("finish_reason"), _choice_deltas(c.get("delta") or {})) for c in chunk["choices"]
-                ]
-            except (KeyError, TypeError, ValueError, AttributeError):
-                raise self._malformed("a piece of the stream has another shape") from None
-            for ended, deltas in choices:
-                reason = ended or reason
-                for delta in deltas:
-                    yield delta
-        if not seen:
-            raise self._no_stream(answer.content_type)
-        if not reason:
-            raise self._error(
-                "cut_short", "the stream ended before it was finished", Fault.NETWORK, retryable=True
-            )
-        await _drain(answer)
-        yield _finished(str(reason), usage)
+    def _effort(self, model: str) -> str:
+        """As little thinking as the model can be told, for a caller waits; where that is refused, the next little."""
+        refused = {value for parameter, value in self._refused[model] if parameter == "reasoning_effort"}
+        least = reasoning_effort(model)
+        return next((effort for effort in (least, "low") if least and effort not in refused), "")
 
-    async def _events(self, answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-        """What the lines of data hold."""
-        try:
-            async for line in answer.content:
-                if line.startswith(b"data:") and (data := line[5:].strip()):
-                    yield data
-        except (ValueError, HttpProcessingError):
-            raise self._malformed("a line is too long") from None
-
-    def _chunk(self, data: bytes) -> dict[str, Any]:
-        try:
-            chunk = json.loads(data)
-        except (ValueError, RecursionError):
-            raise self._malformed("a piece of the stream is not JSON") from None
-        if not isinstance(chunk, dict):
-            raise self._malformed("a piece of the stream is not an object")
-        if chunk.get("error"):
-            raise self._error("failed", "the stream carried an error", Fault.PROVIDER, retryable=True)
-        # Some servers send a piece for their own purposes, without choices.
-        return {**chunk, "choices": chunk.get("choices") or ()}
-
-    def _refused(self, status: int) -> ProviderError:
-        code = _STATUS_CODES.get(status, "unavailable" if status >= 500 else "refused")
-        fault = Fault.PROVIDER if status >= 500 else Fault.CONFIG
-        retryable = status >= 500 or status in (408, 429)
-        mend = _MENDS.get(status, "" if status >= 400 else _CHECK_URL)
-        return self._error(code, f"answered {status}", fault, retryable=retryable, mend=mend)
-
-    def _no_stream(self, content_type: str) -> ProviderError:
-        return self._error(
-            "not_a_stream",
-            f"answered 200 with {content_type[:80]}, not with a stream of events",
-            Fault.CONFIG,
-            retryable=False,
-            mend=_CHECK_URL,
-        )
-
-    def _malformed(self, message: str) -> ProviderError:
-        return self._error("malformed", message, Fault.PROVIDER, retryable=True)
-
-    def _error(
-        self, code: str, message: str, fault: Fault, *, retryable: bool, mend: str = ""
-    ) -> ProviderError:
-        return ProviderError(self._name, code, message, fault=fault, retryable=retryable, mend=mend)
+    def _inspect(self, sent: Mapping[str, Any], status: int, body: object) -> Refusal | None:
+        """A parameter that this model does not take is set otherwise from now on, and the request may be repeated."""
+        error = body.get("error") if isinstance(body, dict) else None
+        parameter = error.get("param") if isinstance(error, dict) else None
+        if (
+            status != 400
+            or not isinstance(parameter, str)
+            or parameter not in _SPARE
+            or parameter not in sent
+        ):
+            return None
+        known = self._refused[str(sent["model"])]
+        # A dict is no member of a set, and of stream_options there is only one.
+        value = sent[parameter] if isinstance(sent[parameter], str) else None
+        again = (parameter, value) not in known
+        known.add((parameter, value))
+        mend = f"the model does not take {parameter} as it was set: leave it out"
+        return Refusal("bad_request", Fault.CONFIG, again, mend)
 
 
-def _message(message: ChatMessage) -> dict[str, Any]:
-    body: dict[str, Any] = {"role": message.role, "content": message.content}
-    if message.tool_calls:
-        body["tool_calls"] = [dict(call) for call in message.tool_calls]
-    if message.tool_call_id is not None:
-        body["tool_call_id"] = message.tool_call_id
-    return body
+def takes_temperature(model: str) -> bool:
+    """Reasoning models take only the default: o1 to o4, gpt-5, and gpt-5.5 and later, which always reason. Between them
+    it is taken as long as they are told not to reason (developers.openai.com, latest-model: parameter compatibility)."""
+    if re.match(r"o\d", model):
+        return False
+    if (version := _version(model)) is None or version < (5, 0):
+        return True
+    if _NO_REASONING_KNOB.search(model):
+        return model == "gpt-5-chat-latest"
+    return (5, 1) <= version <= (5, 4)
 
 
-def _choice_deltas(delta: Mapping[str, Any]) -> list[LlmDelta]:
-    deltas: list[LlmDelta] = []
-    if text := delta.get("content"):
-        deltas.append(TextDelta(str(text)))
-    for call in delta.get("tool_calls") or ():
-        function = call.get("function") or {}
-        deltas.append(
-            ToolCallDelta(
-                int(call.get("index") or 0),
-                str(call.get("id") or ""),
-                str(function.get("name") or ""),
-                str(function.get("arguments") or ""),
-            )
-        )
-    return deltas
+def reasoning_effort(model: str) -> str:
+    """The least that the model knows, or nothing for those that do not reason or have no choice: gpt-5 cannot but think a
+    little, gpt-5.1 and later can be told not to (openai-python, ReasoningEffort)."""
+    if re.match(r"o[134](-mini)?(-\d{4}-|$)", model):
+        return "low"
+    if (version := _version(model)) is None or version < (5, 0) or _NO_REASONING_KNOB.search(model):
+        return ""
+    return "minimal" if version == (5, 0) else "none"
 
 
-def _finished(reason: str, usage: Any) -> Finished:
-    counts = usage if isinstance(usage, Mapping) else {}
-    details = counts.get("prompt_tokens_details")
-    cached = details.get("cached_tokens") if isinstance(details, Mapping) else 0
-    return Finished(
-        reason, _count(counts.get("prompt_tokens")), _count(cached), _count(counts.get("completion_tokens"))
-    )
+def _version(model: str) -> tuple[int, int] | None:
+    found = _VERSION.match(model)
+    return found and (int(found[1]), int(found[2] or 0))
 
 
-def _count(value: Any) -> int:
-    return int(value) if isinstance(value, int | float) else 0
-
-
-async def _drain(answer: aiohttp.ClientResponse) -> None:
-    """Takes the little that follows the last event; whoever does not end his answer gets no second request on it."""
-    with suppress(TimeoutError, aiohttp.ClientError, ValueError, HttpProcessingError):
-        async with asyncio.timeout(DRAIN_S):
-            while not answer.content.at_eof():
-                _ = await answer.content.readline()
+def openai_refusals(names: Names) -> dict[str, Refusal]:
+    """OpenAI's error codes and types, which most compatible servers give too."""
+    check_key = f"check {names.key}"
+    check_model = f"check {names.target}" if names.target else "check the model's name"
+    quota = Refusal("quota", Fault.CONFIG, False, f"the account behind {names.key} needs credit")
+    no_key = Refusal("unauthorized", Fault.CONFIG, False, check_key)
+    no_model = Refusal("unknown_model", Fault.CONFIG, False, check_model)
+    wait = Refusal("rate_limited", Fault.CONFIG, True, "raise the quota, or wait")
+    down = Refusal("unavailable", Fault.PROVIDER, True)
+    return {
+        "invalid_api_key": no_key,
+        "invalid_organization": no_key,
+        "account_deactivated": no_key,
+        "insufficient_quota": quota,
+        "billing_hard_limit_reached": quota,
+        "billing_not_active": quota,
+        "access_terminated": quota,
+        "rate_limit_exceeded": wait,
+        "model_not_found": no_model,
+        "model_decommissioned": no_model,
+        "context_length_exceeded": Refusal(
+            "bad_request", Fault.CONFIG, False, "shorten the prompt, or take a model with a longer context"
+        ),
+        "unsupported_country_region_territory": Refusal(
+            "forbidden", Fault.CONFIG, False, "the vendor does not serve this region"
+        ),
+        "ip_not_authorized": Refusal(
+            "forbidden", Fault.CONFIG, False, "allow this machine's address at the vendor"
+        ),
+        "unsupported_parameter": Refusal("bad_request", Fault.CONFIG, False, "check the model's settings"),
+        "unsupported_value": Refusal("bad_request", Fault.CONFIG, False, "check the model's settings"),
+        "server_error": down,
+        "engine_overloaded": down,
+        "service_unavailable": down,
+    }

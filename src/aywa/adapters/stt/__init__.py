@@ -1,0 +1,1 @@
+"""Recognisers behind a wire; each module translates one protocol and does nothing else."""

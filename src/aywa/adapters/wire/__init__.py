@@ -1,0 +1,1 @@
+"""HTTP and WebSockets as every vendor's adapter needs them. Knows no vendor, and decides nothing about trying again."""
