@@ -23,7 +23,7 @@ Find = Callable[[Replacement, str], Sequence[Edit]]
 
 _DEFAULT = frozenset(FORMATTERS) - {"asterisk"}
 # A longer text is no clause.
-TEXT_MAX = 20_000
+TEXT_MAX = 2000
 
 _TAG = re.compile(r"(?<!<)</?(?!break\b|spell\b)[A-Za-z][^<>\n]{0,200}>(?!>)")
 _MARKDOWN = re.compile(
