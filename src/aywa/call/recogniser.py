@@ -1,6 +1,7 @@
 """The call's recogniser: feeds it, posts what it heard, and opens it or another anew when it breaks. Never raises into the call.
 
 What was said and not told for good is kept, and whoever takes over hears it again: no word is lost, and none comes twice.
+One that cannot be asked for all words (`finalize`) is not asked; a final that it gives after the voice counts as its answer.
 """
 
 from __future__ import annotations
@@ -164,6 +165,8 @@ class Recogniser:
             # Whoever takes over is asked.
             self._wanted = True
             return
+        if not self._can_finalize:
+            return
         now = asyncio.get_running_loop().time()
         if self._asked_s is None:
             self._asked_s = now
@@ -193,6 +196,10 @@ class Recogniser:
         stream, self._stream = self._stream, None
         if stream is not None:
             await _close(stream)
+
+    @property
+    def _can_finalize(self) -> bool:
+        return self._routes[self._current].stt.capabilities.finalize
 
     # --- inside --------------------------------------------------------------------------------------------------
 
@@ -287,9 +294,12 @@ class Recogniser:
             until = self._kept.samples if ends_s is None else round((from_s + ends_s) * self.rate_hz)
             self._kept.settle(until, spare=SPARE_FRAMES if ends_s is None else 0)
         words = tuple((w.text, from_s + w.start_s, from_s + w.end_s) for w in result.words)
+        complete = result.from_finalize
+        if not self._can_finalize and result.is_final and result.text and not self._voiced:
+            complete = True
         self._post(
             ev.TranscriptReceived(
-                self._leg_id, result.text, result.is_final, result.from_finalize, words, result.confidence
+                self._leg_id, result.text, result.is_final, complete, words, result.confidence
             )
         )
 
