@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -204,9 +204,7 @@ class TtsContract:
         await anext(chunks)
         await chunks.aclose()  # type: ignore[attr-defined]
         asked = vendors.world.asked(self.route)[-1]
-        async with asyncio.timeout(AT_ONCE_S):
-            while not self.stopped(asked):
-                await asyncio.sleep(0.005)
+        await comes_true(lambda: self.stopped(asked))
         assert sound(await self.say(tts, OTHER, self.options(context="reply"))) == self.made(OTHER)
         if self.shared:
             assert proxy.connections == 1
@@ -216,15 +214,11 @@ class TtsContract:
     ) -> None:
         vendors.plans.next(self.route, Plan(trouble=Trouble(Break.STALL)))
         task = asyncio.create_task(self.say(tts))
-        async with asyncio.timeout(AT_ONCE_S):
-            while not vendors.world.asked(self.route):
-                await asyncio.sleep(0.005)
+        await comes_true(lambda: bool(vendors.world.asked(self.route)))
         task.cancel()
         await asyncio.wait([task])
         asked = vendors.world.asked(self.route)[-1]
-        async with asyncio.timeout(AT_ONCE_S):
-            while not (self.stopped(asked) or asked.ended == "broken"):
-                await asyncio.sleep(0.005)
+        await comes_true(lambda: self.stopped(asked))
         assert sound(await self.say(tts, OTHER)) == self.made(OTHER)
 
     async def test_closing_ends_what_is_being_spoken(self, vendors: SimulatedVendors, tts: Tts) -> None:
@@ -234,9 +228,7 @@ class TtsContract:
         async with asyncio.timeout(AT_ONCE_S):
             await tts.close()
         with pytest.raises(ProviderError) as caught:
-            async with asyncio.timeout(AT_ONCE_S):
-                async for _ in chunks:
-                    pass
+            await rest(chunks)
         assert not caught.value.retryable
         assert (await self.fails(tts)).fault is Fault.RUNTIME
 
@@ -255,13 +247,11 @@ class TtsContract:
         self, deed: Deed, vendors: SimulatedVendors, proxy: FaultProxy, tts: Tts
     ) -> None:
         vendors.plans.next(self.route, Plan(realtime=2.0))
-        heard = b""
+        chunks = tts.synthesize(TEXT, self.options())
+        heard = (await anext(chunks)).pcm
+        proxy.do(deed)
         with pytest.raises(ProviderError) as caught:
-            async with asyncio.timeout(PATIENCE_S):
-                async for chunk in tts.synthesize(TEXT, self.options()):
-                    if not heard:
-                        proxy.do(deed)
-                    heard += chunk.pcm
+            heard += sound(await rest(chunks))
         assert caught.value.retryable
         assert self.made(TEXT).startswith(heard)
         assert sound(await self.say(tts, OTHER)) == self.made(OTHER)
@@ -376,6 +366,21 @@ class TtsContract:
         vendors.plans.next(self.route, Plan(trouble=Trouble(Break.ENDLESS)))
         error = await self.fails(tts)
         assert error.code == "overlong"
+
+
+async def comes_true(condition: Callable[[], bool]) -> None:
+    """Within AT_ONCE_S."""
+    async with asyncio.timeout(AT_ONCE_S):
+        while True:
+            if condition():
+                return
+            await asyncio.sleep(0.005)
+
+
+async def rest(chunks: AsyncIterator[TtsChunk]) -> list[TtsChunk]:
+    """What still comes, within PATIENCE_S."""
+    async with asyncio.timeout(PATIENCE_S):
+        return [chunk async for chunk in chunks]
 
 
 def sound(chunks: list[TtsChunk]) -> bytes:
