@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aywa.call.replies import CLOSE_S, ReplyMaker, ReplyRoutes
+from aywa.call.replies import CLOSE_S, PhraseCache, ReplyMaker, ReplyRoutes
+from aywa.call.sentences import SentenceCache
+from aywa.call.voicing import Voicing
 from aywa.core import events as ev
 from aywa.core.audio.frame import to_float, to_pcm
+from aywa.core.settings import ChunkPlan, FormatPlan, Replacement
 from aywa.ports.errors import ProviderError
-from aywa.ports.llm import Finished, LlmDelta, LlmRequest, TextDelta, ToolCallDelta
+from aywa.ports.llm import Finished, Flush, LlmDelta, LlmRequest, TextDelta, ToolCallDelta
 from aywa.ports.stt import Word
 from aywa.ports.tts import TtsCapabilities, TtsChunk, TtsOptions
 from aywa.testing.scripted_providers import ScriptedLlm, ScriptedTts, broken
@@ -126,7 +129,7 @@ async def test_tool_deltas_and_what_was_used_are_taken_without_a_word() -> None:
     llm = Llm(deltas=[ToolCallDelta(0, "id", "name", "{}"), "Fine.", Finished("stop", 11, 5, 3)])
     reply, posted = maker(llm, ScriptedTts())
     await reply.answer(ASKED)
-    assert posted[-1] == ev.ReplyCompleted(7, "Fine.", 1, 11, 5, 3)
+    assert posted[-1] == ev.ReplyCompleted(7, "Fine.", 1, 11, 5, 3, "scripted-llm")
 
 
 # --- cancelling ----------------------------------------------------------------------------------------------------
@@ -215,6 +218,8 @@ async def test_a_stream_that_does_not_let_go_does_not_hold_the_call() -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert now() == pytest.approx(0.5 + CLOSE_S)
+    # Nobody waits for it, and it is not forgotten.
+    await asyncio.sleep(1000)
 
 
 # --- failures ------------------------------------------------------------------------------------------------------
@@ -229,7 +234,7 @@ async def test_a_model_that_takes_too_long(deltas: list[Any], at_s: float) -> No
     reply, posted = maker(llm, ScriptedTts(), first_delta_s=3.0, next_delta_s=2.0)
     await reply.answer(ASKED)
     assert now() == pytest.approx(at_s)
-    assert posted[-1] == ev.ReplyFailed(7, "llm", "deadline", "scripted-llm did not answer in time")
+    assert posted[-1] == ev.ReplyFailed(7, "llm", "deadline", "scripted-llm: it did not answer in time")
     assert llm.closed == 1
 
 
@@ -239,7 +244,7 @@ async def test_a_voice_that_takes_too_long_stops_the_model() -> None:
     reply, posted = maker(llm, tts, next_audio_s=2.5)
     await reply.answer(ASKED)
     assert now() == pytest.approx(2.5)
-    assert posted[-1] == ev.ReplyFailed(7, "tts", "deadline", "test-tts did not answer in time")
+    assert posted[-1] == ev.ReplyFailed(7, "tts", "deadline", "test-tts: it did not answer in time")
     assert (llm.closed, tts.closed) == (1, 1)
     assert reply.audio == {}
 
@@ -273,7 +278,8 @@ async def test_a_voice_that_breaks_in_the_middle_keeps_what_was_made_and_stops_t
     error: BaseException, code: str
 ) -> None:
     llm = Llm(deltas=["One two. ", "Three four. ", *[1.0, "more and more. "] * 50])
-    tts = Tts([[chunk()], [0.2, chunk(), error]])
+    # Of a voice that may do better it is wanted once more.
+    tts = Tts([[chunk()], [0.2, chunk(), error], [error]])
     reply, posted = maker(llm, tts)
     await reply.answer(ASKED)
     assert now() == pytest.approx(0.2)
@@ -281,7 +287,7 @@ async def test_a_voice_that_breaks_in_the_middle_keeps_what_was_made_and_stops_t
     assert isinstance(failed, ev.ReplyFailed)
     assert (failed.step, failed.code) == ("tts", code)
     assert [c.text for c in of(posted, ev.ClauseSynthesized)] == ["One two."]
-    assert (llm.closed, tts.closed) == (1, 2)
+    assert (llm.closed, tts.closed) == (1, 2 if code in ("rate_limited", "deadline") else 3)
 
 
 async def test_a_voice_that_breaks_on_a_fixed_text() -> None:
@@ -397,7 +403,7 @@ async def test_a_fixed_text_in_stock_is_spoken_when_the_voice_is_dead(says: Any)
     reply, posted = maker(ScriptedLlm(), Tts([[says]]), stock=STOCK, stock_rate_hz=16000)
     await reply.say("Hello there. Goodbye.")
     assert of(posted, ev.ClauseSynthesized) == [
-        ev.ClauseSynthesized(7, 0, "Hello there. Goodbye.", len(reply.audio[0]) // 2, ())
+        ev.ClauseSynthesized(7, 0, "Hello there. Goodbye.", len(reply.audio[0]) // 2, (), "stock")
     ]
     assert len(reply.audio[0]) // 2 == pytest.approx(800, abs=2)
     assert posted[-1] == ev.ReplyCompleted(7, "Hello there. Goodbye.", 1)
@@ -428,7 +434,7 @@ async def test_each_clause_and_each_piece_of_it_has_a_deadline_of_its_own(
     reply, posted = maker(Llm(deltas=["One two. ", "Three four. "]), tts, first_audio_s=2.0, next_audio_s=1.1)
     await reply.answer(ASKED)
     assert now() == pytest.approx(at_s)
-    assert posted[-1] == ev.ReplyFailed(7, "tts", "deadline", "test-tts did not answer in time")
+    assert posted[-1] == ev.ReplyFailed(7, "tts", "deadline", "test-tts: it did not answer in time")
 
 
 # --- sound ---------------------------------------------------------------------------------------------------------
@@ -494,3 +500,77 @@ async def test_words_that_the_voice_does_not_tell_are_found_in_its_audio() -> No
     sure, come, last = clause.words
     assert (sure.start, sure.end, come.start, last.end) == (0, 2400, 4800, 9600)
     assert come.end == last.start
+
+
+async def test_the_voice_is_given_what_is_said_and_the_history_what_is_written() -> None:
+    # Half a second a word.
+    said = "It costs forty two dollars and fifty cents.".split()
+    words = tuple(Word(word, n / 2, (n + 1) / 2) for n, word in enumerate(said))
+    tts = Tts([[chunk(4.0, words=words)]])
+    reply, posted = maker(Llm(deltas=["It costs\n$42", ".50."]), tts)
+    await reply.answer(ASKED)
+    assert tts.asked == ["It costs. forty two dollars and fifty cents."]
+    [clause] = of(posted, ev.ClauseSynthesized)
+    assert clause.text == "It costs $42.50."
+    assert [(w.text, w.start / 8000, w.end / 8000) for w in clause.words] == [
+        ("It", 0.0, 0.5),
+        ("costs", 0.5, 1.0),
+        ("$42.50.", 1.0, 4.0),
+    ]
+    [completed] = of(posted, ev.ReplyCompleted)
+    assert completed.text == "It costs\n$42.50."
+
+
+async def test_a_plan_that_is_sent_cuts_and_formats() -> None:
+    tts = Tts([[chunk()]] * 3)
+    plan = ChunkPlan(min_characters=20, format=FormatPlan(replacements=(Replacement("hi", "Hello"),)))
+    reply, posted = maker(Llm(deltas=["Hello, you. We are open at 5. No."]), tts, voicing=Voicing(plan))
+    await reply.answer(ASKED)
+    assert tts.asked == ["hi, you. We are open at five.", "No."]
+    assert [c.text for c in of(posted, ev.ClauseSynthesized)] == [
+        "Hello, you. We are open at 5.",
+        "No.",
+    ]
+
+
+async def test_a_flush_has_what_is_held_spoken_at_once() -> None:
+    tts = Tts([[chunk()], [chunk()]])
+    reply, posted = maker(Llm(deltas=["Let me see", Flush(), 3.0, " what there is"]), tts)
+    making = asyncio.create_task(reply.answer(ASKED))
+    await asyncio.sleep(1.0)
+    assert [c.text for c in of(posted, ev.ClauseSynthesized)] == ["Let me see"]
+    await making
+    assert tts.asked == ["Let me see", "what there is"]
+
+
+async def test_what_the_customer_takes_away_is_not_spoken() -> None:
+    tts = Tts([[chunk()]])
+    plan = ChunkPlan(format=FormatPlan(formatters=("asterisk",)))
+    reply, posted = maker(Llm(deltas=["*smiles.* Hello."]), tts, voicing=Voicing(plan))
+    await reply.answer(ASKED)
+    assert tts.asked == ["Hello."]
+    assert of(posted, ev.ClauseSynthesized)[-1].text.endswith("Hello.")
+
+
+async def test_a_sentence_that_recurs_is_played_from_memory() -> None:
+    cache = SentenceCache()
+    tts = Tts([[chunk(0.2)], [chunk(0.2)], [chunk(0.2)]])
+    heard: list[Any] = []
+    for owner in ("org", "org", "org", "another"):
+        reply, posted = maker(Llm(deltas=["One moment."]), tts, sentences=cache.of(owner))
+        await reply.answer(ASKED)
+        [clause] = of(posted, ev.ClauseSynthesized)
+        heard.append((clause.samples, clause.words, reply.audio[0]))
+    assert tts.asked == ["One moment."] * 3
+    assert heard == [heard[0]] * 4
+    assert cache.hits == 1
+
+
+async def test_a_phrase_is_made_once_for_each_way_to_say_it() -> None:
+    tts = Tts([[chunk()], [chunk(0.2)]])
+    phrases = PhraseCache()
+    routes = maker(ScriptedLlm(), tts, phrases=phrases)[0].routes
+    raw = replace(routes, voicing=Voicing(ChunkPlan(format=FormatPlan(enabled=False))))
+    lengths = [len((await phrases.phrase(each, "$5?"))[0]) for each in (routes, raw, routes, raw)]
+    assert tts.asked == ["five dollars?", "$5?"]
+    assert lengths == [1600, 3200, 1600, 3200]

@@ -84,7 +84,8 @@ async def test_a_caller_who_goes_on_before_the_first_frame_adds_to_the_turn() ->
 
 async def test_a_model_that_fails_is_excused_and_the_call_goes_on() -> None:
     llm = ScriptedLlm()
-    llm.fail_next.extend([broken("llm"), broken("llm")])
+    # Asked early and when the turn is over, and each time once more.
+    llm.fail_next.extend([broken("llm")] * 4)
     call = Rehearsal(HELLO, llm=llm)
     await call.run([Utterance(2.0, ["hello", "you"]), Utterance(9.0, ["again", "please"])], 14.0)
     bot = [text for role, text in call.messages if role == "bot"]
@@ -139,7 +140,7 @@ async def test_a_recogniser_that_breaks_is_opened_again() -> None:
 
 async def test_a_broken_route_is_asked_early_once_and_again_when_the_turn_is_over() -> None:
     llm = ScriptedLlm()
-    llm.fail_next.extend([broken("llm")] * 9)
+    llm.fail_next.extend([broken("llm", retryable=False)] * 9)
     call = Rehearsal(HELLO, llm=llm)
     await call.run([Utterance(2.0, ["hello", "you"])], 5.0)
     assert len(llm.requests) == 2

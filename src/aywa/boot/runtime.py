@@ -29,16 +29,21 @@ from aywa.boot.engine_version import engine_version
 from aywa.boot.errors import CannotStart
 from aywa.boot.host import Host
 from aywa.boot.lock import FolderLock
+from aywa.boot.prices import load_prices
 from aywa.boot.receptionist import DOCUMENT, receptionist
+from aywa.boot.secrets import open_vault
 from aywa.boot.settings import RuntimeSettings
 from aywa.boot.stock import STOCK_RATE_HZ, speak_stock
 from aywa.boot.store import open_store
 from aywa.boot.tls import certificate, context
 from aywa.call.replies import PhraseCache, ReplyRoutes
 from aywa.call.rules import RuleThreads
+from aywa.call.sentences import SentenceCache
 from aywa.call.session import Routes
+from aywa.call.voicing import Voicing
 from aywa.core.events import CallStarted
 from aywa.core.record import CallRecord
+from aywa.core.settings import read_settings
 from aywa.journal.projector import Projector
 from aywa.journal.writer import JournalWriter
 from aywa.media.plane import Plane
@@ -78,19 +83,22 @@ class _HttpServer(uvicorn.Server):
 class Runtime:
     """`start`, then wait until it is `ready`; `stop` in any case, also after a start that failed.
 
-    engine: the local models, if they are being loaded already; who opened them closes them.
+    engine: the local models, if they are being loaded already; who opened them closes them. warning: once it has started,
+    what the operator should be told.
     """
 
     def __init__(self, settings: RuntimeSettings, engine: LocalEngine | None = None) -> None:
         self.settings = settings
         self._opened = engine
         self.problems: list[str] = []
+        self.warning: str | None = None
         self._media_port = 0
         self._openai: OpenAiLlm | None = None
         self._endpointing = EndpointingHttp()
         self._rules = RuleThreads()
         self._stock: dict[str, bytes] = {}
         self._phrases = PhraseCache()
+        self._sentences = SentenceCache()
         self._parts = AsyncExitStack()
 
     async def start(self) -> None:
@@ -100,13 +108,18 @@ class Runtime:
         parts.callback(FolderLock(settings.data).close)
         self._socket = parts.enter_context(_listen(settings.host, settings.port))
         self._artifacts = Artifacts(settings.artifacts)
+        vault = await asyncio.to_thread(open_vault, settings.data)
+        self.warning = vault.warning
         # The models load while the rest is put together.
         await self._open_models()
         self._store: Store = await open_store(settings.data)
         parts.push_async_callback(self._store.close)
         await self._open_journal()
+        self._prices = load_prices().prices
         await self._open_media()
-        self.services = join_services(self._store, self._host, self._artifacts)
+        self.services = join_services(
+            self._store, self._host, self._artifacts, vault=vault.vault, environment=settings.keys
+        )
         await self._first_documents()
         self._open_http()
         # The calls are the first to end.
@@ -192,6 +205,7 @@ class Runtime:
             self._routes,
             lambda: self.addresses.media,
             settings.calls_max,
+            self._prices,
         )
         transport = WebSocketTransport(self._plane, self._host.open_call)
         self._parts.push_async_callback(transport.close)
@@ -243,6 +257,7 @@ class Runtime:
         model = plan.assistant.get("model")
         model = model if isinstance(model, dict) else {}
         llm: Llm = engine.llm if self._openai is None else self._openai
+        settings = read_settings(plan.assistant)
         reply = ReplyRoutes(
             llm,
             engine.tts,
@@ -252,6 +267,8 @@ class Runtime:
             stock=self._stock,
             stock_rate_hz=STOCK_RATE_HZ,
             phrases=self._phrases,
+            voicing=Voicing(settings.chunks, threads=self._rules),
+            sentences=self._sentences.of(plan.org_id) if settings.caches_sentences else None,
         )
         return Routes(
             engine.stt,

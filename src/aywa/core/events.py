@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from aywa.core.cost import Price
+
 
 @dataclass(frozen=True, slots=True)
 class HeardWord:
@@ -238,13 +240,15 @@ class ReplyTextReceived:
 
 @dataclass(frozen=True, slots=True)
 class ClauseSynthesized:
-    """A clause of the reply can be played: the shell holds its audio under (reply_id, clause)."""
+    """A clause of the reply, or a piece of one in whole words, can be played: the shell holds its audio under (reply_id,
+    clause). route: the voice that made it."""
 
     reply_id: int
     clause: int
     text: str
     samples: int
     words: tuple[HeardWord, ...] = ()
+    route: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +265,7 @@ class PhrasePrepared:
 
 @dataclass(frozen=True, slots=True)
 class ReplyCompleted:
-    """The reply's text and audio are all there."""
+    """The reply's text and audio are all there. route: the model that finished it."""
 
     reply_id: int
     text: str
@@ -269,6 +273,7 @@ class ReplyCompleted:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    route: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +291,8 @@ class ReplyFailed:
 
 @dataclass(frozen=True, slots=True)
 class CallStarted:
-    """The first event of every call: who it is for and under which settings. epoch_ms: Unix time of at_s = 0."""
+    """The first event of every call: who it is for and under which settings. epoch_ms: Unix time of at_s = 0. prices: what
+    those who may work for it ask, as it was known when the call began."""
 
     call_id: str
     org_id: str
@@ -294,6 +300,7 @@ class CallStarted:
     assistant: Mapping[str, Any] = field(default_factory=dict)
     variables: Mapping[str, Any] = field(default_factory=dict)
     engine_version: str = ""
+    prices: tuple[Price, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

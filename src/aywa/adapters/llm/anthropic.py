@@ -1,9 +1,10 @@
 """Anthropic's messages, streamed: POST {base}/v1/messages, events back. The port's messages are OpenAI's; here they are
 translated both ways.
 
-Wire: https://docs.anthropic.com/en/api/messages-streaming and /en/api/errors, both checked against anthropic-sdk-python
-2.12. The system prompt is marked for the prompt cache (/en/docs/build-with-claude/prompt-caching), which costs nothing below
-the vendor's least length. Retries and deadlines are the router's.
+Wire: https://platform.claude.com/docs/en/api/messages, /en/api/errors and the migration guides of the models (what each
+refuses), the stream checked against anthropic-sdk-python 2.12. The system prompt is marked for the prompt cache
+(/en/build-with-claude/prompt-caching), which costs nothing below the vendor's least length. Retries and deadlines are the
+router's.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ from __future__ import annotations
 import json
 import re
 import ssl
+from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
+from aywa.adapters.llm.chat import filtered
 from aywa.adapters.wire.http import HttpAnswer, HttpRoute, Names, Refusal
 from aywa.ports.errors import Fault
 from aywa.ports.llm import ChatMessage, Finished, LlmDelta, LlmRequest, TextDelta, ToolCallDelta
@@ -29,8 +33,16 @@ GOES_ON = "(The caller says nothing.)"
 """Said for the caller where the assistant was the last to speak: the newer models continue no message of their own."""
 
 _REASONS = {"max_tokens": "length", "model_context_window_exceeded": "length", "tool_use": "tool_calls"}
+THINKING_ROOM = 1024
+"""Tokens granted on top of the limit where the model cannot but think: its thoughts count, and would eat the answer."""
+
 # Opus 4.7 and what came after it refuse the parameter; only what is known to take it gets it.
 _TAKES_TEMPERATURE = re.compile(r"claude-(3|(opus|sonnet|haiku)-4(-[0-6])?(-\d{8}|-latest)?$)")
+# From version 5 on a model thinks unless it is told not to; these cannot be told.
+_THINKS = re.compile(r"claude-(opus|sonnet|haiku|fable|mythos)-([5-9]|\d\d)(-|$)")
+_ALWAYS_THINKS = re.compile(r"claude-(fable|mythos)-|claude-opus-5-[5-9]")
+# How the vendor's refusals name what a model does not take.
+_SPARE = ("temperature", "thinking", "output_config")
 
 
 class AnthropicLlm:
@@ -49,6 +61,8 @@ class AnthropicLlm:
     ) -> None:
         self._model = model
         self._names = names
+        # Learned from refusals: models come and go faster than tables of them.
+        self._refused: defaultdict[str, set[str]] = defaultdict(set)
         self._http = HttpRoute(
             name,
             re.sub(r"/v1/?$", "", base_url or ANTHROPIC_BASE_URL),
@@ -70,7 +84,8 @@ class AnthropicLlm:
 
     async def stream(self, request: LlmRequest) -> AsyncIterator[LlmDelta]:
         """As the port says."""
-        ask = self._http.ask("POST", "/v1/messages", body=self._body(request), inspect=self._inspect)
+        body = self._body(request)
+        ask = self._http.ask("POST", "/v1/messages", body=body, inspect=partial(self._inspect, body))
         async with ask as answer, aclosing(self._deltas(answer)) as deltas:
             async for delta in deltas:
                 yield delta
@@ -95,8 +110,17 @@ class AnthropicLlm:
             body["system"] = system
         if request.tools:
             body["tools"] = [_tool(tool) for tool in request.tools]
-        if _TAKES_TEMPERATURE.match(model):
+        refused = self._refused[model]
+        if _TAKES_TEMPERATURE.match(model) and "temperature" not in refused:
             body["temperature"] = min(request.temperature, TEMPERATURE_MAX)
+        if _THINKS.match(model):
+            # As little thinking as the model can be told: a caller waits.
+            if not _ALWAYS_THINKS.match(model) and "thinking" not in refused:
+                body["thinking"] = {"type": "disabled"}
+            else:
+                body["max_tokens"] += THINKING_ROOM
+                if "output_config" not in refused:
+                    body["output_config"] = {"effort": "low"}
         return body | dict(request.extra)
 
     async def _deltas(self, answer: HttpAnswer) -> AsyncGenerator[LlmDelta, None]:
@@ -121,10 +145,12 @@ class AnthropicLlm:
             raise self._http.not_a_stream(answer.content_type)
         if not reply.reason:
             raise self._http.cut_short()
+        if reply.reason == "refusal" and not reply.spoke:
+            raise filtered(self._http)
         await answer.drain()
         yield reply.finished()
 
-    def _inspect(self, status: int, body: object) -> Refusal | None:
+    def _inspect(self, sent: Mapping[str, Any], status: int, body: object) -> Refusal | None:
         """What the vendor tells apart in words alone."""
         error = body.get("error") if isinstance(body, dict) else None
         said = str(error.get("message", "")) if isinstance(error, dict) else ""
@@ -135,6 +161,14 @@ class AnthropicLlm:
             return Refusal("bad_request", Fault.CONFIG, False, mend)
         if status == 404 and said.startswith("model"):
             return Refusal("unknown_model", Fault.CONFIG, False, f"check {self._names.target}")
+        for parameter in _SPARE:
+            if status == 400 and parameter in sent and parameter in said:
+                # Left out from now on, so the request may be repeated.
+                known = self._refused[str(sent["model"])]
+                again = parameter not in known
+                known.add(parameter)
+                mend = f"the model does not take {parameter} as it was set: leave it out"
+                return Refusal("bad_request", Fault.CONFIG, again, mend)
         return None
 
 
@@ -143,6 +177,8 @@ class _Reply:
 
     def __init__(self) -> None:
         self.reason = ""
+        self.spoke = False
+        """Whether there was any text."""
         self._usage: dict[str, int] = {}
         # By the vendor's index of the block: our index of the call, and whether it has arguments yet.
         self._calls: dict[Any, tuple[int, bool]] = {}
@@ -181,7 +217,7 @@ class _Reply:
 
     def _start(self, index: object, block: Mapping[str, Any]) -> Sequence[LlmDelta]:
         if block["type"] == "text":
-            return _text(block.get("text"))
+            return self._text(block.get("text"))
         if block["type"] != "tool_use":
             return ()
         ours = len(self._calls)
@@ -190,7 +226,7 @@ class _Reply:
 
     def _delta(self, index: object, delta: Mapping[str, Any]) -> Sequence[LlmDelta]:
         if delta["type"] == "text_delta":
-            return _text(delta["text"])
+            return self._text(delta["text"])
         if delta["type"] != "input_json_delta" or not delta["partial_json"]:
             return ()
         ours, _ = self._calls[index]
@@ -201,9 +237,11 @@ class _Reply:
         ours, has_arguments = self._calls.get(index, (0, True))
         return () if has_arguments else (ToolCallDelta(ours, "", "", "{}"),)
 
-
-def _text(text: object) -> Sequence[LlmDelta]:
-    return (TextDelta(str(text)),) if text else ()
+    def _text(self, text: object) -> Sequence[LlmDelta]:
+        if not text:
+            return ()
+        self.spoke = True
+        return (TextDelta(str(text)),)
 
 
 # --- from OpenAI's words -----------------------------------------------------------------------------------------

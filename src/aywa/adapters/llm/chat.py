@@ -10,6 +10,7 @@ from contextlib import aclosing
 from typing import Any
 
 from aywa.adapters.wire.http import HttpAnswer, HttpRoute, Inspect
+from aywa.ports.errors import Fault, ProviderError
 from aywa.ports.llm import ChatMessage, Finished, LlmDelta, LlmRequest, TextDelta, ToolCallDelta
 
 PATH = "/chat/completions"
@@ -81,8 +82,16 @@ async def _deltas(http: HttpRoute, answer: HttpAnswer) -> AsyncGenerator[LlmDelt
         raise http.not_a_stream(answer.content_type)
     if not reason:
         raise http.cut_short()
+    if reason == "content_filter" and not calls.spoke:
+        raise filtered(http)
     await answer.drain()
     yield _finished("tool_calls" if calls.any else _REASONS.get(str(reason), "stop"), usage)
+
+
+def filtered(http: HttpRoute) -> ProviderError:
+    """Not a word, because the vendor's filter did not like the conversation: the caller would hear nothing."""
+    mend = "look at the prompt, or take another model"
+    return http.error("refused", "the vendor's content filter gave no answer", Fault.CONFIG, mend=mend)
 
 
 class _ToolCalls:
@@ -91,6 +100,8 @@ class _ToolCalls:
     def __init__(self) -> None:
         self._ids: list[str] = []
         self._place: dict[int, int] = {}
+        self.spoke = False
+        """Whether there was any text."""
 
     @property
     def any(self) -> bool:
@@ -102,6 +113,7 @@ class _ToolCalls:
         deltas: list[LlmDelta] = []
         # A model that was made to answer in a schema refuses in words beside it.
         if text := delta.get("content") or delta.get("refusal"):
+            self.spoke = True
             deltas.append(TextDelta(str(text)))
         for call in delta.get("tool_calls") or ():
             function = call.get("function") or {}

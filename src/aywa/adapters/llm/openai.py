@@ -21,8 +21,11 @@ from aywa.ports.errors import Fault
 from aywa.ports.llm import LlmDelta, LlmRequest
 
 OPENAI_NAMES = Names(key="OPENAI_API_KEY", url="OPENAI_BASE_URL", target="OPENAI_MODEL")
+REASONING_ROOM = 1024
+"""Tokens granted on top of the limit where the model cannot but reason: its reasoning counts, and would eat the answer."""
+
 # What a model may refuse to be told, and does as well without.
-SPARE_PARAMETERS = frozenset({"temperature", "reasoning_effort", "stream_options"})
+_SPARE = frozenset({"temperature", "reasoning_effort", "stream_options"})
 
 _VERSION = re.compile(r"gpt-(\d+)(?:\.(\d+))?")
 _NO_REASONING_KNOB = re.compile(r"-(chat|pro|codex|search|audio|realtime)\b")
@@ -51,7 +54,7 @@ class OpenAiLlm:
         self._usage_on_request = usage_on_request
         self._compatible = compatible
         # Learned from refusals: models come and go faster than tables of them.
-        self._refused: defaultdict[str, set[str]] = defaultdict(set)
+        self._refused: defaultdict[str, set[tuple[str, Any]]] = defaultdict(set)
         self._http = HttpRoute(
             name,
             base_url,
@@ -74,7 +77,7 @@ class OpenAiLlm:
     async def stream(self, request: LlmRequest) -> AsyncIterator[LlmDelta]:
         """As the port says."""
         body = self._body(request)
-        inspect = partial(self._inspect, str(body["model"]))
+        inspect = partial(self._inspect, body)
         async with aclosing(chat(self._http, PATH, body, inspect)) as deltas:
             async for delta in deltas:
                 yield delta
@@ -89,39 +92,44 @@ class OpenAiLlm:
 
     def _body(self, request: LlmRequest) -> dict[str, Any]:
         body = common_body(request, self._model)
-        body[self._limit_name] = request.max_tokens
-        body |= self._ways(str(body["model"]), request)
+        model = str(body["model"])
+        effort = "" if self._compatible else self._effort(model)
+        body[self._limit_name] = request.max_tokens + (REASONING_ROOM if effort not in ("", "none") else 0)
+        if effort:
+            body["reasoning_effort"] = effort
+        if self._compatible or takes_temperature(model):
+            body["temperature"] = request.temperature
         if self._usage_on_request:
             body["stream_options"] = {"include_usage": True}
-        for parameter in self._refused[str(body["model"])]:
-            body.pop(parameter, None)
+        for parameter, _ in self._refused[model]:
+            if parameter != "reasoning_effort":
+                body.pop(parameter, None)
         return body | dict(request.extra)
 
-    def _ways(self, model: str, request: LlmRequest) -> dict[str, Any]:
-        """Temperature, and as little thinking as the model can be told: a caller waits."""
-        if self._compatible:
-            return {"temperature": request.temperature}
-        effort = reasoning_effort(model)
-        ways: dict[str, Any] = {"reasoning_effort": effort} if effort else {}
-        if takes_temperature(model):
-            ways["temperature"] = request.temperature
-        return ways
+    def _effort(self, model: str) -> str:
+        """As little thinking as the model can be told, for a caller waits; where that is refused, the next little."""
+        refused = {value for parameter, value in self._refused[model] if parameter == "reasoning_effort"}
+        least = reasoning_effort(model)
+        return next((effort for effort in (least, "low") if least and effort not in refused), "")
 
-    def _inspect(self, model: str, status: int, body: object) -> Refusal | None:
-        """A parameter that this model does not take is left out from now on, and the request may be repeated."""
+    def _inspect(self, sent: Mapping[str, Any], status: int, body: object) -> Refusal | None:
+        """A parameter that this model does not take is set otherwise from now on, and the request may be repeated."""
         error = body.get("error") if isinstance(body, dict) else None
         parameter = error.get("param") if isinstance(error, dict) else None
-        if status != 400 or not isinstance(parameter, str) or parameter not in SPARE_PARAMETERS:
+        if (
+            status != 400
+            or not isinstance(parameter, str)
+            or parameter not in _SPARE
+            or parameter not in sent
+        ):
             return None
-        known = self._refused[model]
-        again = parameter not in known
-        known.add(parameter)
-        return Refusal(
-            "bad_request",
-            Fault.CONFIG,
-            again,
-            f"the model does not take {parameter} as it was set: leave it out",
-        )
+        known = self._refused[str(sent["model"])]
+        # A dict is no member of a set, and of stream_options there is only one.
+        value = sent[parameter] if isinstance(sent[parameter], str) else None
+        again = (parameter, value) not in known
+        known.add((parameter, value))
+        mend = f"the model does not take {parameter} as it was set: leave it out"
+        return Refusal("bad_request", Fault.CONFIG, again, mend)
 
 
 def takes_temperature(model: str) -> bool:

@@ -1,6 +1,6 @@
 """Anthropic's messages, streamed and whole.
 
-Wire: https://docs.anthropic.com/en/api/messages, /en/api/messages-streaming and /en/api/errors; anthropic-sdk-python is
+Wire: https://platform.claude.com/docs/en/api/messages and /en/api/errors; anthropic-sdk-python is
 pointed at it in the tests. Base URL: `{url}`.
 """
 
@@ -16,7 +16,7 @@ from aiohttp import web
 
 from aywa.testing.vendors.openai import CHARACTERS_PER_TOKEN, REPLY
 from aywa.testing.vendors.plan import Plan, Trouble, tokens
-from aywa.testing.vendors.world import Asked, Body, World, is_right, refusal
+from aywa.testing.vendors.world import Asked, Body, World, bearer, is_right, refusal
 
 MESSAGES = "anthropic.messages"
 ERROR_INSIDE = "error-inside"
@@ -24,6 +24,7 @@ ERROR_INSIDE = "error-inside"
 
 _MODEL = re.compile(r"claude-")
 _NO_TEMPERATURE = re.compile(r"claude-opus-4-[78]|claude-(opus|sonnet|haiku|fable|mythos)-5")
+_ALWAYS_THINKS = re.compile(r"claude-(fable|mythos)-|claude-opus-5-[5-9]")
 _TYPES = {
     400: ("invalid_request_error", "The request was malformed."),
     401: ("authentication_error", "invalid x-api-key"),
@@ -54,7 +55,8 @@ class _Messages:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/messages."""
-        key = request.headers.get("x-api-key", "")
+        # The documentation has the one header, the vendor's newer SDK sends the other.
+        key = request.headers.get("x-api-key", "") or bearer(request)
         try:
             body = json.loads(await request.read())
         except ValueError:
@@ -242,9 +244,13 @@ def _fault_of(request: web.Request, body: Any) -> web.Response | None:
         return bad("`temperature` is deprecated for this model.")
     if temperature is not None and not 0 <= temperature <= 1:
         return bad("temperature: range: 0..1")
+    if (body.get("thinking") or {}).get("type") == "disabled" and _ALWAYS_THINKS.match(body["model"]):
+        return bad('"thinking.type.disabled" is not supported for this model.')
     messages = body["messages"]
     if not messages or messages[0].get("role") != "user":
         return bad("messages: first message must use the user role")
+    if messages[-1].get("role") == "assistant" and _NO_TEMPERATURE.match(body["model"]):
+        return bad("This model does not support assistant message prefill.")
     open_calls: set[str] = set()
     for index, message in enumerate(messages):
         content = message["content"]

@@ -17,17 +17,30 @@ from aiohttp import web
 
 from aywa.ports.stt import Stt
 from aywa.ports.tts import Tts
-from aywa.testing.vendors import anthropic, cartesia, custom_voice, elevenlabs, openai, openai_speech
+from aywa.testing.vendors import (
+    anthropic,
+    cartesia,
+    custom_transcriber,
+    custom_voice,
+    deepgram,
+    elevenlabs,
+    openai,
+    openai_speech,
+    openai_transcriptions,
+)
 from aywa.testing.vendors.plan import Plan, Plans
 from aywa.testing.vendors.world import ASKED, Whole, World
 
 VENDORS: tuple[Callable[[World], list[web.RouteDef]], ...] = (
     anthropic.routes,
     cartesia.routes,
+    custom_transcriber.routes,
     custom_voice.routes,
+    deepgram.routes,
     elevenlabs.routes,
     openai.routes,
     openai_speech.routes,
+    openai_transcriptions.routes,
 )
 BODY_MAX_BYTES = 64 << 20
 KEEP_S = 3600.0
