@@ -45,6 +45,7 @@ VENDORS: tuple[Callable[[World], list[web.RouteDef]], ...] = (
 BODY_MAX_BYTES = 64 << 20
 KEEP_S = 3600.0
 LOG_SHOWN = 200
+TIMES_MAX = 10_000
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -156,6 +157,8 @@ class SimulatedVendors:
         try:
             body: dict[str, Any] = await request.json()
             route, plan, times = str(body["route"]), Plan.from_json(body["plan"]), body.get("times")
+            if times is not None and not 0 <= int(times) <= TIMES_MAX:
+                raise ValueError(f"times is not between 0 and {TIMES_MAX}")
         except (ValueError, KeyError, TypeError) as error:
             return web.json_response({"error": f"{type(error).__name__}: {error}"}, status=400)
         if times is None:
