@@ -26,8 +26,18 @@ def test_a_plan_of_json() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [{"frist_s": 1}, {"trouble": {"kind": "explode"}}, {"trouble": {}}, {"trouble": 7}, {"tool_calls": [{}]}, {"tool_calls": 7}, {"first_s": "1"}, {"per_s": -1}, {"jitter": True}],
-)  # fmt: skip
+    [
+        {"frist_s": 1},
+        {"trouble": {"kind": "explode"}},
+        {"trouble": {}},
+        {"trouble": 7},
+        {"tool_calls": [{}]},
+        {"tool_calls": 7},
+        {"first_s": "1"},
+        {"per_s": -1},
+        {"jitter": True},
+    ],
+)
 def test_a_plan_that_is_none(body: dict[str, object]) -> None:
     with pytest.raises(ValueError):
         Plan.from_json(body)
