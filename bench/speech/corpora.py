@@ -1,4 +1,4 @@
-"""Labelled turns of callers: sentences with pauses inside, numbers, spelled names, hesitations, in two halves.
+"""Labelled turns of callers: sentences with pauses inside, numbers, spelled names, hesitations, in three "halves".
 
 Each turn is put together from spoken pieces and silence, so it is known to 10 ms where the voice pauses and where it ends.
 A voice with exact word times says the whole utterance and is cut between two words (its melody goes on across the pause);
@@ -6,7 +6,8 @@ one without says the pieces one by one, with a comma after those that are not th
 
 Pauses: logarithms normally distributed, median 0.45 s, sigma 0.5, kept within 0.2-1.2 s. Voices may pause by themselves too.
 The recogniser's words carry no punctuation, and numbers come as words: it gives nothing away that a real one would not know.
-Held out: Kokoro's voices over the held-out sentences, digits and letters and prompts of Asterisk, LibriVox's sentences.
+Validation: Kokoro's voices over sentences of its own, digits and letters and prompts of Asterisk, LibriVox's sentences. Held
+out: other voices of Kokoro's, other sentences, other digits, letters and prompts; no LibriVox, which has no more.
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ from random import Random
 
 import numpy as np
 
-from bench.speech import sentences, voices
+from bench.speech import held_out_sentences, sentences, voices
 from bench.speech.voices import LINE_HZ, RATE_HZ, Floats, Shorts, Speech, Timed, speak
 
-HALVES = ("tuning", "held_out")
+HALVES = ("tuning", "validation", "held_out")
+SEEDED_AS = {"tuning": "tuning", "validation": "held_out", "held_out": "held_out new"}
+"""What is drawn in each half hangs on this name. The validation half was the held-out one, and sounds as it did."""
+SEEDS_FROM = {"tuning": 0, "validation": 0, "held_out": 40_000}
 CONDITIONS = ("clean", "noise", "loss")
 LOSS = 0.03
 SNR_DB = (10.0, 20.0)
@@ -36,13 +40,18 @@ KINDS = {
     "mid": 15, "clause": 9, "question": 9, "two": 7, "opening": 7, "hesitation": 10, "yes_no": 8, "short": 7,
     "plain": 12, "phone": 6, "card": 4, "spelled": 4, "email": 2,
 }  # fmt: skip
-UTTERANCES = {"tuning": 1000, "held_out": 300}
-TAKES = {"tuning": 1, "held_out": 3}
+UTTERANCES = {"tuning": 1000, "validation": 300, "held_out": 300}
+TAKES = {"tuning": 1, "validation": 3, "held_out": 3}
 """How often an utterance is used, each time with pauses of its own and in another condition: Kokoro is slow (over half of
-real time on one core), so a held-out sentence comes three times."""
-CASTS = {"tuning": 6 * voices.HIBARI + voices.ESPEAK + voices.FLITE, "held_out": voices.HELD_OUT}
+real time on one core), so its sentences come three times."""
+CASTS = {
+    "tuning": 6 * voices.HIBARI + voices.ESPEAK + voices.FLITE,
+    "validation": voices.KOKORO,
+    "held_out": voices.KOKORO_NEW,
+}
 """Half of the tuning turns are hibari's: to the acoustic model the melodies of espeak-ng and flite mean nothing."""
 PEOPLE = {"digits": 70, "letters": 30}
+BOOKS = {"validation": 5, "held_out": 0}
 
 _JOIN = {"mid": " ", "question": " ", "short": " ", "plain": " ", "two": ". "}
 
@@ -76,7 +85,7 @@ class Heard:
 
 def turns(half: str) -> list[Turn]:
     """The half, always the same."""
-    random = Random(f"turns {half}")
+    random = Random(f"turns {SEEDED_AS[half]}")
     found: list[Turn] = []
     kinds = [kind for kind, share in KINDS.items() for _ in range(share * UTTERANCES[half] // 100)]
     casts = CASTS[half]
@@ -88,10 +97,10 @@ def turns(half: str) -> list[Turn]:
             pieces = _pieces(kind, places, random)
             pauses = tuple(_pause(random) for _ in pieces[1:])
             condition = CONDITIONS[(number + take) % 3]
-            key, seed = f"{half}-{number}-{take}", 10 * number + take
+            key, seed = f"{SEEDED_AS[half]}-{number}-{take}", SEEDS_FROM[half] + 10 * number + take
             found.append(Turn(key, half, kind, voice, pieces, pauses, condition, seed))
-    if half == "held_out":
-        found += _people(random)
+    if half != "tuning":
+        found += _people(half, random)
     return found
 
 
@@ -157,49 +166,54 @@ def _pause(random: Random) -> float:
     return min(max(random.lognormvariate(np.log(0.45), 0.5), 0.2), 1.2)
 
 
-def _people(random: Random) -> list[Turn]:
+def _people(half: str, random: Random) -> list[Turn]:
     """Recordings: digits and letters in groups, prompts and sentences as they are."""
     found = []
     for number in range(PEOPLE["digits"]):
         groups = random.choice(((3, 3, 4), (3, 4), (4, 4, 4, 4), (2, 2, 2), (4, 4), (3, 3)))
-        found.append(_recorded("digits", number, [_digits(n, random) for n in groups], random))
+        found.append(_recorded(half, "digits", number, [_digits(n, random) for n in groups], random))
     for number in range(PEOPLE["letters"]):
-        letters = random.choice(sentences.NAMES["held_out"])
+        letters = random.choice(sentences.NAMES[half])
         size = random.choice((2, 3, 4))
         pieces = [" ".join(letters[at : at + size]) for at in range(0, len(letters), size)]
-        found.append(_recorded("letters", number, pieces, random))
-    for number, name in enumerate(sorted(_said())):
-        line = CONDITIONS[number % 3]
-        found.append(
-            Turn(f"prompt-{name}", "held_out", "prompt", "asterisk", (name,), (), line, 20_000 + number)
-        )
-    for number in range(5):
-        line = CONDITIONS[number % 3]
-        found.append(
-            Turn(f"book-{number}", "held_out", "book", "librivox", (str(number),), (), line, 30_000 + number)
-        )
+        found.append(_recorded(half, "letters", number, pieces, random))
+    found += [
+        _person(half, "prompt", name, "asterisk", (name,), (), number, 20_000)
+        for number, name in enumerate(sorted(_prompts(half)))
+    ]
+    found += [
+        _person(half, "book", str(number), "librivox", (str(number),), (), number, 30_000)
+        for number in range(BOOKS[half])
+    ]
     return found
 
 
-def _recorded(kind: str, number: int, pieces: Sequence[str], random: Random) -> Turn:
+def _recorded(half: str, kind: str, number: int, pieces: Sequence[str], random: Random) -> Turn:
     pauses = tuple(_pause(random) for _ in pieces[1:])
-    return Turn(
-        f"{kind}-{number}",
-        "held_out",
-        kind,
-        "asterisk",
-        tuple(pieces),
-        pauses,
-        CONDITIONS[number % 3],
-        10_000 + number,
-    )
+    return _person(half, kind, str(number), "asterisk", tuple(pieces), pauses, number, 10_000)
+
+
+def _person(
+    half: str,
+    kind: str,
+    name: str,
+    voice: str,
+    pieces: tuple[str, ...],
+    pauses_s: tuple[float, ...],
+    number: int,
+    first_seed: int,
+) -> Turn:
+    key = f"{kind}-{name}" if half == "validation" else f"{SEEDED_AS[half]}-{kind}-{name}"
+    seed = SEEDS_FROM[half] + first_seed + number
+    return Turn(key, half, kind, voice, pieces, pauses_s, CONDITIONS[number % 3], seed)
 
 
 @cache
-def _said() -> dict[str, str]:
+def _prompts(half: str) -> dict[str, str]:
+    """Asterisk's recordings of the half, and what they say."""
     from tests.adapters.local.speech import SAID
 
-    return SAID
+    return SAID if half == "validation" else held_out_sentences.PROMPTS
 
 
 # --- how it sounds -----------------------------------------------------------------------------------------------
@@ -228,16 +242,17 @@ def heard(turn: Turn) -> Heard:
 @cache
 def _talkers(half: str) -> list[Speech]:
     """Whose talk the babble is made of."""
-    if half == "held_out":
+    if half == "validation":
         return voices.librivox()
-    lines = sentences.SENTENCES["tuning"]["plain"].split("\n")[1:-1]
-    return [speak(voice, lines[n % len(lines)]) for n, voice in enumerate(voices.TUNING)]
+    lines = sentences.SENTENCES[half]["plain"].strip().split("\n")
+    talkers = voices.TUNING if half == "tuning" else voices.KOKORO_NEW
+    return [speak(voice, lines[n % len(lines)]) for n, voice in enumerate(talkers)]
 
 
 def _spoken(turn: Turn) -> list[Speech]:
     """A piece of speech for each piece of the turn."""
     if turn.kind == "prompt":
-        return [voices.prompt(turn.pieces[0], _said()[turn.pieces[0]])]
+        return [voices.prompt(turn.pieces[0], _prompts(turn.half)[turn.pieces[0]])]
     if turn.kind == "book":
         return [voices.librivox()[int(turn.pieces[0])]]
     if turn.voice == "asterisk":

@@ -67,7 +67,7 @@ def utterance(turn: Turn) -> int:
 def scenes(half: str, few: int = 1, first: int = 0) -> list[Scene]:
     """All turns of the half; few: of every so-manieth utterance only, from the first on."""
     turns = [turn for turn in corpora.turns(half) if utterance(turn) % few == first]
-    path = folder() / "scenes" / f"{half}-{few}-{first}-{_version()}.npz"
+    path = folder() / "scenes" / f"{half}-{few}-{first}-{_version(half)}.npz"
     if not path.exists():
         _compute(turns, path)
     with np.load(path) as kept:
@@ -121,10 +121,13 @@ def _windows(audio: Floats) -> npt.NDArray[np.float32]:
 
 
 @cache
-def _version() -> str:
-    """Of all that the audio depends on."""
+def _version(half: str) -> str:
+    """Of all that the audio of the half depends on."""
     here = Path(__file__).parent
-    parts = b"".join((here / name).read_bytes() for name in ("sentences.py", "corpora.py", "voices.py"))
+    names = ["sentences.py", "corpora.py", "voices.py"]
+    if half == "held_out":
+        names.append("held_out_sentences.py")
+    parts = b"".join((here / name).read_bytes() for name in names)
     return hashlib.sha256(parts).hexdigest()[:12]
 
 
@@ -165,7 +168,7 @@ class Scores:
 
     @property
     def _path(self) -> Path:
-        return folder() / "scores" / f"{self.half}-{_version()}.json"
+        return folder() / "scores" / f"{self.half}-{_version(self.half)}.json"
 
     def at(self, scene: Scene, asked_s: float) -> float:
         """The probability from the last 8 s of what had arrived by then."""

@@ -1,13 +1,15 @@
-"""What callers say in the end-of-turn sets: two lists that share no sentence, one to tune on and one held out.
+"""What callers say in the end-of-turn sets: lists that share no sentence but a bare "yes" and "no".
 
 A bar is a place where the caller may pause. {a|b} is a choice. Tuning: a dentist, a restaurant, a telephone company, a
-garage. Held out: a hotel, a bank, a parcel service, an insurer, computer support. One author wrote both before anything was
-tuned; what is held out was read by nobody and by no program until the waits were fixed.
+garage. Validation: a hotel, a bank, a parcel service, an insurer, computer support. One author wrote both before anything
+was tuned; the second was held out at first and has been looked at since. What is held out now lies in a file of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+
+from bench.speech import held_out_sentences as held_out
 
 # The pause falls inside a phrase.
 _MID_T = """
@@ -32,7 +34,7 @@ the technician said he would | come on | Wednesday
 I paid with my | credit card on the | third of May
 I'd rather have a | table by the | window
 """
-_MID_H = """
+_MID_V = """
 I have a reservation for | two nights under | {Bergman|Castillo}
 I'd like to | check out | tomorrow at {seven|eleven}
 my parcel was supposed to | arrive on | {Tuesday|Saturday}
@@ -70,7 +72,7 @@ the garage told me to wait | so I waited for two hours
 before we order | could we get some water
 he said it was fixed | but the light is still on
 """
-_CLAUSE_H = """
+_CLAUSE_V = """
 I tried to pay online | but it didn't go through
 if the room isn't ready | we can wait in the bar
 the website says delivered | although nothing has arrived
@@ -99,7 +101,7 @@ would it be possible | to move it to | four o'clock
 which plan is | the cheapest
 does the doctor | speak Spanish
 """
-_QUESTION_H = """
+_QUESTION_V = """
 when can I | check in
 how long does | a transfer to {Canada|Norway} take
 is breakfast | included in the | price
@@ -127,7 +129,7 @@ the brakes are squeaking | is that dangerous
 I'm not happy with the crown | it feels too high
 there are four of us | and one baby
 """
-_TWO_H = """
+_TWO_V = """
 I'm calling about a claim | I sent it three weeks ago
 my key card doesn't work | I'm in front of room twelve
 I didn't order this | how do I send it back
@@ -150,7 +152,7 @@ good evening | are you still open
 hello | can you hear me
 hey | my internet is down
 """
-_OPENING_H = """
+_OPENING_V = """
 good morning | my name is {Helen Fischer|Sam Ortega} | I have a booking with you
 hello | I'm waiting for a parcel
 hi | good afternoon | I'd like to speak to someone about a loan
@@ -175,7 +177,7 @@ so | um | can I come by tomorrow
 hmm | I'd say around seven
 you know | I'd rather talk to a person
 """
-_HESITATION_H = """
+_HESITATION_V = """
 um | it's about the room we booked
 well | I'm not sure which one I need
 I'd like to | uh | extend my stay by one night
@@ -204,7 +206,7 @@ no | the other one
 yeah | but only in the morning
 okay | that's great
 """
-_YES_NO_H = """
+_YES_NO_V = """
 yes
 no
 yep
@@ -231,7 +233,7 @@ a table for four
 at the front desk
 around noon
 """
-_SHORT_H = """
+_SHORT_V = """
 tonight
 at half past six
 {Nadia Brandt|Oliver Chen}
@@ -264,7 +266,7 @@ I have to cancel for today
 the phone is broken again
 where are you located
 """
-_PLAIN_H = """
+_PLAIN_V = """
 I'd like to check in please
 can you send it again
 my parcel never arrived
@@ -287,33 +289,43 @@ how far is the airport
 
 NAMES = {
     "tuning": "miller thompson evans walsh king garcia novak schmidt peterson clarke hughes romero".split(),
-    "held_out": "bergman castillo fischer ortega brandt chen wallace jensen kowalski moreau singh quinn".split(),
+    "validation": "bergman castillo fischer ortega brandt chen wallace jensen kowalski moreau singh quinn".split(),
+    "held_out": held_out.NAMES,
 }
 DOMAINS = {
     "tuning": ("gmail dot com", "hotmail dot com", "web dot net"),
-    "held_out": ("yahoo dot com", "outlook dot com", "icloud dot com"),
+    "validation": ("yahoo dot com", "outlook dot com", "icloud dot com"),
+    "held_out": held_out.DOMAINS,
 }
 NUMBER_LEADS = {
     "tuning": ("my number is", "it's", "you can call me at", ""),
-    "held_out": ("the phone number is", "that would be", "call me back on", ""),
+    "validation": ("the phone number is", "that would be", "call me back on", ""),
+    "held_out": held_out.NUMBER_LEADS,
 }
 CARD_LEADS = {
     "tuning": ("the card number is", "it's", ""),
-    "held_out": ("my account number is", "the reference is", ""),
+    "validation": ("my account number is", "the reference is", ""),
+    "held_out": held_out.CARD_LEADS,
 }
 SPELL_LEADS = {
     "tuning": ("my last name is {name} | that's", "it's spelled", ""),
-    "held_out": ("the name is {name} | spelled", "you write it", ""),
+    "validation": ("the name is {name} | spelled", "you write it", ""),
+    "held_out": held_out.SPELL_LEADS,
 }
-EMAIL_LEADS = {"tuning": ("my email is", "it's", ""), "held_out": ("the address is", "you can write to", "")}
+EMAIL_LEADS = {
+    "tuning": ("my email is", "it's", ""),
+    "validation": ("the address is", "you can write to", ""),
+    "held_out": held_out.EMAIL_LEADS,
+}
 
 SENTENCES: Mapping[str, Mapping[str, str]] = {
     "tuning": {
         "mid": _MID_T, "clause": _CLAUSE_T, "question": _QUESTION_T, "two": _TWO_T, "opening": _OPENING_T,
         "hesitation": _HESITATION_T, "yes_no": _YES_NO_T, "short": _SHORT_T, "plain": _PLAIN_T,
     },
-    "held_out": {
-        "mid": _MID_H, "clause": _CLAUSE_H, "question": _QUESTION_H, "two": _TWO_H, "opening": _OPENING_H,
-        "hesitation": _HESITATION_H, "yes_no": _YES_NO_H, "short": _SHORT_H, "plain": _PLAIN_H,
+    "validation": {
+        "mid": _MID_V, "clause": _CLAUSE_V, "question": _QUESTION_V, "two": _TWO_V, "opening": _OPENING_V,
+        "hesitation": _HESITATION_V, "yes_no": _YES_NO_V, "short": _SHORT_V, "plain": _PLAIN_V,
     },
+    "held_out": held_out.SENTENCES,
 }  # fmt: skip

@@ -221,7 +221,7 @@ async def test_a_model_that_always_breaks_ends_the_call_with_a_farewell() -> Non
 
 @pytest.mark.parametrize("in_the_middle", [True, False])
 async def test_a_voice_that_dies_in_the_middle_of_a_reply_is_excused(*, in_the_middle: bool) -> None:
-    tts = Tts(breaks=lambda text: "nine" in text, in_the_middle=in_the_middle)
+    tts = Tts(breaks=lambda text: "days" in text, in_the_middle=in_the_middle)
     call = Call(llm=Llm(scripts=[["We are open. ", "From nine to five on most days."]]), tts=tts)
     await call.run(question, 15.0)
     assert call.of_agent[1] == f"We are open. {EXCUSE}"

@@ -60,11 +60,12 @@ class Stt:
     streams: list[Stream] = field(default_factory=list)
     opened_at: list[float] = field(default_factory=list)
     rates_hz: tuple[int, ...] = (16000, 8000)
+    finalizes: bool = True
     name: str = "test-stt"
 
     @property
     def capabilities(self) -> SttCapabilities:
-        return SttCapabilities(self.rates_hz, interims=True, finalize=True, word_times=True)
+        return SttCapabilities(self.rates_hz, interims=True, finalize=self.finalizes, word_times=True)
 
     async def open(self, options: SttOptions) -> SttStream:
         self.opened_at.append(asyncio.get_running_loop().time())
@@ -261,3 +262,24 @@ async def test_the_scripted_recogniser_fits() -> None:
         stt.stream.say("mhm")
         await asyncio.sleep(0.1)
     assert [e.text for e in posted if isinstance(e, ev.TranscriptReceived)] == ["mhm"]
+
+
+async def test_one_that_cannot_be_asked_is_not_asked_and_its_finals_after_the_voice_are_complete() -> None:
+    stt = Stt(finalizes=False)
+    async with listening(stt) as (recogniser, posted):
+        await asyncio.sleep(0.1)
+        recogniser.voice(True)
+        stt.streams[0]._results.put_nowait(SttResult("hello", True))
+        await asyncio.sleep(0.1)
+        recogniser.voice(False)
+        for _ in range(5):
+            recogniser.finalize()
+            await asyncio.sleep(module.ANSWER_S + 0.1)
+        stt.streams[0]._results.put_nowait(SttResult("there", False))
+        stt.streams[0]._results.put_nowait(SttResult("", True))
+        stt.streams[0]._results.put_nowait(SttResult("there.", True))
+        await asyncio.sleep(0.1)
+    assert "finalize" not in stt.streams[0].told
+    assert fails(posted) == []
+    heard = [(e.text, e.confirmed) for e in posted if isinstance(e, ev.TranscriptReceived)]
+    assert heard == [("hello", False), ("there", False), ("", False), ("there.", True)]

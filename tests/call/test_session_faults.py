@@ -156,11 +156,12 @@ class DyingLlm(ScriptedLlm):
 
 @any_death
 async def test_a_reply_dies_in_the_model(death: Callable[[], BaseException]) -> None:
-    call = Call(llm=DyingLlm(death=death, deaths=2))
+    deaths = 2 if isinstance(death(), TimeoutError) else 4
+    call = Call(llm=DyingLlm(death=death, deaths=deaths))
     call.connect()
     await asyncio.sleep(3)
     await call.says("hello", "you")
-    # What was asked before the end of the turn was known is asked again; when that fails too the caller is told.
+    # What was asked before the end of the turn was known is asked again, each once more; when that fails the caller is told.
     await goes_on(call)
     assert call.journal.of("ReplyFailed")
     assert ("bot", "Sorry, I had a problem just now. Could you say that again?") in call.said

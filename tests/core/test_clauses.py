@@ -76,7 +76,8 @@ def test_closing_quotes_belong_to_the_sentence() -> None:
     ("text", "spoken"),
     [
         ("**Sure**, I can.", "Sure, I can."),
-        ("# Hours\nnine  to\tfive", "Hours nine to five"),
+        ("# Hours\nnine  to\tfive", "Hours\nnine to five"),
+        ("# #5 of \n\n 7", "#5 of\n7"),
         ("_very_ `good`", "very good"),
         ("see [our page](https://example.com/a) now", "see our page now"),
         # What stands inside a word is the word's: an address and a product are read as they are written.

@@ -1,4 +1,7 @@
-"""The call's recogniser: feeds it, posts what it heard, and opens it anew when it breaks. Never raises into the call."""
+"""The call's recogniser: feeds it, posts what it heard, and opens it anew when it breaks. Never raises into the call.
+
+One that cannot be asked for all words (`finalize`) is not asked; a final that it gives after the voice counts as its answer.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,7 @@ class Recogniser:
         rates = stt.capabilities.rates_hz
         self.rate_hz = leg_rate_hz if leg_rate_hz in rates else rates[0]
         self._stt = stt
+        self._can_finalize = stt.capabilities.finalize
         self._leg_id = leg_id
         self._language = language
         self._post = post
@@ -78,7 +82,7 @@ class Recogniser:
     def finalize(self) -> None:
         """Asks for all words so far."""
         stream = self._stream
-        if stream is None:
+        if stream is None or not self._can_finalize:
             return
         now = asyncio.get_running_loop().time()
         if self._asked_s is None:
@@ -168,8 +172,11 @@ class Recogniser:
 
     def _event(self, result: SttResult) -> ev.TranscriptReceived:
         words = tuple((w.text, w.start_s, w.end_s) for w in result.words)
+        complete = result.from_finalize
+        if not self._can_finalize and result.is_final and result.text and not self._voiced:
+            complete = True
         return ev.TranscriptReceived(
-            self._leg_id, result.text, result.is_final, result.from_finalize, words, result.confidence
+            self._leg_id, result.text, result.is_final, complete, words, result.confidence
         )
 
 

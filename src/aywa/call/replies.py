@@ -6,28 +6,30 @@ Posts what came of it and holds the audio until it is asked for. Never raises: a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
-from math import isfinite
-from typing import Any, TypeVar
+import secrets
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+from aywa.call.router.attempt import CLOSE_S
+from aywa.call.router.board import HealthBoard, Tell, silent
+from aywa.call.router.continued import Continued
+from aywa.call.router.models import ModelRoute, ModelRouter
+from aywa.call.router.voices import VoiceRoute, VoiceRouter
 from aywa.core import events as ev
-from aywa.core.audio.align import align_words
 from aywa.core.audio.frame import SAMPLE_BYTES
 from aywa.core.audio.resample import resample_pcm
 from aywa.core.clauses import ClauseCutter
-from aywa.core.playout import place_words
+from aywa.core.settings import ChunkPlan
+from aywa.core.voicing.format import Find, find_nothing, voice_text
 from aywa.ports.errors import ProviderError
-from aywa.ports.llm import ChatMessage, Finished, Llm, LlmRequest, TextDelta
-from aywa.ports.stt import Word
+from aywa.ports.llm import ChatMessage, Finished, Flush, Llm, LlmRequest, TextDelta
 from aywa.ports.tts import Tts, TtsOptions
 
-# How long a stream may take to let go.
-CLOSE_S = 1.0
+__all__ = ["CLOSE_S", "PhraseCache", "ReplyMaker", "ReplyRoutes", "synthesise"]
 
 Post = Callable[[ev.Event], None]
-T = TypeVar("T")
 
 
 class PhraseCache:
@@ -39,20 +41,23 @@ class PhraseCache:
 
     async def phrase(self, routes: ReplyRoutes, text: str) -> tuple[bytes, tuple[ev.HeardWord, ...]]:
         """As `synthesise`."""
-        key = (routes.tts.name, routes.voice, text)
+        current = routes.voices.current
+        key = (current.name, current.options, text)
         made = self._made.get(key)
         if made is None:
             made = await synthesise(routes, text)
-            if made[0] and len(self._made) < self._most:
+            if made[0] and routes.voices.current is current and len(self._made) < self._most:
                 self._made[key] = made
         return made
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ReplyRoutes:
-    """The model and the voice of the call, and how they are asked. deadlines in seconds: to the model's first delta,
+    """The models and the voices of one call, and how they are asked. deadlines in seconds: to the model's first delta,
     between two of them, to a clause's first audio, and between two pieces of it. max_characters: of one reply, whatever the
-    model makes of max_tokens. stock: phrase -> PCM16 at stock_rate_hz, for when the voice is dead. phrases: of all calls."""
+    model makes of max_tokens. stock: phrase -> PCM16 at stock_rate_hz, for when the voice is dead. phrases: of all calls.
+    more_models, more_voices: who is asked when the first is not well. about: what a customer's own model is told of the call.
+    chunks, language, find: how text is cut and put for the voice. models, voices: made of these."""
 
     llm: Llm
     tts: Tts
@@ -68,6 +73,33 @@ class ReplyRoutes:
     stock: Mapping[str, bytes] = field(default_factory=dict)
     stock_rate_hz: int = 16000
     phrases: PhraseCache = field(default_factory=PhraseCache)
+    more_models: tuple[ModelRoute, ...] = ()
+    more_voices: tuple[VoiceRoute, ...] = ()
+    board: HealthBoard = field(default_factory=HealthBoard)
+    hedges: bool = True
+    about: LlmRequest = field(default_factory=lambda: LlmRequest(()))
+    chunks: ChunkPlan = field(default_factory=ChunkPlan)
+    language: str = "en"
+    find: Find = find_nothing
+    models: ModelRouter = field(init=False)
+    voices: VoiceRouter = field(init=False)
+
+    def __post_init__(self) -> None:
+        first = ModelRoute(
+            self.llm, self.model, self.temperature, self.max_tokens, self.first_delta_s, self.next_delta_s
+        )
+        voice = VoiceRoute(self.tts, self.voice, self.first_audio_s, self.next_audio_s)
+        self.models = ModelRouter((first, *self.more_models), self.board, hedges=self.hedges)
+        self.voices = VoiceRouter((voice, *self.more_voices), self.voice.rate_hz, self.board)
+
+    def tell(self, tell: Tell = silent) -> None:
+        """Whom the routers tell of what they do."""
+        self.models.tell = self.voices.tell = tell
+
+    def request(self, messages: Sequence[Mapping[str, Any]]) -> LlmRequest:
+        """What the models are asked, by these messages."""
+        chat = tuple(ChatMessage(m["role"], m["content"]) for m in messages)
+        return replace(self.about, messages=chat, max_tokens=self.max_tokens)
 
     def stock_pcm(self, text: str) -> bytes:
         """The phrase at the call's rate; empty when there is none."""
@@ -80,6 +112,7 @@ class _Usage:
     prompt: int = 0
     cached: int = 0
     completion: int = 0
+    route: str = ""
 
 
 class _Stopped(Exception):
@@ -93,16 +126,17 @@ class _Stopped(Exception):
 
 @dataclass(slots=True)
 class ReplyMaker:
-    """One reply. audio: clause number -> PCM16 at the voice's rate, until it is taken."""
+    """One reply. audio: piece of a clause -> PCM16 at the voice's rate, until it is taken."""
 
     reply_id: int
     routes: ReplyRoutes
     post: Post
     audio: dict[int, bytes] = field(default_factory=dict)
-    _text: list[str] = field(default_factory=list)
+    _text: str = ""
     _clauses: int = 0
     _usage: _Usage = field(default_factory=_Usage)
     _heard: asyncio.Event | None = None
+    _context: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def put_off(self) -> None:
         """The reply is only a guess: no more than its first clause is synthesised until `release`."""
@@ -131,10 +165,16 @@ class ReplyMaker:
         if isinstance(stopped, _Stopped):
             self.post(ev.ReplyFailed(self.reply_id, stopped.step, stopped.code, str(stopped)))
             return
-        usage, text = self._usage, "".join(self._text)
+        usage = self._usage
         self.post(
             ev.ReplyCompleted(
-                self.reply_id, text, self._clauses, usage.prompt, usage.cached, usage.completion
+                self.reply_id,
+                self._text,
+                self._clauses,
+                usage.prompt,
+                usage.cached,
+                usage.completion,
+                usage.route,
             )
         )
 
@@ -142,14 +182,14 @@ class ReplyMaker:
         clauses: asyncio.Queue[str | None] = asyncio.Queue()
         async with asyncio.TaskGroup() as group:
             _ = group.create_task(self._speak_all(clauses))
-            with _step("llm", self.routes.llm.name):
+            with _step("llm"):
                 await self._write(messages, clauses)
             clauses.put_nowait(None)
 
     async def _say(self, text: str) -> None:
         clauses: asyncio.Queue[str | None] = asyncio.Queue()
         # All of it is there: whole sentences sound better.
-        cutter = ClauseCutter(early=False)
+        cutter = ClauseCutter(early=False, plan=self.routes.chunks)
         self._wrote(text)
         for clause in (*cutter.feed(text), *cutter.finish()):
             clauses.put_nowait(clause)
@@ -160,143 +200,111 @@ class ReplyMaker:
             pcm = self.routes.stock_pcm(text)
             if self._clauses or not pcm:
                 raise
-            self._made(text, pcm, ())
+            self._made(text, pcm, (), "stock")
 
     async def _write(self, messages: Sequence[Mapping[str, Any]], clauses: asyncio.Queue[str | None]) -> None:
-        cutter = ClauseCutter()
+        """The model's text, clause by clause. When it breaks in the middle, another goes on from what was cut so far."""
         routes = self.routes
-        request = LlmRequest(
-            tuple(ChatMessage(m["role"], m["content"]) for m in messages),
-            model=routes.model,
-            temperature=routes.temperature,
-            max_tokens=routes.max_tokens,
+        cutter = ClauseCutter(plan=routes.chunks)
+        request, broken = routes.request(messages), frozenset[str]()
+        going_on: Continued | None = None
+        while True:
+            answering = routes.models.ask(request, broken)
+            try:
+                async for delta in answering.deltas():
+                    if isinstance(delta, TextDelta):
+                        text = delta.text if going_on is None else going_on.feed(delta.text)
+                        self._cut(cutter, text, clauses)
+                        if len(self._text) >= routes.max_characters:
+                            break
+                    elif isinstance(delta, Flush):
+                        _put(clauses, cutter.flush())
+                    elif isinstance(delta, Finished):
+                        self._used(delta, answering.route)
+                break
+            except ProviderError as error:
+                route = answering.route
+                if route is None or not routes.models.has_other(broken | {route.name}):
+                    raise
+                broken |= {route.name}
+                self._text = self._text[: len(self._text) - len(cutter.forget())]
+                going_on = Continued(self._text)
+                request = going_on.request(routes.request(messages))
+                fields = {"before": route.name, "code": error.code, "characters_given": len(self._text)}
+                routes.models.tell("RouteSwitched", {"kind": "llm", **fields})
+            finally:
+                await answering.close()
+        if going_on is not None:
+            self._cut(cutter, going_on.finish(), clauses)
+        _put(clauses, cutter.finish())
+
+    def _cut(self, cutter: ClauseCutter, text: str, clauses: asyncio.Queue[str | None]) -> None:
+        if text:
+            self._wrote(text)
+            _put(clauses, cutter.feed(text))
+
+    def _used(self, finished: Finished, route: ModelRoute | None) -> None:
+        before = self._usage
+        self._usage = _Usage(
+            before.prompt + finished.prompt_tokens,
+            before.cached + finished.cached_tokens,
+            before.completion + finished.completion_tokens,
+            "" if route is None else route.name,
         )
-        wait_s, written = routes.first_delta_s, 0
-        async with _closing(routes.llm.stream(request)) as deltas:
-            while written < routes.max_characters:
-                async with asyncio.timeout(wait_s):
-                    delta = await anext(deltas, None)
-                if delta is None:
-                    break
-                wait_s = routes.next_delta_s
-                if isinstance(delta, TextDelta):
-                    written += len(delta.text)
-                    self._wrote(delta.text)
-                    for clause in cutter.feed(delta.text):
-                        clauses.put_nowait(clause)
-                elif isinstance(delta, Finished):
-                    self._usage = _Usage(delta.prompt_tokens, delta.cached_tokens, delta.completion_tokens)
-        for clause in cutter.finish():
-            clauses.put_nowait(clause)
 
     def _wrote(self, text: str) -> None:
-        self._text.append(text)
+        self._text += text
         self.post(ev.ReplyTextReceived(self.reply_id, text))
 
     async def _speak_all(self, clauses: asyncio.Queue[str | None]) -> None:
         while (clause := await clauses.get()) is not None:
-            with _step("tts", self.routes.tts.name):
+            with _step("tts"):
                 await self._speak(clause)
 
     async def _speak(self, clause: str) -> None:
         if self._clauses and self._heard is not None:
             await self._heard.wait()
-        pcm, words = await synthesise(self.routes, clause)
-        if pcm:
-            self._made(clause, pcm, words)
+        routes = self.routes
+        text = voice_text(clause, routes.chunks.format, routes.language, routes.find)
+        speaking = routes.voices.speak(text, self._context, more=True)
+        try:
+            async for piece in speaking.pieces():
+                self._made(piece.text, piece.pcm, piece.words, piece.route)
+        finally:
+            await speaking.close()
 
-    def _made(self, clause: str, pcm: bytes, words: tuple[ev.HeardWord, ...]) -> None:
+    def _made(self, text: str, pcm: bytes, words: tuple[ev.HeardWord, ...], route: str) -> None:
         number = self._clauses
         self._clauses += 1
         self.audio[number] = pcm
-        self.post(ev.ClauseSynthesized(self.reply_id, number, clause, len(pcm) // SAMPLE_BYTES, words))
+        self.post(ev.ClauseSynthesized(self.reply_id, number, text, len(pcm) // SAMPLE_BYTES, words, route))
 
 
 async def synthesise(routes: ReplyRoutes, text: str) -> tuple[bytes, tuple[ev.HeardWord, ...]]:
-    """The text's PCM16 at the voice's rate, and the places of its words. Raises what the voice raises, and TimeoutError."""
-    voice = routes.voice
-    sound = _Sound(voice.rate_hz)
-    words: list[Word] = []
-    wait_s = routes.first_audio_s
-    async with _closing(routes.tts.synthesize(text, voice)) as chunks:
-        while True:
-            async with asyncio.timeout(wait_s):
-                chunk = await anext(chunks, None)
-            if chunk is None:
-                break
-            wait_s = routes.next_audio_s
-            sound.add(chunk.pcm, chunk.rate_hz)
-            words += chunk.words
-    pcm = sound.pcm()
-    return pcm, _placed(text, words, pcm, voice.rate_hz)
+    """The text's PCM16 at the call's rate, and the places of its words. Raises ProviderError."""
+    pcm = bytearray()
+    words: list[ev.HeardWord] = []
+    voiced = voice_text(text, routes.chunks.format, routes.language, routes.find)
+    speaking = routes.voices.speak(voiced)
+    try:
+        async for piece in speaking.pieces():
+            at = len(pcm) // SAMPLE_BYTES
+            words += [ev.HeardWord(w.text, w.start + at, w.end + at) for w in piece.words]
+            pcm += piece.pcm
+    finally:
+        await speaking.close()
+    return bytes(pcm), tuple(words)
+
+
+def _put(clauses: asyncio.Queue[str | None], some: Sequence[str]) -> None:
+    for clause in some:
+        clauses.put_nowait(clause)
 
 
 @contextmanager
-def _step(step: str, route: str) -> Iterator[None]:
-    """Says which step it was that failed, however it failed."""
+def _step(step: str) -> Iterator[None]:
+    """Says which step it was that failed."""
     try:
         yield
     except ProviderError as error:
         raise _Stopped(step, error.code, str(error)) from error
-    except TimeoutError:
-        raise _Stopped(step, "deadline", f"{route} did not answer in time") from None
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        # Nobody stopped this reply: something inside the route was cancelled.
-        raise _Stopped(step, "cancelled", f"{route} gave up") from None
-    except Exception as error:
-        raise _Stopped(step, error.__class__.__name__, f"{route} broke") from error
-
-
-@asynccontextmanager
-async def _closing(stream: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
-    """Closes the stream whatever happens, which is what stops the far side. Its last words change nothing."""
-    try:
-        yield aiter(stream)
-    finally:
-        close = getattr(stream, "aclose", None)
-        if close is not None:
-            with suppress(Exception):
-                async with asyncio.timeout(CLOSE_S):
-                    await close()
-
-
-class _Sound:
-    """A clause's audio as it comes in. Samples may be cut anywhere; the rate is changed over the whole, or there would be
-    a seam at every chunk."""
-
-    def __init__(self, rate_hz: int) -> None:
-        self._rate_hz = rate_hz
-        self._done: list[bytes] = []
-        self._from_hz = rate_hz
-        self._pieces: list[bytes] = []
-
-    def add(self, pcm: bytes, rate_hz: int) -> None:
-        if rate_hz != self._from_hz:
-            self._change_rate()
-            self._from_hz = rate_hz
-        self._pieces.append(pcm)
-
-    def pcm(self) -> bytes:
-        self._change_rate()
-        return b"".join(self._done)
-
-    def _change_rate(self) -> None:
-        joined = b"".join(self._pieces)
-        whole = joined[: len(joined) // SAMPLE_BYTES * SAMPLE_BYTES]
-        self._pieces.clear()
-        if whole:
-            self._done.append(resample_pcm(whole, self._from_hz, self._rate_hz))
-
-
-def _placed(text: str, words: Sequence[Word], pcm: bytes, rate_hz: int) -> tuple[ev.HeardWord, ...]:
-    """The written words' places: what the voice told, and from the audio what it did not."""
-    told = [
-        ev.HeardWord(w.text, max(0, round(w.start_s * rate_hz)), max(0, round(w.end_s * rate_hz)))
-        for w in words
-        if isfinite(w.start_s) and isfinite(w.end_s)
-    ]
-    samples = len(pcm) // SAMPLE_BYTES
-    return place_words(text, told, samples, lambda: align_words(text, pcm, rate_hz))

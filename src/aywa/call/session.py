@@ -10,7 +10,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aywa.call.phrases import PhraseMaker
@@ -25,7 +25,6 @@ from aywa.ports import media as to_media
 from aywa.ports.endpointing import EndpointingModel, EndpointingRequest
 from aywa.ports.errors import ProviderError
 from aywa.ports.journal import Journal
-from aywa.ports.llm import ChatMessage, LlmRequest
 from aywa.ports.media import MediaPlane
 from aywa.ports.stt import Stt
 from aywa.ports.turn_model import TurnModel
@@ -97,6 +96,7 @@ class Session:
         self._group: asyncio.TaskGroup | None = None
         self._children: set[asyncio.Task[None]] = set()
         self._replies: dict[int, tuple[ReplyMaker, asyncio.Task[None]]] = {}
+        routes.reply.tell(self.note)
         self._phrases = PhraseMaker(routes.reply, self.post)
         self._recogniser: Recogniser | None = None
         self._to_read: str | None = None
@@ -413,8 +413,7 @@ class Session:
         while (caller := self._to_read) is not None:
             self._to_read = None
             chat = self._conversation.history.chat(caller)
-            messages = tuple(ChatMessage(m["role"], m["content"]) for m in chat)
-            await routes.llm.warm(LlmRequest(messages, model=routes.model, max_tokens=1))
+            await routes.models.warm(replace(routes.request(chat), max_tokens=1))
 
     # --- the record ----------------------------------------------------------------------------------------------
 

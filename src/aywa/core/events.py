@@ -238,13 +238,15 @@ class ReplyTextReceived:
 
 @dataclass(frozen=True, slots=True)
 class ClauseSynthesized:
-    """A clause of the reply can be played: the shell holds its audio under (reply_id, clause)."""
+    """A clause of the reply, or a piece of one in whole words, can be played: the shell holds its audio under (reply_id,
+    clause). route: the voice that made it."""
 
     reply_id: int
     clause: int
     text: str
     samples: int
     words: tuple[HeardWord, ...] = ()
+    route: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +263,7 @@ class PhrasePrepared:
 
 @dataclass(frozen=True, slots=True)
 class ReplyCompleted:
-    """The reply's text and audio are all there."""
+    """The reply's text and audio are all there. route: the model that finished it."""
 
     reply_id: int
     text: str
@@ -269,6 +271,7 @@ class ReplyCompleted:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    route: str = ""
 
 
 @dataclass(frozen=True, slots=True)

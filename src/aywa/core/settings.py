@@ -43,6 +43,32 @@ SAY, ADD_MESSAGE, TOOL = "say", "message.add", "tool"
 HOOK_ACTIONS = {"call.ending": (TOOL, ADD_MESSAGE), "session.created": (TOOL,)}
 ALL_ACTIONS = (SAY, TOOL, ADD_MESSAGE)
 
+# What a clause is formatted for (contract 4.4), in the contract's names.
+FORMATTERS = (
+    "markdown", "asterisk", "quote", "dash", "newline", "colon", "acronym", "dollarAmount", "email", "date", "time",
+    "distance", "unit", "percentage", "phoneNumber", "number", "stripAsterisk",
+)  # fmt: skip
+BOUNDARIES = (
+    "\u3002",
+    "\uff0c",
+    ".",
+    "!",
+    "?",
+    ";",
+    ")",
+    "\u060c",
+    "\u06d4",
+    "\u0964",
+    "\u0965",
+    "|",
+    "||",
+    ",",
+    ":",
+)
+REPLACEMENTS_MAX = 200
+REPLACEMENT_MAX = 1000
+"""Characters of a replacement's key and of its value."""
+
 # How long the customer's endpointing model has; his server.timeoutSeconds may make it shorter.
 MODEL_DEADLINE_S = 1.0
 
@@ -87,6 +113,39 @@ class EndpointingRule:
     wait_s: float
     said: Pattern | None = None
     heard: Pattern | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """One of formatPlan.replacements: key, or what matches the pattern, is spoken as value. everywhere: and not only the
+    first time. In a pattern's value $1, $<name>, $& and $$ mean what they mean in JavaScript."""
+
+    value: str
+    key: str = ""
+    everywhere: bool = False
+    pattern: Pattern | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FormatPlan:
+    """How a clause is rewritten for the voice. cutoff: the number above which digits are read one by one. formatters: of
+    FORMATTERS; None: all but `asterisk`, which takes words away."""
+
+    enabled: bool = True
+    cutoff: float | None = None
+    replacements: tuple[Replacement, ...] = ()
+    formatters: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkPlan:
+    """voice.chunkPlan: how the model's text is cut for the voice. min_characters, boundaries (of BOUNDARIES): None for our
+    own adaptive cuts. Not enabled: nothing is formatted, and `<flush />` means nothing."""
+
+    enabled: bool = True
+    min_characters: int | None = None
+    boundaries: tuple[str, ...] | None = None
+    format: FormatPlan = field(default_factory=FormatPlan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,12 +260,15 @@ class AssistantSettings:
     idle: Idle = field(default_factory=_default_idle)
     hooks: tuple[Hook, ...] = ()
     fillers: Fillers = field(default_factory=Fillers)
+    chunks: ChunkPlan = field(default_factory=ChunkPlan)
+    caches_sentences: bool = True
 
 
 def read_settings(document: Mapping[str, Any]) -> AssistantSettings:
     """Reads a resolved assistant document (templates already rendered)."""
     model = _mapping(document.get("model"))
     messages = _mapping(document.get("messagePlan"))
+    voice = _mapping(document.get("voice"))
     hooks = read_hooks(document.get("hooks"))
     # Contract 12.1: the hook takes the place of messagePlan's prompts.
     replaced = any(hook.on == SILENT_CALLER for hook in hooks)
@@ -227,6 +289,8 @@ def read_settings(document: Mapping[str, Any]) -> AssistantSettings:
         idle=Idle() if replaced else _idle(messages),
         hooks=hooks,
         fillers=_fillers(_mapping(document.get("fillerPlan"))),
+        chunks=read_chunk_plan(voice.get("chunkPlan")),
+        caches_sentences=voice.get("cachingEnabled") is not False,
     )
 
 
@@ -301,9 +365,14 @@ def _pattern(rule: Mapping[str, Any], name: str) -> Pattern | None:
     source = rule.get(name)
     if not isinstance(source, str):
         return None
-    options = map(_mapping, _list(rule.get(f"{name}Options")))
+    return Pattern(source, *_regex_options(rule.get(f"{name}Options")))
+
+
+def _regex_options(value: Any) -> tuple[bool, bool, bool]:
+    """Whether case is ignored, only whole words match, and lines count."""
+    options = map(_mapping, _list(value))
     on = {o["type"] for o in options if isinstance(o.get("type"), str) and o.get("enabled") is not False}
-    return Pattern(source, "ignore-case" in on, "whole-word" in on, "multi-line" in on)
+    return "ignore-case" in on, "whole-word" in on, "multi-line" in on
 
 
 def _waits(plan: Any, document: Mapping[str, Any]) -> TranscriptionWaits | None:
@@ -354,6 +423,50 @@ def _fillers(plan: Mapping[str, Any]) -> Fillers:
         texts=texts,
         repeat_after_s=max(_number(plan.get("repeatAfterSeconds"), default.repeat_after_s), 1.0),
     )
+
+
+# --- the voice -------------------------------------------------------------------------------------------------
+
+
+def read_chunk_plan(value: Any) -> ChunkPlan:
+    """voice.chunkPlan (contract 4.4), of the assistant's voice or of one to fall back to."""
+    plan = _mapping(value)
+    enabled = plan.get("enabled") is not False
+    least = _optional(plan.get("minCharacters"))
+    boundaries = tuple(b for b in _texts(plan.get("punctuationBoundaries"), ()) if b in BOUNDARIES)
+    return ChunkPlan(
+        enabled=enabled,
+        min_characters=None if least is None else int(least),
+        # None at all would leave no place to cut.
+        boundaries=boundaries or None,
+        format=_format_plan(_mapping(plan.get("formatPlan")), enabled=enabled),
+    )
+
+
+def _format_plan(plan: Mapping[str, Any], *, enabled: bool) -> FormatPlan:
+    named = plan.get("formattersEnabled")
+    replacements = map(_replacement, _list(plan.get("replacements"))[:REPLACEMENTS_MAX])
+    return FormatPlan(
+        enabled=enabled and plan.get("enabled") is not False,
+        cutoff=_optional(plan.get("numberToDigitsCutoff")),
+        replacements=tuple(each for each in replacements if each is not None),
+        formatters=tuple(f for f in _texts(named, ()) if f in FORMATTERS) if _is_list(named) else None,
+    )
+
+
+def _replacement(value: Any) -> Replacement | None:
+    entry = _mapping(value)
+    spoken = entry.get("value")
+    if not isinstance(spoken, str) or len(spoken) > REPLACEMENT_MAX:
+        return None
+    if entry.get("type") == "regex":
+        source = _text(entry.get("regex"))
+        pattern = Pattern(source, *_regex_options(entry.get("options"))) if source else None
+        return Replacement(spoken, everywhere=True, pattern=pattern) if pattern else None
+    key = _text(entry.get("key"))
+    if entry.get("type") != "exact" or not 0 < len(key) <= REPLACEMENT_MAX:
+        return None
+    return Replacement(spoken, key, everywhere=entry.get("replaceAllEnabled") is True)
 
 
 # --- hooks -----------------------------------------------------------------------------------------------------

@@ -10,6 +10,8 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from aywa.core.voicing.numbers import cardinal
+
 # Seconds of a sound, as voices of medium speed make it inside a phrase: fitted to the words of three synthesisers.
 _SOUNDS = (
     (re.compile(r"tion|sion"), 0.225),
@@ -44,10 +46,6 @@ _ONES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
     " eighteen nineteen"
 ).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-_SCALES = (
-    (10**12, "trillion"), (10**9, "billion"), (10**6, "million"), (1000, "thousand"), (100, "hundred"),
-)  # fmt: skip
 _MOST_DIGITS = 6
 """A longer number without commas is read digit by digit."""
 _MOST_SPELLED = 40
@@ -101,7 +99,7 @@ def spoken(written: str) -> list[str]:
     clock = _CLOCK.fullmatch(bare)
     if clock is not None:
         minutes = int(clock[2])
-        return [*_number(int(clock[1])), *(_number(minutes) if minutes else ["oh", "clock"])]
+        return [*cardinal(int(clock[1])), *(cardinal(minutes) if minutes else ["oh", "clock"])]
     pieces = ["", *_PIECE.findall(bare)[:_MOST_PIECES], ""]
     dot = ["dot"] if _ADDRESS.search(bare) else ["point"]
     words: list[str] = []
@@ -131,20 +129,8 @@ def _digits(piece: str, before: str, after: str) -> list[str]:
     value = int(digits)
     high, low = divmod(value, 100)
     if "," not in piece and value in _YEARS and value % 1000 >= 10:
-        return _number(high) + (_number(low) if low else ["hundred"])
-    return _number(value)
-
-
-def _number(value: int) -> list[str]:
-    """A cardinal number in words."""
-    if value < 20:
-        return [_ONES[value]]
-    if value < 100:
-        tens, ones = divmod(value, 10)
-        return [_TENS[tens - 2], *([_ONES[ones]] if ones else [])]
-    scale, name = next((s, n) for s, n in _SCALES if value >= s)
-    high, low = divmod(value, scale)
-    return [*_number(high), name, *(_number(low) if low else [])]
+        return cardinal(high) + (cardinal(low) if low else ["hundred"])
+    return cardinal(value)
 
 
 def _letters(piece: str, before: str) -> list[str]:

@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from aywa.core.settings import EAGERNESS, Pattern
+from aywa.core.settings import (
+    BOUNDARIES,
+    EAGERNESS,
+    FORMATTERS,
+    REPLACEMENT_MAX,
+    REPLACEMENTS_MAX,
+    Pattern,
+)
 from aywa.core.turns import js_pattern, wait_function
 from aywa.service.hook_rules import HOOK_LIST
 from aywa.service.rules import (
@@ -102,13 +109,51 @@ MODEL = Obj(
     },
     ("provider",),
 )
+
+
+def _check_regex(value: Any, path: str, problems: Problems) -> None:
+    try:
+        _ = js_pattern.translate(Pattern(value))
+    except js_pattern.PatternError as error:
+        problems.add(path, f"must be a JavaScript regular expression: {error}", value)
+
+
+def _check_replacement(value: Any, path: str, problems: Problems) -> None:
+    name = "key" if value["type"] == "exact" else "regex"
+    if not value.get(name):
+        problems.add(join(path, name), f"is required where type is {value['type']}", value.get(name))
+
+
+_REGEX = Also(Text(js_pattern.LENGTH_MAX), _check_regex)
+_REGEX_OPTIONS = ListOf(Obj({"type": Choice(("ignore-case", "whole-word", "multi-line")), "enabled": Flag()}))
 CHUNK_PLAN = Obj(
     {
         "enabled": Flag(),
         "minCharacters": Number(1, 80, default=30),
-        "punctuationBoundaries": ListOf(Text()),
+        "punctuationBoundaries": ListOf(Choice(BOUNDARIES)),
         "formatPlan": Obj(
-            {"enabled": Flag(), "numberToDigitsCutoff": Number(0), "replacements": ListOf(Obj())}
+            {
+                "enabled": Flag(),
+                "numberToDigitsCutoff": Number(0, default=2025),
+                "formattersEnabled": ListOf(Choice(FORMATTERS)),
+                "replacements": ListOf(
+                    Also(
+                        Obj(
+                            {
+                                "type": Choice(("exact", "regex")),
+                                "key": Text(REPLACEMENT_MAX),
+                                "replaceAllEnabled": Flag(),
+                                "regex": _REGEX,
+                                "options": _REGEX_OPTIONS,
+                                "value": Text(REPLACEMENT_MAX),
+                            },
+                            ("type", "value"),
+                        ),
+                        _check_replacement,
+                    ),
+                    REPLACEMENTS_MAX,
+                ),
+            }
         ),
     }
 )
@@ -120,7 +165,14 @@ VOICE = Obj(
         "chunkPlan": CHUNK_PLAN,
         "server": SERVER,
         "fallbackPlan": Obj(
-            {"voices": ListOf(Obj({"provider": Choice(VOICE_PROVIDERS), "voiceId": Text()}, ("provider",)))}
+            {
+                "voices": ListOf(
+                    Obj(
+                        {"provider": Choice(VOICE_PROVIDERS), "voiceId": Text(), "chunkPlan": CHUNK_PLAN},
+                        ("provider",),
+                    )
+                )
+            }
         ),
     },
     ("provider",),
@@ -141,13 +193,6 @@ TRANSCRIBER = Obj(
 )
 
 
-def _check_regex(value: Any, path: str, problems: Problems) -> None:
-    try:
-        _ = js_pattern.translate(Pattern(value))
-    except js_pattern.PatternError as error:
-        problems.add(path, f"must be a JavaScript regular expression: {error}", value)
-
-
 def _check_wait_function(value: Any, path: str, problems: Problems) -> None:
     try:
         _ = wait_function.read_wait_function(value)
@@ -162,8 +207,6 @@ def _check_endpointing_rule(value: Any, path: str, problems: Problems) -> None:
 
 
 RULES_MAX = 100
-_REGEX = Also(Text(js_pattern.LENGTH_MAX), _check_regex)
-_REGEX_OPTIONS = ListOf(Obj({"type": Choice(("ignore-case", "whole-word", "multi-line")), "enabled": Flag()}))
 START_SPEAKING_PLAN = Obj(
     {
         "waitSeconds": Number(0, 5, default=0.4),

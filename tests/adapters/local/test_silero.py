@@ -8,10 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from aywa.adapters.local.onnx import session
+from aywa.adapters.local.onnx_file import floats_of
 from aywa.adapters.local.resample import from_pcm16
 from aywa.adapters.local.silero import SileroVad
 from aywa.ports.vad import Vad
-from tests.adapters.local.speech import noise, prompt, silence
+from tests.adapters.local.speech import SAID, librivox, noise, prompt, recording, silence
 
 
 @pytest.fixture(params=[8000, 16000])
@@ -87,3 +89,65 @@ def test_wrong_use_is_refused(vad: SileroVad) -> None:
     vad.close(row)
     with pytest.raises(ValueError, match="not open"):
         vad.close(row)
+
+
+def test_it_answers_what_the_model_file_answers(vad: SileroVad, models: Path) -> None:
+    """The file's own network, run window after window on people's speech, against all the speech in one batch."""
+    plain = session(models / "silero" / "silero_vad.onnx", arena=True)
+    context = vad.window_samples // 8
+    speech = [prompt(name, vad.rate_hz) for name in sorted(SAID)]
+    speech += [recording(path, vad.rate_hz) for path, _ in librivox()]
+    assert len(speech) > 30
+    parts = [windows(vad, pcm)[:300] for pcm in speech]
+    longest = max(map(len, parts))
+    audio = np.zeros((len(parts), longest, vad.window_samples), dtype=np.float32)
+    for place, part in enumerate(parts):
+        audio[place, : len(part)] = part
+    rows = [vad.open() for _ in parts]
+    found = np.array([vad.score(rows, audio[:, step]) for step in range(longest)])
+    state = np.zeros((2, len(parts), 128), dtype=np.float32)
+    before = np.zeros((len(parts), context), dtype=np.float32)
+    wanted = np.empty_like(found)
+    for step in range(longest):
+        data = np.concatenate((before, audio[:, step]), axis=1)
+        feeds = {"input": data, "state": state, "sr": np.array(vad.rate_hz)}
+        probabilities, state = plain.run(None, feeds)
+        before, wanted[step] = data[:, -context:], probabilities[:, 0]
+    assert wanted.max() > 0.99
+    assert np.allclose(found, wanted, rtol=0, atol=1e-4)
+
+
+def test_a_file_that_is_missing_or_holds_something_else_is_refused(models: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="missing"):
+        SileroVad(tmp_path / "silero_vad.onnx")
+    with pytest.raises(ValueError, match="not Silero v6: 0 spectra"):
+        SileroVad(models / "smart-turn" / "smart-turn-v3.2-cpu.onnx")
+    whole = (models / "silero" / "silero_vad.onnx").read_bytes()
+    other = tmp_path / "other.onnx"
+    for part in (whole[: len(whole) // 2], whole[len(whole) // 2 :], b"not a model"):
+        other.write_bytes(part)
+        with pytest.raises(ValueError, match="not an ONNX model"):
+            SileroVad(other)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "reason"),
+    [("stft.forward_basis_buffer", "not symmetrical"), ("encoder.2.reparam_conv.bias", "encoder.2")],
+)
+def test_other_weights_than_expected_are_refused(
+    models: Path, tmp_path: Path, tensor: str, reason: str
+) -> None:
+    whole = (models / "silero" / "silero_vad.onnx").read_bytes()
+    other = tmp_path / "other.onnx"
+    for name, value in floats_of(whole):
+        if name.endswith(tensor):
+            if "basis" in tensor:
+                changed = value.copy()
+                changed[3, 0, 5] *= 1.001
+                whole = whole.replace(value.tobytes(), changed.tobytes())
+            else:
+                whole = whole.replace(name.encode(), name.upper().encode())
+    other.write_bytes(whole)
+    for rate_hz in (8000, 16000):
+        with pytest.raises(ValueError, match=reason):
+            SileroVad(other, rate_hz)

@@ -18,7 +18,8 @@ from tests.core.feed import examples
             Ending.OPEN,
             [
                 "I want a", "so", "and so", "um", "the bill says um", "wait -", "because", "let me see",
-                "it is about the thing is", "I was told that", "when do you", "are you still", "could you tell me",
+                "it is about the thing is", "I was told that", "when do you", "are you still", "is breakfast", "are the rooms",
+                "could you tell me",
                 "what time does the", "I would like", "my name is", "it was", "he",
                 "I think I left it in", "it should arrive on", "mail me at gmail", "anna dot", "can you still",
                 "I called and", "like",
@@ -49,7 +50,7 @@ from tests.core.feed import examples
             Ending.ASKED,
             [
                 "when do you open", "hello can you hear me", "and what about crowns", "I'd like a table please",
-                "where does it come from", "what does it look like", "who do I talk to", "when are you open",
+                "where does it come from", "where is it from", "what does it look like", "who do I talk to", "when are you open",
                 "what does he wait for",
             ],
         ),
@@ -61,12 +62,20 @@ from tests.core.feed import examples
             ],
         ),
         (
+            Ending.STATED,
+            [
+                "you know who to ask for it", "the heating in our room is off", "my parcel was supposed to arrive on Saturday",
+                "good morning the lights in the hall went out", "we were told to bring our passports along",
+            ],
+        ),
+        (
             Ending.SETTLED,
             [
+                "I'd really like to see the garden view room",
+                "we are still looking for a flat in town", "the bus was late but we came on time",
                 "I would like to book a table", "tomorrow", "at nine",
                 "so do I", "turn it on", "please come in", "anna at web dot com", "anna@web.com.",
-                "anna.smith@web.co.uk", "two people", "you know who to ask for it",
-            ],
+                "anna.smith@web.co.uk", "two people", ],
         ),
     ],
 )  # fmt: skip

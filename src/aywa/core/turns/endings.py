@@ -16,7 +16,8 @@ class Ending(StrEnum):
     """NOTHING: no words. OPEN: a phrase that goes on. LOOSE: it may end so, and mostly goes on. GROUP: digits or letters, and
     more may come. WHOLE_GROUP: as many as make a number, or a word that was said before. OPENING: a greeting or the like.
     ANSWER: yes or no. ASKED: a whole question or request, after which callers wait. CLAUSE: a
-    short one, often the first of two. SETTLED: what may be a whole sentence."""
+    short one, often the first of two. STATED: a sentence that reports something, and asks for nothing yet. SETTLED: what may
+    be a whole sentence otherwise."""
 
     NOTHING = "no_words"
     OPEN = "unfinished_phrase"
@@ -27,6 +28,7 @@ class Ending(StrEnum):
     ANSWER = "short_answer"
     ASKED = "whole_question"
     CLAUSE = "short_clause"
+    STATED = "statement"
     SETTLED = "settled_text"
 
 
@@ -43,7 +45,11 @@ _STANDING = _set("am is are do does did can will have has cant dont didnt wont")
 _CLAIMING = _set("tell told say said says think thought hope heard mean means believe know knew")
 _BEFORE_THAT = _set("about like of is for to at with do know believe and")
 _BE = _set("am is are was were")
-_CLITICS = _set("im ive id ill its youre youve theyre weve were thats theres whats heres hes shes wheres")
+# Not "well", "hell", "shell" and "shed", which stand for words of their own more often.
+_CLITICS = _set(
+    "im ive id ill its youre youve youd youll theyre theyve theyd theyll weve were wed thats thatll theres whats heres hes hed "
+    "shes itll wheres"
+)
 _FUNCTION = _set(
     "and or but because if while although though unless whereas whether a an the my your our their every each another whose "
     "to of at for from with into onto between than about by until during since toward towards against under without via till "
@@ -88,6 +94,13 @@ _FILLERS = (
     "well", "i mean", "you know", "let me see", "let me think", "let me check", "the thing is", "basically",
     "actually", "one more thing", "i was wondering", "hold on", "one moment", "wait",
 )  # fmt: skip
+_WANTING = re.compile(
+    r"(?:i|we|id|wed|im|were|ill|well) (?:(?:would|will|am|are|just|really|also|still) )*"
+    r"(?:like|love|want|wanna|need|prefer|rather|looking|trying|hoping|calling to|take|have to|wish|wondering|better)\b"
+)
+# With one of these behind the first clause there are two.
+_LINKS = _set("and but or so because if although though unless since after before when while until even then")
+_LINKED_FROM = 3
 _SUBORDINATORS = _set("if because unless although though since after before when while once whenever until")
 _BEFORE_CLAUSES = _set("and but so well yes no")
 _DIGITS = _set("zero oh o one two three four five six seven eight nine")
@@ -139,7 +152,18 @@ def ending_of(text: str) -> Ending:
     clause = joined[greeted.end() if greeted else 0 :]
     if _is_asked(clause.split()):
         return Ending.ASKED
-    return Ending.CLAUSE if _is_short_clause(clause) else Ending.SETTLED
+    if _is_short_clause(clause):
+        return Ending.CLAUSE
+    return Ending.STATED if _is_statement(clause) else Ending.SETTLED
+
+
+def _is_statement(clause: str) -> bool:
+    """One main clause that says how things are: what the caller wants of it is still to come. Whoever has said what they
+    want, or has added a second clause, mostly waits."""
+    said = clause.split()
+    if said[0] not in _BEGINNINGS or _WANTING.match(clause):
+        return False
+    return _LINKS.isdisjoint(said[_LINKED_FROM:])
 
 
 def _is_short_clause(clause: str) -> bool:
@@ -247,9 +271,10 @@ def _asks_without_verb(said: list[str]) -> bool:
     if place is None or (place and said[0] not in _ASKING):
         return False
     rest = said[place + 1 :]
-    if said[place] in _BE:
-        return bool(rest) and rest[-1] in _BETWEEN
     subject = 2 if rest and rest[0] in _DETERMINERS else 1
+    if said[place] in _BE:
+        # "Where is it" is whole, "is breakfast" is not.
+        return bool(rest) and (rest[-1] in _BETWEEN or (place == 0 and len(rest) <= subject))
     return (
         len(rest) <= subject
         or rest[-1] in _BETWEEN

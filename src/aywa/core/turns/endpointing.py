@@ -21,12 +21,13 @@ WAITS: Mapping[str, tuple[float, float, float]] = {
     Ending.NOTHING: (1.0, 1.0, 1.4),
     Ending.OPEN: (1.4, 1.4, 1.8),
     Ending.LOOSE: (1.25, 1.25, 1.6),
-    Ending.GROUP: (1.35, 1.35, 1.8),
+    Ending.GROUP: (1.45, 1.45, 1.8),
     Ending.WHOLE_GROUP: (0.5, 0.72, 1.2),
-    Ending.OPENING: (1.25, 1.25, 1.6),
-    Ending.ANSWER: (0.9, 0.9, 1.2),
+    Ending.OPENING: (1.35, 1.35, 1.6),
+    Ending.ANSWER: (0.95, 0.95, 1.2),
     Ending.ASKED: (0.6, 0.7, 1.0),
-    Ending.CLAUSE: (1.2, 1.25, 1.5),
+    Ending.CLAUSE: (1.3, 1.3, 1.5),
+    Ending.STATED: (0.7, 0.9, 1.3),
     Ending.SETTLED: (0.7, 0.72, 1.1),
     "trailing_comma": (0.95, 1.15, 1.5),
     "sounds_complete": (0.3, 0.68, 0.9),
@@ -37,10 +38,10 @@ SHORT_ANSWER_S = WAITS[Ending.ANSWER][1]
 SETTLED_TEXT_S = WAITS[Ending.SETTLED][1]
 OWN_PAUSE_MAX_S = 1.0
 LONGEST_WAIT_S = max(wait for waits in WAITS.values() for wait in waits)
-# A yes that goes on sounds less complete than one that does not; of a sentence the words have said as much already.
-COMPLETE_SCORE = 0.95
-SETTLED_SCORE = 0.95
-_COMPLETE_SCORES = {Ending.SETTLED: SETTLED_SCORE, Ending.ASKED: 0.8}
+# The model is sure of many a first half: only where it could hardly be surer is it believed.
+COMPLETE_SCORE = 0.97
+SETTLED_SCORE = 0.98
+_COMPLETE_SCORES = {Ending.SETTLED: SETTLED_SCORE, Ending.ASKED: SETTLED_SCORE, Ending.STATED: SETTLED_SCORE}
 # However complete a yes sounds, no sooner.
 ANSWER_LEAST_S = 0.6
 INCOMPLETE_SCORE = 0.2
@@ -152,6 +153,6 @@ def _reason(evidence: Evidence, eagerness: str) -> str:
 def _leaves_open(text: str, ending: Ending, eagerness: str) -> bool:
     """A yes or no that may go on, or a sentence that the recogniser closed with a comma. Who answers fast asks about every
     sentence: words that nobody thought of look like whole ones."""
-    if ending in (Ending.SETTLED, Ending.ASKED):
+    if ending in (Ending.SETTLED, Ending.ASKED, Ending.STATED):
         return eagerness == "fast" or phrases.ends_in_comma(text)
     return ending is Ending.ANSWER

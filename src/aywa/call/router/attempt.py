@@ -1,0 +1,143 @@
+"""One request to one route, read by a task of its own: whoever waits for it is never held up by a route that hangs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Generic, TypeVar
+
+from aywa.call.router.board import failure_of
+from aywa.core.route_health import RouteHealth
+from aywa.ports.errors import Fault, ProviderError
+
+T = TypeVar("T")
+
+# How long a stream may take to let go; after that nobody waits for it any more.
+CLOSE_S = 1.0
+# What came and was not taken yet.
+MAX_WAITING = 20_000
+# Those that did not let go: kept until they do, or the loop would forget them.
+_ABANDONED: set[asyncio.Task[None]] = set()
+
+
+class Attempt(Generic[T]):
+    """Begins at once. `next` gives what came, in order; None at the end. `close` in any case."""
+
+    def __init__(
+        self, health: RouteHealth, stream: Callable[[], AsyncIterator[T]], counts: Callable[[T], bool]
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self._loop = loop
+        self._health = health
+        self._counts = counts
+        self._came: deque[T] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._error: Exception | None = None
+        self._over = False
+        self._ended = False
+        self.began_s = loop.time()
+        self.first_s: float | None = None
+        health.begin(self.began_s)
+        self._task = loop.create_task(self._read(stream), name=f"asking {health.name}")
+
+    @property
+    def ready(self) -> bool:
+        """`next` would not wait."""
+        return bool(self._came) or self._over
+
+    @property
+    def empty(self) -> bool:
+        """It ended well, and said nothing."""
+        return self._over and self._error is None and self.first_s is None
+
+    @property
+    def error(self) -> Exception | None:
+        """What the route raised."""
+        return self._error
+
+    def give_up(self, error: Exception) -> None:
+        """It is not waited for any more, and that is the route's doing."""
+        self._end(error)
+
+    async def wait(self) -> None:
+        """Until `ready`."""
+        while not self.ready:
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+
+    async def next(self, by_s: float) -> T | None:
+        """What comes next. Raises TimeoutError when nothing came by that time of the loop's clock, and what the route raised,
+        ProviderError or not."""
+        if not self.ready:
+            try:
+                async with asyncio.timeout_at(by_s):
+                    await self.wait()
+            except TimeoutError as error:
+                self._end(error)
+                raise
+        if self._came:
+            return self._came.popleft()
+        if self._error is not None:
+            raise self._error
+        return None
+
+    async def close(self) -> None:
+        """Lets the route know that no more is wanted, and waits for it a moment."""
+        self._end(None)
+        task = self._task
+        if task.done():
+            return
+        task.cancel()
+        _, stuck = await asyncio.wait({task}, timeout=CLOSE_S)
+        if stuck:
+            _ABANDONED.add(task)
+            task.add_done_callback(_ABANDONED.discard)
+
+    async def _read(self, stream: Callable[[], AsyncIterator[T]]) -> None:
+        source: AsyncIterator[T] | None = None
+        try:
+            source = stream()
+            async for item in source:
+                if self.first_s is None and self._counts(item):
+                    self.first_s = self._loop.time() - self.began_s
+                    if not self._ended:
+                        self._health.answered(self.first_s, self._loop.time())
+                if len(self._came) >= MAX_WAITING:
+                    raise ProviderError(
+                        self._health.name, "overlong", "it sends more than anybody takes",
+                        fault=Fault.PROVIDER, retryable=True,
+                    )  # fmt: skip
+                self._came.append(item)
+                self._ring()
+        except asyncio.CancelledError:
+            if self._task.cancelling():
+                raise
+            # Nobody stopped this request: something inside the route was cancelled.
+            self._error = ProviderError(
+                self._health.name, "cancelled", "it gave up", fault=Fault.PROVIDER, retryable=True
+            )
+        except Exception as error:  # noqa: BLE001 - a route may fail in any way; who waits for it is told
+            self._error = error
+        finally:
+            self._over = True
+            self._ring()
+            close = getattr(source, "aclose", None)
+            if close is not None:
+                # Its last words change nothing.
+                with suppress(Exception):
+                    await close()
+            self._end(self._error)
+
+    def _end(self, error: BaseException | None) -> None:
+        if not self._ended:
+            self._ended = True
+            self._health.end(None if error is None else failure_of(error), self._loop.time())
+
+    def _ring(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

@@ -1,0 +1,345 @@
+"""Speaks the call's clauses: audio goes on as soon as it holds whole words, and another voice says the rest when one dies.
+
+A call that had to take another voice keeps it: a voice that changes twice is worse than one that changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from math import isfinite
+
+from aywa.call.router.attempt import Attempt
+from aywa.call.router.board import HealthBoard, Tell, silent
+from aywa.core.audio.align import align_words
+from aywa.core.audio.frame import SAMPLE_BYTES
+from aywa.core.audio.resample import resample_pcm
+from aywa.core.events import HeardWord
+from aywa.core.playout import place_words
+from aywa.core.voicing.text import Voiced, unchanged, written_places
+from aywa.ports.errors import Fault, ProviderError
+from aywa.ports.stt import Word
+from aywa.ports.tts import Tts, TtsChunk, TtsOptions
+
+# How often one clause is begun anew, whoever speaks it.
+MAX_ATTEMPTS = 4
+# A piece of a clause is given on when it is so long: shorter ones would cost more than they gain.
+PIECE_S = 0.2
+# Nobody says a word of it so slowly: more audio is not of this text.
+SECONDS_A_CHARACTER = 1.0
+SECONDS_AT_LEAST = 20.0
+
+Words = tuple[HeardWord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceRoute:
+    """A voice and how it is asked. first_s, next_s: how long a clause's first audio and each further piece may take;
+    first_of_many_s: the first one while another voice could be asked instead."""
+
+    tts: Tts
+    options: TtsOptions
+    first_s: float = 3.0
+    next_s: float = 2.0
+    first_of_many_s: float = 1.5
+
+    @property
+    def name(self) -> str:
+        """Provider and voice."""
+        return f"{self.tts.name}/{self.options.voice}" if self.options.voice else self.tts.name
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some of a clause that stands: whole written words, their PCM16 at the call's rate and their places in it."""
+
+    text: str
+    pcm: bytes
+    words: Words
+    route: str
+
+
+class VoiceRouter:
+    """The voices of one call, in the order in which they are asked. rate_hz: of the audio that it gives."""
+
+    def __init__(
+        self,
+        routes: Sequence[VoiceRoute],
+        rate_hz: int,
+        board: HealthBoard | None = None,
+        tell: Tell = silent,
+    ) -> None:
+        self.rate_hz = rate_hz
+        self._routes = tuple(routes)
+        self._board = board or HealthBoard()
+        self.tell = tell
+        self._current = 0
+
+    @property
+    def current(self) -> VoiceRoute:
+        """The voice that speaks now."""
+        return self._routes[self._current]
+
+    def speak(self, text: Voiced | str, context: str = "", *, more: bool = False) -> Speaking:
+        """Begins nothing yet: iterate the pieces. context, more: as in TtsOptions."""
+        return Speaking(self, unchanged(text) if isinstance(text, str) else text, context, more)
+
+    async def warm(self) -> None:
+        """Makes the next clause quick. Never raises."""
+        route = self.current
+        await route.tts.warm(route.options)
+
+    def _choose(self, tried: Collection[int]) -> int | None:
+        """The present voice while it is well, else the next that is, else whichever was not tried yet."""
+        now = asyncio.get_running_loop().time()
+        places = [*range(self._current, len(self._routes)), *range(self._current)]
+        left = [place for place in places if place not in tried]
+        well = [place for place in left if not self._board.of(self._routes[place].name).refuses(now)]
+        chosen = next(iter(well or left), None)
+        if chosen is not None and left and chosen != left[0] and not tried:
+            name = self._routes[left[0]].name
+            self.tell(
+                "RouteSkipped", {"kind": "tts", "route": name, "code": self._board.of(name).refuses(now)}
+            )
+        return chosen
+
+
+@dataclass(slots=True)
+class Speaking:
+    """One clause. Iterate `pieces` once; `close` in any case."""
+
+    router: VoiceRouter
+    text: Voiced
+    context: str
+    more: bool
+    _attempt: Attempt[TtsChunk] | None = None
+
+    async def pieces(self) -> AsyncIterator[Piece]:
+        """Raises ProviderError when no voice could say it to its end; what was given stands."""
+        left, failed, refused = self.text, None, set[int]()
+        retried = False
+        for _ in range(MAX_ATTEMPTS):
+            place = self.router._choose(refused)
+            if place is None:
+                # Once more from the beginning, if that may help.
+                if retried or failed is None or not _again(failed, given=left is not self.text):
+                    break
+                retried = True
+                refused.clear()
+                place = self.router._choose(refused)
+                assert place is not None
+            given = 0
+            last = len(refused) + 1 >= len(self.router._routes)
+            try:
+                async for piece in self._by(self.router._routes[place], left, last=last):
+                    if place != self.router._current:
+                        self._switch(place, "" if failed is None else failed.code)
+                    given += len(piece.text.split())
+                    yield piece
+                return
+            except ProviderError as error:
+                failed = error
+            finally:
+                await self.close()
+            left = _rest(left, given)
+            refused.add(place)
+            name = self.router._routes[place].name
+            self.router.tell(
+                "RouteFailed", {"kind": "tts", "route": name, "code": failed.code, "words_given": given}
+            )
+            if not left.spoken.split():
+                return
+        assert failed is not None
+        raise failed
+
+    async def close(self) -> None:
+        """Stops whoever still speaks."""
+        attempt, self._attempt = self._attempt, None
+        if attempt is not None:
+            await attempt.close()
+
+    def _switch(self, place: int, code: str) -> None:
+        router = self.router
+        before, router._current = router.current.name, place
+        router.tell(
+            "RouteSwitched",
+            {"kind": "tts", "route": router.current.name, "before": before, "code": code},
+        )
+
+    async def _by(self, route: VoiceRoute, text: Voiced, *, last: bool) -> AsyncIterator[Piece]:
+        loop = asyncio.get_running_loop()
+        options = replace(route.options, context=self.context, more=self.more)
+        health = self.router._board.of(route.name)
+        attempt = Attempt(health, lambda: route.tts.synthesize(text.spoken, options), _sounds)
+        self._attempt = attempt
+        sound = _Sound(text, self.router.rate_hz, route.name)
+        wait_s = route.first_s if last else min(route.first_of_many_s, route.first_s)
+        longest_s = SECONDS_AT_LEAST + SECONDS_A_CHARACTER * len(text.spoken)
+        while True:
+            try:
+                chunk = await attempt.next(loop.time() + wait_s)
+            except Exception as error:
+                raise _as_provider_error(error, route) from error
+            if chunk is None:
+                break
+            if chunk.pcm:
+                wait_s = route.next_s
+            sound.add(chunk)
+            if sound.seconds > longest_s:
+                raise ProviderError(
+                    route.name, "overlong", "its audio does not end", fault=Fault.PROVIDER, retryable=True
+                )
+            # What is there whole need not be cut.
+            piece = None if attempt.ready else sound.take()
+            if piece is not None:
+                yield piece
+        piece = sound.rest()
+        if piece is not None:
+            yield piece
+
+
+@dataclass(slots=True)
+class _Sound:
+    """A clause's audio as it comes in, given on at the edges of written words.
+
+    Only a voice that tells words as they were given, at the call's own rate, can be cut before its end: another's rate is
+    changed over the whole, or there would be a seam at every piece.
+    """
+
+    text: Voiced
+    rate_hz: int
+    route: str
+    _pcm: bytearray = field(default_factory=bytearray)
+    _other: list[tuple[int, list[bytes]]] = field(default_factory=list)
+    _words: list[Word] = field(default_factory=list)
+    _given: int = 0
+    _given_samples: int = 0
+    _streams: bool = True
+    seconds: float = 0.0
+
+    def add(self, chunk: TtsChunk) -> None:
+        self.seconds += len(chunk.pcm) / SAMPLE_BYTES / chunk.rate_hz
+        self._words += [w for w in chunk.words if isfinite(w.start_s) and isfinite(w.end_s)]
+        if chunk.rate_hz == self.rate_hz and not self._other:
+            self._pcm += chunk.pcm
+            return
+        self._streams = False
+        if not self._other or self._other[-1][0] != chunk.rate_hz:
+            self._other.append((chunk.rate_hz, []))
+        self._other[-1][1].append(chunk.pcm)
+
+    def take(self) -> Piece | None:
+        """What can be given on by now."""
+        if not self._streams or len(self._words) < 2:
+            return None
+        have = len(self._pcm) // SAMPLE_BYTES
+        best: tuple[int, int] | None = None
+        spoken = self.text.spoken.split()
+        # The span before the first voiced word that has begun is whole when that word's beginning is known.
+        for span in self.text.spans:
+            until = span.voiced_last
+            if span.last <= self._given or until >= len(self._words):
+                continue
+            if not self._told(spoken, until):
+                break
+            edge = round(self._words[until].start_s * self.rate_hz)
+            if self._given_samples < edge <= have:
+                best = span.last, edge
+        if best is None or best[1] - self._given_samples < PIECE_S * self.rate_hz:
+            return None
+        return self._piece(*best)
+
+    def _told(self, spoken: Sequence[str], until: int) -> bool:
+        """The voice told the first words just as they were given, in order."""
+        for word, told in zip(spoken[: until + 1], self._words, strict=False):
+            if _bare(word) != _bare(told.text):
+                self._streams = False
+                return False
+        return True
+
+    def rest(self) -> Piece | None:
+        """All that is left, when no more comes."""
+        whole = len(self._pcm) // SAMPLE_BYTES * SAMPLE_BYTES
+        del self._pcm[whole:]
+        for rate_hz, pieces in self._other:
+            joined = b"".join(pieces)
+            self._pcm += resample_pcm(
+                joined[: len(joined) // SAMPLE_BYTES * SAMPLE_BYTES], rate_hz, self.rate_hz
+            )
+        if not self._pcm or len(self._pcm) // SAMPLE_BYTES <= self._given_samples:
+            return None
+        return self._piece(len(self.text.written.split()), len(self._pcm) // SAMPLE_BYTES)
+
+    def _piece(self, last: int, until: int) -> Piece:
+        """The written words from those given until `last`, and the audio until that sample."""
+        left = _rest(self.text, self._given)
+        count = last - self._given
+        some = _head(left, count)
+        start = self._given_samples
+        pcm = bytes(self._pcm[start * SAMPLE_BYTES : until * SAMPLE_BYTES])
+        placed = self._places(some, pcm, start)
+        self._given, self._given_samples = last, until
+        return Piece(some.written, pcm, placed, self.route)
+
+    def _places(self, text: Voiced, pcm: bytes, start: int) -> Words:
+        samples = len(pcm) // SAMPLE_BYTES
+        told = [
+            HeardWord(
+                w.text,
+                max(0, round(w.start_s * self.rate_hz) - start),
+                max(0, round(w.end_s * self.rate_hz) - start),
+            )
+            for w in self._words
+            if start <= round(w.start_s * self.rate_hz) < start + max(samples, 1)
+        ]
+        spoken = place_words(text.spoken, told, samples, lambda: align_words(text.spoken, pcm, self.rate_hz))
+        return written_places(text, spoken)
+
+
+def _head(text: Voiced, words: int) -> Voiced:
+    """The first written words, whole spans only."""
+    spans = tuple(span for span in text.spans if span.last <= words)
+    voiced = spans[-1].voiced_last if spans else 0
+    return Voiced(" ".join(text.written.split()[:words]), " ".join(text.spoken.split()[:voiced]), spans)
+
+
+def _rest(text: Voiced, words: int) -> Voiced:
+    """Without the first written words, whole spans only."""
+    if not words:
+        return text
+    gone = [span for span in text.spans if span.last <= words]
+    voiced = gone[-1].voiced_last if gone else 0
+    spans = tuple(
+        replace(
+            span, first=span.first - words, last=span.last - words,
+            voiced_first=span.voiced_first - voiced, voiced_last=span.voiced_last - voiced,
+        )
+        for span in text.spans[len(gone) :]
+    )  # fmt: skip
+    return Voiced(" ".join(text.written.split()[words:]), " ".join(text.spoken.split()[voiced:]), spans)
+
+
+def _bare(word: str) -> str:
+    return "".join(c for c in word.casefold() if c.isalnum())
+
+
+def _again(error: ProviderError, *, given: bool) -> bool:
+    """A second try may go well; a voice that let its caller wait for nothing has had its time."""
+    if error.code in ("rate_limited", "quota"):
+        return False
+    return error.retryable and (given or error.code != "deadline")
+
+
+def _sounds(chunk: TtsChunk) -> bool:
+    return bool(chunk.pcm)
+
+
+def _as_provider_error(error: Exception, route: VoiceRoute) -> ProviderError:
+    if isinstance(error, ProviderError):
+        return error
+    if isinstance(error, TimeoutError):
+        return ProviderError(
+            route.name, "deadline", "it did not answer in time", fault=Fault.PROVIDER, retryable=True
+        )
+    return ProviderError(route.name, type(error).__name__, "it broke", fault=Fault.RUNTIME, retryable=True)

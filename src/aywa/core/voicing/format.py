@@ -1,0 +1,163 @@
+"""What a voice is given for a clause (voice.chunkPlan.formatPlan, contract 4.4), and which words of it are which written ones.
+
+The customer's replacements go first, on the text as it is written; then each formatter reads what is still free; then the
+replacements that found nothing look at the formatted text. A place is rewritten once. Text that nothing knows stays as it is.
+
+Numbers, money, dates and their like are read in English only. In other languages the formatters without a language work:
+markup, quotes, dashes, line ends, colons, telephone numbers and long numbers digit by digit; the rest is the voice's to read.
+Regular expressions are the customer's and may take long: they are tried by the function that is given, never here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from aywa.core.settings import FORMATTERS, FormatPlan, Replacement
+from aywa.core.voicing.english import DEFAULT_CUTOFF, PHONE, READINGS, Reading
+from aywa.core.voicing.text import Edit, Voiced, apply, merge, rewrite, spoken_places, unchanged, voiced
+
+# Where a replacement with a pattern matches, with the texts to speak there: in order, none empty.
+Find = Callable[[Replacement, str], Sequence[Edit]]
+
+_DEFAULT = frozenset(FORMATTERS) - {"asterisk"}
+# A longer text is no clause.
+TEXT_MAX = 20_000
+
+_TAG = re.compile(r"(?<!<)</?(?!break\b|spell\b)[A-Za-z][^<>\n]{0,200}>(?!>)")
+_MARKDOWN = re.compile(
+    r"^[ \t]*(?:#{1,6}[ \t]+|>[ \t]?|[-+\u2022][ \t]+)|!?\[(?=[^\]\n]*\]\()|\]\([^)\s]*\)|(?<!\w)_+|_+(?!\w)|`+|~+|\|+",
+    re.MULTILINE,
+)
+_IN_ASTERISKS = re.compile(r"(?<![\w*])(\*\*?)(?![\s*])[^*\n]+\1(?![\w*])")
+_ASTERISKS = re.compile(r"(?<!\d)\*+|\*+(?!\d)")
+_QUOTE = re.compile('["\u201c\u201d\u201e\u00ab\u00bb]')
+_NEWLINE = re.compile(r"\s*\n\s*")
+_DASH = re.compile(r"\s+[-\u2013]+\s+|\s*(?:\u2014|--+)\s*|(?<![\d\s])\u2013(?!\d)")
+_COLON = re.compile(r":(?=\s|$)")
+_LONG_NUMBER = re.compile(r"(?<![\w.,:/-])\d{1,40}(?!\w)(?![.,:/-]\d)")
+_MARKS = ".,;:!?\u2026\u3002\uff0c\uff01\uff1f"
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What is said in place of a match, which may look at the text around it."""
+
+    formatter: str
+    needs: str
+    pattern: re.Pattern[str]
+    speak: Callable[[re.Match[str]], str]
+
+
+def _nothing(found: re.Match[str]) -> str:
+    return ""
+
+
+def _pause(found: re.Match[str], mark: str) -> str:
+    """The mark, unless there is one already or nothing before it."""
+    before = found.string[: found.start()].rstrip()
+    return " " if not before or before[-1] in _MARKS else mark
+
+
+_BEFORE = (
+    _Rule("markdown", "#>-+\u2022[]_`~|", _MARKDOWN, _nothing),
+    _Rule("asterisk", "*", _IN_ASTERISKS, _nothing),
+)
+_AFTER = (
+    _Rule("quote", '"\u201c\u201d\u201e\u00ab\u00bb', _QUOTE, _nothing),
+    _Rule("newline", "\n", _NEWLINE, lambda found: _pause(found, ". ")),
+    _Rule("dash", "-\u2013\u2014", _DASH, lambda found: _pause(found, ", ")),
+    _Rule("colon", ":", _COLON, lambda found: "."),
+    _Rule("stripAsterisk", "*", _ASTERISKS, _nothing),
+)
+
+
+def find_nothing(replacement: Replacement, text: str) -> Sequence[Edit]:
+    """For plans without patterns."""
+    return ()
+
+
+def voice_text(text: str, plan: FormatPlan, language: str = "en", find: Find = find_nothing) -> Voiced:
+    """The clause as the voice is given it. language: a BCP 47 tag; empty: English."""
+    if not plan.enabled or len(text) > TEXT_MAX:
+        return unchanged(text)
+    edits: list[Edit] = []
+    late: list[Replacement] = []
+    for replacement in plan.replacements:
+        changed = _replace(text, edits, replacement, find)
+        edits, late = (changed, late) if changed is not None else (edits, [*late, replacement])
+    named = _DEFAULT if plan.formatters is None else frozenset(plan.formatters)
+    for some in _formatted(text, named, plan.cutoff, language):
+        edits = merge(edits, some)
+    for replacement in late:
+        edits = _replace(text, edits, replacement, find) or edits
+    return voiced(text, edits)
+
+
+def _replace(text: str, edits: list[Edit], replacement: Replacement, find: Find) -> list[Edit] | None:
+    """The edits with the replacement; None where there is nothing for it."""
+    said = apply(text, edits)
+    found = find(replacement, said) if replacement.pattern is not None else list(_exact(replacement, said))
+    closed = [place for place, edit in zip(spoken_places(edits), edits, strict=True) if edit.fixed]
+    free = [f for f in found if all(f.end <= start or f.start >= end for start, end in closed)]
+    some = free if replacement.everywhere else free[:1]
+    return rewrite(text, edits, some) if some else None
+
+
+def _exact(replacement: Replacement, text: str) -> Iterator[Edit]:
+    """Where the key stands; one that begins or ends with a letter or digit does so at a word's edge, in scripts with spaces."""
+    key, at = replacement.key, 0
+    while (at := text.find(key, at)) >= 0:
+        end = at + len(key)
+        if not _inside_word(text, at) and not _inside_word(text, end):
+            yield Edit(at, end, replacement.value)
+            at = end
+        else:
+            at += 1
+
+
+def _inside_word(text: str, at: int) -> bool:
+    return 0 < at < len(text) and _spaced(text[at - 1]) and _spaced(text[at])
+
+
+def _spaced(letter: str) -> bool:
+    return letter.isdecimal() or letter.lower() != letter.upper()
+
+
+def _formatted(
+    text: str, named: frozenset[str], cutoff: float | None, language: str
+) -> Iterator[Iterator[Edit]]:
+    if "<" in text:
+        yield (Edit(*found.span(), "") for found in _TAG.finditer(text))
+    for rule in _BEFORE:
+        yield _ruled(rule, text, named)
+    english = language[:2].lower() in ("en", "")
+    any_digit = any(map(str.isdecimal, text))
+    for reading in READINGS if english else (PHONE,):
+        needs = any(mark in text for mark in reading.needs) if reading.needs else any_digit
+        if reading.formatter in named and needs:
+            yield _read(reading, text, cutoff)
+    if not english and any_digit and "number" in named:
+        yield _long_numbers(text, cutoff)
+    for rule in _AFTER:
+        yield _ruled(rule, text, named)
+
+
+def _ruled(rule: _Rule, text: str, named: frozenset[str]) -> Iterator[Edit]:
+    if rule.formatter in named and any(mark in text for mark in rule.needs):
+        for found in rule.pattern.finditer(text):
+            yield Edit(*found.span(), rule.speak(found))
+
+
+def _read(reading: Reading, text: str, cutoff: float | None) -> Iterator[Edit]:
+    for found in reading.pattern.finditer(text):
+        said = reading.speak(found, cutoff)
+        if said is not None:
+            yield Edit(*found.span(), said)
+
+
+def _long_numbers(text: str, cutoff: float | None) -> Iterator[Edit]:
+    for found in _LONG_NUMBER.finditer(text):
+        if int(found[0]) > (DEFAULT_CUTOFF if cutoff is None else cutoff):
+            yield Edit(*found.span(), " ".join(found[0]))
