@@ -369,16 +369,19 @@ class HttpAnswer:
         """Of a text/event-stream. What follows the last line end is dropped: it was cut."""
         if self.content_type in ("text/html", "application/json"):
             raise self._route.not_a_stream(self.content_type)
-        rest = b""
+        rest = bytearray()
         name = ""
         while chunk := await self._read():
-            if len(rest) + len(chunk) > MAX_LINE_BYTES and b"\n" not in chunk:
-                raise self._route.malformed("a line is too long")
-            *lines, rest = (rest + chunk).split(b"\n")
+            rest += chunk
+            if b"\n" not in chunk:
+                if len(rest) > MAX_LINE_BYTES:
+                    raise self._route.malformed("a line is too long")
+                continue
+            *lines, rest = rest.split(b"\n")
             for line in lines:
                 if line.startswith(b"data:"):
                     if data := line[5:].strip():
-                        yield ServerEvent(name, data)
+                        yield ServerEvent(name, bytes(data))
                 elif line.startswith(b"event:"):
                     name = line[6:].strip().decode("latin-1")
                 elif not line.strip():
