@@ -38,9 +38,12 @@ from aywa.boot.store import open_store
 from aywa.boot.tls import certificate, context
 from aywa.call.replies import PhraseCache, ReplyRoutes
 from aywa.call.rules import RuleThreads
+from aywa.call.sentences import SentenceCache
 from aywa.call.session import Routes
+from aywa.call.voicing import Voicing
 from aywa.core.events import CallStarted
 from aywa.core.record import CallRecord
+from aywa.core.settings import read_settings
 from aywa.journal.projector import Projector
 from aywa.journal.writer import JournalWriter
 from aywa.media.plane import Plane
@@ -95,6 +98,7 @@ class Runtime:
         self._rules = RuleThreads()
         self._stock: dict[str, bytes] = {}
         self._phrases = PhraseCache()
+        self._sentences = SentenceCache()
         self._parts = AsyncExitStack()
 
     async def start(self) -> None:
@@ -253,6 +257,7 @@ class Runtime:
         model = plan.assistant.get("model")
         model = model if isinstance(model, dict) else {}
         llm: Llm = engine.llm if self._openai is None else self._openai
+        settings = read_settings(plan.assistant)
         reply = ReplyRoutes(
             llm,
             engine.tts,
@@ -262,6 +267,8 @@ class Runtime:
             stock=self._stock,
             stock_rate_hz=STOCK_RATE_HZ,
             phrases=self._phrases,
+            voicing=Voicing(settings.chunks, threads=self._rules),
+            sentences=self._sentences.of(plan.org_id) if settings.caches_sentences else None,
         )
         return Routes(
             engine.stt,

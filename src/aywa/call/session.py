@@ -103,6 +103,7 @@ class Session:
         self._reading: asyncio.Task[None] | None = None
         self._threads = routes.rules or RuleThreads()
         self._rules = CallRules(read_settings(plan.started.assistant).start.rules, self._threads)
+        routes.reply.voicing.tell = lambda problem: self._warn("replacement", problem)
         self._seq = 0
         self._ended = False
         self.call_id = plan.started.call_id

@@ -50,7 +50,7 @@ async def test_a_text_over_http(client: AsyncElevenLabs) -> None:
     for name, rate_hz, mulaw in (("pcm_16000", 16000, False), ("ulaw_8000", 8000, True)):
         pieces = client.text_to_speech.stream(
             "sim-voice", text=TEXT, output_format=name, model_id="eleven_flash_v2_5"
-        )  # type: ignore[arg-type]
+        )
         audio = b"".join([piece async for piece in pieces])
         pcm, _ = spoken(TEXT, rate_hz)
         assert audio == (pcm_to_mulaw(pcm) if mulaw else pcm)

@@ -33,12 +33,14 @@ _TO = r"\s?[-\u2013]\s?"
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """formatter: the contract's name. needs: a text without any of these characters has nothing to read ("": digits)."""
+    """formatter: the contract's name. needs: a text without any of these characters has nothing to read; digits: nor one
+    without a digit."""
 
     formatter: str
     pattern: re.Pattern[str]
     speak: Speak
-    needs: str = ""
+    needs: frozenset[str] = frozenset()
+    digits: bool = True
 
 
 def _amount(whole: str | None, fraction: str | None, sign: str | None = None) -> str | None:
@@ -381,7 +383,7 @@ _POSTCODE = re.compile(
     r"(?<![\w-])([A-Z]{1,2}\d[A-Z\d]?) (\d[A-Z]{2})(?!\w)|(?<![\w-])([A-Z]\d[A-Z]) (\d[A-Z]\d)(?!\w)"
 )
 _MIXED_CODE = re.compile(
-    r"(?<![\w-])(?=[A-Z-]*\d)(?=[\d-]*[A-Z])(?![A-Z]{2,}-?\d{1,2}(?![\w-]))[A-Z\d]+(?:-[A-Z\d]+)*(?![\w-])"
+    r"(?<![\w-])(?=[A-Z-]*\d)(?=[\d-]*[A-Z])(?![A-Z]{2,}-?\d{1,2}(?![\w-]))[A-Z\d]+(?:-[A-Z\d]+)*(?![\w-]|[.:/]\w)"
 )
 _ROOM = re.compile(
     r"\b((?:room|suite|apartment|apt\.?|flight|highway|route|interstate|bus)\s+#?)(\d{3,4})(?!\w)(?![.,:/-]\d)",
@@ -579,7 +581,7 @@ _DOTTED = re.compile(r"(?<![\w.@])(?:[A-Z]\.){2,}(?![\w@])")
 def _capitals(found: Found, cutoff: float | None) -> str | None:
     word = found[0]
     bare = word[:-1] if found[1] else word
-    if word in _NOT_SPELLED or _ROMAN.fullmatch(bare):
+    if word in _NOT_SPELLED or _ROMAN.fullmatch(word):
         return None
     if "&" in word:
         return " and ".join(" ".join(part) for part in word.split("&"))
@@ -612,48 +614,48 @@ def _dotted(found: Found, cutoff: float | None) -> str:
     return " ".join(found[0].replace(".", "")) + ("." if ends else "")
 
 
+_CAPITAL = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 READINGS = (
-    Reading("dollarAmount", _MONEY, _money, "".join(_COINS)),
-    Reading("dollarAmount", _MONEY_AFTER, _money),
-    Reading("dollarAmount", _MONEY_CODE, _money),
-    Reading("email", _EMAIL, _address, "@"),
-    Reading("email", _URL, _address, "."),
-    Reading("email", _URL, _address, "/"),
-    Reading("date", _DATE_YEAR_FIRST, _date_year_first),
-    Reading("date", _DATE_YEAR_LAST, _date_year_last),
-    Reading("date", _MONTH_DAY, _month_day),
-    Reading("date", _DAY_MONTH, _day_month),
-    Reading("date", _MONTH_YEAR, _month_year),
-    Reading("time", _TIME_RANGE, _time_range),
-    Reading("time", _CLOCK_RANGE, _clock_range),
-    Reading("time", _TIME_HALF, _time_half),
-    Reading("time", _TIME, _time),
-    Reading("distance", _HEIGHT, _height),
-    Reading("distance", _INCHES, _inches),
+    Reading("dollarAmount", _MONEY, _money, frozenset("".join(_COINS))),
+    Reading("dollarAmount", _MONEY_AFTER, _money, frozenset("$€£¥₹DRPY")),
+    Reading("dollarAmount", _MONEY_CODE, _money, frozenset("DRPY")),
+    Reading("email", _EMAIL, _address, frozenset("@"), digits=False),
+    Reading("email", _URL, _address, frozenset("./"), digits=False),
+    Reading("date", _DATE_YEAR_FIRST, _date_year_first, frozenset("-/. ")),
+    Reading("date", _DATE_YEAR_LAST, _date_year_last, frozenset("-/.")),
+    Reading("date", _MONTH_DAY, _month_day, frozenset("JFMASOND")),
+    Reading("date", _DAY_MONTH, _day_month, frozenset("JFMASOND")),
+    Reading("date", _MONTH_YEAR, _month_year, frozenset("JFMASOND")),
+    Reading("time", _TIME_RANGE, _time_range, frozenset("-\u2013")),
+    Reading("time", _CLOCK_RANGE, _clock_range, frozenset(":")),
+    Reading("time", _TIME_HALF, _time_half, frozenset("mM")),
+    Reading("time", _TIME, _time, frozenset(":")),
+    Reading("distance", _HEIGHT, _height, frozenset("'\u2032\u2019")),
+    Reading("distance", _INCHES, _inches, frozenset("i")),
     Reading("distance", *_measure(_DISTANCES)),
     Reading("unit", *_measure(_UNITS)),
-    Reading("percentage", _PERCENT, _percent, "%"),
+    Reading("percentage", _PERCENT, _percent, frozenset("%")),
     PHONE,
-    Reading("phoneNumber", _EXTENSION, _extension),
-    Reading("number", _CODE, _code),
-    Reading("number", _ROOM, _room),
-    Reading("number", _NO, _no),
-    Reading("number", _POSTCODE, _postcode),
-    Reading("number", _MIXED_CODE, _mixed_code),
-    Reading("number", _ORDINAL, _ordinal),
-    Reading("number", _VERSION, _version, "."),
-    Reading("number", _ALWAYS, _always, "/"),
-    Reading("number", _FRACTION, _fraction, "/"),
-    Reading("number", _GLYPH, _glyph, "".join(_GLYPHS)),
-    Reading("number", _DECADE, _decade, "s"),
-    Reading("number", _RANGE, _range, "-\u2013"),
-    Reading("number", _RATIO, _ratio, ":x\u00d7"),
-    Reading("number", _BIG, _big),
-    Reading("number", _YEAR, _year),
+    Reading("phoneNumber", _EXTENSION, _extension, frozenset("xX")),
+    Reading("number", _CODE, _code, frozenset("oOiI")),
+    Reading("number", _ROOM, _room, frozenset("mtuMTU")),
+    Reading("number", _NO, _no, frozenset("oO#\u2116")),
+    Reading("number", _POSTCODE, _postcode, frozenset(_CAPITAL)),
+    Reading("number", _MIXED_CODE, _mixed_code, frozenset(_CAPITAL)),
+    Reading("number", _ORDINAL, _ordinal, frozenset("thdTHD")),
+    Reading("number", _VERSION, _version, frozenset(".")),
+    Reading("number", _ALWAYS, _always, frozenset("/")),
+    Reading("number", _FRACTION, _fraction, frozenset("/")),
+    Reading("number", _GLYPH, _glyph, frozenset("".join(_GLYPHS)), digits=False),
+    Reading("number", _DECADE, _decade, frozenset("s")),
+    Reading("number", _RANGE, _range, frozenset("-\u2013")),
+    Reading("number", _RATIO, _ratio, frozenset(":x\u00d7")),
+    Reading("number", _BIG, _big, frozenset("KMBn")),
+    Reading("number", _YEAR, _year, frozenset("ieyloaruhIEYLOARUH")),
     Reading("number", _NUMBER, _number),
-    Reading("number", _SIGN, _sign, "".join(_SIGNS)),
-    Reading("acronym", _SHORT, _short, "."),
-    Reading("acronym", _SAINT, _saint, "."),
-    Reading("acronym", _DOTTED, _dotted, "."),
-    Reading("acronym", _CAPITALS, _capitals, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"),
+    Reading("number", _SIGN, _sign, frozenset(_SIGNS), digits=False),
+    Reading("acronym", _SHORT, _short, frozenset("."), digits=False),
+    Reading("acronym", _SAINT, _saint, frozenset("."), digits=False),
+    Reading("acronym", _DOTTED, _dotted, frozenset("."), digits=False),
+    Reading("acronym", _CAPITALS, _capitals, frozenset(_CAPITAL), digits=False),
 )
