@@ -263,6 +263,28 @@ def test_an_assistant_that_names_nobody_has_its_work_done_here(junk: dict[str, A
     assert source_of(STT, {"provider": "deepgram", "language": "multi"}) == Source(STT, "deepgram")
 
 
+@pytest.mark.parametrize(
+    ("kind", "route", "source"),
+    [
+        (LLM, "", GPT),
+        (LLM, "openai/gpt-4.1-mini", Source(LLM, "openai", "gpt-4.1-mini")),
+        (LLM, "openai", GPT),
+        (LLM, "anthropic", Source(LLM, "anthropic")),
+        (LLM, "local-qwen-0.5b", Source(LLM)),
+        (TTS, "elevenlabs/voice-1", FLASH),
+        (TTS, "11labs/voice-1", FLASH),
+        (TTS, "cartesia/voice-2", Source(TTS, "cartesia")),
+        (TTS, "local-hibari", Source(TTS)),
+    ],
+)
+def test_who_a_route_is(kind: str, route: str, source: Source) -> None:
+    meter = Meter(SOURCES, tuple(SOURCES.values()))
+    assert meter.by_route(kind, route) == source
+    meter.asked(1, 5)
+    meter.answered(1, 3, 0, 0, meter.by_route(LLM, "anthropic/x"))
+    assert Usage(Source(LLM, "anthropic", "x"), PROMPT, 3) in meter.usages()
+
+
 def test_the_length_of_a_request() -> None:
     assert characters_of([{"role": "user", "content": "four"}, {"content": None}, "junk"]) == 4
     assert characters_of(None) == 0

@@ -95,29 +95,15 @@ def load_prices(environment: Mapping[str, str] = os.environ) -> PriceTable:
 def read_prices(path: Path, *, own: bool) -> Iterable[PriceRow]:
     """A file's prices. Raises CannotStart."""
     where = f"{SETTING} ({path})" if own else str(path)
-    text = ""
     try:
         text = path.read_bytes().decode("utf-8")
-<<<<<<< HEAD
         content = _parsed(text)
-=======
-        content = tomllib.loads(text)
->>>>>>> main
     except OSError as error:
         raise CannotStart(f"{where} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise CannotStart(f"{where} is not UTF-8") from None
-<<<<<<< HEAD
     except ValueError as error:
         raise CannotStart(f"{where} is not TOML: {error}") from None
-=======
-    except tomllib.TOMLDecodeError as error:
-        last = text.count("\n") + 1
-        problem = str(error).replace("at end of document", f"at line {last}, the end")
-        raise CannotStart(f"{where} is not TOML: {problem}") from None
-    except RecursionError:
-        raise CannotStart(f"{where} is not TOML: it is nested too deep") from None
->>>>>>> main
     entries = content.get("price", [])
     unknown = [name for name in content if name != "price"]
     if unknown or not isinstance(entries, list):
