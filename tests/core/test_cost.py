@@ -28,6 +28,7 @@ from aywa.core.cost import (
     all_sources,
     bill,
     characters_of,
+    meter_of,
     source_of,
     sources_of,
 )
@@ -283,6 +284,13 @@ def test_who_a_route_is(kind: str, route: str, source: Source) -> None:
     meter.asked(1, 5)
     meter.answered(1, 3, 0, 0, meter.by_route(LLM, "anthropic/x"))
     assert Usage(Source(LLM, "anthropic", "x"), PROMPT, 3) in meter.usages()
+
+
+def test_an_assistant_s_meter_knows_who_stands_in() -> None:
+    voices = [{"provider": "11labs", "model": "eleven_v3"}]
+    meter = meter_of({"voice": {"provider": "cartesia", "fallbackPlan": {"voices": voices}}})
+    assert meter.by_route(TTS, "") == Source(TTS, "cartesia")
+    assert meter.by_route(TTS, "elevenlabs/x") == Source(TTS, "11labs", "eleven_v3")
 
 
 def test_the_length_of_a_request() -> None:
