@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aywa.call.phrases import PhraseMaker
-from aywa.call.recogniser import Recogniser
+from aywa.call.recogniser import EarRoute, Recogniser
 from aywa.call.replies import ReplyMaker, ReplyRoutes
 from aywa.call.rules import CallRules, RuleThreads
 from aywa.core import commands as do
@@ -55,7 +55,8 @@ _ALWAYS = frozenset(("status-update", "turn-latency", "floor", "error", "warning
 @dataclass(frozen=True, slots=True)
 class Routes:
     """The call's providers. turn_model, endpointing: None where there is none. reads_ahead: the model is warmed with
-    partials. rules: where the customer's rules are tried; None: threads of the call's own."""
+    partials. rules: where the customer's rules are tried; None: threads of the call's own. keyterms, ear: for the recogniser;
+    more_ears: who listens when it is not well."""
 
     stt: Stt
     reply: ReplyRoutes
@@ -64,6 +65,9 @@ class Routes:
     reads_ahead: bool = False
     endpointing: EndpointingModel | None = None
     rules: RuleThreads | None = None
+    keyterms: tuple[str, ...] = ()
+    ear: Mapping[str, Any] = field(default_factory=dict)
+    more_ears: tuple[EarRoute, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,8 +397,10 @@ class Session:
                 pass
 
     def _listen(self, event: ev.LegConnected) -> None:
+        routes = self._routes
+        ears = (EarRoute(routes.stt, routes.language, routes.keyterms, routes.ear), *routes.more_ears)
         self._recogniser = Recogniser(
-            self._routes.stt, event.leg_id, event.rate_hz, self._routes.language, self.post
+            ears, event.leg_id, event.rate_hz, self.post, routes.reply.board, self.note
         )
         self._media.listen(event.leg_id, self._recogniser.feed, self._recogniser.rate_hz)
         _ = self._spawn("stt", self._recogniser.run())
