@@ -466,12 +466,26 @@ def _by_status(status: int, names: Names) -> Refusal:
 
 def _codes(body: object) -> Iterator[str]:
     """Where vendors put their codes, the most telling first: OpenAI's error.code, Anthropic's error.type, ElevenLabs'
-    detail.status, Deepgram's err_code and category, Cartesia's error_code."""
+    detail.status, Deepgram's err_code and category, Cartesia's error_code, Google's list with reasons among its details."""
+    if isinstance(body, list) and body:
+        body = body[0]
     if not isinstance(body, dict):
         return
     inner = [part for part in (body.get("error"), body.get("detail")) if isinstance(part, dict)]
+    details = [part.get("details") for part in inner]
+    inner += [one for some in details if isinstance(some, list) for one in some if isinstance(one, dict)]
     for part in (*inner, body):
-        for key in ("code", "error_code", "err_code", "status", "type", "category", "error", "detail"):
+        for key in (
+            "code",
+            "error_code",
+            "err_code",
+            "status",
+            "reason",
+            "type",
+            "category",
+            "error",
+            "detail",
+        ):
             value = part.get(key)
             if isinstance(value, str):
                 yield value
