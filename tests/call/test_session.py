@@ -6,9 +6,12 @@ import asyncio
 
 import pytest
 
-from aywa.boot.rehearsal import Rehearsal, Utterance
+from aywa.boot.rehearsal import LEG, Rehearsal, Utterance
 from aywa.core.turns.endpointing import SETTLED_TEXT_S
+from aywa.ports.stt import SttCapabilities, Word
+from aywa.testing.scripted_media import ScriptedMedia
 from aywa.testing.scripted_providers import ScriptedLlm, ScriptedStt, ScriptedTts, broken
+from aywa.testing.simulated_stt import SimulatedStt
 
 pytestmark = pytest.mark.virtual_time
 
@@ -151,3 +154,35 @@ async def test_a_long_wait_that_the_assistant_asks_for_costs_no_latency_beyond_i
     await call.run([Utterance(2.0, ["book", "a", "table"])], 9.0)
     [turn] = call.told("turn-latency")
     assert turn["latencyMs"] == pytest.approx(2000, abs=5)
+
+
+class Unasked(SimulatedStt):
+    """Gives its finals when it thinks fit."""
+
+    capabilities = SttCapabilities((8000,), interims=True, finalize=False, word_times=False)
+
+
+async def test_a_recogniser_that_cannot_be_asked_for_all_words_serves_too() -> None:
+    said = {2.0: ["please", "book", "a", "table"], 6.0: ["for", "two", "of", "us"]}
+    words = [
+        Word(text, at_s + i * 0.25, at_s + (i + 1) * 0.25)
+        for at_s, texts in said.items()
+        for i, text in enumerate(texts)
+    ]
+    stt = Unasked(words)
+    call = Rehearsal(HELLO, recogniser=stt)
+    media = ScriptedMedia()
+
+    async def speak() -> None:
+        for _ in said:
+            await asyncio.sleep(2.0)
+            media.voice_started(LEG, call.detected_after_s)
+            await asyncio.sleep(1.0)
+            media.voice_stopped(LEG, call.detected_after_s)
+            await asyncio.sleep(1.0)
+
+    await call.perform(media, speak, 10.0)
+    assert [text for role, text in call.messages if role == "user"] == [" ".join(t) for t in said.values()]
+    assert stt.streams[0].finalized == 0
+    # Its final comes 0.3 s after the voice, and is as good as an answer.
+    assert [turn["latencyMs"] < 900 for turn in call.told("turn-latency")] == [True, True]

@@ -1,6 +1,7 @@
-"""What every recogniser must do, whatever its wire. A test file gives `wire` (a fixture) and inherits the class.
+"""What every recogniser must do. A test file inherits HearingContract and gives `speech`, or, for one behind a wire,
+SttContract and gives `wire` (fixtures).
 
-Between the recogniser and the simulated vendor stands a proxy that breaks the line.
+Between a recogniser and its simulated vendor stands a proxy that breaks the line.
 """
 
 from __future__ import annotations
@@ -82,6 +83,35 @@ async def scene(wire: Wire, key: str = KEY) -> AsyncIterator[Scene]:
             await stt.close()
 
 
+def tone(seconds: float, rate_hz: int) -> bytes:
+    """A voice, for an ear that goes by the level."""
+    t = np.arange(round(rate_hz * seconds)) / rate_hz
+    return (8000 * np.sin(t * 2 * np.pi * 300)).astype("<i2").tobytes()
+
+
+def plain(text: str) -> list[str]:
+    """The words as they are compared."""
+    return "".join(c for c in text.lower() if c.isalnum() or c == " ").split()
+
+
+@dataclass(frozen=True)
+class Speech:
+    """A recogniser, and what two sentences sound like and say."""
+
+    stt: Stt
+    options: SttOptions
+    one: tuple[bytes, str]
+    two: tuple[bytes, str]
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[Listener]:
+        listener = Listener(await self.stt.open(self.options), self.options.rate_hz)
+        try:
+            yield listener
+        finally:
+            await listener.close()
+
+
 class Listener:
     """Takes the results of a stream as they come."""
 
@@ -115,16 +145,31 @@ class Listener:
                 partial = result.text or partial
         return " ".join(part for part in (*finals, partial) if part)
 
-    async def speak(self, seconds: float, *, loud: bool = True) -> None:
-        count = round(self._rate_hz * FRAME_S)
-        tone = (8000 * np.sin(np.arange(count) * 2 * np.pi * 300 / self._rate_hz)).astype("<i2").tobytes()
-        for _ in range(round(seconds / FRAME_S)):
-            self.stream.feed(tone if loud else bytes(count * 2))
+    async def say(self, pcm: bytes) -> None:
+        """As a call feeds it, with the voice detector's word."""
+        self.stream.voice(True)
+        await self.feed(pcm)
+        self.stream.voice(False)
+
+    async def feed(self, pcm: bytes) -> None:
+        step = round(self._rate_hz * FRAME_S) * 2
+        for at in range(0, len(pcm), step):
+            self.stream.feed(pcm[at : at + step])
             await asyncio.sleep(FRAME_S / FASTER)
+
+    async def speak(self, seconds: float, *, loud: bool = True) -> None:
+        size = round(self._rate_hz * seconds)
+        await self.feed(tone(seconds, self._rate_hz) if loud else bytes(2 * size))
+
+    async def ask(self) -> None:
+        """For all words, where that can be asked; else until a final comes by itself."""
+        before = len(self.results)
+        self.stream.finalize()
+        await self.until(lambda: any(r.from_finalize or r.is_final for r in self.results[before:]))
 
     async def until(self, met: Callable[[], bool]) -> None:
         """Feeds silence until something has come."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(10):
             while not met():
                 await self.speak(FRAME_S, loud=False)
 
@@ -165,7 +210,62 @@ def check(error: ProviderError | None, at: Scene, *codes: str, retryable: bool |
         chain = chain.__cause__ or (None if chain.__suppress_context__ else chain.__context__)
 
 
-class SttContract:
+class HearingContract:
+    async def test_what_is_said_is_heard(self, speech: Speech) -> None:
+        async with speech.listening() as heard:
+            await heard.speak(0.4, loud=False)
+            await heard.say(speech.one[0])
+            await heard.speak(0.1, loud=False)
+            await heard.ask()
+            assert plain(heard.text) == plain(speech.one[1])
+
+    async def test_silence_gives_no_text(self, speech: Speech) -> None:
+        async with speech.listening() as heard:
+            await heard.speak(2.0, loud=False)
+            heard.stream.finalize()
+            await heard.speak(1.0, loud=False)
+            assert heard.error is None
+            assert all(not r.text and not r.words for r in heard.results)
+            if speech.stt.capabilities.finalize:
+                assert any(r.from_finalize for r in heard.results)
+
+    async def test_asked_again_it_tells_nothing_else(self, speech: Speech) -> None:
+        async with speech.listening() as heard:
+            await heard.say(speech.one[0])
+            await heard.speak(0.1, loud=False)
+            await heard.ask()
+            if speech.stt.capabilities.finalize:
+                await heard.speak(0.1, loud=False)
+                await heard.ask()
+            assert plain(heard.text) == plain(speech.one[1])
+
+    async def test_after_a_turn_was_taken_the_next_is_heard_alone(self, speech: Speech) -> None:
+        async with speech.listening() as heard:
+            await heard.say(speech.one[0])
+            await heard.speak(0.1, loud=False)
+            await heard.ask()
+            heard.stream.commit()
+            heard.results.clear()
+            await heard.speak(1.2, loud=False)
+            await heard.say(speech.two[0])
+            await heard.speak(0.1, loud=False)
+            await heard.ask()
+            assert plain(heard.text) == plain(speech.two[1])
+
+    async def test_close_ends_the_results_in_time(self, speech: Speech) -> None:
+        async with speech.listening() as heard:
+            await heard.say(speech.one[0])
+            assert await heard.close() < 1.0
+            assert heard.error is None
+
+
+class SttContract(HearingContract):
+    @pytest.fixture
+    async def speech(self, wire: Wire) -> AsyncIterator[Speech]:
+        said = tone(1.0, wire.rate_hz)
+        async with scene(wire) as at:
+            yield Speech(at.stt, wire.options, (said, SENTENCES[0]), (said, SENTENCES[1]))
+
     # --- what is heard ---------------------------------------------------------------------------------------------
 
     async def test_what_is_said_is_heard_and_finals_never_change(self, wire: Wire) -> None:
@@ -197,16 +297,6 @@ class SttContract:
                 heard.stream.finalize()
                 await heard.until(lambda: any(r.from_finalize for r in heard.results[before:]))
                 assert heard.text == "one two three"
-
-    async def test_silence_gives_no_text(self, wire: Wire) -> None:
-        async with scene(wire) as at, listening(at) as heard:
-            await heard.speak(2.0, loud=False)
-            heard.stream.finalize()
-            await heard.speak(1.0, loud=False)
-            assert heard.error is None
-            assert all(not r.text and not r.words for r in heard.results)
-            if at.stt.capabilities.finalize:
-                assert any(r.from_finalize for r in heard.results)
 
     async def test_after_a_turn_was_taken_it_begins_afresh(self, wire: Wire) -> None:
         async with scene(wire) as at:

@@ -74,6 +74,15 @@ def test_a_reply_that_was_cut_counts_as_estimated(end: do.CancelReply | ev.Reply
     assert budget.spent(1.0) == pytest.approx(0.06)
 
 
+def test_who_did_the_work_counts() -> None:
+    budget = Budget(1.0, ASSISTANT, [*TOKENS, *LETTERS])
+    budget.happened(ev.ReplyCompleted(1, "", 1, prompt_tokens=1000, route="local-rules"), 1.0)
+    budget.happened(ev.ClauseSynthesized(1, 0, "x" * 2000, 8000, route="other/voice"), 1.0)
+    assert budget.spent(1.0) is None
+    budget.happened(ev.ReplyCompleted(2, "", 1, prompt_tokens=100, route="m/m"), 1.0)
+    assert budget.spent(1.0) == pytest.approx(1.0)
+
+
 def test_speech_is_counted_by_the_leg_s_rate() -> None:
     budget = Budget(0.5, ASSISTANT, SPEECH)
     budget.happened(ev.ClauseSynthesized(1, 0, "x", 8000), 1.0)

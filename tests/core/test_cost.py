@@ -28,6 +28,7 @@ from aywa.core.cost import (
     all_sources,
     bill,
     characters_of,
+    meter_of,
     source_of,
     sources_of,
 )
@@ -261,6 +262,35 @@ def test_who_works_for_an_assistant() -> None:
 def test_an_assistant_that_names_nobody_has_its_work_done_here(junk: dict[str, Any]) -> None:
     assert {source.provider for source in all_sources(junk)} == {"local"}
     assert source_of(STT, {"provider": "deepgram", "language": "multi"}) == Source(STT, "deepgram")
+
+
+@pytest.mark.parametrize(
+    ("kind", "route", "source"),
+    [
+        (LLM, "", GPT),
+        (LLM, "openai/gpt-4.1-mini", Source(LLM, "openai", "gpt-4.1-mini")),
+        (LLM, "openai", GPT),
+        (LLM, "anthropic", Source(LLM, "anthropic")),
+        (LLM, "local-qwen-0.5b", Source(LLM)),
+        (TTS, "elevenlabs/voice-1", FLASH),
+        (TTS, "11labs/voice-1", FLASH),
+        (TTS, "cartesia/voice-2", Source(TTS, "cartesia")),
+        (TTS, "local-hibari", Source(TTS)),
+    ],
+)
+def test_who_a_route_is(kind: str, route: str, source: Source) -> None:
+    meter = Meter(SOURCES, tuple(SOURCES.values()))
+    assert meter.by_route(kind, route) == source
+    meter.asked(1, 5)
+    meter.answered(1, 3, 0, 0, meter.by_route(LLM, "anthropic/x"))
+    assert Usage(Source(LLM, "anthropic", "x"), PROMPT, 3) in meter.usages()
+
+
+def test_an_assistant_s_meter_knows_who_stands_in() -> None:
+    voices = [{"provider": "11labs", "model": "eleven_v3"}]
+    meter = meter_of({"voice": {"provider": "cartesia", "fallbackPlan": {"voices": voices}}})
+    assert meter.by_route(TTS, "") == Source(TTS, "cartesia")
+    assert meter.by_route(TTS, "elevenlabs/x") == Source(TTS, "11labs", "eleven_v3")
 
 
 def test_the_length_of_a_request() -> None:

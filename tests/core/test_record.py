@@ -183,7 +183,9 @@ def test_costs_are_worked_out_with_the_prices_of_the_call_s_beginning() -> None:
         (2.3, "StartReply", {"reply_id": 2, "messages": []}),
         (2.4, "ReplyFailed", {"reply_id": 2, "step": "llm", "code": "cut_short"}),
         (3.0, "ReplyCompleted", {"reply_id": 3, "prompt_tokens": 5, "completion_tokens": 4}),
-        (3.0, "ClauseSynthesized", {"text": "Hello.", "samples": 16000}),
+        (3.0, "ClauseSynthesized", {"text": "Hello.", "samples": 16000, "route": "openai/alloy"}),
+        (3.0, "ClauseSynthesized", {"text": "Hello.", "samples": 16000, "route": "local-hibari"}),
+        (3.5, "ReplyCompleted", {"reply_id": 4, "completion_tokens": 9, "route": "local-rules"}),
         (61.0, "EndCall", {"reason": "customer-ended-call"}),
         (62.0, "ArtifactStored", {"artifact": "recording", "base_url": "u", "bytes": 1000}),
     ]
@@ -192,8 +194,13 @@ def test_costs_are_worked_out_with_the_prices_of_the_call_s_beginning() -> None:
     document = call.document()
     assert document["cost"] == document["costBreakdown"]["total"] == pytest.approx(0.05 + 0.06 + 0.2 + 0.1)
     assert document["costBreakdown"]["estimatedPromptTokens"] == 10
-    assert document["costBreakdown"]["unpriced"] == [{"type": "transport", "provider": "local", "model": ""}]
-    assert [entry["cost"] for entry in document["costs"]] == [0, 0.06, 0.05, 0.2]
+    unpriced = document["costBreakdown"]["unpriced"]
+    assert [(each["type"], each["provider"]) for each in unpriced] == [
+        ("transport", "local"),
+        ("llm", "local"),
+        ("tts", "local"),
+    ]
+    assert [entry["cost"] for entry in document["costs"]] == [0, 0.06, 0.05, 0, 0.2, 0]
 
 
 def test_what_only_costs_go_by_does_not_write_the_document_anew() -> None:

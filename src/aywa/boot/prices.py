@@ -95,20 +95,15 @@ def load_prices(environment: Mapping[str, str] = os.environ) -> PriceTable:
 def read_prices(path: Path, *, own: bool) -> Iterable[PriceRow]:
     """A file's prices. Raises CannotStart."""
     where = f"{SETTING} ({path})" if own else str(path)
-    text = ""
     try:
         text = path.read_bytes().decode("utf-8")
-        content = tomllib.loads(text)
+        content = _parsed(text)
     except OSError as error:
         raise CannotStart(f"{where} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise CannotStart(f"{where} is not UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
-        last = text.count("\n") + 1
-        problem = str(error).replace("at end of document", f"at line {last}, the end")
-        raise CannotStart(f"{where} is not TOML: {problem}") from None
-    except RecursionError:
-        raise CannotStart(f"{where} is not TOML: it is nested too deep") from None
+    except ValueError as error:
+        raise CannotStart(f"{where} is not TOML: {error}") from None
     entries = content.get("price", [])
     unknown = [name for name in content if name != "price"]
     if unknown or not isinstance(entries, list):
@@ -124,6 +119,17 @@ def read_prices(path: Path, *, own: bool) -> Iterable[PriceRow]:
                 )
             rows[_place(row)] = row
     return rows.values()
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """Raises ValueError: why, and in which line."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        end = f"at line {text.count(chr(10)) + 1}, the end"
+        raise ValueError(str(error).replace("at end of document", end)) from None
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
 
 
 def _rows(entry: Any, own: bool, where: str) -> Iterator[PriceRow]:

@@ -95,6 +95,13 @@ class ReplyRoutes:
             (voice, *self.more_voices), self.voice.rate_hz, self.board, sentences=self.sentences
         )
 
+    @property
+    def names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What the record calls its models and its voices, in the order in which they are asked."""
+        models = (ModelRoute(self.llm, self.model), *self.more_models)
+        voices = (VoiceRoute(self.tts, self.voice), *self.more_voices)
+        return tuple(route.name for route in models), tuple(route.name for route in voices)
+
     def tell(self, tell: Tell = silent) -> None:
         """Whom the routers tell of what they do."""
         self.models.tell = self.voices.tell = tell

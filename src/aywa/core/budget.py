@@ -7,7 +7,7 @@ from typing import Any
 
 from aywa.core import commands as do
 from aywa.core import events as ev
-from aywa.core.cost import Meter, Price, Prices, characters_of, sources_of
+from aywa.core.cost import LLM, TTS, Price, Prices, characters_of, meter_of
 
 
 class Budget:
@@ -23,7 +23,7 @@ class Budget:
         prices: Iterable[Price] = (),
     ) -> None:
         self.limit = limit
-        self._meter = Meter(sources_of(assistant or {}))
+        self._meter = meter_of(assistant or {})
         self._prices = Prices(prices)
         self._rate_hz = 0
 
@@ -39,12 +39,13 @@ class Budget:
                 self._meter.wrote(event.reply_id)
             case ev.ReplyCompleted():
                 counts = (event.prompt_tokens, event.cached_tokens, event.completion_tokens)
-                self._meter.answered(event.reply_id, *counts)
+                route = self._meter.by_route(LLM, event.route)
+                self._meter.answered(event.reply_id, *counts, source=route)
             case ev.ReplyFailed():
                 self._meter.cut(event.reply_id)
             case ev.ClauseSynthesized():
                 seconds = event.samples / self._rate_hz if self._rate_hz else 0.0
-                self._meter.spoke(event.text, seconds)
+                self._meter.spoke(event.text, seconds, self._meter.by_route(TTS, event.route))
             case _:
                 pass
 

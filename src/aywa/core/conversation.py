@@ -180,7 +180,7 @@ class Conversation:
                 return floor.reply_failed(event, now)
             case ev.ClientMessageReceived():
                 return self._client_message(event.message, now)
-            case ev.ChildFailed(child="stt"):
+            case ev.ChildFailed(child="stt", repeats=False):
                 return floor.recogniser_broke()
             case _:
                 # VoiceScored, MediaWarned, ChildFailed, DtmfReceived: on record, nothing to decide.

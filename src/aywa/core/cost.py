@@ -1,7 +1,8 @@
 """What a call costs: usage in, the contract's `costs` and `costBreakdown` out (6.3). Refuses to know any price: they are given.
 
-Who reports a usage says who did the work; until it does, `sources_of` reads it from the assistant's document. A request that
-was cut off reports nothing, though the vendor bills what it read and wrote until then: it is estimated from its length.
+An event that names its route says who did the work (`by_route`); for the others `sources_of` reads it from the assistant. A
+request that was cut off reports nothing, though the vendor bills what it read and wrote until then: it is estimated from its
+length.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ CHARACTERS_A_TOKEN: Final = 4
 DIGITS: Final = 8
 """Of a dollar: one token of the cheapest model still shows."""
 
+# What routes are called, where that is not the contract's name of the provider.
+_PROVIDERS: Final = {"elevenlabs": "11labs"}
+_LOCAL_ROUTE: Final = "local-"
 _PARTS = {TRANSPORT: "transport", STT: "stt", LLM: "llm", TTS: "tts"}
 # gpt-4.1-2025-04-14, claude-haiku-4-5-20251001, sonic-3-latest: one price with the model that is dated.
 _DATED = re.compile(r"(?P<model>.+?)-(?:\d{4}-\d{2}-\d{2}|\d{8}|latest|preview)\Z")
@@ -121,9 +125,11 @@ class _Request:
 
 @dataclass(slots=True)
 class Meter:
-    """Counts what a call uses. Tell it what happens; `usages` answers the sum, each with who it was. at_s: the call's second."""
+    """Counts what a call uses. Tell it what happens; `usages` answers the sum, each with who it was. at_s: the call's second.
+    sources: who does each kind of work if nobody says otherwise. known: who else may."""
 
     sources: Mapping[str, Source] = field(default_factory=dict)
+    known: tuple[Source, ...] = ()
     connected_s: float | None = None
     ended_s: float | None = None
     estimated_prompt_tokens: int = 0
@@ -134,6 +140,10 @@ class Meter:
     def source(self, kind: str) -> Source:
         """Who does this kind of work as far as the assistant says."""
         return self.sources.get(kind) or Source(kind)
+
+    def by_route(self, kind: str, route: str) -> Source:
+        """Who a route is: `provider/model`, `provider/voice` or `provider`, or empty where an event names none."""
+        return source_of_route(kind, route, self.known) if route else self.source(kind)
 
     def add(self, usage: Usage) -> None:
         """A usage that somebody reports."""
@@ -162,10 +172,12 @@ class Meter:
         if request is not None:
             request.pieces += 1
 
-    def answered(self, request_id: int, prompt: int, cached: int, completion: int) -> None:
+    def answered(
+        self, request_id: int, prompt: int, cached: int, completion: int, source: Source | None = None
+    ) -> None:
         """The answer is whole; the vendor's own count (cached: of the prompt). A text that nobody thought up has none."""
         request = self._open.pop(request_id, None)
-        source = self.source(LLM) if request is None else request.source
+        source = source or (self.source(LLM) if request is None else request.source)
         cached = min(cached, prompt)
         for unit, amount in ((PROMPT, prompt - cached), (CACHED, cached), (COMPLETION, completion)):
             self.add(Usage(source, unit, amount))
@@ -320,6 +332,23 @@ def sources_of(assistant: Mapping[str, Any]) -> dict[str, Source]:
         TRANSPORT: Source(TRANSPORT),
         STORAGE: Source(STORAGE),
     }
+
+
+def meter_of(assistant: Mapping[str, Any]) -> Meter:
+    """A meter for a call of this assistant."""
+    return Meter(sources_of(assistant), tuple(all_sources(assistant)))
+
+
+def source_of_route(kind: str, route: str, known: Iterable[Source] = ()) -> Source:
+    """Who a route's name means. A voice's route names the voice and not its model, which the assistant says."""
+    name, _, rest = route.partition("/")
+    if name.startswith(_LOCAL_ROUTE):
+        return Source(kind)
+    provider = _PROVIDERS.get(name, name)
+    if kind == LLM and rest:
+        return Source(kind, provider, rest)
+    same = (source for source in known if source.kind == kind and source.provider == provider)
+    return next(same, Source(kind, provider))
 
 
 def all_sources(assistant: Mapping[str, Any]) -> list[Source]:

@@ -314,11 +314,12 @@ class EndRequested:
 @dataclass(frozen=True, slots=True)
 class ChildFailed:
     """A task of the call died; the call goes on without it or with a new one. child: stt, reply, recorder, turn_model, rules,
-    endpointing."""
+    endpointing. repeats: the new one hears again what was not told for good."""
 
     child: str
     code: str
     message: str = ""
+    repeats: bool = False
 
 
 Event = (

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from aywa.core.cost import BYTE, STORAGE, Meter, Price, Prices, Usage, bill, characters_of, sources_of
+from aywa.core.cost import BYTE, LLM, STORAGE, TTS, Meter, Price, Prices, Usage, bill, characters_of, meter_of
 
 _PARTS = {
     "endpointing": "endpointingLatency",
@@ -104,7 +104,7 @@ class CallRecord:
     def _on_call_started(self, at_s: float, data: Mapping[str, Any]) -> None:
         self.epoch_ms = int(data["epoch_ms"])
         self.variables = data.get("variables") or {}
-        self.meter = Meter(sources_of(data.get("assistant") or {}))
+        self.meter = meter_of(data.get("assistant") or {})
         self.prices = tuple(Price(**row) for row in data.get("prices") or ())
         model = (data.get("assistant") or {}).get("model") or {}
         messages = model.get("messages") if isinstance(model, Mapping) else None
@@ -149,12 +149,14 @@ class CallRecord:
         self.gaps.append(gap)
 
     def _on_reply_completed(self, at_s: float, data: Mapping[str, Any]) -> None:
-        counts = (int(data.get(name, 0)) for name in ("prompt_tokens", "cached_tokens", "completion_tokens"))
-        self.meter.answered(int(data.get("reply_id", 0)), *counts)
+        names = ("prompt_tokens", "cached_tokens", "completion_tokens")
+        prompt, cached, completion = (int(data.get(name, 0)) for name in names)
+        route = self.meter.by_route(LLM, data.get("route", ""))
+        self.meter.answered(int(data.get("reply_id", 0)), prompt, cached, completion, route)
 
     def _on_clause_synthesized(self, at_s: float, data: Mapping[str, Any]) -> None:
         seconds = int(data.get("samples", 0)) / self.rate_hz if self.rate_hz else 0.0
-        self.meter.spoke(data.get("text", ""), seconds)
+        self.meter.spoke(data.get("text", ""), seconds, self.meter.by_route(TTS, data.get("route", "")))
 
     def _on_request(self, at_s: float, data: Mapping[str, Any]) -> None:
         self.meter.asked(int(data["reply_id"]), characters_of(data.get("messages")))

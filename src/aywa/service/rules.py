@@ -47,7 +47,8 @@ class Rule(Protocol):
 def shown(path: str, value: Any) -> str:
     """The value as a person may see it: short, and never a secret."""
     name = path.rpartition(".")[2]
-    if is_secret(name) or any(word in name.lower() for word in _SECRET_WORDS):
+    # Of a credential a bare `key` would be one; of the other documents it is a name or a pattern.
+    if (is_secret(name) and name != "key") or any(word in name.lower() for word in _SECRET_WORDS):
         return "a hidden value"
     if isinstance(value, str) and _WITH_USER.search(value):
         return "a hidden value"

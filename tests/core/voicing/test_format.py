@@ -29,7 +29,7 @@ def spoken(text: str, *formatters: str, language: str = "en", **plan: object) ->
         ("dash", "the end. \u2014 So - well-known", "the end. So, well-known"),
         ("dash", "\u2014 so", "so"),
         ("newline", "one\ntwo.\n\n three:\nfour", "one. two. three: four"),
-        ("colon", "price: 5 at 14:00:", "price. 5 at 14:00."),
+        ("colon", "price: 5 at 14:00:", "price. 5 at 14:00:"),
         ("acronym", "AI", "A I"),
         ("dollarAmount", "$5 5%", "five dollars 5%"),
         ("email", "a@b.com 5", "a at b dot com 5"),

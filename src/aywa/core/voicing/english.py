@@ -164,7 +164,7 @@ _DATE_YEAR_LAST = re.compile(
     rf"{_LEFT}(\d{{1,2}})(?:([-/.])(\d{{1,2}})\2(\d{{4}})|(/)(\d{{1,2}})/(\d\d)){_RIGHT}"
 )
 _MONTH_DAY = re.compile(
-    rf"\b({_MONTH})\s+(\d{{1,2}})(st|nd|rd|th)?(?:(,?)\s+(\d{{4}}))?(?!\w)(?![.,:/]\d|\s?%|\s?[ap]\.?m\b)"
+    rf"\b({_MONTH})\s+(\d{{1,2}})(st|nd|rd|th)?(?:[-\u2013](\d{{1,2}})(?:st|nd|rd|th)?)?(?:(,?)\s+(\d{{4}}))?(?!\w)(?![.,:/]\d|\s?%|\s?[ap]\.?m\b)"
 )
 _DAY_MONTH = re.compile(rf"{_LEFT}(\d{{1,2}})(?:st|nd|rd|th)?\s+(of\s+)?({_MONTH})(?:,?\s+(\d{{4}}))?(?!\w)")
 _MONTH_YEAR = re.compile(rf"\b({_MONTH})(,?)\s+(\d{{4}}){_RIGHT}")
@@ -206,8 +206,8 @@ def _date_year_last(found: Found, cutoff: float | None) -> str | None:
 
 
 def _month_day(found: Found, cutoff: float | None) -> str:
-    day = " ".join(numbers.ordinal(int(found[2]))) if found[3] else found[2]
-    return f"{_month(found[1])} {day}" + (f"{found[4]} {found[5]}" if found[5] else "")
+    days = [" ".join(numbers.ordinal(int(day))) if found[3] else day for day in found.group(2, 4) if day]
+    return f"{_month(found[1])} {' to '.join(days)}" + (f"{found[5]} {found[6]}" if found[6] else "")
 
 
 def _day_month(found: Found, cutoff: float | None) -> str:
@@ -375,7 +375,8 @@ def _extension(found: Found, cutoff: float | None) -> str:
 
 
 _CODE = re.compile(
-    r"\b(?:zip(?: code)?|postcode|code|pin|passcode|account|confirmation|reference|tracking|order|ticket|policy|ID|ending in"
+    r"\b(?:dial|call|text|zip(?: code)?"
+    r"|postcode|code|pin|passcode|account|confirmation|reference|tracking|order|ticket|policy|ID|ending in"
     r"|last four(?: digits)?)(?: number| no\.?| ID| code)?(?: is| are| of)?:?\s+#?\s?(\d{3,})(?!\w)(?![.,:/-]\d|\s?%)",
     re.IGNORECASE,
 )
@@ -392,7 +393,7 @@ _ROOM = re.compile(
 
 
 def _code(found: Found, cutoff: float | None) -> str:
-    return found.string[found.start() : found.start(1)] + " ".join(found[1])
+    return found.string[found.start() : found.start(1)].rstrip("# ") + " " + " ".join(found[1])
 
 
 def _postcode(found: Found, cutoff: float | None) -> str:
@@ -422,11 +423,11 @@ _GLYPH = re.compile(r"(?<![\w.,])(\d+)?\s?([½¼¾⅓⅔])(?!\w)")
 _DECADE = re.compile(r"(?<![\w.,$€£])(?:(\d\d)|')?(\d0)'?s(?!\w)")
 _RANGE = re.compile(rf"{_LEFT}(\d{{1,6}})(\.\d+)?[-\u2013](\d{{1,6}})(\.\d+)?{_RIGHT}(?!-)")
 _RATIO = re.compile(rf"{_LEFT}(\d{{1,3}})(:|\s?[x\u00d7]\s?)([1-9]\d{{0,2}}){_RIGHT}")
-_ALWAYS = re.compile(rf"{_LEFT}24/7{_RIGHT}")
+_ALWAYS = re.compile(rf"{_LEFT}(?:24/7|50/50){_RIGHT}")
 _SIGN = re.compile(r"(?<=\d)\s?([*\u00d7+=])\s?(?=\d)")
 _SIGNS = {"*": "times", "\u00d7": "times", "+": "plus", "=": "equals"}
 _BIG = re.compile(
-    rf"({_MINUS})?{_LEFT}({_WHOLE})(?:\.(\d+))?(?:([KMB])\b|(?=\s(?:million|billion|trillion|thousand|hundred)\b))"
+    rf"({_MINUS})?{_LEFT}({_WHOLE})(?:\.(\d+))?(?:([KkM])\b|(?=\s(?:million|billion|trillion|thousand|hundred)\b))"
 )
 _YEAR = re.compile(
     r"\b((?:in|since|by|until|till|of|from|before|after|year|years|through|during|for|to|early|late|mid|spring|summer|fall"
@@ -506,7 +507,7 @@ def _ratio(found: Found, cutoff: float | None) -> str:
 
 
 def _always(found: Found, cutoff: float | None) -> str:
-    return "twenty four seven"
+    return "twenty four seven" if found[0] == "24/7" else "fifty fifty"
 
 
 def _sign(found: Found, cutoff: float | None) -> str:
@@ -637,7 +638,7 @@ READINGS = (
     Reading("percentage", _PERCENT, _percent, frozenset("%")),
     PHONE,
     Reading("phoneNumber", _EXTENSION, _extension, frozenset("xX")),
-    Reading("number", _CODE, _code, frozenset("oOiI")),
+    Reading("number", _CODE, _code, frozenset("oOiIcCeE")),
     Reading("number", _ROOM, _room, frozenset("mtuMTU")),
     Reading("number", _NO, _no, frozenset("oO#\u2116")),
     Reading("number", _POSTCODE, _postcode, frozenset(_CAPITAL)),
@@ -650,7 +651,7 @@ READINGS = (
     Reading("number", _DECADE, _decade, frozenset("s")),
     Reading("number", _RANGE, _range, frozenset("-\u2013")),
     Reading("number", _RATIO, _ratio, frozenset(":x\u00d7")),
-    Reading("number", _BIG, _big, frozenset("KMBn")),
+    Reading("number", _BIG, _big, frozenset("KkMn")),
     Reading("number", _YEAR, _year, frozenset("ieyloaruhIEYLOARUH")),
     Reading("number", _NUMBER, _number),
     Reading("number", _SIGN, _sign, frozenset(_SIGNS), digits=False),

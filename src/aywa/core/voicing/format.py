@@ -23,7 +23,7 @@ Find = Callable[[Replacement, str], Sequence[Edit]]
 
 _DEFAULT = frozenset(FORMATTERS) - {"asterisk"}
 # A longer text is no clause.
-TEXT_MAX = 20_000
+TEXT_MAX = 2000
 
 _TAG = re.compile(r"(?<!<)</?(?!break\b|spell\b)[A-Za-z][^<>\n]{0,200}>(?!>)")
 _MARKDOWN = re.compile(
@@ -35,7 +35,8 @@ _ASTERISKS = re.compile(r"(?<!\d)\*+|\*+(?!\d)")
 _QUOTE = re.compile('["\u201c\u201d\u201e\u00ab\u00bb]')
 _NEWLINE = re.compile(r"\s*\n\s*")
 _DASH = re.compile(r"\s+[-\u2013]+\s+|\s*(?:\u2014|--+)\s*|(?<![\d\s])\u2013(?!\d)")
-_COLON = re.compile(r":(?=\s|$)")
+# At the end of a clause it stays: more follows, and the voice should sound so.
+_COLON = re.compile(r":(?=\s+\S)")
 _LONG_NUMBER = re.compile(r"(?<![\w.,:/-])\d{1,40}(?!\w)(?![.,:/-]\d)")
 _MARKS = ".,;:!?\u2026\u3002\uff0c\uff01\uff1f"
 

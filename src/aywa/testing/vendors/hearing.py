@@ -183,9 +183,12 @@ class Recognition(ABC):
                 timer.cancel()
             for task in self._tasks:
                 task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            if self._stream is not None:
-                await self._stream.close()
+            try:
+                await asyncio.gather(*self._tasks, return_exceptions=True)
+            finally:
+                # Also when the far side's going cancels this meanwhile.
+                if self._stream is not None:
+                    await self._stream.close()
 
     # --- the vendor's own ----------------------------------------------------------------------------------------
 
