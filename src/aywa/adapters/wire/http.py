@@ -17,11 +17,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, M
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import partial
 from time import time
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
+from weakref import WeakKeyDictionary, ref
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 
 from aywa.ports.errors import Fault, ProviderError
@@ -112,6 +115,7 @@ class HttpRoute:
         self._http: aiohttp.ClientSession | None = None
         self._closed = False
         self._reading: set[aiohttp.ClientResponse] = set()
+        self._bodies: _Bodies = WeakKeyDictionary()
         self.connections = 0
         """How many were ever made."""
 
@@ -133,6 +137,7 @@ class HttpRoute:
         self._check_headers(headers or {})
         response = await self._send(method, path, body, data, headers)
         self._reading.add(response)
+        self._watch(response)
         try:
             async with response:
                 if response.status != 200:
@@ -190,6 +195,16 @@ class HttpRoute:
             # Out here, so that no vendor's exception, whose repr may hold our headers, hangs on it.
             if failure is not None:
                 raise failure
+
+    def _watch(self, response: aiohttp.ClientResponse) -> None:
+        """A body that aiohttp cannot read any further (a chunk without a length) closes the connection and leaves its
+        reader waiting for ever; here the reader is told."""
+        protocol = None if response.connection is None else response.connection.protocol
+        if protocol is None:
+            return
+        if protocol not in self._bodies and (closed := protocol.closed) is not None:
+            closed.add_done_callback(partial(_lost, self._bodies, ref(protocol)))
+        self._bodies[protocol] = response.content
 
     async def _dial(self) -> aiohttp.connector.Connection:
         held: list[aiohttp.connector.Connection] = []
@@ -442,6 +457,18 @@ class _Connector(aiohttp.TCPConnector):
         made = await super()._create_connection(*args, **kwargs)
         self._route.connections += 1
         return made
+
+
+_Bodies = WeakKeyDictionary[ResponseHandler, aiohttp.StreamReader]
+
+
+def _lost(bodies: _Bodies, protocol: ref[ResponseHandler], closed: asyncio.Future[None]) -> None:
+    # Looked at, or the loop would complain that nobody has.
+    _ = closed.cancelled() or closed.exception()
+    gone = protocol()
+    body = None if gone is None else bodies.get(gone)
+    if body is not None and not body.is_eof() and body.exception() is None:
+        body.set_exception(aiohttp.ClientPayloadError())
 
 
 async def _note_kept(session: aiohttp.ClientSession, context: Any, parameters: object) -> None:
