@@ -166,7 +166,8 @@ class TtsContract(VoiceContract):
             assert 0 < len(chunk.pcm) / 2 / chunk.rate_hz < 0.5
 
     async def test_a_text_without_words_needs_nobody(self, vendors: SimulatedVendors, tts: Tts) -> None:
-        assert await self.say(tts, "  ") == []
+        for text in ("  ", "...", " - "):
+            assert await self.say(tts, text) == []
         assert vendors.world.asked(self.route) == []
 
     # --- several texts -------------------------------------------------------------------------------------------
@@ -258,6 +259,24 @@ class TtsContract(VoiceContract):
             await rest(chunks)
         assert not caught.value.retryable
         assert (await self.fails(tts)).fault is Fault.RUNTIME
+
+    async def test_closing_ends_who_waits_for_a_connection(self, proxy: FaultProxy, tts: Tts) -> None:
+        proxy.fault = NetworkFault(half_open=True)
+        waiting = [asyncio.create_task(self.say(tts)) for _ in range(3)]
+        await comes_true(lambda: proxy.connections > 0)
+        async with asyncio.timeout(AT_ONCE_S):
+            await tts.close()
+            ended = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [getattr(error, "code", error) for error in ended] == ["closed"] * 3
+
+    async def test_who_stops_waiting_for_a_connection_leaves_it_to_the_others(
+        self, vendors: SimulatedVendors, proxy: FaultProxy, tts: Tts
+    ) -> None:
+        first, second = (asyncio.create_task(self.say(tts, text)) for text in (TEXT, OTHER))
+        await comes_true(lambda: proxy.connections > 0)
+        first.cancel()
+        assert sound(await second) == self.made(OTHER)
+        await asyncio.wait([first])
 
     async def test_closing_waits_for_nobody(
         self, vendors: SimulatedVendors, proxy: FaultProxy, tts: Tts

@@ -182,7 +182,7 @@ async def test_close_ends_the_results(ears: LocalEngine) -> None:
 async def test_an_unknown_rate_is_refused(ears: LocalEngine) -> None:
     with pytest.raises(ProviderError) as failure:
         await ears.stt.open(SttOptions(44100))
-    assert failure.value.code == "bad_rate"
+    assert failure.value.code == "bad_request"
 
 
 async def test_a_role_that_was_not_loaded_says_so(voice: LocalEngine) -> None:

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 
 from aywa.adapters.stt import deepgram as module
 from aywa.adapters.stt.deepgram import DeepgramStt
+from aywa.boot.tls import certificate, context
 from aywa.core.audio.g711 import pcm_to_mulaw
 from aywa.ports.errors import Fault, ProviderError
 from aywa.ports.stt import SttOptions, Word
@@ -479,6 +482,19 @@ async def test_an_error_that_it_reports_ends_the_stream(model: str, message: Any
         assert (at.error.code, at.error.retryable) == ("failed", True)
         assert said in str(at.error)
         assert "three" not in str(at.error)
+
+
+async def test_it_speaks_tls(tmp_path: Path) -> None:
+    pem, private = certificate(tmp_path, "127.0.0.1")
+    async with SimulatedVendors(tls=context(pem, private)) as vendors:
+        trust = ssl.create_default_context(cafile=str(pem))
+        stream = await DeepgramStt(KEY, base_url=vendors.url, tls=trust).open(options())
+        stream.feed(SOUND * 4)
+        stream.finalize()
+        assert (await anext(stream.results())).from_finalize
+        await stream.close()
+        with pytest.raises(ProviderError, match="certificate"):
+            await DeepgramStt(KEY, base_url=vendors.url).open(options())
 
 
 # --- streams that were opened ahead ------------------------------------------------------------------------------

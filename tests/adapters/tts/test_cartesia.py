@@ -43,6 +43,7 @@ class TestContract(TtsContract):
             "voice": {"mode": "id", "id": VOICE},
             "output_format": {"container": "raw", "encoding": "pcm_mulaw", "sample_rate": 8000},
             "add_timestamps": True,
+            "use_normalized_timestamps": False,
             "max_buffer_delay_ms": 0,
             "language": "de",
             "generation_config": {"speed": 1.2, "volume": 2.0, "emotion": "calm"},

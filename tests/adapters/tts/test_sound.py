@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aywa.adapters.tts import fields
-from aywa.adapters.tts.sound import MOST_CLAUSE_S, Sound
+from aywa.adapters.tts.sound import MOST_CLAUSE_S, Sound, speakable
 from aywa.adapters.wire.websocket import Address
 from aywa.core.audio.g711 import mulaw_to_pcm
 from aywa.ports.errors import ProviderError
@@ -32,7 +32,7 @@ def test_mu_law_is_a_sample_a_byte() -> None:
 def test_words_go_with_the_audio_that_they_begin_in() -> None:
     sound = Sound(1000, error)
     sound.words([Word("a", 0.0, 0.005), Word("b", 0.010, 0.012), Word("c", 0.030, 0.050)])
-    chunks = [sound.audio(bytes(20)), sound.audio(bytes(20)), sound.end("a b c")]
+    chunks = [sound.audio(bytes(20)), sound.audio(bytes(20)), sound.end()]
     assert [[word.text for word in chunk.words] for chunk in chunks if chunk] == [["a"], ["b"], ["c"]]
     last = chunks[-1]
     assert last is not None
@@ -56,11 +56,16 @@ def test_speech_without_an_end_is_an_error() -> None:
     assert caught.value.code == "overlong"
 
 
-def test_no_audio_is_an_error_where_there_were_words() -> None:
-    assert Sound(8000, error).end("...") is None
+def test_no_audio_is_an_error() -> None:
     with pytest.raises(ProviderError) as caught:
-        Sound(8000, error).end("Ja")
+        Sound(8000, error).end()
     assert caught.value.code == "malformed"
+
+
+def test_what_can_be_said() -> None:
+    assert [speakable(text) for text in ("Ja.", "7", "\u4f60\u597d", " - ", "...", "")] == [
+        True, True, True, False, False, False,
+    ]  # fmt: skip
 
 
 def test_fields_of_another_shape_count_as_absent() -> None:

@@ -198,6 +198,15 @@ async def test_a_refused_handshake_says_why(status: str, code: str, retryable: b
     assert mend in str(error)
 
 
+async def test_a_date_says_how_long_to_wait_too() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.send(
+            b"HTTP/1.1 503 Busy\r\nretry-after: Wed, 01 Jan 2020 00:00:00 GMT\r\nContent-Length: 0\r\n\r\n"
+        )
+
+    assert (await no_connection(script)).retry_after_s == 0.0
+
+
 async def test_a_vendor_may_know_better_what_an_answer_means() -> None:
     async def script(peer: Peer) -> None:
         await peer.send(b"HTTP/1.1 400 Bad\r\nX-Error: model\r\nContent-Length: 4\r\n\r\nbody")

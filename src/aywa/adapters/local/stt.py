@@ -42,7 +42,7 @@ class LocalStt:
             rates = ", ".join(map(str, self.capabilities.rates_hz))
             raise ProviderError(
                 self.name,
-                "bad_rate",
+                "bad_request",
                 f"{options.rate_hz} Hz is not among {rates}",
                 fault=Fault.CONFIG,
                 retryable=False,

@@ -7,6 +7,7 @@ for words at once, and has no times of words. Retries and deadlines are the rout
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,7 +23,8 @@ _MEND = "check transcriber.server"
 
 
 class CustomTranscriberStt:
-    """One route. url: ws, wss, http or https. secret: sent in X-Vapi-Secret, unless headers name it."""
+    """One route. url: ws, wss, http or https. secret: sent in X-Vapi-Secret, unless headers name it.
+    tls: instead of the system's trust."""
 
     capabilities = SttCapabilities((16000, 8000), interims=True, finalize=False, word_times=False)
 
@@ -32,9 +34,11 @@ class CustomTranscriberStt:
         headers: Mapping[str, str] | None = None,
         secret: str = "",
         name: str = "custom-transcriber",
+        *,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         sent = {SECRET_HEADER: secret} if secret else {}
-        self._address = Address(name, websocket_url(url, ""), {**sent, **(headers or {})}, _MEND, _MEND)
+        self._address = Address(name, websocket_url(url, ""), {**sent, **(headers or {})}, _MEND, _MEND, tls)
 
     @property
     def name(self) -> str:

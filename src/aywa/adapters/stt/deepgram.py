@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import ssl
 from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -73,17 +74,25 @@ _FLUX_FIELDS = {
 
 
 class DeepgramStt:
-    """One route. The stream's fields come from the assistant's `transcriber`; its `model` takes the place of this one."""
+    """One route. The stream's fields come from the assistant's `transcriber`; its `model` takes the place of this one.
+    tls: instead of the system's trust."""
 
     capabilities = SttCapabilities(_RATES_HZ, interims=True, finalize=True, word_times=True)
 
     def __init__(
-        self, key: str, model: str = MODEL, base_url: str = BASE_URL, name: str = "deepgram"
+        self,
+        key: str,
+        model: str = MODEL,
+        base_url: str = BASE_URL,
+        name: str = "deepgram",
+        *,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._key = key
         self._model = model
         self._base_url = base_url
         self._name = name
+        self._tls = tls
         self._warm: dict[tuple[str, float], deque[_DeepgramStream]] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -152,6 +161,7 @@ class DeepgramStt:
             {"Authorization": f"Token {self._key}"},
             key_mend="check DEEPGRAM_API_KEY",
             url_mend="check DEEPGRAM_BASE_URL",
+            tls=self._tls,
         )
         if options.rate_hz not in _RATES_HZ:
             rates = ", ".join(map(str, _RATES_HZ))

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
 
-from aywa.adapters.tts.sound import Sound
+from aywa.adapters.tts.sound import Sound, speakable
 from aywa.adapters.tts.spare import SpareConnection
 from aywa.adapters.wire.http import HttpRoute, Names
 from aywa.ports.errors import Fault
@@ -60,7 +60,7 @@ class CustomVoice:
 
     async def synthesize(self, text: str, options: TtsOptions) -> AsyncGenerator[TtsChunk]:
         """As the port says."""
-        if not text.strip():
+        if not speakable(text):
             return
         message = {
             **self._message,
@@ -87,7 +87,7 @@ class CustomVoice:
                             yield chunk
                 if head and (chunk := sound.audio(head)):
                     yield chunk
-        sound.end(text)
+        sound.end()
 
     async def warm(self, options: TtsOptions) -> None:
         """As the port says: dials."""

@@ -12,7 +12,7 @@ from contextlib import aclosing
 from typing import Any
 
 from aywa.adapters.tts import fields
-from aywa.adapters.tts.sound import Sound
+from aywa.adapters.tts.sound import Sound, speakable
 from aywa.adapters.tts.spare import SpareConnection
 from aywa.adapters.wire.http import HttpRoute, Names, Refusal
 from aywa.ports.errors import Fault
@@ -77,7 +77,7 @@ class OpenAiTts:
 
     async def synthesize(self, text: str, options: TtsOptions) -> AsyncGenerator[TtsChunk]:
         """As the port says."""
-        if not text.strip():
+        if not speakable(text):
             return
         sound = Sound(RATE_HZ, self._http.error)
         with self._spare.after_leaving():
@@ -88,7 +88,7 @@ class OpenAiTts:
                     async for piece in pieces:
                         if chunk := sound.audio(piece):
                             yield chunk
-        sound.end(text)
+        sound.end()
 
     async def warm(self, options: TtsOptions) -> None:
         """As the port says: dials."""

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 from picows.picows import WSCloseHandshake, WSCloseInfo
 
+from aywa.adapters.wire.http import retry_after_s
 from aywa.ports.errors import Fault, ProviderError
 
 # picows tells of every connection, with its headers; what is to be known of it is in the ProviderError.
@@ -668,14 +669,7 @@ def refusal(address: Address, refused: Refused) -> ProviderError:
         Fault.PROVIDER if status >= 500 or status == 408 else Fault.CONFIG,
         retryable=status >= 500 or status in (408, 429),
         mend=mend,
-        retry_after_s=_retry_after_s(refused.headers.get("retry-after", "")),
+        retry_after_s=retry_after_s(
+            {**refused.headers, "Retry-After": refused.headers.get("retry-after", "")}
+        ),
     )
-
-
-def _retry_after_s(value: str) -> float | None:
-    """Seconds; dates are not understood."""
-    try:
-        seconds = float(value)
-    except ValueError:
-        return None
-    return seconds if 0 <= seconds < 86_400 else None
