@@ -12,6 +12,7 @@ import asyncio
 import json
 import math
 import re
+import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -33,6 +34,11 @@ CONNECT_S = 5.0
 """For the TCP handshake."""
 KEEP_S = 240.0
 """How long an idle connection is kept: longer than a caller's longest turn, shorter than network devices forget one."""
+PROBE_S = 30
+"""An idle connection is asked so often whether it still stands (TCP keep-alive): a device on the way may have forgotten it
+without a word, and a turn would find out the hard way."""
+UNHEARD_S = 10
+"""How long what was sent may stay without the far side's acknowledgement before the connection is given up."""
 READ_BYTES = 1 << 16
 """How much of an answer waits unread before the far side is held back; twice this at most."""
 MAX_LINE_BYTES = 1 << 20
@@ -227,7 +233,9 @@ class HttpRoute:
             self._http = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
                 # How many at once is the router's to say.
-                connector=_Connector(self, limit=0, keepalive_timeout=KEEP_S, ssl=self._tls or True),
+                connector=_Connector(
+                    self, limit=0, keepalive_timeout=KEEP_S, ssl=self._tls or True, socket_factory=_socket
+                ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers=self._headers,
                 read_bufsize=READ_BYTES,
@@ -457,6 +465,24 @@ class _Connector(aiohttp.TCPConnector):
         made = await super()._create_connection(*args, **kwargs)
         self._route.connections += 1
         return made
+
+
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """One that notices when the far side is gone."""
+    family, kind, protocol = address[:3]
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    wanted = {
+        "TCP_KEEPIDLE": PROBE_S,
+        "TCP_KEEPINTVL": UNHEARD_S,
+        "TCP_KEEPCNT": 3,
+        "TCP_USER_TIMEOUT": UNHEARD_S * 1000,
+    }
+    for name, value in wanted.items():
+        # Not every system has all of them.
+        if (option := getattr(socket, name, None)) is not None:
+            made.setsockopt(socket.IPPROTO_TCP, option, value)
+    return made
 
 
 _Bodies = WeakKeyDictionary[ResponseHandler, aiohttp.StreamReader]
