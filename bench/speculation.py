@@ -9,9 +9,10 @@ Voice to voice counts at the wire: the last voiced frame arrived -> the first fr
 the turn's last voiced frame. Discarded: requests to the model of which nothing was heard, by turn; tokens likewise.
 Baseline: a bare pipe that waits for the recogniser's final and speaks sentence by sentence.
 
-Prints {"p50_ms", "p95_ms", "fast_p50_ms", "premature", "discarded_clean", "discarded_hesitations", "rows", "samples"}; the
-bounded figures are the worst over the waits of 0.5 s, 0.7 s and our own; fast_p50_ms is that of 0.5 s, because a longer wait
-is a floor under it.
+Prints {"p50_ms", "p95_ms", "fast_p50_ms", "premature", "discarded_clean", "discarded_hesitations", "own_p50_ms", "own_p95_ms",
+"rows", "samples"}; the latencies are the worse of the waits of 0.5 s and 0.7 s, the others the worst of these and our own.
+Our own wait is a second after a statement, and longer in a number: a floor under the latency, which is told apart.
+fast_p50_ms is that of 0.5 s, for the same reason.
 """
 
 from __future__ import annotations
@@ -86,6 +87,7 @@ def waiting(seconds: float, **more: object) -> Mapping[str, Any]:
     return {"startSpeakingPlan": {"waitSeconds": seconds, "transcriptionEndpointingPlan": waits, **more}}
 
 
+SET = ("0.5", "0.7")
 WAITS: Mapping[str, Mapping[str, Any]] = {"0.5": waiting(0.5), "0.7": waiting(0.7), "own": {}}
 
 
@@ -313,8 +315,10 @@ def main() -> None:
         return max(rows[f"{wait} | {name}"][figure] for wait in WAITS for name in names)
 
     bounded: dict[str, object] = {
-        "p50_ms": worst("p50_ms", "typical | clean"),
-        "p95_ms": worst("p95_ms", "typical | clean"),
+        "p50_ms": max(rows[f"{wait} | typical | clean"]["p50_ms"] for wait in SET),
+        "p95_ms": max(rows[f"{wait} | typical | clean"]["p95_ms"] for wait in SET),
+        "own_p50_ms": rows["own | typical | clean"]["p50_ms"],
+        "own_p95_ms": rows["own | typical | clean"]["p95_ms"],
         "fast_p50_ms": rows["0.5 | fast | clean"]["p50_ms"],
         "premature": worst("premature", "typical | hesitations", "fast | hesitations"),
         "discarded_clean": worst("discarded", "typical | clean", "fast | clean"),

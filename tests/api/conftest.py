@@ -14,6 +14,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from aywa.adapters.secrets.aes_gcm import AesGcmVault
 from aywa.adapters.stores.sqlite import open_sqlite
 from aywa.api.app import create_app
 from aywa.api.settings import ApiSettings
@@ -80,6 +81,12 @@ class Runtime:
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
 
+    async def credential(self, **body: Any) -> str:
+        """A stored credential's id."""
+        answer = await self.client.post("/credential", json={"provider": "openai", "apiKey": "sk-0"} | body)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
     async def call(self, **body: Any) -> dict[str, Any]:
         """A call's document."""
         asked = {"transport": {"provider": "vapi.websocket"}} | body
@@ -102,7 +109,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 async def runtime(store: Store, tmp_path: Path) -> AsyncIterator[Runtime]:
     host = RememberingHost()
     files = FolderFiles(tmp_path / "artifacts")
-    services = join_services(store, host, files)
+    services = join_services(store, host, files, vault=AesGcmVault(bytes(32)))
     org = await services.orgs.default()
     foreign = await services.orgs.create("foreign")
     keys = {

@@ -31,6 +31,11 @@ OPERATIONS: list[tuple[str, str, Any, int, int]] = [
     ("GET", "/call/{call_id}/call-logs", None, 200, 404),
     ("GET", "/call/{call_id}/mono-recording", None, 404, 404),
     ("DELETE", "/call/{call_id}", None, 200, 404),
+    ("POST", "/credential", {"provider": "openai", "apiKey": "sk-1"}, 201, 201),
+    ("GET", "/credential", None, 200, 200),
+    ("GET", "/credential/{credential_id}", None, 200, 404),
+    ("PATCH", "/credential/{credential_id}", {"apiKey": "sk-2"}, 200, 404),
+    ("DELETE", "/credential/{credential_id}", None, 200, 404),
     ("GET", "/squad", None, 200, 200),
     ("GET", "/squad/x", None, 404, 404),
     ("GET", "/chat", None, 200, 200),
@@ -43,8 +48,12 @@ OPEN |= {"/artifact/{call_id}/{token}/{name}"}
 async def test_every_operation_with_every_kind_of_key(
     runtime: Runtime, method: str, path: str, body: Any, own: int, foreign: int
 ) -> None:
-    names = {"assistant_id": await runtime.assistant(), "call_id": (await runtime.call())["id"]}
-    before = (await runtime.client.get("/assistant")).text, (await runtime.client.get("/call")).text
+    names = {
+        "assistant_id": await runtime.assistant(),
+        "call_id": (await runtime.call())["id"],
+        "credential_id": await runtime.credential(),
+    }
+    before = await _all(runtime)
     public = 201 if path == "/call/web" else 403
     for key, status in (("foreign", foreign), ("public", public), (None, 401), ("wrong", 401), ("own", own)):
         headers = {"Authorization": "Bearer aywa_wrong"} if key == "wrong" else {}
@@ -55,11 +64,15 @@ async def test_every_operation_with_every_kind_of_key(
             assert answer.json().keys() >= {"message", "error", "statusCode"}
         if key == "foreign" and status < 400:
             assert not any(name in answer.text for name in names.values())
-        after = (await runtime.client.get("/assistant")).text, (await runtime.client.get("/call")).text
+        after = await _all(runtime)
         if status == 201 and key == "public":
             before = after  # the page's key is of our own organisation
         elif key != "own":
             assert after == before
+
+
+async def _all(runtime: Runtime) -> list[str]:
+    return [(await runtime.client.get(path)).text for path in ("/assistant", "/call", "/credential")]
 
 
 async def test_a_foreign_assistant_cannot_be_called(runtime: Runtime) -> None:

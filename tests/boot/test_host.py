@@ -12,6 +12,7 @@ import pytest
 
 from aywa.boot.artifacts import Artifacts
 from aywa.boot.host import Host
+from aywa.boot.prices import load_prices
 from aywa.boot.rehearsal import RecordedJournal
 from aywa.call.replies import ReplyRoutes
 from aywa.call.session import Routes, Session
@@ -101,6 +102,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         lambda plan: Routes(ScriptedStt(), reply),
         lambda: "ws://here",
         calls_max=2,
+        prices=load_prices({}).prices,
     )
     yield House(host, plane, journal, tmp_path / "artifacts")
     await host.close(5.0)
@@ -170,6 +172,41 @@ async def test_other_paths_are_nothing(house: House, path: str) -> None:
     token = house.call().partition("?token=")[2]
     answer = house.ask(f"ws://here{path}?token={token}")
     assert getattr(answer, "status", 200) == 404
+
+
+PAID: Mapping[str, Any] = {
+    **GREETS,
+    "costPlan": {"maxDollars": 0.002},
+    "model": {"provider": "openai", "model": "gpt-4.1"},
+    "voice": {"provider": "11labs"},
+    "transcriber": {"provider": "deepgram", "model": "nova-3"},
+}
+
+
+async def test_a_call_takes_its_prices_along_and_its_budget_ends_it(house: House) -> None:
+    line = house.connect(house.call(assistant=PAID))
+    await house.until_over()
+    (started,) = house.journal.of("CallStarted")
+    assert {(row.kind, row.provider) for row in started.data["prices"]} >= {
+        ("llm", "openai"),
+        ("tts", "11labs"),
+        ("stt", "deepgram"),
+        ("transport", "local"),
+    }
+    ((reason, message),) = house.ends()
+    assert reason == "exceeded-max-duration"
+    assert "budget is spent" in message
+    assert line.codes == [1000]
+    assert not house.journal.of("SettingsWarned")
+
+
+async def test_a_budget_that_cannot_count_somebody_says_so(house: House) -> None:
+    strange = {**GREETS, "costPlan": {"maxDollars": 1}, "model": {"provider": "groq", "model": "llama"}}
+    house.call(assistant=strange)
+    await asyncio.sleep(0.1)
+    (warned,) = house.journal.of("SettingsWarned")
+    assert warned.data["detail"].startswith("costPlan.maxDollars does not count groq llama (llm)")
+    assert "RUNTIME_PRICES" in warned.data["detail"]
 
 
 async def test_a_session_that_breaks_ends_on_record_and_lets_go_of_its_leg(

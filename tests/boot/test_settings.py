@@ -4,8 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from aywa.boot.settings import OPENAI_MODEL, OpenAiRoute, RuntimeSettings, openai_from_environment
+from aywa.boot.settings import (
+    OPENAI_MODEL,
+    PROVIDER_VARIABLES,
+    OpenAiRoute,
+    RuntimeSettings,
+    keys_from_environment,
+    openai_from_environment,
+)
 from aywa.boot.store import home
+from aywa.ports.calls import ProviderKey
 
 NAMES = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL")
 
@@ -34,6 +42,23 @@ def test_the_route_of_the_environment(
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     assert openai_from_environment() == (expected and OpenAiRoute(*expected))
+
+
+def test_the_keys_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for prefix in PROVIDER_VARIABLES.values():
+        for name in ("API_KEY", "BASE_URL"):
+            monkeypatch.delenv(f"{prefix}_{name}", raising=False)
+    assert keys_from_environment() == {}
+    monkeypatch.setenv("ELEVENLABS_API_KEY", "el-secret\n")
+    monkeypatch.setenv("ELEVENLABS_BASE_URL", "http://localhost:1")
+    monkeypatch.setenv("DEEPGRAM_API_KEY", " ")
+    monkeypatch.setenv("CARTESIA_BASE_URL", "http://localhost:2")
+    keys = keys_from_environment()
+    assert keys == {
+        "11labs": ProviderKey("el-secret", "http://localhost:1", source="ELEVENLABS_API_KEY"),
+        "cartesia": ProviderKey("", "http://localhost:2", source="CARTESIA_BASE_URL"),
+    }
+    assert "el-secret" not in repr(RuntimeSettings(keys=keys)) + repr(keys)
 
 
 def test_a_key_is_never_shown() -> None:

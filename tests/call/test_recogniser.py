@@ -6,13 +6,15 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 import pytest
 
 from aywa.call import recogniser as module
-from aywa.call.recogniser import Recogniser
+from aywa.call.recogniser import EarRoute, Recogniser
 from aywa.core import events as ev
+from aywa.core.turns.transcript import TurnTranscript
 from aywa.ports.stt import SttCapabilities, SttOptions, SttResult, SttStream, Word
 from aywa.testing.scripted_providers import ScriptedStt, ScriptedSttStream, broken
 
@@ -83,7 +85,7 @@ class Stt:
 @contextlib.asynccontextmanager
 async def listening(stt: Any) -> AsyncIterator[tuple[Recogniser, list[ev.Event]]]:
     posted: list[ev.Event] = []
-    recogniser = Recogniser(stt, "caller", 8000, "en", posted.append)
+    recogniser = Recogniser([EarRoute(stt)], "caller", 8000, posted.append)
     running = asyncio.create_task(recogniser.run())
     try:
         yield recogniser, posted
@@ -113,20 +115,18 @@ async def test_what_it_heard_is_posted() -> None:
 async def test_the_rate_is_the_legs_where_the_recogniser_takes_it(
     rates: tuple[int, ...], wanted: int
 ) -> None:
-    assert Recogniser(Stt(rates_hz=rates), "caller", 8000, "en", print).rate_hz == wanted
+    assert Recogniser([EarRoute(Stt(rates_hz=rates))], "caller", 8000, print).rate_hz == wanted
 
 
 async def test_audio_waits_while_it_is_being_opened_and_the_oldest_goes_first() -> None:
     stt = Stt(open_s=0.5)
     async with listening(stt) as (recogniser, _):
-        recogniser.voice(True)
         frames = [bytes([number]) for number in range(module.WAITING_FRAMES + 20)]
         for frame in frames:
             recogniser.feed(frame)
-        recogniser.finalize()
-        recogniser.commit()
+        recogniser.voice(True)
         await asyncio.sleep(1.0)
-        assert stt.streams[0].told == [*frames[20:], True]
+        assert stt.streams[0].told == [True, *frames[20:]]
         recogniser.feed(b"now")
         recogniser.voice(False)
         recogniser.finalize()
@@ -151,7 +151,7 @@ async def test_it_gives_up_in_the_end_with_a_published_reason() -> None:
         for _ in range(600):
             recogniser.feed(b"frame")
             await asyncio.sleep(0.1)
-        assert len(recogniser._waiting) == module.WAITING_FRAMES
+        assert len(recogniser._kept.all()[1]) == module.WAITING_FRAMES
     assert len(stt.opened_at) == module.REOPEN_LIMIT + 1
     assert posted[-1] == ev.EndRequested(GIVEN_UP, "unavailable")
 
@@ -161,7 +161,7 @@ async def test_it_gives_up_at_once_when_trying_again_is_of_no_use() -> None:
     async with listening(stt) as (_, posted):
         await asyncio.sleep(10)
     assert len(stt.opened_at) == 1
-    assert posted == [ev.ChildFailed("stt", "bad_key"), ev.EndRequested(GIVEN_UP, "bad_key")]
+    assert posted == [ev.ChildFailed("stt", "bad_key", repeats=True), ev.EndRequested(GIVEN_UP, "bad_key")]
 
 
 async def test_a_break_now_and_then_in_a_long_call_is_not_a_row_of_breaks() -> None:
@@ -210,7 +210,8 @@ async def test_whoever_feeds_it_is_not_hit_when_it_breaks(method: str, error: Ex
         await asyncio.sleep(1)
         assert fails(posted) == [code]
         assert stt.streams[0].closed
-        assert stt.streams[1].told[:1] == [b"kept"]
+        heard = [told for told in stt.streams[1].told if isinstance(told, bytes)]
+        assert heard == [b"lost", b"kept"][method != "feed" :]
         recogniser.feed(b"next")
         assert stt.streams[1].told[-1] == b"next"
 
@@ -218,7 +219,7 @@ async def test_whoever_feeds_it_is_not_hit_when_it_breaks(method: str, error: Ex
 async def test_close_ends_the_stream_and_the_run() -> None:
     stt = Stt()
     posted: list[ev.Event] = []
-    recogniser = Recogniser(stt, "caller", 8000, "en", posted.append)
+    recogniser = Recogniser([EarRoute(stt)], "caller", 8000, posted.append)
     running = asyncio.create_task(recogniser.run())
     await asyncio.sleep(1)
     await recogniser.close()
@@ -231,7 +232,7 @@ async def test_close_ends_the_stream_and_the_run() -> None:
 
 async def test_close_while_it_is_being_opened() -> None:
     stt = Stt(open_s=1.0)
-    recogniser = Recogniser(stt, "caller", 8000, "en", print)
+    recogniser = Recogniser([EarRoute(stt)], "caller", 8000, print)
     running = asyncio.create_task(recogniser.run())
     await asyncio.sleep(0.5)
     await recogniser.close()
@@ -283,3 +284,199 @@ async def test_one_that_cannot_be_asked_is_not_asked_and_its_finals_after_the_vo
     assert fails(posted) == []
     heard = [(e.text, e.confirmed) for e in posted if isinstance(e, ev.TranscriptReceived)]
     assert heard == [("hello", False), ("there", False), ("", False), ("there.", True)]
+
+
+# --- another takes over ------------------------------------------------------------------------------------------------
+
+FRAME = 320
+SAMPLES_S = 8000
+
+
+def spoken(number: int) -> bytes:
+    """A frame of the word with that number; 0 is silence."""
+    return number.to_bytes(2, "little") * (FRAME // 2)
+
+
+@dataclass
+class Ear:
+    """Hears words from what it is fed, and breaks after so many frames. finals: after how many words it tells one."""
+
+    name: str
+    breaks_after: list[int] = field(default_factory=list)
+    finals: int = 4
+    times: bool = True
+    opened: int = 0
+    rates_hz: tuple[int, ...] = (8000,)
+
+    @property
+    def capabilities(self) -> SttCapabilities:
+        return SttCapabilities(self.rates_hz, interims=True, finalize=True, word_times=self.times)
+
+    async def open(self, options: SttOptions) -> SttStream:
+        self.opened += 1
+        return EarStream(self, self.breaks_after.pop(0) if self.breaks_after else 10**9)
+
+    async def warm(self, options: SttOptions) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class EarStream:
+    def __init__(self, ear: Ear, frames: int) -> None:
+        self._ear = ear
+        self._left = frames
+        self._fed = 0
+        self._words: list[tuple[int, float, float]] = []
+        self._results: asyncio.Queue[SttResult | Exception | None] = asyncio.Queue()
+
+    def feed(self, pcm: bytes) -> None:
+        if self._left <= 0:
+            return
+        self._left -= 1
+        number = int.from_bytes(pcm[:2], "little")
+        start_s, self._fed = self._fed / SAMPLES_S, self._fed + len(pcm) // 2
+        if number and (not self._words or self._words[-1][0] != number):
+            if len(self._words) == self._ear.finals:
+                self._tell(final=True)
+                self._words.clear()
+            self._words.append((number, start_s, self._fed / SAMPLES_S))
+            self._tell(final=False)
+        elif number:
+            self._words[-1] = (number, self._words[-1][1], self._fed / SAMPLES_S)
+        if not self._left:
+            self._results.put_nowait(broken(self._ear.name))
+
+    def _tell(self, *, final: bool, asked: bool = False) -> None:
+        words = tuple(Word(f"w{n}", a, b) for n, a, b in self._words)
+        text = " ".join(w.text for w in words)
+        self._results.put_nowait(SttResult(text, final, asked, words if self._ear.times else ()))
+
+    def voice(self, active: bool) -> None: ...
+
+    def finalize(self) -> None:
+        if self._left > 0:
+            self._tell(final=False, asked=True)
+
+    def commit(self) -> None:
+        self._words.clear()
+
+    async def results(self) -> AsyncIterator[SttResult]:
+        while (result := await self._results.get()) is not None:
+            if isinstance(result, Exception):
+                raise result
+            yield result
+
+    async def close(self) -> None:
+        self._results.put_nowait(None)
+
+
+@pytest.mark.parametrize("seed", range(300))
+async def test_no_word_is_lost_or_doubled_when_another_takes_over(seed: int) -> None:
+    chance = Random(seed)
+    ears = [
+        Ear(
+            "first", [chance.randint(1, 60) for _ in range(chance.randint(1, 2))], finals=chance.randint(2, 6)
+        ),
+        Ear("second", [chance.randint(1, 90)] * chance.randint(0, 1), finals=chance.randint(2, 6)),
+    ]
+    posted: list[ev.Event] = []
+    told: list[tuple[str, Any]] = []
+    routes = [EarRoute(ear) for ear in ears]
+    recogniser = Recogniser(
+        routes, "caller", 8000, posted.append, tell=lambda kind, f: told.append((kind, f))
+    )
+    running = asyncio.create_task(recogniser.run())
+    await asyncio.sleep(0.1)
+    transcript = TurnTranscript()
+    turns: list[str] = []
+    taken = 0
+    number = 0
+
+    def take() -> None:
+        nonlocal taken
+        for event in posted[taken:]:
+            if isinstance(event, ev.TranscriptReceived):
+                transcript.apply(event)
+            elif isinstance(event, ev.ChildFailed) and not event.repeats:
+                transcript.settle()
+        taken = len(posted)
+
+    expected: list[str] = []
+    for _ in range(3):
+        words = range(number + 1, number + 1 + chance.randint(1, 9))
+        expected.append(" ".join(f"w{n}" for n in words))
+        recogniser.voice(True)
+        for number in words:
+            for _ in range(chance.randint(5, 12)):
+                recogniser.feed(spoken(number))
+                await asyncio.sleep(0.02)
+        recogniser.voice(False)
+        for step in range(60):
+            recogniser.feed(spoken(0))
+            await asyncio.sleep(0.02)
+            if step in (10, 40):
+                recogniser.finalize()
+        await asyncio.sleep(0.1)
+        take()
+        turns.append(transcript.text)
+        transcript.clear()
+        recogniser.commit()
+        for _ in range(20):
+            recogniser.feed(spoken(0))
+            await asyncio.sleep(0.02)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await recogniser.close()
+    assert turns == expected
+    assert {kind for kind, _ in told} <= {"RouteSwitched"}
+    assert bool(told) == (ears[1].opened > 0)
+
+
+async def test_what_must_be_mended_is_left_to_another_and_the_last_one_ends_the_call() -> None:
+    refusing = Stt(errors=[broken("a", "unauthorized", retryable=False)] * 9, name="a")
+    stt = Stt(name="b")
+    posted: list[ev.Event] = []
+    recogniser = Recogniser([EarRoute(refusing), EarRoute(stt)], "caller", 8000, posted.append)
+    running = asyncio.create_task(recogniser.run())
+    await asyncio.sleep(0.1)
+    assert len(stt.streams) == 1
+    stt.errors.append(broken("b", "unauthorized", retryable=False))
+    stt.streams[0].fail(broken("b", "quota", retryable=False))
+    await running
+    assert posted[-1] == ev.EndRequested(GIVEN_UP, "quota")
+    assert len(refusing.opened_at) == 1
+
+
+async def test_who_takes_over_is_asked_what_the_one_before_was_asked() -> None:
+    first, second = Stt(name="a"), Stt(name="b")
+    recogniser = Recogniser([EarRoute(first), EarRoute(second)], "caller", 8000, print)
+    running = asyncio.create_task(recogniser.run())
+    await asyncio.sleep(0.1)
+    recogniser.voice(True)
+    recogniser.feed(b"word")
+    recogniser.voice(False)
+    recogniser.finalize()
+    first.streams[0].fail(broken("a"))
+    await asyncio.sleep(0.1)
+    assert second.streams[0].told == [b"word", "finalize"]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await recogniser.close()
+
+
+async def test_more_than_can_be_kept_is_not_told_again() -> None:
+    first, second = Stt(name="a"), Stt(name="b")
+    posted: list[ev.Event] = []
+    recogniser = Recogniser([EarRoute(first), EarRoute(second)], "caller", 8000, posted.append)
+    running = asyncio.create_task(recogniser.run())
+    await asyncio.sleep(0.1)
+    recogniser.voice(True)
+    for _ in range(module.KEPT_FRAMES + 1):
+        recogniser.feed(b"word")
+    first.streams[0].fail(broken("a"))
+    await asyncio.sleep(0.1)
+    assert posted == [ev.ChildFailed("stt", "unavailable", repeats=False)]
+    assert second.streams[0].told == [True]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await recogniser.close()

@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aywa.call.replies import CLOSE_S, ReplyMaker, ReplyRoutes
+from aywa.call.replies import CLOSE_S, PhraseCache, ReplyMaker, ReplyRoutes
+from aywa.call.sentences import SentenceCache
+from aywa.call.voicing import Voicing
 from aywa.core import events as ev
 from aywa.core.audio.frame import to_float, to_pcm
+from aywa.core.settings import ChunkPlan, FormatPlan, Replacement
 from aywa.ports.errors import ProviderError
-from aywa.ports.llm import Finished, LlmDelta, LlmRequest, TextDelta, ToolCallDelta
+from aywa.ports.llm import Finished, Flush, LlmDelta, LlmRequest, TextDelta, ToolCallDelta
 from aywa.ports.stt import Word
 from aywa.ports.tts import TtsCapabilities, TtsChunk, TtsOptions
 from aywa.testing.scripted_providers import ScriptedLlm, ScriptedTts, broken
@@ -497,3 +500,77 @@ async def test_words_that_the_voice_does_not_tell_are_found_in_its_audio() -> No
     sure, come, last = clause.words
     assert (sure.start, sure.end, come.start, last.end) == (0, 2400, 4800, 9600)
     assert come.end == last.start
+
+
+async def test_the_voice_is_given_what_is_said_and_the_history_what_is_written() -> None:
+    # Half a second a word.
+    said = "It costs forty two dollars and fifty cents.".split()
+    words = tuple(Word(word, n / 2, (n + 1) / 2) for n, word in enumerate(said))
+    tts = Tts([[chunk(4.0, words=words)]])
+    reply, posted = maker(Llm(deltas=["It costs\n$42", ".50."]), tts)
+    await reply.answer(ASKED)
+    assert tts.asked == ["It costs. forty two dollars and fifty cents."]
+    [clause] = of(posted, ev.ClauseSynthesized)
+    assert clause.text == "It costs $42.50."
+    assert [(w.text, w.start / 8000, w.end / 8000) for w in clause.words] == [
+        ("It", 0.0, 0.5),
+        ("costs", 0.5, 1.0),
+        ("$42.50.", 1.0, 4.0),
+    ]
+    [completed] = of(posted, ev.ReplyCompleted)
+    assert completed.text == "It costs\n$42.50."
+
+
+async def test_a_plan_that_is_sent_cuts_and_formats() -> None:
+    tts = Tts([[chunk()]] * 3)
+    plan = ChunkPlan(min_characters=20, format=FormatPlan(replacements=(Replacement("hi", "Hello"),)))
+    reply, posted = maker(Llm(deltas=["Hello, you. We are open at 5. No."]), tts, voicing=Voicing(plan))
+    await reply.answer(ASKED)
+    assert tts.asked == ["hi, you. We are open at five.", "No."]
+    assert [c.text for c in of(posted, ev.ClauseSynthesized)] == [
+        "Hello, you. We are open at 5.",
+        "No.",
+    ]
+
+
+async def test_a_flush_has_what_is_held_spoken_at_once() -> None:
+    tts = Tts([[chunk()], [chunk()]])
+    reply, posted = maker(Llm(deltas=["Let me see", Flush(), 3.0, " what there is"]), tts)
+    making = asyncio.create_task(reply.answer(ASKED))
+    await asyncio.sleep(1.0)
+    assert [c.text for c in of(posted, ev.ClauseSynthesized)] == ["Let me see"]
+    await making
+    assert tts.asked == ["Let me see", "what there is"]
+
+
+async def test_what_the_customer_takes_away_is_not_spoken() -> None:
+    tts = Tts([[chunk()]])
+    plan = ChunkPlan(format=FormatPlan(formatters=("asterisk",)))
+    reply, posted = maker(Llm(deltas=["*smiles.* Hello."]), tts, voicing=Voicing(plan))
+    await reply.answer(ASKED)
+    assert tts.asked == ["Hello."]
+    assert of(posted, ev.ClauseSynthesized)[-1].text.endswith("Hello.")
+
+
+async def test_a_sentence_that_recurs_is_played_from_memory() -> None:
+    cache = SentenceCache()
+    tts = Tts([[chunk(0.2)], [chunk(0.2)], [chunk(0.2)]])
+    heard: list[Any] = []
+    for owner in ("org", "org", "org", "another"):
+        reply, posted = maker(Llm(deltas=["One moment."]), tts, sentences=cache.of(owner))
+        await reply.answer(ASKED)
+        [clause] = of(posted, ev.ClauseSynthesized)
+        heard.append((clause.samples, clause.words, reply.audio[0]))
+    assert tts.asked == ["One moment."] * 3
+    assert heard == [heard[0]] * 4
+    assert cache.hits == 1
+
+
+async def test_a_phrase_is_made_once_for_each_way_to_say_it() -> None:
+    tts = Tts([[chunk()], [chunk(0.2)]])
+    phrases = PhraseCache()
+    routes = maker(ScriptedLlm(), tts, phrases=phrases)[0].routes
+    raw = replace(routes, voicing=Voicing(ChunkPlan(format=FormatPlan(enabled=False))))
+    lengths = [len((await phrases.phrase(each, "$5?"))[0]) for each in (routes, raw, routes, raw)]
+    assert tts.asked == ["five dollars?", "$5?"]
+    assert lengths == [1600, 3200, 1600, 3200]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from aywa.ports.journal import CallProjection, JournalRecord
+from aywa.ports.secrets import Sealed
 from aywa.ports.store import (
     ApiKey,
     Conflict,
@@ -161,6 +163,57 @@ class DocumentsContract:
         await store.assistants.insert(stored)
         assert await store.assistants.delete(ORG.id, "a") == stored
         assert await store.assistants.delete(ORG.id, "a") is None
+
+    async def test_sealed_secrets_lie_beside_the_text_and_stay_when_only_it_is_changed(
+        self, store: Store
+    ) -> None:
+        sealed = Sealed("k1", b"\x01\x00\xff")
+        stored = replace(document("a", 5), sealed=sealed)
+        await store.assistants.insert(stored)
+        assert await store.assistants.get(ORG.id, "a") == stored
+        changed = await store.assistants.change(ORG.id, "a", 6, lambda body: body | {"name": "x"})
+        assert changed is not None
+        assert changed.sealed == sealed
+        assert "x01" not in (await store.assistants.list(ORG.id, ListQuery()))[0]
+
+    async def test_text_and_sealed_secrets_are_changed_together(self, store: Store) -> None:
+        await store.assistants.insert(replace(document("a", 5), sealed=Sealed("k1", b"1")))
+
+        def change(body: JsonObject, sealed: Sealed | None) -> tuple[JsonObject, Sealed | None]:
+            assert sealed == Sealed("k1", b"1")
+            return body | {"name": "x"}, None
+
+        assert await store.assistants.change_sealed(OTHER.id, "a", 6, change) is None
+        changed = await store.assistants.change_sealed(ORG.id, "a", 6, change)
+        assert changed is not None
+        assert (json.loads(changed.text)["name"], changed.sealed) == ("x", None)
+        assert await store.assistants.get(ORG.id, "a") == changed
+
+
+@pytest.mark.usefixtures("tenants")
+class CredentialsContract:
+    async def test_they_are_found_by_provider_id_and_name_newest_first(self, store: Store) -> None:
+        for name, created_ms, provider in (("a", 10, "openai"), ("b", 30, "openai"), ("c", 20, "deepgram")):
+            stored = document(name, created_ms, provider=provider, name=f"our {name}")
+            await store.credentials.insert(replace(stored, sealed=Sealed("k", name.encode())))
+
+        async def found(org_id: str, providers: set[str], names: list[str]) -> list[tuple[str, bytes]]:
+            usable = await store.credentials.usable(org_id, providers, names)
+            return [(each.id, each.sealed.blob if each.sealed else b"") for each in usable]
+
+        assert await found(ORG.id, {"openai"}, []) == [("b", b"b"), ("a", b"a")]
+        assert await found(ORG.id, {"openai"}, ["c"]) == [("b", b"b"), ("c", b"c"), ("a", b"a")]
+        assert await found(ORG.id, set(), ["our a"]) == [("a", b"a")]
+        assert await found(ORG.id, set(), []) == []
+        assert await found(OTHER.id, {"openai", "deepgram"}, ["a", "our b"]) == []
+
+    async def test_a_new_name_is_found_and_the_old_one_is_not(self, store: Store) -> None:
+        await store.credentials.insert(document("a", 5, provider="openai", name="old"))
+        await store.credentials.change(ORG.id, "a", 6, lambda body: body | {"name": "new"})
+        assert await store.credentials.usable(ORG.id, (), ["old"]) == []
+        assert [each.id for each in await store.credentials.usable(ORG.id, (), ["new"])] == ["a"]
+        assert await store.credentials.delete(ORG.id, "a") is not None
+        assert await store.credentials.usable(ORG.id, {"openai"}, ["new"]) == []
 
 
 @pytest.mark.usefixtures("tenants")

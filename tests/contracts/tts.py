@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -31,18 +31,54 @@ PATIENCE_S = 5.0
 AT_ONCE_S = 1.0
 
 
-class TtsContract:
+class VoiceContract:
+    """What holds for a voice without a wire, too. Fixture: tts."""
+
+    rates_hz: ClassVar[tuple[int, ...]] = (8000, 16000, 24000)
+    voice: ClassVar[str] = VOICE
+
+    def options(self, rate_hz: int | None = None, **more: Any) -> TtsOptions:
+        return TtsOptions(rate_hz or self.rates_hz[0], voice=self.voice, **more)
+
+    async def say(self, tts: Tts, text: str = TEXT, options: TtsOptions | None = None) -> list[TtsChunk]:
+        async with asyncio.timeout(PATIENCE_S):
+            return [chunk async for chunk in tts.synthesize(text, options or self.options())]
+
+    async def test_its_audio_is_whole_samples_with_its_words_in_order(self, tts: Tts) -> None:
+        for rate_hz in self.rates_hz:
+            chunks = await self.say(tts, options=self.options(rate_hz))
+            assert {chunk.rate_hz for chunk in chunks} == {rate_hz}
+            assert all(len(chunk.pcm) % 2 == 0 for chunk in chunks)
+            words = [word for chunk in chunks for word in chunk.words]
+            in_order(words, len(sound(chunks)) / 2 / rate_hz)
+            assert [word.text for word in words] == (TEXT.split() if tts.capabilities.word_times else [])
+
+    async def test_after_a_text_that_was_left_the_next_is_whole(self, tts: Tts) -> None:
+        whole = sound(await self.say(tts, OTHER))
+        chunks = tts.synthesize(TEXT, self.options())
+        await anext(chunks)
+        await chunks.aclose()  # type: ignore[attr-defined]
+        assert len(sound(await self.say(tts, OTHER))) == len(whole)
+
+    async def test_texts_at_once_are_each_as_alone(self, tts: Tts) -> None:
+        alone = [len(sound(await self.say(tts, text))) for text in (TEXT, OTHER)]
+        at_once = await asyncio.gather(self.say(tts, TEXT), self.say(tts, OTHER))
+        assert [len(sound(chunks)) for chunks in at_once] == alone
+
+    async def test_warming_it_never_fails(self, tts: Tts) -> None:
+        await tts.warm(self.options())
+
+
+class TtsContract(VoiceContract):
     """route: the simulator's name of a text's plan. wrong_key_code: what a wrong key gives."""
 
     route: ClassVar[str]
-    rates_hz: ClassVar[tuple[int, ...]] = (8000, 16000, 24000)
     mulaw: ClassVar[bool] = True
     """At 8 kHz the vendor gives mu-law."""
     framed: ClassVar[bool] = True
     """The audio comes in messages, so that what is none can be told; raw bytes can be anything."""
     shared: ClassVar[bool] = True
     """Many texts share a connection, also one that was left."""
-    voice: ClassVar[str] = VOICE
     knows_models: ClassVar[bool] = True
     quota_code: ClassVar[str] = "quota_exceeded"
 
@@ -72,18 +108,11 @@ class TtsContract:
         yield tts
         await tts.close()
 
-    def options(self, rate_hz: int | None = None, **more: Any) -> TtsOptions:
-        return TtsOptions(rate_hz or self.rates_hz[0], voice=self.voice, **more)
-
     def made(self, text: str, rate_hz: int | None = None) -> bytes:
         """What the simulator made of it, as it must arrive."""
         rate_hz = rate_hz or self.rates_hz[0]
         pcm, _ = spoken(text, rate_hz)
         return mulaw_to_pcm(pcm_to_mulaw(pcm)) if self.mulaw and rate_hz == 8000 else pcm
-
-    async def say(self, tts: Tts, text: str = TEXT, options: TtsOptions | None = None) -> list[TtsChunk]:
-        async with asyncio.timeout(PATIENCE_S):
-            return [chunk async for chunk in tts.synthesize(text, options or self.options())]
 
     async def fails(self, tts: Tts, text: str = TEXT, options: TtsOptions | None = None) -> ProviderError:
         """The error it must end with; nothing in it may be secret."""
@@ -103,9 +132,7 @@ class TtsContract:
     async def test_its_audio_is_what_was_made_at_every_rate(self, tts: Tts) -> None:
         for rate_hz in self.rates_hz:
             chunks = await self.say(tts, options=self.options(rate_hz))
-            assert {chunk.rate_hz for chunk in chunks} == {rate_hz}
             assert sound(chunks) == self.made(TEXT, rate_hz)
-            assert all(len(chunk.pcm) % 2 == 0 for chunk in chunks)
 
     async def test_its_words_are_where_they_were_spoken(self, tts: Tts) -> None:
         for rate_hz in self.rates_hz:
@@ -139,7 +166,8 @@ class TtsContract:
             assert 0 < len(chunk.pcm) / 2 / chunk.rate_hz < 0.5
 
     async def test_a_text_without_words_needs_nobody(self, vendors: SimulatedVendors, tts: Tts) -> None:
-        assert await self.say(tts, "  ") == []
+        for text in ("  ", "...", " - "):
+            assert await self.say(tts, text) == []
         assert vendors.world.asked(self.route) == []
 
     # --- several texts -------------------------------------------------------------------------------------------
@@ -204,9 +232,7 @@ class TtsContract:
         await anext(chunks)
         await chunks.aclose()  # type: ignore[attr-defined]
         asked = vendors.world.asked(self.route)[-1]
-        async with asyncio.timeout(AT_ONCE_S):
-            while not self.stopped(asked):
-                await asyncio.sleep(0.005)
+        await comes_true(lambda: self.stopped(asked))
         assert sound(await self.say(tts, OTHER, self.options(context="reply"))) == self.made(OTHER)
         if self.shared:
             assert proxy.connections == 1
@@ -216,15 +242,11 @@ class TtsContract:
     ) -> None:
         vendors.plans.next(self.route, Plan(trouble=Trouble(Break.STALL)))
         task = asyncio.create_task(self.say(tts))
-        async with asyncio.timeout(AT_ONCE_S):
-            while not vendors.world.asked(self.route):
-                await asyncio.sleep(0.005)
+        await comes_true(lambda: bool(vendors.world.asked(self.route)))
         task.cancel()
         await asyncio.wait([task])
         asked = vendors.world.asked(self.route)[-1]
-        async with asyncio.timeout(AT_ONCE_S):
-            while not (self.stopped(asked) or asked.ended == "broken"):
-                await asyncio.sleep(0.005)
+        await comes_true(lambda: self.stopped(asked))
         assert sound(await self.say(tts, OTHER)) == self.made(OTHER)
 
     async def test_closing_ends_what_is_being_spoken(self, vendors: SimulatedVendors, tts: Tts) -> None:
@@ -234,11 +256,27 @@ class TtsContract:
         async with asyncio.timeout(AT_ONCE_S):
             await tts.close()
         with pytest.raises(ProviderError) as caught:
-            async with asyncio.timeout(AT_ONCE_S):
-                async for _ in chunks:
-                    pass
+            await rest(chunks)
         assert not caught.value.retryable
         assert (await self.fails(tts)).fault is Fault.RUNTIME
+
+    async def test_closing_ends_who_waits_for_a_connection(self, proxy: FaultProxy, tts: Tts) -> None:
+        proxy.fault = NetworkFault(half_open=True)
+        waiting = [asyncio.create_task(self.say(tts)) for _ in range(3)]
+        await comes_true(lambda: proxy.connections > 0)
+        async with asyncio.timeout(AT_ONCE_S):
+            await tts.close()
+            ended = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [getattr(error, "code", error) for error in ended] == ["closed"] * 3
+
+    async def test_who_stops_waiting_for_a_connection_leaves_it_to_the_others(
+        self, vendors: SimulatedVendors, proxy: FaultProxy, tts: Tts
+    ) -> None:
+        first, second = (asyncio.create_task(self.say(tts, text)) for text in (TEXT, OTHER))
+        await comes_true(lambda: proxy.connections > 0)
+        first.cancel()
+        assert sound(await second) == self.made(OTHER)
+        await asyncio.wait([first])
 
     async def test_closing_waits_for_nobody(
         self, vendors: SimulatedVendors, proxy: FaultProxy, tts: Tts
@@ -255,13 +293,11 @@ class TtsContract:
         self, deed: Deed, vendors: SimulatedVendors, proxy: FaultProxy, tts: Tts
     ) -> None:
         vendors.plans.next(self.route, Plan(realtime=2.0))
-        heard = b""
+        chunks = tts.synthesize(TEXT, self.options())
+        heard = (await anext(chunks)).pcm
+        proxy.do(deed)
         with pytest.raises(ProviderError) as caught:
-            async with asyncio.timeout(PATIENCE_S):
-                async for chunk in tts.synthesize(TEXT, self.options()):
-                    if not heard:
-                        proxy.do(deed)
-                    heard += chunk.pcm
+            heard += sound(await rest(chunks))
         assert caught.value.retryable
         assert self.made(TEXT).startswith(heard)
         assert sound(await self.say(tts, OTHER)) == self.made(OTHER)
@@ -376,6 +412,21 @@ class TtsContract:
         vendors.plans.next(self.route, Plan(trouble=Trouble(Break.ENDLESS)))
         error = await self.fails(tts)
         assert error.code == "overlong"
+
+
+async def comes_true(condition: Callable[[], bool]) -> None:
+    """Within AT_ONCE_S."""
+    async with asyncio.timeout(AT_ONCE_S):
+        while True:
+            if condition():
+                return
+            await asyncio.sleep(0.005)
+
+
+async def rest(chunks: AsyncIterator[TtsChunk]) -> list[TtsChunk]:
+    """What still comes, within PATIENCE_S."""
+    async with asyncio.timeout(PATIENCE_S):
+        return [chunk async for chunk in chunks]
 
 
 def sound(chunks: list[TtsChunk]) -> bytes:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from aywa.core import commands as do
 from aywa.core import events as ev
 from aywa.core.conversation import CLOSE_TIMEOUT_S, Conversation
+from aywa.core.cost import COMPLETION, LLM, SECOND, STT, Price
 from aywa.core.lifecycle import LEG_REASONS, NEVER_CONNECTED, CallState
 from aywa.core.reply import Purpose
 from aywa.core.settings import IDLE_MESSAGES
@@ -363,6 +364,69 @@ def test_the_longest_duration_counts_from_the_first_audio(first: ev.Event) -> No
     assert do.DropPlayout(LEG) in made.wake(65.0)
     assert acts(made.handle(dropped(1, 0, 65.0), 65.0)) == [do.SayText(2, TIME_IS_UP)]
     assert of(do.HangUp, says(made, TIME_IS_UP, now=66.0)) == [do.HangUp(LEG, "exceeded-max-duration")]
+
+
+PER_SECOND = (Price(STT, "t", "*", SECOND, 0.01),)
+PER_TOKEN = (Price(LLM, "m", "*", COMPLETION, 0.01),)
+BUDGET: dict[str, Any] = {
+    "costPlan": {"maxDollars": 0.1},
+    "model": {"provider": "m"},
+    "transcriber": {"provider": "t"},
+}
+
+
+def budgeted(assistant: dict[str, Any], prices: tuple[Price, ...]) -> Conversation:
+    made = Conversation(LEG)
+    made.handle(ev.CallStarted("c1", "o1", 0, assistant, prices=prices), 0.0)
+    wanted = of(do.PreparePhrase, made.handle(ev.LegConnected(LEG, RATE_HZ), 1.0))
+    feed(made, *(prepared(p.phrase_id, p.text) for p in wanted), now=1.0)
+    return made
+
+
+def test_a_budget_that_time_has_spent_ends_the_call_with_a_word() -> None:
+    made = budgeted(
+        MUTE | BUDGET | {"silenceTimeoutSeconds": 60, "messagePlan": {"idleMessages": []}}, PER_SECOND
+    )
+    assert ring(made, 10.9) == []
+    assert made.deadline == pytest.approx(11.0)
+    cmds = ring(made, 11.1)
+    assert of(do.RecordDecision, cmds)[0] == do.RecordDecision(
+        "budget", "budget_spent", "max_dollars", {"dollars": 0.1, "limit": 0.1}
+    )
+    assert len(of(do.PlayPhrase, cmds)) == 1
+    assert made.floor.leaving
+    cmds = feed(made, playing(1, 11.2), finished(1, len(TIME_IS_UP.split()), 14.0), now=14.0)
+    assert of(do.HangUp, cmds) == [do.HangUp(LEG, "exceeded-max-duration")]
+    (end,) = of(do.EndCall, feed(made, ev.LegEnded(LEG, "local"), now=14.2))
+    assert end.reason == "exceeded-max-duration"
+    assert end.message == "the call's budget is spent: 0.1000 of 0.1 dollars (costPlan.maxDollars)"
+
+
+def test_a_budget_that_tokens_have_spent_cuts_what_is_being_made() -> None:
+    own = {"costPlan": {"maxDollars": 0.1, "message": "That is all for today."}}
+    made = budgeted(HELLO | BUDGET | own, PER_TOKEN)
+    feed(made, *whole(1, "Hello there."), playing(1, 1.5), now=1.5)
+    cmds = made.handle(ev.ReplyCompleted(7, "", 0, completion_tokens=10), 2.0)
+    assert do.DropPlayout(LEG) in cmds
+    assert "budget_spent" in [decision for decision, _ in decided(cmds)]
+    assert "budget_spent" not in [
+        d for d, _ in decided(made.handle(ev.ReplyCompleted(8, "", 0, completion_tokens=9), 2.1))
+    ]
+    cmds = made.handle(dropped(1, 0, 2.2), 2.2)
+    assert len(of(do.PlayPhrase, cmds)) == 1
+    assert made.floor.reply is not None
+    late = made.wake(2.0 + LEAVE_TIMEOUT_S)
+    assert of(do.HangUp, late) == [do.HangUp(LEG, "exceeded-max-duration")]
+    (end,) = of(do.EndCall, feed(made, ev.LegEnded(LEG, "local"), now=9.0))
+    assert end.message.startswith("the call's budget is spent")
+    assert end.message.endswith("; the last message was not spoken in time")
+
+
+def test_whoever_ends_the_call_in_the_same_moment_goes_first() -> None:
+    made = budgeted(MUTE | BUDGET, PER_SECOND)
+    cmds = made.handle(ev.EndRequested("manually-canceled"), 20.0)
+    assert of(do.HangUp, cmds) == [do.HangUp(LEG, "manually-canceled")]
+    assert "budget_spent" not in [decision for decision, _ in decided(cmds)]
 
 
 def test_a_caller_who_has_just_spoken_is_not_told_that_nobody_hears_them() -> None:

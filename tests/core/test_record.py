@@ -37,6 +37,7 @@ def test_a_call_that_nobody_joined_yet() -> None:
     assert document["status"] == "queued"
     assert not {"startedAt", "endedAt", "endedReason", "endedMessage"} & set(document)
     assert document["costs"][0] == {"type": "transport", "minutes": 0.0, "cost": 0}
+    assert document["cost"] == 0
 
 
 def test_from_the_first_leg_to_the_end() -> None:
@@ -160,6 +161,55 @@ def test_a_record_that_the_document_does_not_show_changes_nothing() -> None:
     assert call.changed
 
 
+def test_costs_are_worked_out_with_the_prices_of_the_call_s_beginning() -> None:
+    prices = [
+        {"kind": "llm", "provider": "openai", "model": "gpt-4.1", "unit": "completion token", "usd": 0.01},
+        {"kind": "stt", "provider": "deepgram", "model": "*", "unit": "second", "usd": 0.001},
+        {"kind": "tts", "provider": "openai", "model": "*", "unit": "second", "usd": 0.1},
+        {"kind": "storage", "provider": "local", "model": "*", "unit": "byte", "usd": 0.0001},
+    ]
+    assistant = {
+        "model": {"provider": "openai", "model": "gpt-4.1"},
+        "voice": {"provider": "openai"},
+        "transcriber": {"provider": "deepgram"},
+    }
+    call = CallRecord("c1", "o1")
+    told: Records = [
+        (0.0, "CallStarted", STARTED | {"assistant": assistant, "prices": prices}),
+        (1.0, "LegConnected", {"rate_hz": 8000}),
+        (2.0, "StartReply", {"reply_id": 1, "messages": [{"role": "user", "content": "x" * 40}]}),
+        (2.1, "ReplyTextReceived", {"reply_id": 1, "text": "Hi"}),
+        (2.2, "CancelReply", {"reply_id": 1}),
+        (2.3, "StartReply", {"reply_id": 2, "messages": []}),
+        (2.4, "ReplyFailed", {"reply_id": 2, "step": "llm", "code": "cut_short"}),
+        (3.0, "ReplyCompleted", {"reply_id": 3, "prompt_tokens": 5, "completion_tokens": 4}),
+        (3.0, "ClauseSynthesized", {"text": "Hello.", "samples": 16000, "route": "openai/alloy"}),
+        (3.0, "ClauseSynthesized", {"text": "Hello.", "samples": 16000, "route": "local-hibari"}),
+        (3.5, "ReplyCompleted", {"reply_id": 4, "completion_tokens": 9, "route": "local-rules"}),
+        (61.0, "EndCall", {"reason": "customer-ended-call"}),
+        (62.0, "ArtifactStored", {"artifact": "recording", "base_url": "u", "bytes": 1000}),
+    ]
+    for seq, (at_s, kind, data) in enumerate(told, 1):
+        assert call.apply(seq, at_s, kind, data)
+    document = call.document()
+    assert document["cost"] == document["costBreakdown"]["total"] == pytest.approx(0.05 + 0.06 + 0.2 + 0.1)
+    assert document["costBreakdown"]["estimatedPromptTokens"] == 10
+    unpriced = document["costBreakdown"]["unpriced"]
+    assert [(each["type"], each["provider"]) for each in unpriced] == [
+        ("transport", "local"),
+        ("llm", "local"),
+        ("tts", "local"),
+    ]
+    assert [entry["cost"] for entry in document["costs"]] == [0, 0.06, 0.05, 0, 0.2, 0]
+
+
+def test_what_only_costs_go_by_does_not_write_the_document_anew() -> None:
+    call = fold((1.0, "LegConnected", {}))
+    call.changed = False
+    call.apply(10, 2.0, "ReplyTextReceived", {"reply_id": 1, "text": "Hi"})
+    assert not call.changed
+
+
 records: st.SearchStrategy[tuple[float, str, dict[str, Any]]] = st.tuples(
     st.floats(0, 100),
     st.sampled_from(
@@ -169,6 +219,9 @@ records: st.SearchStrategy[tuple[float, str, dict[str, Any]]] = st.tuples(
             ("RecordMessage", said("bot", "ho")),
             ("RecordTurn", {"latency_ms": 1.0, "parts_ms": {"voice": 1.0}}),
             ("ReplyCompleted", {"prompt_tokens": 1}),
+            ("StartReply", {"reply_id": 1, "messages": [{"content": "abcdefgh"}]}),
+            ("ReplyTextReceived", {"reply_id": 1, "text": "a"}),
+            ("CancelReply", {"reply_id": 1}),
             ("ClauseSynthesized", {"text": "abc"}),
             ("ChildFailed", {"child": "stt", "code": "x"}),
             ("TellClient", {"type": "user-interrupted"}),

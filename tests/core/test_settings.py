@@ -12,17 +12,23 @@ from aywa.core.settings import (
     ACKNOWLEDGEMENTS,
     IDLE_MESSAGES,
     INTERRUPTIONS,
+    REPLACEMENT_MAX,
+    REPLACEMENTS_MAX,
     AssistantSettings,
+    ChunkPlan,
     EndpointingRule,
     Fillers,
     FirstMessageMode,
+    FormatPlan,
     Hook,
     HookAction,
     Idle,
     Pattern,
+    Replacement,
     StartSpeaking,
     StopSpeaking,
     TranscriptionWaits,
+    read_chunk_plan,
     read_settings,
     split_hook_event,
 )
@@ -32,6 +38,21 @@ from tests.core.feed import examples
 
 def test_an_empty_document_is_all_defaults() -> None:
     assert read_settings({}) == AssistantSettings()
+
+
+@pytest.mark.parametrize(
+    ("plan", "limit", "message"),
+    [
+        ({"maxDollars": 0.25, "message": "That is all."}, 0.25, "That is all."),
+        ({"maxDollars": 1}, 1.0, ""),
+        ({"maxDollars": 0}, None, ""),
+        ({"maxDollars": "1", "message": 5}, None, ""),
+        ("junk", None, ""),
+    ],
+)
+def test_what_a_call_may_cost(plan: Any, limit: float | None, message: str) -> None:
+    settings = read_settings({"costPlan": plan})
+    assert (settings.max_dollars, settings.budget_message) == (limit, message)
 
 
 def test_every_field_is_read() -> None:
@@ -445,7 +466,25 @@ PLANS: dict[str, Any] = {
         junk,
     ),
 }
+FORMAT = st.fixed_dictionaries(
+    {},
+    optional={
+        "numberToDigitsCutoff": junk,
+        "formattersEnabled": junk,
+        "replacements": junk
+        | st.lists(
+            st.fixed_dictionaries(
+                {"type": st.sampled_from(["exact", "regex"])},
+                optional=dict.fromkeys(("key", "value", "regex", "options"), junk),
+            )
+        ),
+    },
+)
+CHUNKS = st.fixed_dictionaries(
+    {}, optional={"formatPlan": junk | FORMAT, "minCharacters": junk, "punctuationBoundaries": junk}
+)
 PLANS |= {
+    "voice": st.fixed_dictionaries({}, optional={"chunkPlan": junk | CHUNKS, "cachingEnabled": junk}),
     "messagePlan": st.dictionaries(
         st.sampled_from(["idleMessages", "idleTimeoutSeconds", "idleMessageMaxSpokenCount"]), junk
     ),
@@ -470,3 +509,72 @@ def test_no_document_breaks_the_reader(document: dict[str, Any]) -> None:
     assert 0 <= settings.max_duration_s < float("inf")
     assert isinstance(settings.first_message, str)
     assert settings.stop.num_words is None or settings.stop.num_words >= 0
+
+
+def chunks(**plan: Any) -> ChunkPlan:
+    return read_settings({"voice": {"provider": "11labs", "chunkPlan": plan}}).chunks
+
+
+def test_without_a_chunk_plan_the_defaults_are_ours() -> None:
+    settings = read_settings({})
+    assert settings.chunks == ChunkPlan() == read_chunk_plan(None)
+    assert (settings.chunks.min_characters, settings.chunks.boundaries, settings.chunks.format.cutoff) == (
+        None,
+    ) * 3
+    assert settings.caches_sentences
+    assert not read_settings({"voice": {"cachingEnabled": False}}).caches_sentences
+
+
+def test_a_chunk_plan_that_is_sent_counts() -> None:
+    assert chunks(minCharacters=12.0, punctuationBoundaries=[".", "x", "||"]) == ChunkPlan(
+        min_characters=12, boundaries=(".", "||")
+    )
+    # Nowhere to cut is no wish.
+    assert chunks(punctuationBoundaries=[]).boundaries is None
+    assert chunks(enabled=False) == ChunkPlan(enabled=False, format=FormatPlan(enabled=False))
+
+
+def test_a_format_plan_is_read() -> None:
+    plan = chunks(
+        formatPlan={
+            "numberToDigitsCutoff": 300,
+            "formattersEnabled": ["email", "nonsense"],
+            "replacements": [
+                {"type": "exact", "key": "a", "value": "b"},
+                {"type": "exact", "key": "a", "value": "", "replaceAllEnabled": True},
+                {"type": "regex", "regex": "x+", "value": "$&", "options": [{"type": "ignore-case"}]},
+            ],
+        }
+    ).format
+    assert plan == FormatPlan(
+        cutoff=300.0,
+        formatters=("email",),
+        replacements=(
+            Replacement("b", "a"),
+            Replacement("", "a", everywhere=True),
+            Replacement("$&", pattern=Pattern("x+", ignore_case=True), everywhere=True),
+        ),
+    )
+    assert chunks(formatPlan={"enabled": False}).format == FormatPlan(enabled=False)
+    assert chunks(formatPlan={"formattersEnabled": []}).format.formatters == ()
+
+
+@pytest.mark.parametrize(
+    "replacement",
+    [
+        "a",
+        {"type": "exact", "value": "b"},
+        {"type": "exact", "key": "a"},
+        {"type": "exact", "key": "a" * (REPLACEMENT_MAX + 1), "value": "b"},
+        {"type": "exact", "key": "a", "value": "b" * (REPLACEMENT_MAX + 1)},
+        {"type": "regex", "key": "a", "value": "b"},
+        {"key": "a", "value": "b"},
+    ],
+)
+def test_a_replacement_that_cannot_be_used_counts_as_absent(replacement: Any) -> None:
+    assert chunks(formatPlan={"replacements": [replacement]}).format.replacements == ()
+
+
+def test_there_may_be_so_many_replacements() -> None:
+    many = [{"type": "exact", "key": "a", "value": "b"}] * (REPLACEMENTS_MAX + 1)
+    assert len(chunks(formatPlan={"replacements": many}).format.replacements) == REPLACEMENTS_MAX

@@ -53,6 +53,11 @@ EXECUTED: dict[str, Here | By] = {
     ".venv/bin/aywa api-keys list": By(
         "tests/e2e/test_guides.py::test_the_first_steps_make_an_assistant_and_a_call"
     ),
+    ".venv/bin/aywa credentials add deepgram --name Ours < key.txt": By(
+        "tests/cli/test_credentials.py::test_a_key_is_kept_listed_and_removed"
+    ),
+    ".venv/bin/aywa credentials list": Here(),
+    ".venv/bin/aywa prices": Here(),
     ".venv/bin/aywa orgs list": By(
         "tests/e2e/test_guides.py::test_the_first_steps_make_an_assistant_and_a_call"
     ),

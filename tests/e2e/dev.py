@@ -23,7 +23,14 @@ STOP_S = 30.0
 POLL_S = 0.02
 
 # What would change what is tested, if the one who runs the tests has it set.
-_NOT_INHERITED = ("AYWA_HOME", "OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL", "PYTHONDEVMODE")
+_NOT_INHERITED: tuple[str, ...] = (
+    "AYWA_HOME",
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+    "OPENAI_MODEL",
+    "PYTHONDEVMODE",
+)
+_NOT_INHERITED += ("RUNTIME_STORE_ENCRYPTION_KEY", "RUNTIME_STORE_ENCRYPTION_KEY_PREVIOUS", "RUNTIME_PRICES")
 
 
 def until(what: Callable[[], object], within_s: float = 20.0, why: str = "it did not happen") -> None:

@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 
+from aywa.adapters.secrets.aes_gcm import AesGcmVault
 from aywa.adapters.stores.sqlite import open_sqlite
 from aywa.ports.calls import CallPlan
 from aywa.ports.journal import StoreUnavailable
 from aywa.ports.store import Store
+from aywa.service.assistants import Assistants
 from aywa.service.calls import CallLimits, Calls, Creator
+from aywa.service.credentials import Credentials
 from aywa.service.overrides import merged
 
 BODY = {"assistant": {"firstMessage": "Hello"}, "transport": {"provider": "vapi.websocket"}}
@@ -52,7 +55,10 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 def _calls(store: Store, host: Host, clock: Clock) -> Calls:
-    return Calls(store.calls, store.assistants, host, None, LIMITS, clock)
+    vault = AesGcmVault(bytes(32))
+    assistants = Assistants(store.assistants, vault, clock)
+    credentials = Credentials(store.credentials, vault, {}, clock)
+    return Calls(store.calls, assistants, credentials, host, None, LIMITS, clock)
 
 
 async def test_an_answer_nobody_waited_for_is_given_to_the_next_identical_request(store: Store) -> None:

@@ -43,6 +43,11 @@ SAY = {"type": "say", "exact": "Hello?"}
             {STOP: {"numWords": 11}},
             f"{STOP}.numWords must not be greater than 10, got 11 (range 0 to 10)",
         ),
+        (
+            {"costPlan": {"maxDollars": 0}},
+            "costPlan.maxDollars must not be less than 0.001, got 0 (range 0.001 to 10000)",
+        ),
+        ({"costPlan": {"message": 5}}, "costPlan.message must be a string, got 5"),
         ({STOP: {"numWords": 1.5}}, f"{STOP}.numWords must be an integer number, got 1.5"),
         (
             {STOP: {"numWords": float("inf")}},

@@ -10,7 +10,17 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import aywa
-from aywa.api import assistants, calls, docs_page, errors, health, openapi, other_lists, talk_page
+from aywa.api import (
+    assistants,
+    calls,
+    credentials,
+    docs_page,
+    errors,
+    health,
+    openapi,
+    other_lists,
+    talk_page,
+)
 from aywa.api.health import Check
 from aywa.api.settings import ApiSettings
 from aywa.api.talk_page import TalkConfig
@@ -19,7 +29,14 @@ from aywa.service.services import Services
 DESCRIPTION = (
     "Voice agents that run inside your own infrastructure: assistants, calls, and what happened in them."
 )
-ROUTERS = (health.router, assistants.router, calls.router, calls.guests, other_lists.router)
+ROUTERS = (
+    health.router,
+    assistants.router,
+    calls.router,
+    calls.guests,
+    credentials.router,
+    other_lists.router,
+)
 WEB_CALL_PATH = "/call/web"
 DEFAULT_SETTINGS = ApiSettings()
 

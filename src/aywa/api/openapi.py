@@ -8,7 +8,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from aywa.service.call_request import FRAME_RATE_HZ
+from aywa.service.credential_rules import CREDENTIAL
 from aywa.service.rules import Obj
+from aywa.service.secret_fields import is_secret
 from aywa.service.validate import ASSISTANT, CALL, CALL_CHANGE, WEB_CALL
 
 JsonObject = dict[str, Any]
@@ -70,6 +72,7 @@ def _query(name: str, schema: JsonObject, text: str) -> JsonObject:
 
 ASSISTANT_LIST = _list("Assistant")
 CALL_LIST = _list("Call")
+CREDENTIAL_LIST = _list("Credential")
 TIMELINE = _found(
     "In the order of time",
     _json({"type": "array", "items": _ref("TimelineEntry")}),
@@ -122,7 +125,32 @@ def _schemas() -> JsonObject:
         "CreateWebCall": _call_request(WEB_CALL, web=True),
         "UpdateCall": CALL_CHANGE.schema() | {"additionalProperties": False},
         "Call": _call_schema(),
+        **_credential_schemas(),
         "TimelineEntry": _timeline_schema(),
+    }
+
+
+def _credential_schemas() -> JsonObject:
+    """Secrets are taken and not given."""
+    taken = CREDENTIAL.schema()
+    properties: JsonObject = {
+        name: schema | ({"writeOnly": True} if is_secret(name) else {})
+        for name, schema in taken["properties"].items()
+    }
+    given = {name: schema for name, schema in properties.items() if not is_secret(name)}
+    return {
+        "Credential": {
+            "type": "object",
+            "required": [*_OWN, "provider"],
+            "properties": _OWN | given,
+            "additionalProperties": True,
+        },
+        "CreateCredential": taken | {"properties": properties},
+        "UpdateCredential": {
+            **{name: value for name, value in taken.items() if name != "required"},
+            "properties": properties,
+            "example": {"apiKey": "sk-another"},
+        },
     }
 
 

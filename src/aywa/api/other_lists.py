@@ -16,7 +16,6 @@ BARE = (
     "/phone-number",
     "/tool",
     "/file",
-    "/credential",
     "/v2/knowledge-base",
     "/eval/simulation",
     "/eval/simulation/personality",

@@ -47,6 +47,12 @@ class Artifacts:
         if self._is_calls(folder):
             shutil.rmtree(folder, ignore_errors=True)
 
+    def _size(self, call_id: str, name: str) -> int:
+        try:
+            return (self._folder / call_id / name).stat().st_size
+        except OSError:
+            return 0
+
     def _is_calls(self, folder: Path) -> bool:
         return _is_in(folder, self._folder)
 
@@ -59,6 +65,7 @@ class Artifacts:
             "seconds": round(recording.seconds, 3),
             "started_s": round(recording.started_s, 3),
             "lost": recording.lost,
+            "bytes": self._size(plan.call_id, RECORDING),
             "base_url": _base_url(plan),
         }
 

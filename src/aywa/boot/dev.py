@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import uvloop
 
 from aywa.boot.engine import open_engine
+from aywa.boot.logs import configure_logs
 from aywa.boot.settings import RuntimeSettings
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ Say = Callable[[str], None]
 
 def run_dev(settings: RuntimeSettings, say: Say) -> None:
     """Blocks until SIGINT or SIGTERM, and until the calls have ended. Raises what Runtime.start raises."""
+    configure_logs()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_run(settings, say))
 
@@ -69,6 +71,8 @@ def _tell(runtime: Runtime, say: Say) -> None:
     else:
         say(f"  model      {settings.llm}, on this machine")
     say(f"  data       {settings.data}")
+    if runtime.warning is not None:
+        say(f"  warning    {runtime.warning}")
     if runtime.key_is_new:
         say(f"  API key    {runtime.key}   (shown once; kept in {settings.data / 'dev-key'})")
     say(f"  API        {addresses.api}   docs at {addresses.api}/docs")

@@ -6,7 +6,7 @@ import asyncio
 import hmac
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +19,9 @@ from aywa.boot.engine_version import engine_version
 from aywa.call.session import CLIENT_MESSAGES, Routes, Session, SessionPlan
 from aywa.call.template import builtin_variables, render_assistant
 from aywa.core import events as ev
+from aywa.core.cost import LLM, STT, TTS, Prices, Source, all_sources, source_of_route, sources_of
 from aywa.core.lifecycle import CallState
+from aywa.core.settings import read_settings
 from aywa.media.plane import Plane
 from aywa.ports.calls import CallPlan, CallRefused
 from aywa.ports.journal import Journal
@@ -60,6 +62,7 @@ class Host:
         routes: Callable[[CallPlan], Routes],
         media_url: Callable[[], str],
         calls_max: int,
+        prices: Prices | None = None,
     ) -> None:
         self._plane = plane
         self._journal = journal
@@ -67,6 +70,7 @@ class Host:
         self._routes = routes
         self._media_url = media_url
         self._calls_max = calls_max
+        self._prices = prices or Prices()
         self._calls: dict[str, _Running] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
@@ -79,7 +83,8 @@ class Host:
             raise CallRefused(NO_WORKER, "the runtime is shutting down: try again in a moment")
         if len(self._calls) >= self._calls_max:
             raise CallRefused(TOO_MANY, f"{self._calls_max} calls are running, the limit (calls_max)", 429)
-        session = Session(self._session_plan(plan), self._routes(plan), self._plane, self._journal)
+        routes = self._routes(plan)
+        session = Session(self._session_plan(plan, routes), routes, self._plane, self._journal)
         running = _Running(plan, session, secrets.token_urlsafe(24))
         self._calls[plan.call_id] = running
         task = asyncio.get_running_loop().create_task(self._run(running), name=f"call {plan.call_id}")
@@ -141,7 +146,7 @@ class Host:
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
-    def _session_plan(self, plan: CallPlan) -> SessionPlan:
+    def _session_plan(self, plan: CallPlan, routes: Routes) -> SessionPlan:
         variables = builtin_variables(datetime.fromtimestamp(plan.created_ms / 1000, UTC)) | dict(
             plan.variables
         )
@@ -153,6 +158,7 @@ class Host:
             assistant,
             dict(plan.variables),
             engine_version(),
+            self._prices.rows(_sources(assistant, routes)),
         )
         chosen = plan.assistant.get("clientMessages")
         messages = (
@@ -162,7 +168,7 @@ class Host:
         )
         base_url = plan.call.get("artifactBaseUrl")
         ended_extra = {"recordingUrl": f"{base_url}/stereo-recording"} if base_url else {}
-        warnings = tuple(settings_warnings(assistant))
+        warnings = (*plan.warnings, *settings_warnings(assistant), *self._cost_warnings(assistant))
         return SessionPlan(
             started,
             plan.call_id,
@@ -173,6 +179,17 @@ class Host:
             tuple(problems),
             warnings,
         )
+
+    def _cost_warnings(self, assistant: Mapping[str, Any]) -> Iterator[str]:
+        if read_settings(assistant).max_dollars is None:
+            return
+        for source in sources_of(assistant).values():
+            if self._prices.of(source) is None:
+                name = f"{source.provider} {source.model}".strip()
+                yield (
+                    f"costPlan.maxDollars does not count {name} ({source.kind}): it has no price;"
+                    " name one in the file of RUNTIME_PRICES"
+                )
 
     async def _run(self, running: _Running) -> None:
         plan, session = running.plan, running.session
@@ -193,6 +210,15 @@ class Host:
             await asyncio.to_thread(self._artifacts.remove, plan.call_id)
         elif recording is not None and recording.seconds:
             session.note("ArtifactStored", self._artifacts.stored(plan, recording))
+
+
+def _sources(assistant: Mapping[str, Any], routes: Routes) -> list[Source]:
+    """All who may work for the call: those whom its assistant names, and those whom it was given."""
+    known = all_sources(assistant)
+    models, voices = routes.reply.names
+    given = [source_of_route(LLM, name, known) for name in models]
+    given += [source_of_route(TTS, name, known) for name in voices]
+    return [*known, *given, source_of_route(STT, routes.stt.name, known)]
 
 
 def _status(session: Session) -> str:

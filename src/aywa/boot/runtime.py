@@ -7,7 +7,7 @@ import contextlib
 import gc
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,24 +29,30 @@ from aywa.boot.engine_version import engine_version
 from aywa.boot.errors import CannotStart
 from aywa.boot.host import Host
 from aywa.boot.lock import FolderLock
+from aywa.boot.prices import load_prices
+from aywa.boot.providers import LocalRoutes, Providers
 from aywa.boot.receptionist import DOCUMENT, receptionist
+from aywa.boot.secrets import open_vault
 from aywa.boot.settings import RuntimeSettings
 from aywa.boot.stock import STOCK_RATE_HZ, speak_stock
 from aywa.boot.store import open_store
 from aywa.boot.tls import certificate, context
 from aywa.call.replies import PhraseCache, ReplyRoutes
+from aywa.call.router.board import HealthBoard
 from aywa.call.rules import RuleThreads
+from aywa.call.sentences import SentenceCache
 from aywa.call.session import Routes
+from aywa.call.voicing import Voicing
 from aywa.core.events import CallStarted
 from aywa.core.record import CallRecord
+from aywa.core.settings import read_settings
 from aywa.journal.projector import Projector
 from aywa.journal.writer import JournalWriter
 from aywa.media.plane import Plane
 from aywa.ports.calls import CallPlan
 from aywa.ports.journal import StoreUnavailable
-from aywa.ports.llm import Llm
+from aywa.ports.llm import Llm, LlmRequest
 from aywa.ports.store import Store
-from aywa.ports.tts import TtsOptions
 from aywa.service.errors import Unauthenticated
 from aywa.service.keys import Keys
 from aywa.service.services import join_services
@@ -78,19 +84,24 @@ class _HttpServer(uvicorn.Server):
 class Runtime:
     """`start`, then wait until it is `ready`; `stop` in any case, also after a start that failed.
 
-    engine: the local models, if they are being loaded already; who opened them closes them.
+    engine: the local models, if they are being loaded already; who opened them closes them. warning: once it has started,
+    what the operator should be told.
     """
 
     def __init__(self, settings: RuntimeSettings, engine: LocalEngine | None = None) -> None:
         self.settings = settings
         self._opened = engine
         self.problems: list[str] = []
+        self.warning: str | None = None
         self._media_port = 0
         self._openai: OpenAiLlm | None = None
         self._endpointing = EndpointingHttp()
         self._rules = RuleThreads()
         self._stock: dict[str, bytes] = {}
         self._phrases = PhraseCache()
+        self._sentences = SentenceCache()
+        self._providers = Providers()
+        self.board = HealthBoard()
         self._parts = AsyncExitStack()
 
     async def start(self) -> None:
@@ -100,13 +111,18 @@ class Runtime:
         parts.callback(FolderLock(settings.data).close)
         self._socket = parts.enter_context(_listen(settings.host, settings.port))
         self._artifacts = Artifacts(settings.artifacts)
+        vault = await asyncio.to_thread(open_vault, settings.data)
+        self.warning = vault.warning
         # The models load while the rest is put together.
         await self._open_models()
         self._store: Store = await open_store(settings.data)
         parts.push_async_callback(self._store.close)
         await self._open_journal()
+        self._prices = load_prices().prices
         await self._open_media()
-        self.services = join_services(self._store, self._host, self._artifacts)
+        self.services = join_services(
+            self._store, self._host, self._artifacts, vault=vault.vault, environment=settings.keys
+        )
         await self._first_documents()
         self._open_http()
         # The calls are the first to end.
@@ -147,6 +163,7 @@ class Runtime:
     # --- the parts -----------------------------------------------------------------------------------------------
 
     async def _open_models(self) -> None:
+        self._parts.push_async_callback(self._providers.close)
         route = self.settings.openai
         if route is not None:
             self._openai = OpenAiLlm(route.base_url, route.key, route.model)
@@ -192,6 +209,7 @@ class Runtime:
             self._routes,
             lambda: self.addresses.media,
             settings.calls_max,
+            self._prices,
         )
         transport = WebSocketTransport(self._plane, self._host.open_call)
         self._parts.push_async_callback(transport.close)
@@ -239,25 +257,41 @@ class Runtime:
             _log.warning("call_texts_not_written", call_id=record.call_id, error=type(error).__name__)
 
     def _routes(self, plan: CallPlan) -> Routes:
-        engine = self._engine
-        model = plan.assistant.get("model")
-        model = model if isinstance(model, dict) else {}
+        engine, openai = self._engine, self.settings.openai
         llm: Llm = engine.llm if self._openai is None else self._openai
+        local = LocalRoutes(llm, engine.tts, engine.stt, "" if openai is None else openai.model)
+        found = self._providers.routes(plan, local)
+        settings = read_settings(plan.assistant)
+        model, voice, ear = found.models[0], found.voices[0], found.ears[0]
         reply = ReplyRoutes(
-            llm,
-            engine.tts,
-            TtsOptions(plan.rate_hz),
-            temperature=float(model.get("temperature", 0.5)),
-            max_tokens=int(model.get("maxTokens", 250)),
+            model.llm,
+            voice.tts,
+            voice.options,
+            model=model.model,
+            temperature=model.temperature,
+            max_tokens=model.max_tokens,
+            first_delta_s=model.first_s,
+            next_delta_s=model.next_s,
+            more_models=tuple(found.models[1:]),
+            more_voices=tuple(found.voices[1:]),
+            board=self.board,
+            about=_about(plan),
             stock=self._stock,
             stock_rate_hz=STOCK_RATE_HZ,
             phrases=self._phrases,
+            voicing=Voicing(settings.chunks, threads=self._rules),
+            sentences=self._sentences.of(plan.org_id) if settings.caches_sentences else None,
         )
         return Routes(
-            engine.stt,
+            ear.stt,
             reply,
             engine.turn_model,
-            reads_ahead=self._openai is None,
+            language=ear.language,
+            reads_ahead=model.llm is engine.llm,
+            keyterms=ear.keyterms,
+            ear=ear.extra,
+            more_ears=tuple(found.ears[1:]),
+            problems=tuple(found.problems),
             endpointing=endpointing_route(self._endpointing, plan),
             rules=self._rules,
         )
@@ -331,6 +365,24 @@ class Runtime:
         return (
             f"the journal cannot be written: {journal.refused} ({journal.lost_records} records lost so far)"
         )
+
+
+def _about(plan: CallPlan) -> LlmRequest:
+    """What a customer's own model is told of the call (contract 4.3)."""
+    metadata = plan.assistant.get("metadata")
+    customer, number = (plan.call.get(name) for name in ("customer", "phoneNumber"))
+    return LlmRequest(
+        (),
+        metadata=metadata if isinstance(metadata, Mapping) else None,
+        call={
+            "id": plan.call_id,
+            "orgId": plan.org_id,
+            "type": plan.type,
+            **{name: value for name, value in plan.call.items() if name != "artifactBaseUrl"},
+        },
+        customer=customer if isinstance(customer, Mapping) else None,
+        phone_number=number if isinstance(number, Mapping) else None,
+    )
 
 
 async def _kept_key(keys: Keys, file: Path, org_id: str, kind: str) -> tuple[str, bool]:

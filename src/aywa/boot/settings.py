@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from aywa.boot.store import home
+from aywa.ports.calls import ProviderKey
 
 LLM_DEFAULT = "qwen-0.5b"
 LLM_QUALITY = "qwen-1.5b"
@@ -35,7 +37,7 @@ class OpenAiRoute:
 class RuntimeSettings:
     """host, port: of the API and the talk page; media_port: of the calls' audio, the next one when None, any when 0.
     llm: a local model's name or `rules`; openai: a route that takes its place. calls_max: at once. drain_s: how long
-    calls may take to end when the runtime does."""
+    calls may take to end when the runtime does. keys: the operator's own, by provider, for whoever has none."""
 
     host: str = "127.0.0.1"
     port: int = 8080
@@ -45,6 +47,7 @@ class RuntimeSettings:
     openai: OpenAiRoute | None = None
     calls_max: int = 50
     drain_s: float = 5.0
+    keys: Mapping[str, ProviderKey] = field(default_factory=dict, repr=False)
 
     @property
     def loopback(self) -> bool:
@@ -60,6 +63,29 @@ class RuntimeSettings:
     def journal(self) -> Path:
         """The folder of the journal's files."""
         return self.data / "journal"
+
+
+PROVIDER_VARIABLES = {
+    "openai": "OPENAI",
+    "anthropic": "ANTHROPIC",
+    "deepgram": "DEEPGRAM",
+    "11labs": "ELEVENLABS",
+    "cartesia": "CARTESIA",
+}
+"""Provider -> how the names of its two environment variables begin: _API_KEY and _BASE_URL."""
+
+
+def keys_from_environment() -> dict[str, ProviderKey]:
+    """What the environment has for the named vendors, by provider; without those it says nothing of."""
+    found: dict[str, ProviderKey] = {}
+    for provider, prefix in PROVIDER_VARIABLES.items():
+        # A line end that came along when the value was copied is not part of it.
+        key, base_url = (os.environ.get(f"{prefix}_{name}", "").strip() for name in ("API_KEY", "BASE_URL"))
+        if key or base_url:
+            found[provider] = ProviderKey(
+                key, base_url, source=f"{prefix}_API_KEY" if key else f"{prefix}_BASE_URL"
+            )
+    return found
 
 
 def openai_from_environment() -> OpenAiRoute | None:

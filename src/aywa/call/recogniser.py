@@ -1,5 +1,6 @@
-"""The call's recogniser: feeds it, posts what it heard, and opens it anew when it breaks. Never raises into the call.
+"""The call's recogniser: feeds it, posts what it heard, and opens it or another anew when it breaks. Never raises into the call.
 
+What was said and not told for good is kept, and whoever takes over hears it again: no word is lost, and none comes twice.
 One that cannot be asked for all words (`finalize`) is not asked; a final that it gives after the voice counts as its answer.
 """
 
@@ -7,10 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
 
+from aywa.call.router.board import HealthBoard, Tell, failure_of, silent
 from aywa.core import events as ev
+from aywa.core.audio.frame import SAMPLE_BYTES
+from aywa.core.route_health import Failure
 from aywa.ports.errors import Fault, ProviderError
 from aywa.ports.stt import Stt, SttOptions, SttResult, SttStream
 
@@ -23,26 +29,88 @@ OPEN_S = 3.0
 ANSWER_S = 2.0
 UNANSWERED_LIMIT = 2
 CLOSE_S = 2.0
-# Audio that waits while the recogniser is being opened: 3 s of 20 ms frames.
+# Audio that waits while the recogniser is being opened, and is heard again by another: 3 s of 20 ms frames where nobody speaks,
+# and 20 s of what was said and not told for good. The last 0.2 s before that may hold the beginning of a word.
 WAITING_FRAMES = 150
+KEPT_FRAMES = 1000
+SPARE_FRAMES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class EarRoute:
+    """A recogniser and how it is asked."""
+
+    stt: Stt
+    language: str = "en"
+    keyterms: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def name(self) -> str:
+        """What record and metrics call it."""
+        return self.stt.name
+
+    def options(self, rate_hz: int) -> SttOptions:
+        """What it is opened with."""
+        return SttOptions(rate_hz, self.language, self.keyterms, self.extra)
+
+
+class _Kept:
+    """The audio since what was told for good: whoever takes over hears it again. Counts samples since the call's first."""
+
+    def __init__(self) -> None:
+        self._frames: deque[bytes] = deque()
+        self._first = 0
+        self.samples = 0
+        self.whole = True
+
+    def add(self, pcm: bytes, most: int) -> None:
+        self._frames.append(pcm)
+        self.samples += len(pcm) // SAMPLE_BYTES
+        while len(self._frames) > most:
+            self._drop()
+            self.whole = self.whole and most < KEPT_FRAMES
+
+    def settle(self, until: int, spare: int = 0) -> None:
+        """What ends before that sample is not needed any more; the last so many frames stay."""
+        while len(self._frames) > spare and self._first + len(self._frames[0]) // SAMPLE_BYTES <= until:
+            self._drop()
+        self.whole = True
+
+    def all(self) -> tuple[int, list[bytes]]:
+        """The first one's sample, and the frames."""
+        return self._first, list(self._frames)
+
+    def _drop(self) -> None:
+        self._first += len(self._frames.popleft()) // SAMPLE_BYTES
 
 
 class Recogniser:
-    """rate_hz: what it wants to be fed: the leg's own rate where the recogniser takes it, else its first."""
+    """rate_hz: what it wants to be fed: the leg's own rate where all its routes take it, else the first one's first."""
 
     def __init__(
-        self, stt: Stt, leg_id: str, leg_rate_hz: int, language: str, post: Callable[[ev.Event], None]
+        self,
+        routes: Sequence[EarRoute],
+        leg_id: str,
+        leg_rate_hz: int,
+        post: Callable[[ev.Event], None],
+        board: HealthBoard | None = None,
+        tell: Tell = silent,
     ) -> None:
-        rates = stt.capabilities.rates_hz
+        rates = routes[0].stt.capabilities.rates_hz
         self.rate_hz = leg_rate_hz if leg_rate_hz in rates else rates[0]
-        self._stt = stt
-        self._can_finalize = stt.capabilities.finalize
+        self._routes = [r for r in routes if self.rate_hz in r.stt.capabilities.rates_hz]
+        self._current = 0
         self._leg_id = leg_id
-        self._language = language
         self._post = post
+        self._board = board or HealthBoard()
+        self._tell_record = tell
         self._stream: SttStream | None = None
-        self._waiting: deque[bytes] = deque(maxlen=WAITING_FRAMES)
+        self._kept = _Kept()
+        self._stream_from = 0
+        self._pending = False
         self._voiced = False
+        self._wanted = False
         self._closed = False
         self._broken: Exception | None = None
         self._reading: asyncio.Timeout | None = None
@@ -50,27 +118,38 @@ class Recogniser:
         self._unanswered = 0
 
     async def run(self) -> None:
-        """Until cancelled or closed, or until it has broken too often."""
+        """Until cancelled or closed, or until its routes have broken too often."""
         breaks = 0
+        refused: set[int] = set()
         loop = asyncio.get_running_loop()
         while not self._closed:
             began_s = loop.time()
             code, retryable = await self._broke()
             if self._closed:
                 return
-            breaks = 1 if loop.time() - began_s >= HEALTHY_S else breaks + 1
-            self._post(ev.ChildFailed("stt", code))
-            if not retryable or breaks > REOPEN_LIMIT:
+            healthy = loop.time() - began_s >= HEALTHY_S
+            breaks = 1 if healthy else breaks + 1
+            repeats = self._kept.whole
+            self._post(ev.ChildFailed("stt", code, repeats=repeats))
+            if not repeats:
+                self._kept.settle(self._kept.samples)
+            if healthy:
+                refused.clear()
+            if not retryable:
+                refused.add(self._current)
+            taken_over = self._take_over(refused, code)
+            if len(refused) >= len(self._routes) or breaks > REOPEN_LIMIT:
                 self._post(ev.EndRequested("pipeline-error-custom-transcriber-failed", code))
                 return
-            await asyncio.sleep(REOPEN_WAIT_S * 2 ** (breaks - 1))
+            # Another route has done nothing to be left alone for.
+            if not taken_over:
+                await asyncio.sleep(REOPEN_WAIT_S * 2 ** (breaks - 1))
 
     def feed(self, pcm: bytes) -> None:
         """The leg's audio at rate_hz."""
+        self._kept.add(pcm, KEPT_FRAMES if self._voiced or self._pending else WAITING_FRAMES)
         stream = self._stream
-        if stream is None:
-            self._waiting.append(pcm)
-        else:
+        if stream is not None:
             self._tell(lambda: stream.feed(pcm))
 
     def voice(self, active: bool) -> None:
@@ -82,7 +161,11 @@ class Recogniser:
     def finalize(self) -> None:
         """Asks for all words so far."""
         stream = self._stream
-        if stream is None or not self._can_finalize:
+        if stream is None:
+            # Whoever takes over is asked.
+            self._wanted = True
+            return
+        if not self._can_finalize:
             return
         now = asyncio.get_running_loop().time()
         if self._asked_s is None:
@@ -93,13 +176,17 @@ class Recogniser:
         if self._unanswered >= UNANSWERED_LIMIT:
             told = "finalize is not answered"
             self._give_up(
-                ProviderError(self._stt.name, "unanswered", told, fault=Fault.PROVIDER, retryable=True)
+                ProviderError(
+                    self._routes[self._current].name, "unanswered", told, fault=Fault.PROVIDER, retryable=True
+                )
             )
         else:
             self._tell(stream.finalize)
 
     def commit(self) -> None:
         """The turn was taken."""
+        self._pending = self._wanted = False
+        self._kept.settle(self._kept.samples, spare=SPARE_FRAMES)
         if self._stream is not None:
             self._tell(self._stream.commit)
 
@@ -109,6 +196,10 @@ class Recogniser:
         stream, self._stream = self._stream, None
         if stream is not None:
             await _close(stream)
+
+    @property
+    def _can_finalize(self) -> bool:
+        return self._routes[self._current].stt.capabilities.finalize
 
     # --- inside --------------------------------------------------------------------------------------------------
 
@@ -136,26 +227,81 @@ class Recogniser:
             case other:
                 return other.__class__.__name__, True
 
+    def _take_over(self, refused: Collection[int], code: str) -> bool:
+        """Another route listens from now on, if there is one that is well; the call stays with it."""
+        now = asyncio.get_running_loop().time()
+        places = [(self._current + step) % len(self._routes) for step in range(1, len(self._routes))]
+        left = [place for place in places if place not in refused]
+        well = [place for place in left if not self._board.of(self._routes[place].name).refuses(now)]
+        if not left:
+            return False
+        before, self._current = self._routes[self._current].name, (well or left)[0]
+        fields = {"route": self._routes[self._current].name, "before": before, "code": code}
+        self._tell_record("RouteSwitched", {"kind": "stt", **fields})
+        return True
+
     async def _run_once(self) -> None:
-        async with asyncio.timeout(OPEN_S):
-            stream = await self._stt.open(SttOptions(self.rate_hz, self._language))
+        route = self._routes[self._current]
+        health = self._board.of(route.name)
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        health.begin(began_s)
+        failure: Failure | None = None
         try:
-            while self._waiting:
-                stream.feed(self._waiting.popleft())
-            if self._voiced:
+            async with asyncio.timeout(OPEN_S):
+                stream = await route.stt.open(route.options(self.rate_hz))
+            health.answered(loop.time() - began_s, loop.time())
+            await self._listen(stream)
+        except Exception as error:
+            failure = failure_of(error)
+            raise
+        finally:
+            if self._broken is not None:
+                failure = failure_of(self._broken)
+            health.end(failure, loop.time())
+
+    async def _listen(self, stream: SttStream) -> None:
+        try:
+            self._stream_from, kept = self._kept.all()
+            if self._voiced or self._pending:
+                # A recogniser that goes by voice must not take it for what was before.
                 stream.voice(True)
+            for pcm in kept:
+                stream.feed(pcm)
+            if self._pending and not self._voiced:
+                stream.voice(False)
             if self._closed:
                 return
             self._stream = stream
-            self._asked_s, self._unanswered = None, 0
+            wanted = self._wanted or self._asked_s is not None
+            self._asked_s, self._unanswered, self._wanted = None, 0, False
+            if wanted and kept:
+                self.finalize()
             async with asyncio.timeout(None) as self._reading:
                 async for result in stream.results():
                     if result.from_finalize:
                         self._asked_s, self._unanswered = None, 0
-                    self._post(self._event(result))
+                    self._heard(result)
         finally:
             self._stream = self._reading = None
             await _close(stream)
+
+    def _heard(self, result: SttResult) -> None:
+        from_s = self._stream_from / self.rate_hz
+        self._pending = bool(result.text.strip()) and not result.is_final
+        if result.is_final:
+            ends_s = max((w.end_s for w in result.words), default=None)
+            until = self._kept.samples if ends_s is None else round((from_s + ends_s) * self.rate_hz)
+            self._kept.settle(until, spare=SPARE_FRAMES if ends_s is None else 0)
+        words = tuple((w.text, from_s + w.start_s, from_s + w.end_s) for w in result.words)
+        complete = result.from_finalize
+        if not self._can_finalize and result.is_final and result.text and not self._voiced:
+            complete = True
+        self._post(
+            ev.TranscriptReceived(
+                self._leg_id, result.text, result.is_final, complete, words, result.confidence
+            )
+        )
 
     def _tell(self, say: Callable[[], None]) -> None:
         """Whoever feeds the recogniser, the media plane among them, must not be hit by its failure."""
@@ -169,15 +315,6 @@ class Recogniser:
         self._stream, self._broken = None, error
         if self._reading is not None:
             self._reading.reschedule(asyncio.get_running_loop().time())
-
-    def _event(self, result: SttResult) -> ev.TranscriptReceived:
-        words = tuple((w.text, w.start_s, w.end_s) for w in result.words)
-        complete = result.from_finalize
-        if not self._can_finalize and result.is_final and result.text and not self._voiced:
-            complete = True
-        return ev.TranscriptReceived(
-            self._leg_id, result.text, result.is_final, complete, words, result.confidence
-        )
 
 
 async def _close(stream: SttStream) -> None:

@@ -17,12 +17,13 @@ from aywa.call.router.board import HealthBoard, Tell, silent
 from aywa.call.router.continued import Continued
 from aywa.call.router.models import ModelRoute, ModelRouter
 from aywa.call.router.voices import VoiceRoute, VoiceRouter
+from aywa.call.sentences import Sentences
+from aywa.call.voicing import Voicing
 from aywa.core import events as ev
 from aywa.core.audio.frame import SAMPLE_BYTES
 from aywa.core.audio.resample import resample_pcm
 from aywa.core.clauses import ClauseCutter
-from aywa.core.settings import ChunkPlan
-from aywa.core.voicing.format import Find, find_nothing, voice_text
+from aywa.core.voicing.text import Voiced
 from aywa.ports.errors import ProviderError
 from aywa.ports.llm import ChatMessage, Finished, Flush, Llm, LlmRequest, TextDelta
 from aywa.ports.tts import Tts, TtsOptions
@@ -37,12 +38,12 @@ class PhraseCache:
 
     def __init__(self, most: int = 256) -> None:
         self._most = most
-        self._made: dict[tuple[str, TtsOptions, str], tuple[bytes, tuple[ev.HeardWord, ...]]] = {}
+        self._made: dict[tuple[str, TtsOptions, Voiced], tuple[bytes, tuple[ev.HeardWord, ...]]] = {}
 
     async def phrase(self, routes: ReplyRoutes, text: str) -> tuple[bytes, tuple[ev.HeardWord, ...]]:
         """As `synthesise`."""
         current = routes.voices.current
-        key = (current.name, current.options, text)
+        key = (current.name, current.options, await routes.voicing.voice(text))
         made = self._made.get(key)
         if made is None:
             made = await synthesise(routes, text)
@@ -57,7 +58,8 @@ class ReplyRoutes:
     between two of them, to a clause's first audio, and between two pieces of it. max_characters: of one reply, whatever the
     model makes of max_tokens. stock: phrase -> PCM16 at stock_rate_hz, for when the voice is dead. phrases: of all calls.
     more_models, more_voices: who is asked when the first is not well. about: what a customer's own model is told of the call.
-    chunks, language, find: how text is cut and put for the voice. models, voices: made of these."""
+    voicing: how texts are cut and formatted for the voice. sentences: spoken before; None: the voice's owner wants none.
+    models, voices: made of these."""
 
     llm: Llm
     tts: Tts
@@ -78,9 +80,8 @@ class ReplyRoutes:
     board: HealthBoard = field(default_factory=HealthBoard)
     hedges: bool = True
     about: LlmRequest = field(default_factory=lambda: LlmRequest(()))
-    chunks: ChunkPlan = field(default_factory=ChunkPlan)
-    language: str = "en"
-    find: Find = find_nothing
+    voicing: Voicing = field(default_factory=Voicing)
+    sentences: Sentences | None = None
     models: ModelRouter = field(init=False)
     voices: VoiceRouter = field(init=False)
 
@@ -90,7 +91,16 @@ class ReplyRoutes:
         )
         voice = VoiceRoute(self.tts, self.voice, self.first_audio_s, self.next_audio_s)
         self.models = ModelRouter((first, *self.more_models), self.board, hedges=self.hedges)
-        self.voices = VoiceRouter((voice, *self.more_voices), self.voice.rate_hz, self.board)
+        self.voices = VoiceRouter(
+            (voice, *self.more_voices), self.voice.rate_hz, self.board, sentences=self.sentences
+        )
+
+    @property
+    def names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What the record calls its models and its voices, in the order in which they are asked."""
+        models = (ModelRoute(self.llm, self.model), *self.more_models)
+        voices = (VoiceRoute(self.tts, self.voice), *self.more_voices)
+        return tuple(route.name for route in models), tuple(route.name for route in voices)
 
     def tell(self, tell: Tell = silent) -> None:
         """Whom the routers tell of what they do."""
@@ -189,7 +199,7 @@ class ReplyMaker:
     async def _say(self, text: str) -> None:
         clauses: asyncio.Queue[str | None] = asyncio.Queue()
         # All of it is there: whole sentences sound better.
-        cutter = ClauseCutter(early=False, plan=self.routes.chunks)
+        cutter = ClauseCutter(early=False, plan=self.routes.voicing.plan)
         self._wrote(text)
         for clause in (*cutter.feed(text), *cutter.finish()):
             clauses.put_nowait(clause)
@@ -205,7 +215,7 @@ class ReplyMaker:
     async def _write(self, messages: Sequence[Mapping[str, Any]], clauses: asyncio.Queue[str | None]) -> None:
         """The model's text, clause by clause. When it breaks in the middle, another goes on from what was cut so far."""
         routes = self.routes
-        cutter = ClauseCutter(plan=routes.chunks)
+        cutter = ClauseCutter(plan=routes.voicing.plan)
         request, broken = routes.request(messages), frozenset[str]()
         going_on: Continued | None = None
         while True:
@@ -265,7 +275,8 @@ class ReplyMaker:
         if self._clauses and self._heard is not None:
             await self._heard.wait()
         routes = self.routes
-        text = voice_text(clause, routes.chunks.format, routes.language, routes.find)
+        # In the history the ends of lines are spaces.
+        text = await routes.voicing.voice(clause)
         speaking = routes.voices.speak(text, self._context, more=True)
         try:
             async for piece in speaking.pieces():
@@ -284,8 +295,7 @@ async def synthesise(routes: ReplyRoutes, text: str) -> tuple[bytes, tuple[ev.He
     """The text's PCM16 at the call's rate, and the places of its words. Raises ProviderError."""
     pcm = bytearray()
     words: list[ev.HeardWord] = []
-    voiced = voice_text(text, routes.chunks.format, routes.language, routes.find)
-    speaking = routes.voices.speak(voiced)
+    speaking = routes.voices.speak(await routes.voicing.voice(text))
     try:
         async for piece in speaking.pieces():
             at = len(pcm) // SAMPLE_BYTES

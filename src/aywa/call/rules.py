@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import regex
 
@@ -23,6 +24,8 @@ TEXT_MAX = 10_000
 WAITING_MAX = 32
 TRIES_MAX = 3
 THREADS = 2
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,15 @@ class RuleThreads:
 
     async def run(self, work: Callable[[], Matched]) -> Matched:
         """What the work answers; that it was not tried when too many wait already."""
-        if self._waiting >= self._waiting_max:
+        matched = await self.offload(work)
+        if matched is None:
             return Matched(problems=(f"rules were not tried: {self._waiting_max} calls wait for theirs",))
+        return matched
+
+    async def offload(self, work: Callable[[], T]) -> T | None:
+        """What the work answers; None, and it was not tried, when too many wait already."""
+        if self._waiting >= self._waiting_max:
+            return None
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._threads, "rules")
         self._waiting += 1

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aywa.call.phrases import PhraseMaker
-from aywa.call.recogniser import Recogniser
+from aywa.call.recogniser import EarRoute, Recogniser
 from aywa.call.replies import ReplyMaker, ReplyRoutes
 from aywa.call.rules import CallRules, RuleThreads
 from aywa.core import commands as do
@@ -55,7 +55,8 @@ _ALWAYS = frozenset(("status-update", "turn-latency", "floor", "error", "warning
 @dataclass(frozen=True, slots=True)
 class Routes:
     """The call's providers. turn_model, endpointing: None where there is none. reads_ahead: the model is warmed with
-    partials. rules: where the customer's rules are tried; None: threads of the call's own."""
+    partials. rules: where the customer's rules are tried; None: threads of the call's own. keyterms, ear: for the recogniser;
+    more_ears: who listens when it is not well. problems: who was named and cannot be asked."""
 
     stt: Stt
     reply: ReplyRoutes
@@ -64,6 +65,10 @@ class Routes:
     reads_ahead: bool = False
     endpointing: EndpointingModel | None = None
     rules: RuleThreads | None = None
+    keyterms: tuple[str, ...] = ()
+    ear: Mapping[str, Any] = field(default_factory=dict)
+    more_ears: tuple[EarRoute, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,7 @@ class Session:
         self._reading: asyncio.Task[None] | None = None
         self._threads = routes.rules or RuleThreads()
         self._rules = CallRules(read_settings(plan.started.assistant).start.rules, self._threads)
+        routes.reply.voicing.tell = lambda problem: self._warn("replacement", problem)
         self._seq = 0
         self._ended = False
         self.call_id = plan.started.call_id
@@ -138,6 +144,9 @@ class Session:
                 self._group = group
                 for problem in self._plan.problems:
                     self.note("TemplateProblem", {"detail": problem})
+                for problem in self._routes.problems:
+                    self._warn("provider", problem)
+                _ = self._spawn("dial", self._dial())
                 for warning in self._plan.warnings:
                     self._warn("contradiction", warning)
                 try:
@@ -178,6 +187,15 @@ class Session:
             self._record(self._now(), "command", "EndCall", {"reason": reason, "message": message})
         with suppress(Exception):
             self._media.send(to_media.CloseLeg(self._plan.leg_id, reason))
+
+    async def _dial(self) -> None:
+        """While the phone rings: what the first turn needs is connected before it comes."""
+        routes = self._routes
+        ear = EarRoute(routes.stt, routes.language, routes.keyterms, routes.ear)
+        work = [routes.reply.voices.warm(), routes.stt.warm(ear.options(routes.reply.voice.rate_hz))]
+        if not routes.reads_ahead:
+            work.append(routes.reply.models.warm(routes.reply.request(())))
+        _ = await asyncio.gather(*work, return_exceptions=True)
 
     async def _own(self) -> None:
         while not self._ended:
@@ -392,8 +410,10 @@ class Session:
                 pass
 
     def _listen(self, event: ev.LegConnected) -> None:
+        routes = self._routes
+        ears = (EarRoute(routes.stt, routes.language, routes.keyterms, routes.ear), *routes.more_ears)
         self._recogniser = Recogniser(
-            self._routes.stt, event.leg_id, event.rate_hz, self._routes.language, self.post
+            ears, event.leg_id, event.rate_hz, self.post, routes.reply.board, self.note
         )
         self._media.listen(event.leg_id, self._recogniser.feed, self._recogniser.rate_hz)
         _ = self._spawn("stt", self._recogniser.run())

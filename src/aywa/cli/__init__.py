@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from aywa.cli import api_keys, models, orgs
+from aywa.cli import api_keys, credentials, models, orgs
 from aywa.cli.calls import calls
 from aywa.cli.demo import demo
 from aywa.cli.dev import dev
+from aywa.cli.prices import prices
 from aywa.cli.replay import replay
 from aywa.cli.talk import talk
 from aywa.cli.timeline import timeline
@@ -22,7 +23,9 @@ app.command()(talk)
 app.command()(calls)
 app.command()(timeline)
 app.command()(replay)
+app.command()(prices)
 app.add_typer(api_keys.app, name="api-keys")
+app.add_typer(credentials.app, name="credentials")
 app.add_typer(orgs.app, name="orgs")
 
 

@@ -40,14 +40,25 @@ def dev(
 
     from aywa.boot.dev import run_dev
     from aywa.boot.errors import CannotStart
-    from aywa.boot.settings import LLM_QUALITY, LLM_RULES, RuntimeSettings, openai_from_environment
+    from aywa.boot.settings import (
+        LLM_QUALITY,
+        LLM_RULES,
+        RuntimeSettings,
+        keys_from_environment,
+        openai_from_environment,
+    )
     from aywa.ports.errors import ProviderError
     from aywa.ports.journal import StoreUnavailable
     from aywa.ports.store import StoreTooNew
 
     if tiny and quality:
         raise typer.BadParameter("choose one of --tiny and --quality")
-    settings = RuntimeSettings(host=host, port=port, openai=None if tiny else openai_from_environment())
+    settings = RuntimeSettings(
+        host=host,
+        port=port,
+        openai=None if tiny else openai_from_environment(),
+        keys=keys_from_environment(),
+    )
     if tiny or quality:
         settings = replace(settings, llm=LLM_RULES if tiny else LLM_QUALITY)
     try:

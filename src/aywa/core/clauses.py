@@ -79,7 +79,7 @@ class ClauseCutter:
     def __post_init__(self) -> None:
         plan = self.plan
         # Where the formatters are the customer's choice, markup is theirs as well.
-        self._keeps_markup = not plan.format.enabled or plan.format.formatters is not None
+        self._keeps_markup = not (plan.enabled and plan.format.enabled) or plan.format.formatters is not None
         if not plan.enabled or (plan.boundaries is None and plan.min_characters is None):
             return
         marks = plan.boundaries or (

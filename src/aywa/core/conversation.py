@@ -7,6 +7,7 @@ from typing import Any
 
 from aywa.core import commands as do
 from aywa.core import events as ev
+from aywa.core.budget import Budget
 from aywa.core.history import History
 from aywa.core.initiative import CALL_ENDING, UNHEARD, Due, Initiative
 from aywa.core.lifecycle import LEG_REASONS, NEVER_CONNECTED, CallInput, CallState, Lifecycle
@@ -40,6 +41,8 @@ class Conversation:
         self.history = History()
         self._stock = Stock(())
         self._initiative = Initiative(self._settings)
+        self._budget = Budget()
+        self._leave_note = ""
         self.silence = SilenceWatch()
         self.floor = Floor(leg_id, self._settings, self.history, self._stock)
         self.started_s: float | None = None
@@ -49,7 +52,9 @@ class Conversation:
         """What follows from the event. While the call ends nothing begins; after its end nothing follows."""
         if self.lifecycle.state is CallState.ENDED:
             return []
-        return self._settle(self._route(event, now), now)
+        cmds = self._route(event, now)
+        self._budget.happened(event, now)
+        return self._settle(cmds, now)
 
     def wake(self, now: float) -> Commands:
         """What follows from the time alone."""
@@ -87,7 +92,7 @@ class Conversation:
         if self.floor.leaving:
             dues.append(self.floor.leave_by_s)
         else:
-            dues += [self._idle_by_s(), self._silence_by_s(), self._max_by_s()]
+            dues += [self._idle_by_s(), self._silence_by_s(), self._max_by_s(), self._budget.due_s]
         return min((due for due in dues if due is not None), default=None)
 
     def _settle(self, cmds: Commands, now: float) -> Commands:
@@ -97,7 +102,7 @@ class Conversation:
             self._initiative.caller_spoke()
         for on in happenings:
             cmds += self._perform(self._initiative.happened(on, now), now)
-        cmds = self._intercept_end(cmds, now)
+        cmds = self._intercept_end(self._keep_to_budget(cmds, now), now)
         if self.lifecycle.state is CallState.IN_PROGRESS:
             cmds += self.silence.observe(now, sounding=self.floor.sounding, reason=self._gap_reason(now))
         return cmds
@@ -175,7 +180,7 @@ class Conversation:
                 return floor.reply_failed(event, now)
             case ev.ClientMessageReceived():
                 return self._client_message(event.message, now)
-            case ev.ChildFailed(child="stt"):
+            case ev.ChildFailed(child="stt", repeats=False):
                 return floor.recogniser_broke()
             case _:
                 # VoiceScored, MediaWarned, ChildFailed, DtmfReceived: on record, nothing to decide.
@@ -187,6 +192,7 @@ class Conversation:
         self._settings = read_settings(event.assistant)
         self.history = History(self._settings.prompt, event.epoch_ms)
         self._initiative = Initiative(self._settings)
+        self._budget = Budget(self._settings.max_dollars, event.assistant, event.prices)
         self._stock = Stock(self._phrases())
         self.floor = Floor(self._leg_id, self._settings, self.history, self._stock)
         return []
@@ -195,12 +201,19 @@ class Conversation:
         """What may have to be said at once, the most pressing first."""
         settings = self._settings
         fillers = settings.fillers.texts if settings.fillers.enabled else ()
-        own = (self._silence_text, settings.end_call_message or TIME_IS_UP)
+        own = [self._silence_text, settings.end_call_message or TIME_IS_UP]
+        if settings.max_dollars is not None:
+            own.append(self._budget_text)
         return [*fillers, EXCUSE, REPROMPT, FAREWELL, *own, *self._initiative.texts]
 
     @property
     def _silence_text(self) -> str:
         return self._settings.silence_timeout_message or self._settings.end_call_message or NOBODY_THERE
+
+    @property
+    def _budget_text(self) -> str:
+        # What the call costs is not the caller's business: to them, its time is up.
+        return self._settings.budget_message or self._settings.end_call_message or TIME_IS_UP
 
     def _connected(self, event: ev.LegConnected, now: float) -> Commands:
         if self.lifecycle.state is not CallState.QUEUED:
@@ -286,6 +299,26 @@ class Conversation:
 
     # --- the end -------------------------------------------------------------------------------------------------
 
+    def _keep_to_budget(self, cmds: Commands, now: float) -> Commands:
+        """A call that has cost all that it may is brought to an end, with a word about it."""
+        self._budget.commanded(cmds)
+        ends = self.floor.leaving or any(isinstance(c, do.EndCall) for c in cmds)
+        if ends or self.lifecycle.state is not CallState.IN_PROGRESS:
+            return cmds
+        spent = self._budget.spent(now)
+        if spent is None:
+            return cmds
+        limit = self._budget.limit
+        self._leave_note = (
+            f"the call's budget is spent: {spent:.4f} of {limit:g} dollars (costPlan.maxDollars)"
+        )
+        details = {"dollars": round(spent, 6), "limit": limit}
+        said = do.RecordDecision("budget", "budget_spent", "max_dollars", details)
+        # Of the published reasons the nearest: the call has reached a limit that was set for it.
+        last = self.floor.take_leave(self._budget_text, "exceeded-max-duration", now)
+        self._budget.commanded(last)
+        return [*cmds, said, *last]
+
     def _intercept_end(self, cmds: Commands, now: float) -> Commands:
         """A wish to end becomes the steps of ending: be silent, tell, hang up."""
         if self.lifecycle.state is CallState.ENDED:
@@ -298,7 +331,9 @@ class Conversation:
             return rest
         if self.lifecycle.state is CallState.QUEUED:
             return rest + self._gone(wish.reason, wish.message, now)
-        self.lifecycle.apply(CallInput.END_ASKED, wish.reason, wish.message)
+        note = self._leave_note if wish.reason == self.floor.leave_reason else ""
+        message = "; ".join(filter(None, (note, wish.message)))
+        self.lifecycle.apply(CallInput.END_ASKED, wish.reason, message)
         self._close_by_s = now + CLOSE_TIMEOUT_S
         return [
             *rest,

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from aywa.core.cost import Price
+
 
 @dataclass(frozen=True, slots=True)
 class HeardWord:
@@ -289,7 +291,8 @@ class ReplyFailed:
 
 @dataclass(frozen=True, slots=True)
 class CallStarted:
-    """The first event of every call: who it is for and under which settings. epoch_ms: Unix time of at_s = 0."""
+    """The first event of every call: who it is for and under which settings. epoch_ms: Unix time of at_s = 0. prices: what
+    those who may work for it ask, as it was known when the call began."""
 
     call_id: str
     org_id: str
@@ -297,6 +300,7 @@ class CallStarted:
     assistant: Mapping[str, Any] = field(default_factory=dict)
     variables: Mapping[str, Any] = field(default_factory=dict)
     engine_version: str = ""
+    prices: tuple[Price, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,11 +314,12 @@ class EndRequested:
 @dataclass(frozen=True, slots=True)
 class ChildFailed:
     """A task of the call died; the call goes on without it or with a new one. child: stt, reply, recorder, turn_model, rules,
-    endpointing."""
+    endpointing. repeats: the new one hears again what was not told for good."""
 
     child: str
     code: str
     message: str = ""
+    repeats: bool = False
 
 
 Event = (

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from aywa.core.cost import BYTE, LLM, STORAGE, TTS, Meter, Price, Prices, Usage, bill, characters_of, meter_of
+
 _PARTS = {
     "endpointing": "endpointingLatency",
     "transcriber": "transcriberLatency",
@@ -49,10 +51,9 @@ class CallRecord:
     prompt: list[Mapping[str, Any]] = field(default_factory=list)
     warnings: list[dict[str, Any]] = field(default_factory=list)
     artifacts: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    completion_tokens: int = 0
-    characters: int = 0
+    meter: Meter = field(default_factory=Meter)
+    prices: tuple[Price, ...] = ()
+    rate_hz: int = 0
     early_replies: int = 0
     discarded_replies: int = 0
     discarded_tokens: int = 0
@@ -73,16 +74,21 @@ class CallRecord:
         if take is not None:
             self.changed = True
             take(self, at_s, data)
+        count = _COUNTS.get(kind)
+        if count is not None:
+            count(self, at_s, data)
         return True
 
     def document(self) -> dict[str, Any]:
         """The fields that the record decides, to be put over what the call was created with."""
+        cost = bill(self.meter, Prices(self.prices))
         document: dict[str, Any] = {
             "status": self.status,
             "messages": self.messages,
             "artifact": self._artifact(),
-            "costs": self._costs(),
-            "costBreakdown": self._breakdown(),
+            "cost": cost.total,
+            "costs": cost.costs,
+            "costBreakdown": cost.breakdown,
             "warnings": self.warnings,
         }
         optional = {
@@ -98,6 +104,8 @@ class CallRecord:
     def _on_call_started(self, at_s: float, data: Mapping[str, Any]) -> None:
         self.epoch_ms = int(data["epoch_ms"])
         self.variables = data.get("variables") or {}
+        self.meter = meter_of(data.get("assistant") or {})
+        self.prices = tuple(Price(**row) for row in data.get("prices") or ())
         model = (data.get("assistant") or {}).get("model") or {}
         messages = model.get("messages") if isinstance(model, Mapping) else None
         self.prompt = [m for m in messages if isinstance(m, Mapping)] if isinstance(messages, list) else []
@@ -108,6 +116,8 @@ class CallRecord:
             return
         self.status = "in-progress"
         self.started_at = self._iso(at_s)
+        self.rate_hz = int(data.get("rate_hz", 0))
+        self.meter.connected(at_s)
 
     def _on_record_message(self, at_s: float, data: Mapping[str, Any]) -> None:
         self.messages.append(data["message"])
@@ -139,21 +149,34 @@ class CallRecord:
         self.gaps.append(gap)
 
     def _on_reply_completed(self, at_s: float, data: Mapping[str, Any]) -> None:
-        self.prompt_tokens += int(data.get("prompt_tokens", 0))
-        self.cached_tokens += int(data.get("cached_tokens", 0))
-        self.completion_tokens += int(data.get("completion_tokens", 0))
+        names = ("prompt_tokens", "cached_tokens", "completion_tokens")
+        prompt, cached, completion = (int(data.get(name, 0)) for name in names)
+        route = self.meter.by_route(LLM, data.get("route", ""))
+        self.meter.answered(int(data.get("reply_id", 0)), prompt, cached, completion, route)
 
     def _on_clause_synthesized(self, at_s: float, data: Mapping[str, Any]) -> None:
-        self.characters += len(data.get("text", ""))
+        seconds = int(data.get("samples", 0)) / self.rate_hz if self.rate_hz else 0.0
+        self.meter.spoke(data.get("text", ""), seconds, self.meter.by_route(TTS, data.get("route", "")))
+
+    def _on_request(self, at_s: float, data: Mapping[str, Any]) -> None:
+        self.meter.asked(int(data["reply_id"]), characters_of(data.get("messages")))
+
+    def _on_text(self, at_s: float, data: Mapping[str, Any]) -> None:
+        self.meter.wrote(int(data["reply_id"]))
+
+    def _on_request_over(self, at_s: float, data: Mapping[str, Any]) -> None:
+        self.meter.cut(int(data["reply_id"]))
 
     def _on_artifact_stored(self, at_s: float, data: Mapping[str, Any]) -> None:
         self.artifacts[str(data["artifact"])] = data
+        self.meter.add(Usage(self.meter.source(STORAGE), BYTE, int(data.get("bytes", 0))))
 
     def _on_end_call(self, at_s: float, data: Mapping[str, Any]) -> None:
         if self.status == "ended":
             return
         self.status = "ended"
         self.ended_at = self._iso(at_s)
+        self.meter.ended(at_s)
         self.ended_reason = str(data["reason"])
         self.ended_message = str(data["message"]) if data.get("message") else None
 
@@ -210,35 +233,6 @@ class CallRecord:
             },
         }
 
-    def _costs(self) -> list[dict[str, Any]]:
-        minutes = round(self._minutes(), 4)
-        model = {
-            "type": "model",
-            "promptTokens": self.prompt_tokens,
-            "completionTokens": self.completion_tokens,
-        }
-        return [
-            {"type": "transport", "minutes": minutes, "cost": 0},
-            {"type": "transcriber", "minutes": minutes, "cost": 0, "transcriber": {}},
-            {**model, "model": {}, "cost": 0},
-            {"type": "voice", "characters": self.characters, "cost": 0, "voice": {}},
-        ]
-
-    def _breakdown(self) -> dict[str, Any]:
-        nothing = dict.fromkeys(("transport", "stt", "llm", "tts", "vapi", "chat", "total"), 0)
-        return nothing | {
-            "llmPromptTokens": self.prompt_tokens,
-            "llmCompletionTokens": self.completion_tokens,
-            "llmCachedPromptTokens": self.cached_tokens,
-            "ttsCharacters": self.characters,
-        }
-
-    def _minutes(self) -> float:
-        if self.started_at is None or self.ended_at is None:
-            return 0.0
-        spoken = datetime.fromisoformat(self.ended_at) - datetime.fromisoformat(self.started_at)
-        return spoken.total_seconds() / 60
-
     def _iso(self, at_s: float) -> str:
         return iso(self.epoch_ms + at_s * 1000)
 
@@ -255,4 +249,11 @@ _TAKES: dict[str, Callable[[CallRecord, float, Mapping[str, Any]], None]] = {
     "ClauseSynthesized": CallRecord._on_clause_synthesized,
     "ArtifactStored": CallRecord._on_artifact_stored,
     "EndCall": CallRecord._on_end_call,
+}
+# What only the costs go by: too frequent to write the document anew for each, and shown with whatever comes next.
+_COUNTS: dict[str, Callable[[CallRecord, float, Mapping[str, Any]], None]] = {
+    "StartReply": CallRecord._on_request,
+    "ReplyTextReceived": CallRecord._on_text,
+    "CancelReply": CallRecord._on_request_over,
+    "ReplyFailed": CallRecord._on_request_over,
 }

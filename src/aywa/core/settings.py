@@ -260,6 +260,8 @@ class AssistantSettings:
     idle: Idle = field(default_factory=_default_idle)
     hooks: tuple[Hook, ...] = ()
     fillers: Fillers = field(default_factory=Fillers)
+    max_dollars: float | None = None
+    budget_message: str = ""
     chunks: ChunkPlan = field(default_factory=ChunkPlan)
     caches_sentences: bool = True
 
@@ -269,6 +271,7 @@ def read_settings(document: Mapping[str, Any]) -> AssistantSettings:
     model = _mapping(document.get("model"))
     messages = _mapping(document.get("messagePlan"))
     voice = _mapping(document.get("voice"))
+    costs = _mapping(document.get("costPlan"))
     hooks = read_hooks(document.get("hooks"))
     # Contract 12.1: the hook takes the place of messagePlan's prompts.
     replaced = any(hook.on == SILENT_CALLER for hook in hooks)
@@ -289,6 +292,8 @@ def read_settings(document: Mapping[str, Any]) -> AssistantSettings:
         idle=Idle() if replaced else _idle(messages),
         hooks=hooks,
         fillers=_fillers(_mapping(document.get("fillerPlan"))),
+        max_dollars=_optional(costs.get("maxDollars")) or None,
+        budget_message=_text(costs.get("message")),
         chunks=read_chunk_plan(voice.get("chunkPlan")),
         caches_sentences=voice.get("cachingEnabled") is not False,
     )

@@ -10,9 +10,23 @@ from aywa.ports.media import AudioFormat
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderKey:
+    """What opens a provider. key: may be empty, where a server wants none or `extra` says how else. base_url: empty for the
+    vendor's own. extra: the credential's other fields (region, userId, authenticationPlan ...). source: whose it is, for a
+    person."""
+
+    key: str = field(repr=False)
+    base_url: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CallPlan:
-    """A call that may begin. assistant: the resolved document (overrides merged), in the contract's shape.
-    variables: {{name}} values. created_ms: Unix milliseconds. join_timeout_s: how long a party has to connect."""
+    """A call that may begin. assistant: the resolved document (overrides merged), in the contract's shape, without secrets.
+    variables: {{name}} values. created_ms: Unix milliseconds. join_timeout_s: how long a party has to connect. keys: by
+    provider, and by credential where the assistant names one; for adapters only: never on record, never in a template.
+    warnings: what a person looking at the call should know."""
 
     call_id: str
     org_id: str
@@ -25,6 +39,8 @@ class CallPlan:
     variables: Mapping[str, Any] = field(default_factory=dict)
     call: Mapping[str, Any] = field(default_factory=dict)
     join_timeout_s: float = 15.0
+    keys: Mapping[str, ProviderKey] = field(default_factory=dict, repr=False)
+    warnings: tuple[str, ...] = ()
 
 
 class CallRefused(Exception):

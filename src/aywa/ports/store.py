@@ -7,12 +7,13 @@ Times are Unix milliseconds. Every method may raise StoreUnavailable.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from aywa.ports.journal import ProjectionStore
+from aywa.ports.secrets import Sealed
 
 JsonObject = dict[str, Any]
 
@@ -51,13 +52,15 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A stored document. text: the whole JSON object, with id, orgId, createdAt and updatedAt."""
+    """A stored document. text: the whole JSON object, with id, orgId, createdAt and updatedAt. sealed: its secrets, which
+    are not in the text."""
 
     id: str
     org_id: str
     created_ms: int
     updated_ms: int
     text: str
+    sealed: Sealed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,9 @@ class ListQuery:
 
 Change = Callable[[JsonObject], JsonObject]
 """Takes a document's body, answers its new one. Runs inside the transaction: pure, quick; what it raises rolls back."""
+
+SealedChange = Callable[[JsonObject, Sealed | None], tuple[JsonObject, Sealed | None]]
+"""Like Change, for the body and its sealed secrets together."""
 
 
 class Organisations(Protocol):
@@ -152,6 +158,20 @@ class Documents(Protocol):
     async def delete(self, org_id: str, document_id: str) -> Document | None:
         """Removes it; answers what was removed."""
 
+    async def change_sealed(
+        self, org_id: str, document_id: str, now_ms: int, change: SealedChange
+    ) -> Document | None:
+        """Like change, which leaves the sealed secrets as they are."""
+
+
+class CredentialDocuments(Documents, Protocol):
+    """Credentials, found also by what a call needs."""
+
+    async def usable(
+        self, org_id: str, providers: Collection[str], ids: Collection[str]
+    ) -> Sequence[Document]:
+        """Those of one of these providers, and those with one of these ids or names; newest first."""
+
 
 class CallDocuments(Protocol):
     """Calls: what was asked for, and by projection what became of it."""
@@ -191,6 +211,9 @@ class Store(ProjectionStore, Protocol):
 
     @property
     def assistants(self) -> Documents: ...
+
+    @property
+    def credentials(self) -> CredentialDocuments: ...
 
     @property
     def calls(self) -> CallDocuments: ...

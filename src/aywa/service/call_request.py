@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from aywa.ports.media import AudioFormat
 from aywa.ports.store import JsonObject
+from aywa.service.assistants import INLINE, inline_of, split_inline
 from aywa.service.documents import without_own
 from aywa.service.errors import Rejected
 from aywa.service.rules import shown
@@ -59,7 +60,8 @@ _NOT_YET = (
 
 @dataclass(frozen=True, slots=True)
 class CallRequest:
-    """What was asked for. body: as submitted, to be kept. Exactly one of assistant_id and assistant is set."""
+    """What was asked for. body: as submitted, without secrets, to be kept. Exactly one of assistant_id and assistant is set.
+    inline: the credentials that came with it, with their secrets; None when none did."""
 
     type: str
     body: JsonObject
@@ -68,6 +70,7 @@ class CallRequest:
     overrides: JsonObject
     format: AudioFormat
     rate_hz: int
+    inline: Sequence[JsonObject] | None = field(default=None, repr=False)
 
     @property
     def variables(self) -> JsonObject:
@@ -88,14 +91,22 @@ def read_request(body: Any, *, web: bool) -> CallRequest:
     if problems:
         raise Rejected(problems)
     kept = {name: value for name, value in without_own(body).items() if name not in RUNTIME_FIELDS}
+    inline: Sequence[JsonObject] | None = None
+    for name in ("assistant", "assistantOverrides"):
+        given = kept.get(name)
+        if isinstance(given, dict):
+            if INLINE in given:
+                inline = inline_of(given)
+            kept[name] = split_inline(given)[0]
     return CallRequest(
         WEB_CALL if web else WEBSOCKET_CALL,
         kept,
-        body.get("assistantId"),
-        body.get("assistant"),
-        body.get("assistantOverrides") or {},
+        kept.get("assistantId"),
+        kept.get("assistant"),
+        kept.get("assistantOverrides") or {},
         audio_format,
         rate_hz,
+        inline,
     )
 
 

@@ -19,9 +19,11 @@ import structlog
 
 from aywa.ports.calls import CallHost, CallPlan, CallRefused
 from aywa.ports.journal import StoreUnavailable
-from aywa.ports.store import CallDocuments, CallFiles, Document, Documents, JsonObject, NewCall
+from aywa.ports.store import CallDocuments, CallFiles, Document, JsonObject, NewCall
+from aywa.service.assistants import Assistants, Resolved
 from aywa.service.call_request import WEB_CALL, CallRequest, join_timeout_s, read_request
 from aywa.service.clock import Clock, iso, now_ms
+from aywa.service.credentials import CallKeys, Credentials
 from aywa.service.documents import dump, json_list, list_query, load, new_document
 from aywa.service.errors import NotFound, Rejected
 from aywa.service.keys import digest
@@ -84,7 +86,8 @@ class Calls:
     def __init__(
         self,
         documents: CallDocuments,
-        assistants: Documents,
+        assistants: Assistants,
+        credentials: Credentials,
         host: CallHost,
         files: CallFiles | None = None,
         limits: CallLimits = DEFAULT_LIMITS,
@@ -92,6 +95,7 @@ class Calls:
     ) -> None:
         self._documents = documents
         self._assistants = assistants
+        self._credentials = credentials
         self._host = host
         self._files = files
         self._limits = limits
@@ -134,7 +138,11 @@ class Calls:
     async def _begin(
         self, creator: Creator, request: CallRequest, idempotency: str | None, fingerprint: str
     ) -> str:
-        assistant = merged(await self._brain(creator.org_id, request), request.overrides)
+        brain = await self._brain(creator.org_id, request)
+        assistant = merged(brain.body, request.overrides)
+        inline = brain.inline if request.inline is None else request.inline
+        found = await self._credentials.keys(creator.org_id, assistant, inline)
+        keys = CallKeys(found.keys, (*brain.problems, *found.problems))
         created_ms = self._clock()
         document = new_document(creator.org_id, created_ms, _first_body(request))
         guest_token = secrets.token_urlsafe(24)
@@ -152,7 +160,7 @@ class Calls:
         )
         body = load(document)
         artifacts = artifact_base_url(creator.base_url, document.id, guest_token)
-        url = await self._prepare(request, assistant, document, body | {"artifactBaseUrl": artifacts})
+        url = await self._prepare(request, assistant, keys, document, body | {"artifactBaseUrl": artifacts})
         transport = body["transport"] | {"websocketCallUrl": url}
         fields: JsonObject = {"transport": transport}
         if request.type == WEB_CALL:
@@ -161,17 +169,23 @@ class Calls:
         text = await self._keep(document, body, fields)
         return text if request.type != WEB_CALL else _web_answer(text, assistant)
 
-    async def _brain(self, org_id: str, request: CallRequest) -> JsonObject:
+    async def _brain(self, org_id: str, request: CallRequest) -> Resolved:
         if request.assistant_id is None:
-            return {name: value for name, value in (request.assistant or {}).items() if value is not None}
-        stored = await self._assistants.get(org_id, request.assistant_id)
-        if stored is None:
+            given = request.assistant or {}
+            return Resolved({name: value for name, value in given.items() if value is not None})
+        try:
+            return await self._assistants.resolve(org_id, request.assistant_id)
+        except NotFound:
             value = shown("assistantId", request.assistant_id)
-            raise Rejected([f"assistantId must be the id of an existing assistant, got {value}"])
-        return load(stored)
+            raise Rejected([f"assistantId must be the id of an existing assistant, got {value}"]) from None
 
     async def _prepare(
-        self, request: CallRequest, assistant: JsonObject, document: Document, body: JsonObject
+        self,
+        request: CallRequest,
+        assistant: JsonObject,
+        keys: CallKeys,
+        document: Document,
+        body: JsonObject,
     ) -> str:
         plan = CallPlan(
             call_id=document.id,
@@ -185,6 +199,8 @@ class Calls:
             variables=request.variables,
             call=body,
             join_timeout_s=join_timeout_s(assistant),
+            keys=keys.keys,
+            warnings=keys.problems,
         )
         try:
             return self._host.prepare(plan)
@@ -227,7 +243,7 @@ class Calls:
             raise Rejected(["Idempotency-Key must not be used again with another body"])
         if request.type != WEB_CALL:
             return earlier.document.text
-        assistant = merged(await self._brain(creator.org_id, request), request.overrides)
+        assistant = merged((await self._brain(creator.org_id, request)).body, request.overrides)
         return _web_answer(earlier.document.text, assistant)
 
     # --- afterwards ------------------------------------------------------------------------------------------

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from aywa.service.secret_fields import is_secret
+
 PROBLEMS_MAX = 100
 _SHOWN_MAX = 80
+# A user name and a password may stand before the host of a URL.
+_WITH_USER = re.compile(r"://[^/\s]*@")
 _SECRET_WORDS = ("secret", "token", "password", "apikey", "authorization", "credential")
 
 
@@ -41,7 +46,11 @@ class Rule(Protocol):
 
 def shown(path: str, value: Any) -> str:
     """The value as a person may see it: short, and never a secret."""
-    if any(word in path.rpartition(".")[2].lower() for word in _SECRET_WORDS):
+    name = path.rpartition(".")[2]
+    # Of a credential a bare `key` would be one; of the other documents it is a name or a pattern.
+    if (is_secret(name) and name != "key") or any(word in name.lower() for word in _SECRET_WORDS):
+        return "a hidden value"
+    if isinstance(value, str) and _WITH_USER.search(value):
         return "a hidden value"
     if isinstance(value, dict | list):
         return f"an {'object' if isinstance(value, dict) else 'array'} of {len(value)}"

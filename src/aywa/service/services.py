@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aywa.ports.calls import CallHost
+from aywa.ports.calls import CallHost, ProviderKey
+from aywa.ports.secrets import Vault
 from aywa.ports.store import CallFiles, Store
 from aywa.service.assistants import Assistants
 from aywa.service.calls import DEFAULT_LIMITS, CallLimits, Calls
 from aywa.service.clock import Clock, now_ms
+from aywa.service.credentials import Credentials
 from aywa.service.keys import Keys
 from aywa.service.orgs import Orgs
 from aywa.service.timeline import Timeline
@@ -20,6 +23,7 @@ class Services:
 
     assistants: Assistants
     calls: Calls
+    credentials: Credentials
     keys: Keys
     orgs: Orgs
     timeline: Timeline
@@ -31,13 +35,18 @@ def join_services(
     host: CallHost,
     files: CallFiles | None = None,
     *,
+    vault: Vault,
+    environment: Mapping[str, ProviderKey] | None = None,
     limits: CallLimits = DEFAULT_LIMITS,
     clock: Clock = now_ms,
 ) -> Services:
-    """The use-cases, ready."""
+    """The use-cases, ready. vault: seals what is secret. environment: the operator's own keys, by provider."""
+    assistants = Assistants(store.assistants, vault, clock)
+    credentials = Credentials(store.credentials, vault, environment or {}, clock)
     return Services(
-        assistants=Assistants(store.assistants, clock),
-        calls=Calls(store.calls, store.assistants, host, files, limits, clock),
+        assistants=assistants,
+        calls=Calls(store.calls, assistants, credentials, host, files, limits, clock),
+        credentials=credentials,
         keys=Keys(store.keys, clock),
         orgs=Orgs(store.organisations, clock),
         timeline=Timeline(store.calls, store),

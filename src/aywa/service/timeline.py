@@ -86,7 +86,9 @@ _PROVIDER = frozenset(
 _WARNING = frozenset(
     ("MediaWarned", "ReplyFailed", "ChildFailed", "TemplateProblem", "SettingsWarned", "JournalLost")
 )
-_HIDDEN = frozenset(("messages", "words", "assistant", "variables", "probabilities", "call", "base_url"))
+_HIDDEN = frozenset(
+    ("messages", "words", "assistant", "variables", "probabilities", "call", "base_url", "prices")
+)
 """Fields of records that are long, and are shown elsewhere."""
 
 

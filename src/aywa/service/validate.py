@@ -16,6 +16,7 @@ from aywa.core.settings import (
     Pattern,
 )
 from aywa.core.turns import js_pattern, wait_function
+from aywa.service.credential_rules import CREDENTIAL
 from aywa.service.hook_rules import HOOK_LIST
 from aywa.service.rules import (
     Also,
@@ -332,6 +333,8 @@ FILLER_PLAN = Obj(
         "messages": ListOf(Text(240, 1), 20),
     }
 )
+# Our own: what a call may cost before it is ended, and what is said then.
+COST_PLAN = Obj({"maxDollars": Number(0.001, 10_000), "message": Text(1000)})
 _LEGACY: dict[str, Rule] = {
     "silenceTimeoutSeconds": Number(5, 3600, default=30),
     "messagePlan": Obj(
@@ -376,9 +379,11 @@ ASSISTANT = Obj(
         "serverMessages": ListOf(Choice(SERVER_MESSAGES)),
         "server": SERVER,
         "modelOutputInMessagesEnabled": Flag(),
+        "credentials": ListOf(CREDENTIAL, 100),
         "credentialIds": ListOf(Text()),
         "hooks": HOOK_LIST,
         "fillerPlan": FILLER_PLAN,
+        "costPlan": COST_PLAN,
         "startSpeakingPlan": START_SPEAKING_PLAN,
         "stopSpeakingPlan": STOP_SPEAKING_PLAN,
         "analysisPlan": ANALYSIS_PLAN,

@@ -13,10 +13,19 @@ from aywa.adapters.local.hibari import owners_of
 from aywa.adapters.local.moonshine import Moonshine
 from aywa.adapters.local.resample import from_pcm16, resample
 from aywa.ports.stt import Word
-from aywa.ports.tts import TtsChunk, TtsOptions
+from aywa.ports.tts import Tts, TtsChunk, TtsOptions
 from tests.adapters.local.speech import words
+from tests.contracts.tts import VoiceContract
 
 TEXT = "Thank you for calling. Your appointment is on Tuesday."
+
+
+class TestContract(VoiceContract):
+    voice = ""
+
+    @pytest.fixture
+    def tts(self, voice: LocalEngine) -> Tts:
+        return voice.tts
 
 
 async def speak(engine: LocalEngine, text: str, options: TtsOptions) -> list[TtsChunk]:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect
@@ -35,6 +36,10 @@ class TestAccounts(contract.AccountsContract):
 
 
 class TestDocuments(contract.DocumentsContract):
+    pass
+
+
+class TestCredentials(contract.CredentialsContract):
     pass
 
 
@@ -76,6 +81,39 @@ def test_nothing_to_migrate_is_quick_and_imports_no_alembic(
     migrations.migrate(path)
     monkeypatch.setattr(migrations, "_upgrade", None)
     assert not migrations.migrate(path)
+
+
+async def test_what_the_first_release_stored_is_there_after_the_migration(tmp_path: Path) -> None:
+    path = tmp_path / "aywa.db"
+    _at_revision(path, "0001")
+    connection = sqlite3.connect(path)
+    connection.execute("INSERT INTO orgs VALUES ('org-1', 'one', 1)")
+    connection.execute("INSERT INTO assistants VALUES ('a', 'org-1', 5, 6, '{\"id\":\"a\"}')")
+    connection.commit()
+    connection.close()
+    store = await open_sqlite(path)
+    assert await store.assistants.get("org-1", "a") == Document("a", "org-1", 5, 6, '{"id":"a"}')
+    assert await store.credentials.list("org-1", ListQuery()) == []
+    await store.close()
+
+
+def test_a_migration_can_be_taken_back(tmp_path: Path) -> None:
+    path = tmp_path / "aywa.db"
+    migrations.migrate(path)
+    _at_revision(path, "0001")
+    assert migrations.stored_revision(path) == "0001"
+    assert migrations.migrate(path)
+
+
+def _at_revision(path: Path, revision: str) -> None:
+    engine = create_engine(f"sqlite:///{path}")
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config.set_main_option("path_separator", "os")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        (command.downgrade if path.stat().st_size else command.upgrade)(config, revision)
+    engine.dispose()
 
 
 async def test_two_that_start_at_once_migrate_once(tmp_path: Path) -> None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from aywa.adapters.tts.openai import OpenAiTts
-from tests.contracts.tts import KEY, TtsContract
+from aywa.ports.tts import TtsOptions
+from aywa.testing.fault_proxy import FaultProxy
+from aywa.testing.vendors.plan import Break, Plan, Trouble
+from aywa.testing.vendors.server import SimulatedVendors
+from tests.contracts.tts import KEY, OTHER, TEXT, TtsContract, comes_true, sound
 
 
 class TestContract(TtsContract):
@@ -19,3 +23,51 @@ class TestContract(TtsContract):
 
     def make(self, url: str, key: str = KEY, **settings: Any) -> OpenAiTts:
         return OpenAiTts(key, f"{url}/v1", **settings)
+
+    async def test_what_it_asks_for(self, vendors: SimulatedVendors, tts: OpenAiTts) -> None:
+        await self.say(tts, OTHER, TtsOptions(8000))
+        extra = {
+            "instructions": "Softly.",
+            "speed": 9,
+            "voiceId": "coral",
+            "model": "gpt-4o-mini-tts-2025-12-15",
+        }
+        await self.say(tts, OTHER, TtsOptions(8000, extra=extra))
+        usual, unusual = [asked.body for asked in vendors.world.asked(self.route)]
+        assert usual == {
+            "model": "gpt-4o-mini-tts",
+            "input": OTHER,
+            "voice": "alloy",
+            "response_format": "pcm",
+        }
+        assert unusual == {
+            "model": "gpt-4o-mini-tts-2025-12-15",
+            "input": OTHER,
+            "voice": "coral",
+            "response_format": "pcm",
+            "instructions": "Softly.",
+            "speed": 4.0,
+        }
+
+    async def test_audio_is_at_its_own_rate_whatever_is_asked_for(self, tts: OpenAiTts) -> None:
+        chunks = await self.say(tts, options=self.options(8000))
+        assert {chunk.rate_hz for chunk in chunks} == {24000}
+        assert sound(chunks) == self.made(TEXT, 24000)
+
+    async def test_the_vendors_wish_to_be_left_alone_is_told(
+        self, vendors: SimulatedVendors, tts: OpenAiTts
+    ) -> None:
+        trouble = Trouble(Break.REFUSE, status=429, retry_after_s=7)
+        vendors.plans.next(self.route, Plan(trouble=trouble))
+        assert (await self.fails(tts)).retry_after_s == 7
+
+    async def test_after_a_text_that_was_left_the_next_makes_no_connection(
+        self, vendors: SimulatedVendors, proxy: FaultProxy, tts: OpenAiTts
+    ) -> None:
+        vendors.plans.next(self.route, Plan(realtime=2.0))
+        chunks = tts.synthesize(TEXT, self.options())
+        await anext(chunks)
+        await chunks.aclose()
+        await comes_true(lambda: proxy.connections == 2)
+        await self.say(tts, OTHER)
+        assert proxy.connections == 2

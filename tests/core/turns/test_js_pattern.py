@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aywa.core.settings import Pattern
-from aywa.core.turns.js_pattern import DEPTH_MAX, GROUPS_MAX, LENGTH_MAX, SIZE_MAX, PatternError, translate
+from aywa.core.turns.js_pattern import (
+    DEPTH_MAX,
+    GROUPS_MAX,
+    LENGTH_MAX,
+    SIZE_MAX,
+    PatternError,
+    group_names,
+    translate,
+)
 from tests.core.feed import examples
 
 
@@ -154,3 +162,9 @@ def test_what_is_not_refused_can_be_used(pieces: list[str], ignore_case: bool, m
         position = 0
         _ = regex.compile(text, regex.VERSION0).search("a1 \u00e9b\nAc", timeout=1.0)
     assert 0 <= position <= len(source)
+
+
+def test_which_groups_have_names() -> None:
+    assert group_names(Pattern(r"(a)(?<year>\d+)(?:b)(?<=c)[(?<x>](?<day>e)\(?<z>")) == {"year": 2, "day": 3}
+    with pytest.raises(PatternError, match="a second group is named a"):
+        _ = group_names(Pattern("(?<a>x)(?<a>y)"))

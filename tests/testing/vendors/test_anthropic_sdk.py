@@ -82,6 +82,13 @@ async def test_a_whole_answer(vendors: SimulatedVendors, client: anthropic.Async
         assert message.stop_reason == stop
 
 
+async def test_the_list_of_models(client: anthropic.AsyncAnthropic) -> None:
+    models = await client.models.list()
+    for model in models.data:
+        is_honest(model)
+    assert "claude-haiku-4-5" in {model.id for model in models.data}
+
+
 async def test_a_wrong_key(vendors: SimulatedVendors) -> None:
     async with anthropic.AsyncAnthropic(api_key="sk-ant", base_url=vendors.url, max_retries=0) as client:
         with pytest.raises(anthropic.AuthenticationError) as error:

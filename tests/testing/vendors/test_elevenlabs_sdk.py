@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -50,7 +51,7 @@ async def test_a_text_over_http(client: AsyncElevenLabs) -> None:
     for name, rate_hz, mulaw in (("pcm_16000", 16000, False), ("ulaw_8000", 8000, True)):
         pieces = client.text_to_speech.stream(
             "sim-voice", text=TEXT, output_format=name, model_id="eleven_flash_v2_5"
-        )  # type: ignore[arg-type]
+        )
         audio = b"".join([piece async for piece in pieces])
         pcm, _ = spoken(TEXT, rate_hz)
         assert audio == (pcm_to_mulaw(pcm) if mulaw else pcm)
@@ -58,7 +59,6 @@ async def test_a_text_over_http(client: AsyncElevenLabs) -> None:
 
 async def test_what_a_key_check_asks(client: AsyncElevenLabs) -> None:
     assert [voice.voice_id for voice in (await client.voices.get_all()).voices] == ["sim-voice"]
-    assert [model.model_id for model in await client.models.list()] == ["eleven_flash_v2_5"]
     assert (await client.user.get()).subscription.tier == "creator"
     assert (await client.user.subscription.get()).character_limit == 100_000
 
@@ -88,6 +88,8 @@ async def test_errors_over_http(vendors: SimulatedVendors, client: AsyncElevenLa
     assert caught.value.body["detail"]["status"] == "voice_id_does_not_exist"
 
 
+# The client looks at how the connection was closed in a way that its own library advises against.
+@pytest.mark.filterwarnings("ignore:ConnectionClosed.code is deprecated:DeprecationWarning")
 async def test_text_as_it_is_written_over_one_stream(vendors: SimulatedVendors) -> None:
     client = ElevenLabs(api_key=KEY, base_url=vendors.url)
     realtime: Any = client.text_to_speech
@@ -95,7 +97,7 @@ async def test_text_as_it_is_written_over_one_stream(vendors: SimulatedVendors) 
     realtime._ws_base_url = vendors.url.replace("http", "ws")
 
     def words() -> Iterator[str]:
-        yield from TEXT.split()
+        yield from (f"{word} " for word in TEXT.split())
 
     def speak() -> bytes:
         return b"".join(
@@ -169,7 +171,8 @@ async def test_errors_are_messages_before_a_close(
 ) -> None:
     url = vendors.url.replace("http", "ws") + f"/v1/text-to-speech/{voice}/multi-stream-input"
     async with websockets.connect(url, additional_headers={"xi-api-key": key}) as socket:
-        await socket.send(json.dumps({"text": " ", "context_id": "one"}))
+        with suppress(websockets.ConnectionClosed):
+            await socket.send(json.dumps({"text": " ", "context_id": "one"}))
         error = json.loads(await socket.recv())
         assert (error["error"], error["code"]) == (code, 1008)
         with pytest.raises(websockets.ConnectionClosed) as caught:

@@ -152,7 +152,10 @@ def _message(message: ChatMessage) -> dict[str, Any]:
 def _finished(reason: str, usage: Any) -> Finished:
     counts = usage if isinstance(usage, Mapping) else {}
     details = counts.get("prompt_tokens_details")
-    cached = details.get("cached_tokens") if isinstance(details, Mapping) else 0
+    cached = details.get("cached_tokens") if isinstance(details, Mapping) else None
+    if cached is None:
+        # DeepSeek's word for it.
+        cached = counts.get("prompt_cache_hit_tokens")
     return Finished(
         reason, count(counts.get("prompt_tokens")), count(cached), count(counts.get("completion_tokens"))
     )

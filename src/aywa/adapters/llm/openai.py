@@ -33,7 +33,7 @@ _NO_REASONING_KNOB = re.compile(r"-(chat|pro|codex|search|audio|realtime)\b")
 
 class OpenAiLlm:
     """One route. names: what its settings are called in messages. compatible: a server that is not OpenAI's own gets
-    no parameter that only OpenAI's reasoning models know."""
+    no parameter that only OpenAI's reasoning models know. extra: fields of every request's body."""
 
     def __init__(
         self,
@@ -47,12 +47,14 @@ class OpenAiLlm:
         limit_name: str = "max_completion_tokens",
         usage_on_request: bool = True,
         compatible: bool = False,
+        extra: Mapping[str, Any] | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._model = model
         self._limit_name = limit_name
         self._usage_on_request = usage_on_request
         self._compatible = compatible
+        self._extra = dict(extra or {})
         # Learned from refusals: models come and go faster than tables of them.
         self._refused: defaultdict[str, set[tuple[str, Any]]] = defaultdict(set)
         self._http = HttpRoute(
@@ -104,7 +106,7 @@ class OpenAiLlm:
         for parameter, _ in self._refused[model]:
             if parameter != "reasoning_effort":
                 body.pop(parameter, None)
-        return body | dict(request.extra)
+        return body | self._extra | dict(request.extra)
 
     def _effort(self, model: str) -> str:
         """As little thinking as the model can be told, for a caller waits; where that is refused, the next little."""
@@ -170,6 +172,7 @@ def openai_refusals(names: Names) -> dict[str, Refusal]:
     down = Refusal("unavailable", Fault.PROVIDER, True)
     return {
         "invalid_api_key": no_key,
+        "API_KEY_INVALID": no_key,
         "invalid_organization": no_key,
         "account_deactivated": no_key,
         "insufficient_quota": quota,

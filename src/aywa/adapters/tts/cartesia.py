@@ -18,7 +18,7 @@ from typing import Any
 
 from aywa.adapters.tts import fields
 from aywa.adapters.tts.contexts import Clause, Context, Contexts, JsonObject, Wire
-from aywa.adapters.tts.sound import Sound, telephone
+from aywa.adapters.tts.sound import Sound, speakable, telephone
 from aywa.adapters.wire.websocket import Address, Refused, WebSocketSettings, websocket_url
 from aywa.ports.errors import Fault, ProviderError
 from aywa.ports.stt import Word
@@ -94,7 +94,7 @@ class CartesiaTts:
 
     async def synthesize(self, text: str, options: TtsOptions) -> AsyncGenerator[TtsChunk]:
         """As the port says."""
-        if not text.strip():
+        if not speakable(text):
             return
         request = self._request(options)
         again = fresh = False
@@ -106,7 +106,7 @@ class CartesiaTts:
                 while (message := await clause.next()) is not None:
                     if chunk := self._chunk(message, sound, clause):
                         yield chunk
-                if chunk := sound.end(text):
+                if chunk := sound.end():
                     yield chunk
                 return
             except ProviderError:
@@ -148,6 +148,8 @@ class CartesiaTts:
                 "sample_rate": options.rate_hz,
             },
             "add_timestamps": True,
+            # Words as they were written, not as they are spoken.
+            "use_normalized_timestamps": False,
             # Whole clauses come: nothing is to be waited for.
             "max_buffer_delay_ms": 0,
         }

@@ -133,6 +133,8 @@ class Context:
         self.ending = ""
         self._last_s = connection.loop.time()
         self.given_up = False
+        self.letting_go: asyncio.TimerHandle | None = None
+        """Until the vendor's word that it ended is overdue."""
         self._connection = connection
         self._audio_bytes = 0
         self._clauses: deque[Clause] = deque()
@@ -192,6 +194,8 @@ class Context:
     def end(self, error: ProviderError | None, cause: str) -> None:
         """Nothing of it follows."""
         self.ended, self.ending = True, cause
+        if self.letting_go is not None:
+            self.letting_go.cancel()
         while self._clauses:
             clause = self._clauses.popleft()
             if error is not None:
@@ -212,7 +216,6 @@ class _Connection:
         self._reserved = 0
         self._retired = False
         self._socket: WebSocket | None = None
-        self._timers: set[asyncio.TimerHandle] = set()
         # Why it is not usable: what the vendor says may come before anybody has a context on it.
         self._why: Callable[[], ProviderError | None] | None = None
         self.dialling = self.loop.create_task(self._dial(), name=f"dial {address.route}")
@@ -239,10 +242,14 @@ class _Connection:
         self._reserved += 1
         try:
             # The dialling is everybody's: who stops waiting does not stop it.
-            if self._socket is None:
-                await asyncio.shield(self.dialling)
+            if not self.dialling.done():
+                await asyncio.wait([self.dialling])
         finally:
             self._reserved -= 1
+        if self.dialling.cancelled():
+            raise self.address.error("closed", "it was closed", Fault.RUNTIME)
+        if (failed := self.dialling.exception()) is not None:
+            raise failed
         if not self.usable:
             error = None if self._why is None else self._why()
             raise error or self.address.error(
@@ -263,8 +270,7 @@ class _Connection:
         if not self._wire.keeps_place:
             self._forget(context)
         else:
-            timer = self.loop.call_later(LET_GO_S, self._stuck, context)
-            self._timers.add(timer)
+            context.letting_go = self.loop.call_later(LET_GO_S, self._stuck, context)
 
     def retire(self) -> None:
         """Takes no new context, and leaves after the last."""
@@ -342,9 +348,6 @@ class _Connection:
     def _end_all(self, error: Callable[[], ProviderError | None], cause: str) -> None:
         self._why = self._why or error
         contexts, self._contexts = self._contexts, {}
-        for timer in self._timers:
-            timer.cancel()
-        self._timers.clear()
         for context in contexts.values():
             context.end(error(), cause)
 

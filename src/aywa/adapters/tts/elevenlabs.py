@@ -24,7 +24,7 @@ from urllib.parse import quote, urlencode
 
 from aywa.adapters.tts import fields
 from aywa.adapters.tts.contexts import Contexts, JsonObject, Wire
-from aywa.adapters.tts.sound import Sound, telephone
+from aywa.adapters.tts.sound import Sound, speakable, telephone
 from aywa.adapters.wire.websocket import Address, Ending, Refused, WebSocketSettings, websocket_url
 from aywa.ports.errors import Fault, ProviderError
 from aywa.ports.stt import Word
@@ -92,7 +92,7 @@ class ElevenLabsTts:
 
     async def synthesize(self, text: str, options: TtsOptions) -> AsyncGenerator[TtsChunk]:
         """As the port says."""
-        if not text.strip():
+        if not speakable(text):
             return
         address = self._address(options)
         again = False
@@ -114,7 +114,7 @@ class ElevenLabsTts:
                     if chunk := sound.audio(_audio(message, address)):
                         yield chunk
                 sound.words(characters.last())
-                if chunk := sound.end(text):
+                if chunk := sound.end():
                     yield chunk
                 return
             except ProviderError:

@@ -12,7 +12,8 @@ from contextlib import aclosing
 from typing import Any
 
 from aywa.adapters.tts import fields
-from aywa.adapters.tts.sound import Sound
+from aywa.adapters.tts.sound import Sound, speakable
+from aywa.adapters.tts.spare import SpareConnection
 from aywa.adapters.wire.http import HttpRoute, Names, Refusal
 from aywa.ports.errors import Fault
 from aywa.ports.tts import TtsCapabilities, TtsChunk, TtsOptions
@@ -62,6 +63,7 @@ class OpenAiTts:
             refusals=_REFUSALS,
             tls=tls,
         )
+        self._spare = SpareConnection(self._http)
 
     @property
     def name(self) -> str:
@@ -75,17 +77,18 @@ class OpenAiTts:
 
     async def synthesize(self, text: str, options: TtsOptions) -> AsyncGenerator[TtsChunk]:
         """As the port says."""
-        if not text.strip():
+        if not speakable(text):
             return
         sound = Sound(RATE_HZ, self._http.error)
-        async with self._http.ask("POST", "/audio/speech", body=self._body(text, options)) as answer:
-            if answer.content_type.startswith("text/") or answer.content_type == "application/json":
-                raise self._http.not_a_stream(answer.content_type)
-            async with aclosing(answer.chunks()) as pieces:
-                async for piece in pieces:
-                    if chunk := sound.audio(piece):
-                        yield chunk
-        sound.end(text)
+        with self._spare.after_leaving():
+            async with self._http.ask("POST", "/audio/speech", body=self._body(text, options)) as answer:
+                if answer.content_type.startswith("text/") or answer.content_type == "application/json":
+                    raise self._http.not_a_stream(answer.content_type)
+                async with aclosing(answer.chunks()) as pieces:
+                    async for piece in pieces:
+                        if chunk := sound.audio(piece):
+                            yield chunk
+        sound.end()
 
     async def warm(self, options: TtsOptions) -> None:
         """As the port says: dials."""
@@ -93,6 +96,7 @@ class OpenAiTts:
 
     async def close(self) -> None:
         """As the port says."""
+        await self._spare.close()
         await self._http.close()
 
     def _body(self, text: str, options: TtsOptions) -> dict[str, Any]:

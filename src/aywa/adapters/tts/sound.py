@@ -71,18 +71,21 @@ class Sound:
             begun.append(self._waiting.popleft())
         return TtsChunk(pcm, self.rate_hz, tuple(begun))
 
-    def end(self, text: str) -> TtsChunk | None:
+    def end(self) -> TtsChunk | None:
         """The clause is complete: its words that came after their audio, if any. Half a sample is no sound. Raises
-        ProviderError when a text with words in it gave no audio at all."""
+        ProviderError when there was no audio at all."""
         if not self.samples:
-            if any(character.isalnum() for character in text):
-                raise self._error("malformed", "it gave no audio", Fault.PROVIDER, retryable=True)
-            return None
+            raise self._error("malformed", "it gave no audio", Fault.PROVIDER, retryable=True)
         rest = tuple(
             Word(word.text, min(word.start_s, self.length_s), min(word.end_s, self.length_s))
             for word in self._waiting
         )
         return TtsChunk(b"", self.rate_hz, rest) if rest else None
+
+
+def speakable(text: str) -> bool:
+    """There is something in it to be said; vendors refuse what is only a dash or a smile, or give nothing for it."""
+    return any(character.isalnum() for character in text)
 
 
 def telephone(rate_hz: int) -> bool:

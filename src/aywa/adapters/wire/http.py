@@ -369,16 +369,19 @@ class HttpAnswer:
         """Of a text/event-stream. What follows the last line end is dropped: it was cut."""
         if self.content_type in ("text/html", "application/json"):
             raise self._route.not_a_stream(self.content_type)
-        rest = b""
+        rest = bytearray()
         name = ""
         while chunk := await self._read():
-            if len(rest) + len(chunk) > MAX_LINE_BYTES and b"\n" not in chunk:
-                raise self._route.malformed("a line is too long")
-            *lines, rest = (rest + chunk).split(b"\n")
+            rest += chunk
+            if b"\n" not in chunk:
+                if len(rest) > MAX_LINE_BYTES:
+                    raise self._route.malformed("a line is too long")
+                continue
+            *lines, rest = rest.split(b"\n")
             for line in lines:
                 if line.startswith(b"data:"):
                     if data := line[5:].strip():
-                        yield ServerEvent(name, data)
+                        yield ServerEvent(name, bytes(data))
                 elif line.startswith(b"event:"):
                     name = line[6:].strip().decode("latin-1")
                 elif not line.strip():
@@ -463,12 +466,26 @@ def _by_status(status: int, names: Names) -> Refusal:
 
 def _codes(body: object) -> Iterator[str]:
     """Where vendors put their codes, the most telling first: OpenAI's error.code, Anthropic's error.type, ElevenLabs'
-    detail.status, Deepgram's err_code and category, Cartesia's error_code."""
+    detail.status, Deepgram's err_code and category, Cartesia's error_code, Google's list with reasons among its details."""
+    if isinstance(body, list) and body:
+        body = body[0]
     if not isinstance(body, dict):
         return
     inner = [part for part in (body.get("error"), body.get("detail")) if isinstance(part, dict)]
+    details = [part.get("details") for part in inner]
+    inner += [one for some in details if isinstance(some, list) for one in some if isinstance(one, dict)]
     for part in (*inner, body):
-        for key in ("code", "error_code", "err_code", "status", "type", "category", "error", "detail"):
+        for key in (
+            "code",
+            "error_code",
+            "err_code",
+            "status",
+            "reason",
+            "type",
+            "category",
+            "error",
+            "detail",
+        ):
             value = part.get(key)
             if isinstance(value, str):
                 yield value

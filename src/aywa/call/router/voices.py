@@ -12,6 +12,7 @@ from math import isfinite
 
 from aywa.call.router.attempt import Attempt
 from aywa.call.router.board import HealthBoard, Tell, silent
+from aywa.call.sentences import Sentences, Spoken
 from aywa.core.audio.align import align_words
 from aywa.core.audio.frame import SAMPLE_BYTES
 from aywa.core.audio.resample import resample_pcm
@@ -52,12 +53,14 @@ class VoiceRoute:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some of a clause that stands: whole written words, their PCM16 at the call's rate and their places in it."""
+    """Some of a clause that stands: whole written words, their PCM16 at the call's rate and their places in it; spoken: those
+    of the words that the voice was given."""
 
     text: str
     pcm: bytes
     words: Words
     route: str
+    spoken: Words = ()
 
 
 class VoiceRouter:
@@ -69,8 +72,10 @@ class VoiceRouter:
         rate_hz: int,
         board: HealthBoard | None = None,
         tell: Tell = silent,
+        sentences: Sentences | None = None,
     ) -> None:
         self.rate_hz = rate_hz
+        self._sentences = sentences
         self._routes = tuple(routes)
         self._board = board or HealthBoard()
         self.tell = tell
@@ -117,7 +122,14 @@ class Speaking:
 
     async def pieces(self) -> AsyncIterator[Piece]:
         """Raises ProviderError when no voice could say it to its end; what was given stands."""
+        if not any(map(str.isalnum, self.text.spoken)):
+            return
+        kept = self._kept()
+        if kept is not None:
+            yield kept
+            return
         left, failed, refused = self.text, None, set[int]()
+        made: list[Piece] = []
         retried = False
         for _ in range(MAX_ATTEMPTS):
             place = self.router._choose(refused)
@@ -136,7 +148,9 @@ class Speaking:
                     if place != self.router._current:
                         self._switch(place, "" if failed is None else failed.code)
                     given += len(piece.text.split())
+                    made.append(piece)
                     yield piece
+                self._keep(made, place)
                 return
             except ProviderError as error:
                 failed = error
@@ -158,6 +172,29 @@ class Speaking:
         attempt, self._attempt = self._attempt, None
         if attempt is not None:
             await attempt.close()
+
+    def _kept(self) -> Piece | None:
+        """The clause as the present voice spoke it before."""
+        route, sentences = self.router.current, self.router._sentences
+        spoken = sentences and sentences.find(route.name, route.options, self.text.spoken)
+        if not spoken:
+            return None
+        return Piece(
+            self.text.written, spoken.pcm, written_places(self.text, spoken.words), route.name, spoken.words
+        )
+
+    def _keep(self, made: Sequence[Piece], place: int) -> None:
+        """For the next time, if one voice spoke it all."""
+        route, sentences = self.router._routes[place], self.router._sentences
+        if sentences is None or not made or any(piece.route != route.name for piece in made):
+            return
+        words: list[HeardWord] = []
+        samples = 0
+        for piece in made:
+            words += [HeardWord(w.text, w.start + samples, w.end + samples) for w in piece.spoken]
+            samples += len(piece.pcm) // SAMPLE_BYTES
+        pcm = b"".join(piece.pcm for piece in made)
+        sentences.offer(route.name, route.options, self.text.spoken, Spoken(pcm, tuple(words)))
 
     def _switch(self, place: int, code: str) -> None:
         router = self.router
@@ -278,11 +315,11 @@ class _Sound:
         some = _head(left, count)
         start = self._given_samples
         pcm = bytes(self._pcm[start * SAMPLE_BYTES : until * SAMPLE_BYTES])
-        placed = self._places(some, pcm, start)
+        spoken = self._places(some.spoken, pcm, start)
         self._given, self._given_samples = last, until
-        return Piece(some.written, pcm, placed, self.route)
+        return Piece(some.written, pcm, written_places(some, spoken), self.route, spoken)
 
-    def _places(self, text: Voiced, pcm: bytes, start: int) -> Words:
+    def _places(self, text: str, pcm: bytes, start: int) -> Words:
         samples = len(pcm) // SAMPLE_BYTES
         told = [
             HeardWord(
@@ -293,8 +330,7 @@ class _Sound:
             for w in self._words
             if start <= round(w.start_s * self.rate_hz) < start + max(samples, 1)
         ]
-        spoken = place_words(text.spoken, told, samples, lambda: align_words(text.spoken, pcm, self.rate_hz))
-        return written_places(text, spoken)
+        return place_words(text, told, samples, lambda: align_words(text, pcm, self.rate_hz))
 
 
 def _head(text: Voiced, words: int) -> Voiced:

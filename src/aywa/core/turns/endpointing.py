@@ -27,7 +27,7 @@ WAITS: Mapping[str, tuple[float, float, float]] = {
     Ending.ANSWER: (0.95, 0.95, 1.2),
     Ending.ASKED: (0.6, 0.7, 1.0),
     Ending.CLAUSE: (1.3, 1.3, 1.5),
-    Ending.STATED: (0.7, 0.9, 1.3),
+    Ending.STATED: (0.7, 1.0, 1.3),
     Ending.SETTLED: (0.7, 0.72, 1.1),
     "trailing_comma": (0.95, 1.15, 1.5),
     "sounds_complete": (0.3, 0.68, 0.9),

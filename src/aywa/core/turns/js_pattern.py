@@ -8,6 +8,7 @@ refuses is refused, with its position; so is what would grow without bound when 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from aywa.core.settings import Pattern
 
@@ -46,6 +47,11 @@ def translate(pattern: Pattern) -> str:
     if pattern.whole_word:
         text = f"{_EDGE}(?:{text}){_EDGE}"
     return f"(?i:{text})" if pattern.ignore_case else text
+
+
+def group_names(pattern: Pattern) -> Mapping[str, int]:
+    """The numbers of the groups that have names: in the translated expression they have none. Raises PatternError."""
+    return _Reader(pattern.source, multi_line=pattern.multi_line).names()
 
 
 def _other_than(ranges: Ranges) -> Ranges:
@@ -96,6 +102,10 @@ class _Reader:
         if self._at < len(self._source):
             raise self._error("a closing parenthesis without an opening one")
         return text
+
+    def names(self) -> Mapping[str, int]:
+        self._count_groups()
+        return self._names
 
     # --- what is ahead ---------------------------------------------------------------------------------------------
 

@@ -33,12 +33,14 @@ _TO = r"\s?[-\u2013]\s?"
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """formatter: the contract's name. needs: a text without any of these characters has nothing to read ("": digits)."""
+    """formatter: the contract's name. needs: a text without any of these characters has nothing to read; digits: nor one
+    without a digit."""
 
     formatter: str
     pattern: re.Pattern[str]
     speak: Speak
-    needs: str = ""
+    needs: frozenset[str] = frozenset()
+    digits: bool = True
 
 
 def _amount(whole: str | None, fraction: str | None, sign: str | None = None) -> str | None:
@@ -162,7 +164,7 @@ _DATE_YEAR_LAST = re.compile(
     rf"{_LEFT}(\d{{1,2}})(?:([-/.])(\d{{1,2}})\2(\d{{4}})|(/)(\d{{1,2}})/(\d\d)){_RIGHT}"
 )
 _MONTH_DAY = re.compile(
-    rf"\b({_MONTH})\s+(\d{{1,2}})(st|nd|rd|th)?(?:(,?)\s+(\d{{4}}))?(?!\w)(?![.,:/]\d|\s?%|\s?[ap]\.?m\b)"
+    rf"\b({_MONTH})\s+(\d{{1,2}})(st|nd|rd|th)?(?:[-\u2013](\d{{1,2}})(?:st|nd|rd|th)?)?(?:(,?)\s+(\d{{4}}))?(?!\w)(?![.,:/]\d|\s?%|\s?[ap]\.?m\b)"
 )
 _DAY_MONTH = re.compile(rf"{_LEFT}(\d{{1,2}})(?:st|nd|rd|th)?\s+(of\s+)?({_MONTH})(?:,?\s+(\d{{4}}))?(?!\w)")
 _MONTH_YEAR = re.compile(rf"\b({_MONTH})(,?)\s+(\d{{4}}){_RIGHT}")
@@ -204,8 +206,8 @@ def _date_year_last(found: Found, cutoff: float | None) -> str | None:
 
 
 def _month_day(found: Found, cutoff: float | None) -> str:
-    day = " ".join(numbers.ordinal(int(found[2]))) if found[3] else found[2]
-    return f"{_month(found[1])} {day}" + (f"{found[4]} {found[5]}" if found[5] else "")
+    days = [" ".join(numbers.ordinal(int(day))) if found[3] else day for day in found.group(2, 4) if day]
+    return f"{_month(found[1])} {' to '.join(days)}" + (f"{found[5]} {found[6]}" if found[6] else "")
 
 
 def _day_month(found: Found, cutoff: float | None) -> str:
@@ -373,7 +375,8 @@ def _extension(found: Found, cutoff: float | None) -> str:
 
 
 _CODE = re.compile(
-    r"\b(?:zip(?: code)?|postcode|code|pin|passcode|account|confirmation|reference|tracking|order|ticket|policy|ID|ending in"
+    r"\b(?:dial|call|text|zip(?: code)?"
+    r"|postcode|code|pin|passcode|account|confirmation|reference|tracking|order|ticket|policy|ID|ending in"
     r"|last four(?: digits)?)(?: number| no\.?| ID| code)?(?: is| are| of)?:?\s+#?\s?(\d{3,})(?!\w)(?![.,:/-]\d|\s?%)",
     re.IGNORECASE,
 )
@@ -381,7 +384,7 @@ _POSTCODE = re.compile(
     r"(?<![\w-])([A-Z]{1,2}\d[A-Z\d]?) (\d[A-Z]{2})(?!\w)|(?<![\w-])([A-Z]\d[A-Z]) (\d[A-Z]\d)(?!\w)"
 )
 _MIXED_CODE = re.compile(
-    r"(?<![\w-])(?=[A-Z-]*\d)(?=[\d-]*[A-Z])(?![A-Z]{2,}-?\d{1,2}(?![\w-]))[A-Z\d]+(?:-[A-Z\d]+)*(?![\w-])"
+    r"(?<![\w-])(?=[A-Z-]*\d)(?=[\d-]*[A-Z])(?![A-Z]{2,}-?\d{1,2}(?![\w-]))[A-Z\d]+(?:-[A-Z\d]+)*(?![\w-]|[.:/]\w)"
 )
 _ROOM = re.compile(
     r"\b((?:room|suite|apartment|apt\.?|flight|highway|route|interstate|bus)\s+#?)(\d{3,4})(?!\w)(?![.,:/-]\d)",
@@ -390,7 +393,7 @@ _ROOM = re.compile(
 
 
 def _code(found: Found, cutoff: float | None) -> str:
-    return found.string[found.start() : found.start(1)] + " ".join(found[1])
+    return found.string[found.start() : found.start(1)].rstrip("# ") + " " + " ".join(found[1])
 
 
 def _postcode(found: Found, cutoff: float | None) -> str:
@@ -420,11 +423,11 @@ _GLYPH = re.compile(r"(?<![\w.,])(\d+)?\s?([½¼¾⅓⅔])(?!\w)")
 _DECADE = re.compile(r"(?<![\w.,$€£])(?:(\d\d)|')?(\d0)'?s(?!\w)")
 _RANGE = re.compile(rf"{_LEFT}(\d{{1,6}})(\.\d+)?[-\u2013](\d{{1,6}})(\.\d+)?{_RIGHT}(?!-)")
 _RATIO = re.compile(rf"{_LEFT}(\d{{1,3}})(:|\s?[x\u00d7]\s?)([1-9]\d{{0,2}}){_RIGHT}")
-_ALWAYS = re.compile(rf"{_LEFT}24/7{_RIGHT}")
+_ALWAYS = re.compile(rf"{_LEFT}(?:24/7|50/50){_RIGHT}")
 _SIGN = re.compile(r"(?<=\d)\s?([*\u00d7+=])\s?(?=\d)")
 _SIGNS = {"*": "times", "\u00d7": "times", "+": "plus", "=": "equals"}
 _BIG = re.compile(
-    rf"({_MINUS})?{_LEFT}({_WHOLE})(?:\.(\d+))?(?:([KMB])\b|(?=\s(?:million|billion|trillion|thousand|hundred)\b))"
+    rf"({_MINUS})?{_LEFT}({_WHOLE})(?:\.(\d+))?(?:([KkM])\b|(?=\s(?:million|billion|trillion|thousand|hundred)\b))"
 )
 _YEAR = re.compile(
     r"\b((?:in|since|by|until|till|of|from|before|after|year|years|through|during|for|to|early|late|mid|spring|summer|fall"
@@ -504,7 +507,7 @@ def _ratio(found: Found, cutoff: float | None) -> str:
 
 
 def _always(found: Found, cutoff: float | None) -> str:
-    return "twenty four seven"
+    return "twenty four seven" if found[0] == "24/7" else "fifty fifty"
 
 
 def _sign(found: Found, cutoff: float | None) -> str:
@@ -579,7 +582,7 @@ _DOTTED = re.compile(r"(?<![\w.@])(?:[A-Z]\.){2,}(?![\w@])")
 def _capitals(found: Found, cutoff: float | None) -> str | None:
     word = found[0]
     bare = word[:-1] if found[1] else word
-    if word in _NOT_SPELLED or _ROMAN.fullmatch(bare):
+    if word in _NOT_SPELLED or _ROMAN.fullmatch(word):
         return None
     if "&" in word:
         return " and ".join(" ".join(part) for part in word.split("&"))
@@ -612,48 +615,48 @@ def _dotted(found: Found, cutoff: float | None) -> str:
     return " ".join(found[0].replace(".", "")) + ("." if ends else "")
 
 
+_CAPITAL = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 READINGS = (
-    Reading("dollarAmount", _MONEY, _money, "".join(_COINS)),
-    Reading("dollarAmount", _MONEY_AFTER, _money),
-    Reading("dollarAmount", _MONEY_CODE, _money),
-    Reading("email", _EMAIL, _address, "@"),
-    Reading("email", _URL, _address, "."),
-    Reading("email", _URL, _address, "/"),
-    Reading("date", _DATE_YEAR_FIRST, _date_year_first),
-    Reading("date", _DATE_YEAR_LAST, _date_year_last),
-    Reading("date", _MONTH_DAY, _month_day),
-    Reading("date", _DAY_MONTH, _day_month),
-    Reading("date", _MONTH_YEAR, _month_year),
-    Reading("time", _TIME_RANGE, _time_range),
-    Reading("time", _CLOCK_RANGE, _clock_range),
-    Reading("time", _TIME_HALF, _time_half),
-    Reading("time", _TIME, _time),
-    Reading("distance", _HEIGHT, _height),
-    Reading("distance", _INCHES, _inches),
+    Reading("dollarAmount", _MONEY, _money, frozenset("".join(_COINS))),
+    Reading("dollarAmount", _MONEY_AFTER, _money, frozenset("$€£¥₹DRPY")),
+    Reading("dollarAmount", _MONEY_CODE, _money, frozenset("DRPY")),
+    Reading("email", _EMAIL, _address, frozenset("@"), digits=False),
+    Reading("email", _URL, _address, frozenset("./"), digits=False),
+    Reading("date", _DATE_YEAR_FIRST, _date_year_first, frozenset("-/. ")),
+    Reading("date", _DATE_YEAR_LAST, _date_year_last, frozenset("-/.")),
+    Reading("date", _MONTH_DAY, _month_day, frozenset("JFMASOND")),
+    Reading("date", _DAY_MONTH, _day_month, frozenset("JFMASOND")),
+    Reading("date", _MONTH_YEAR, _month_year, frozenset("JFMASOND")),
+    Reading("time", _TIME_RANGE, _time_range, frozenset("-\u2013")),
+    Reading("time", _CLOCK_RANGE, _clock_range, frozenset(":")),
+    Reading("time", _TIME_HALF, _time_half, frozenset("mM")),
+    Reading("time", _TIME, _time, frozenset(":")),
+    Reading("distance", _HEIGHT, _height, frozenset("'\u2032\u2019")),
+    Reading("distance", _INCHES, _inches, frozenset("i")),
     Reading("distance", *_measure(_DISTANCES)),
     Reading("unit", *_measure(_UNITS)),
-    Reading("percentage", _PERCENT, _percent, "%"),
+    Reading("percentage", _PERCENT, _percent, frozenset("%")),
     PHONE,
-    Reading("phoneNumber", _EXTENSION, _extension),
-    Reading("number", _CODE, _code),
-    Reading("number", _ROOM, _room),
-    Reading("number", _NO, _no),
-    Reading("number", _POSTCODE, _postcode),
-    Reading("number", _MIXED_CODE, _mixed_code),
-    Reading("number", _ORDINAL, _ordinal),
-    Reading("number", _VERSION, _version, "."),
-    Reading("number", _ALWAYS, _always, "/"),
-    Reading("number", _FRACTION, _fraction, "/"),
-    Reading("number", _GLYPH, _glyph, "".join(_GLYPHS)),
-    Reading("number", _DECADE, _decade, "s"),
-    Reading("number", _RANGE, _range, "-\u2013"),
-    Reading("number", _RATIO, _ratio, ":x\u00d7"),
-    Reading("number", _BIG, _big),
-    Reading("number", _YEAR, _year),
+    Reading("phoneNumber", _EXTENSION, _extension, frozenset("xX")),
+    Reading("number", _CODE, _code, frozenset("oOiIcCeE")),
+    Reading("number", _ROOM, _room, frozenset("mtuMTU")),
+    Reading("number", _NO, _no, frozenset("oO#\u2116")),
+    Reading("number", _POSTCODE, _postcode, frozenset(_CAPITAL)),
+    Reading("number", _MIXED_CODE, _mixed_code, frozenset(_CAPITAL)),
+    Reading("number", _ORDINAL, _ordinal, frozenset("thdTHD")),
+    Reading("number", _VERSION, _version, frozenset(".")),
+    Reading("number", _ALWAYS, _always, frozenset("/")),
+    Reading("number", _FRACTION, _fraction, frozenset("/")),
+    Reading("number", _GLYPH, _glyph, frozenset("".join(_GLYPHS)), digits=False),
+    Reading("number", _DECADE, _decade, frozenset("s")),
+    Reading("number", _RANGE, _range, frozenset("-\u2013")),
+    Reading("number", _RATIO, _ratio, frozenset(":x\u00d7")),
+    Reading("number", _BIG, _big, frozenset("KkMn")),
+    Reading("number", _YEAR, _year, frozenset("ieyloaruhIEYLOARUH")),
     Reading("number", _NUMBER, _number),
-    Reading("number", _SIGN, _sign, "".join(_SIGNS)),
-    Reading("acronym", _SHORT, _short, "."),
-    Reading("acronym", _SAINT, _saint, "."),
-    Reading("acronym", _DOTTED, _dotted, "."),
-    Reading("acronym", _CAPITALS, _capitals, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"),
+    Reading("number", _SIGN, _sign, frozenset(_SIGNS), digits=False),
+    Reading("acronym", _SHORT, _short, frozenset("."), digits=False),
+    Reading("acronym", _SAINT, _saint, frozenset("."), digits=False),
+    Reading("acronym", _DOTTED, _dotted, frozenset("."), digits=False),
+    Reading("acronym", _CAPITALS, _capitals, frozenset(_CAPITAL), digits=False),
 )

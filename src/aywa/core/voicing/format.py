@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from aywa.core.settings import FORMATTERS, FormatPlan, Replacement
-from aywa.core.voicing.english import DEFAULT_CUTOFF, PHONE, READINGS, Reading
+from aywa.core.voicing.english import DEFAULT_CUTOFF, PHONE, READINGS
 from aywa.core.voicing.text import Edit, Voiced, apply, merge, rewrite, spoken_places, unchanged, voiced
 
 # Where a replacement with a pattern matches, with the texts to speak there: in order, none empty.
@@ -23,7 +23,7 @@ Find = Callable[[Replacement, str], Sequence[Edit]]
 
 _DEFAULT = frozenset(FORMATTERS) - {"asterisk"}
 # A longer text is no clause.
-TEXT_MAX = 20_000
+TEXT_MAX = 2000
 
 _TAG = re.compile(r"(?<!<)</?(?!break\b|spell\b)[A-Za-z][^<>\n]{0,200}>(?!>)")
 _MARKDOWN = re.compile(
@@ -35,7 +35,8 @@ _ASTERISKS = re.compile(r"(?<!\d)\*+|\*+(?!\d)")
 _QUOTE = re.compile('["\u201c\u201d\u201e\u00ab\u00bb]')
 _NEWLINE = re.compile(r"\s*\n\s*")
 _DASH = re.compile(r"\s+[-\u2013]+\s+|\s*(?:\u2014|--+)\s*|(?<![\d\s])\u2013(?!\d)")
-_COLON = re.compile(r":(?=\s|$)")
+# At the end of a clause it stays: more follows, and the voice should sound so.
+_COLON = re.compile(r":(?=\s+\S)")
 _LONG_NUMBER = re.compile(r"(?<![\w.,:/-])\d{1,40}(?!\w)(?![.,:/-]\d)")
 _MARKS = ".,;:!?\u2026\u3002\uff0c\uff01\uff1f"
 
@@ -88,8 +89,7 @@ def voice_text(text: str, plan: FormatPlan, language: str = "en", find: Find = f
         changed = _replace(text, edits, replacement, find)
         edits, late = (changed, late) if changed is not None else (edits, [*late, replacement])
     named = _DEFAULT if plan.formatters is None else frozenset(plan.formatters)
-    for some in _formatted(text, named, plan.cutoff, language):
-        edits = merge(edits, some)
+    edits = _formatted(text, edits, named, plan.cutoff, language)
     for replacement in late:
         edits = _replace(text, edits, replacement, find) or edits
     return voiced(text, edits)
@@ -126,35 +126,40 @@ def _spaced(letter: str) -> bool:
 
 
 def _formatted(
-    text: str, named: frozenset[str], cutoff: float | None, language: str
-) -> Iterator[Iterator[Edit]]:
-    if "<" in text:
-        yield (Edit(*found.span(), "") for found in _TAG.finditer(text))
-    for rule in _BEFORE:
-        yield _ruled(rule, text, named)
+    text: str, edits: list[Edit], named: frozenset[str], cutoff: float | None, language: str
+) -> list[Edit]:
+    marks = frozenset(text)
+    if "<" in marks:
+        edits = merge(edits, [Edit(*found.span(), "") for found in _TAG.finditer(text)])
+    edits = _ruled(_BEFORE, text, edits, marks, named)
     english = language[:2].lower() in ("en", "")
-    any_digit = any(map(str.isdecimal, text))
+    digits = [at for at, letter in enumerate(text) if letter.isdecimal()]
     for reading in READINGS if english else (PHONE,):
-        needs = any(mark in text for mark in reading.needs) if reading.needs else any_digit
-        if reading.formatter in named and needs:
-            yield _read(reading, text, cutoff)
-    if not english and any_digit and "number" in named:
-        yield _long_numbers(text, cutoff)
-    for rule in _AFTER:
-        yield _ruled(rule, text, named)
+        if (reading.digits and not digits) or (reading.needs and marks.isdisjoint(reading.needs)):
+            continue
+        if reading.formatter not in named:
+            continue
+        some = [
+            Edit(*found.span(), said)
+            for found in reading.pattern.finditer(text)
+            if (said := reading.speak(found, cutoff)) is not None
+        ]
+        if some:
+            edits = merge(edits, some)
+            # When all digits are read, those that read digits need not look.
+            digits = [at for at in digits if not any(edit.start <= at < edit.end for edit in some)]
+    if not english and digits and "number" in named:
+        edits = merge(edits, _long_numbers(text, cutoff))
+    return _ruled(_AFTER, text, edits, marks, named)
 
 
-def _ruled(rule: _Rule, text: str, named: frozenset[str]) -> Iterator[Edit]:
-    if rule.formatter in named and any(mark in text for mark in rule.needs):
-        for found in rule.pattern.finditer(text):
-            yield Edit(*found.span(), rule.speak(found))
-
-
-def _read(reading: Reading, text: str, cutoff: float | None) -> Iterator[Edit]:
-    for found in reading.pattern.finditer(text):
-        said = reading.speak(found, cutoff)
-        if said is not None:
-            yield Edit(*found.span(), said)
+def _ruled(
+    rules: Sequence[_Rule], text: str, edits: list[Edit], marks: frozenset[str], named: frozenset[str]
+) -> list[Edit]:
+    for rule in rules:
+        if rule.formatter in named and not marks.isdisjoint(rule.needs):
+            edits = merge(edits, [Edit(*f.span(), rule.speak(f)) for f in rule.pattern.finditer(text)])
+    return edits
 
 
 def _long_numbers(text: str, cutoff: float | None) -> Iterator[Edit]:

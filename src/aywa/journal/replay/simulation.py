@@ -17,7 +17,7 @@ from aywa.core import commands as do
 from aywa.core import events as ev
 from aywa.core.clauses import ClauseCutter
 from aywa.core.conversation import Conversation
-from aywa.core.settings import read_settings
+from aywa.core.settings import ChunkPlan, read_settings
 from aywa.journal.replay.identity import Told
 from aywa.journal.replay.material import Asked, Input, Inquired, Made, Material, key_of, key_of_question
 from aywa.journal.replay.playout import GRAIN_S, Playout
@@ -52,7 +52,7 @@ class Simulation:
         self._order = count()
         self._inbox: deque[ev.Event] = deque()
         self._text = _Text()
-        self._replies = _Replies(material)
+        self._replies = _Replies(material, read_settings(assistant).chunks)
         self._clauses: dict[tuple[int, int], int] = {}
         self._phrases: dict[tuple[int, str], int] = {}
         self._cancelled: set[int] = set()
@@ -417,8 +417,9 @@ class _Plan:
 class _Replies:
     """The recorded replies, by what was asked."""
 
-    def __init__(self, material: Material) -> None:
+    def __init__(self, material: Material, chunks: ChunkPlan) -> None:
         self._material = material
+        self._chunks = chunks
 
     def plan(self, command: do.StartReply | do.SayText, now: float) -> _Plan:
         key = key_of(command)
@@ -468,7 +469,7 @@ class _Replies:
 
     def _spoken(self, text: str, first_s: float) -> Sequence[tuple[float, ev.Event, bool]]:
         """A text that nobody has spoken yet, in this call's voice."""
-        cutter = ClauseCutter()
+        cutter = ClauseCutter(plan=self._chunks)
         clauses = [*cutter.feed(text), *cutter.finish()]
         pace = self._material.samples_per_letter
         events: list[tuple[float, ev.Event, bool]] = [(0.0, ev.ReplyTextReceived(0, text), True)]

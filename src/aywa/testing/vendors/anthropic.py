@@ -16,9 +16,11 @@ from aiohttp import web
 
 from aywa.testing.vendors.openai import CHARACTERS_PER_TOKEN, REPLY
 from aywa.testing.vendors.plan import Plan, Trouble, tokens
-from aywa.testing.vendors.world import Asked, Body, World, bearer, is_right, refusal
+from aywa.testing.vendors.world import Asked, Body, World, bearer, html_page, is_right, refusal
 
 MESSAGES = "anthropic.messages"
+MODELS = "anthropic.models"
+SHOWN_MODELS = ("claude-haiku-4-5", "claude-haiku-5-5", "claude-sonnet-5-5", "claude-opus-5-5")
 ERROR_INSIDE = "error-inside"
 """In a plan's extra: after so many pieces the stream carries this error, such as overloaded_error."""
 
@@ -45,8 +47,9 @@ _SPECIAL = {
 
 
 def routes(world: World) -> list[web.RouteDef]:
-    """POST /v1/messages."""
-    return [web.post("/v1/messages", _Messages(world).answer)]
+    """Messages and the list of models."""
+    vendor = _Messages(world)
+    return [web.post("/v1/messages", vendor.answer), web.get("/v1/models", vendor.list_models)]
 
 
 class _Messages:
@@ -55,25 +58,44 @@ class _Messages:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """POST /v1/messages."""
-        # The documentation has the one header, the vendor's newer SDK sends the other.
-        key = request.headers.get("x-api-key", "") or bearer(request)
+        key = _key(request)
         try:
             body = json.loads(await request.read())
         except ValueError:
             body = None
         asked = self._world.note(MESSAGES, request, key, body)
         if not is_right(key):
-            return (
-                _error(401, *_TYPES[401])
-                if key
-                else _error(401, "authentication_error", "x-api-key header is required")
-            )
+            return _wrong(key)
         plan = self._world.plans.take(MESSAGES)
         if (wrong := _fault_of(request, body)) is not None:
             return wrong
         if (trouble := refusal(plan)) is not None:
             return _planned(trouble)
         return await self._answer(request, plan, body, asked)
+
+    async def list_models(self, request: web.Request) -> web.StreamResponse:
+        """GET /v1/models."""
+        key = _key(request)
+        self._world.note(MODELS, request, key)
+        if not is_right(key):
+            return _wrong(key)
+        plan = self._world.plans.take(MODELS)
+        if (page := html_page(plan)) is not None:
+            return page
+        if (trouble := refusal(plan)) is not None:
+            return _planned(trouble)
+        data = [
+            {
+                "type": "model",
+                "id": model,
+                "display_name": model,
+                "created_at": "2026-01-01T00:00:00Z",
+                "lifecycle": "active",
+            }
+            for model in SHOWN_MODELS
+        ]
+        body = {"data": data, "has_more": False, "first_id": data[0]["id"], "last_id": data[-1]["id"]}
+        return web.json_response(body, headers=_headers())
 
     async def _answer(
         self, request: web.Request, plan: Plan, body: Mapping[str, Any], asked: Asked
@@ -187,6 +209,15 @@ class _Message:
             "output_tokens": said,
             "service_tier": "standard",
         }
+
+
+def _key(request: web.Request) -> str:
+    """The documentation has the one header, the vendor's newer SDK sends the other."""
+    return request.headers.get("x-api-key", "") or bearer(request)
+
+
+def _wrong(key: str) -> web.Response:
+    return _error(401, "authentication_error", "invalid x-api-key" if key else "x-api-key header is required")
 
 
 def _start(index: int, block: dict[str, Any]) -> dict[str, Any]:

@@ -129,7 +129,9 @@ class _Vendor:
             "is_public": True,
             "language": "en",
         }
-        return web.json_response({"data": [voice], "has_more": False, "next_page": None})
+        # The client asks on until there are none.
+        there = [] if "starting_after" in request.query else [voice]
+        return web.json_response({"data": there, "has_more": False, "next_page": None})
 
 
 class _Talk:
@@ -223,6 +225,8 @@ class _Context:
     def cancel(self) -> None:
         """Stops. What is on its way still comes."""
         self._asked.messages.append({"cancel": True})
+        self._asked.ended = "left"
+        self._talk.forget(self._id)
         self._task.cancel()
 
     async def _run(self) -> None:

@@ -66,8 +66,8 @@ def routes(world: World) -> list[web.RouteDef]:
         web.get("/v1/text-to-speech/{voice}/stream-input", vendor.one),
         web.post("/v1/text-to-speech/{voice}/stream", vendor.speech),
         web.post("/v1/text-to-speech/{voice}", vendor.speech),
+        # Not /v1/models: behind this port that is OpenAI's.
         web.get("/v1/voices", vendor.voices),
-        web.get("/v1/models", vendor.models),
         web.get("/v1/user", vendor.user),
         web.get("/v1/user/subscription", vendor.subscription),
     ]
@@ -123,11 +123,6 @@ class _Vendor:
         """One."""
         voice = {"voice_id": "sim-voice", "name": "Sim", "category": "premade", "labels": {}}
         return self._account(request, {"voices": [voice]})
-
-    async def models(self, request: web.Request) -> web.StreamResponse:
-        """The one that is used here."""
-        model = {"model_id": "eleven_flash_v2_5", "name": "Flash v2.5", "can_do_text_to_speech": True}
-        return self._account(request, [model])
 
     async def user(self, request: web.Request) -> web.StreamResponse:
         """Whose key it is."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
@@ -68,9 +69,13 @@ class Plan:
         """The fields' names in snake case; trouble and tool_calls are objects. Raises ValueError naming the field."""
         if unknown := set(body) - {one.name for one in fields(cls)}:
             raise ValueError(f"no such field of a plan: {', '.join(sorted(unknown))}")
+        for name in ("first_s", "per_s", "realtime", "jitter", "cached_tokens"):
+            number = body.get(name, 0)
+            if not isinstance(number, int | float) or isinstance(number, bool) or not 0 <= number < math.inf:
+                raise ValueError(f"{name} is no number from 0 on")
         try:
             values = dict(body)
-            if trouble := values.get("trouble"):
+            if (trouble := values.get("trouble")) is not None:
                 values["trouble"] = Trouble(**{**trouble, "kind": Break(trouble["kind"])})
             values["tool_calls"] = tuple(ToolCall(**call) for call in values.get("tool_calls") or ())
             return cls(**values)

@@ -42,9 +42,15 @@ VENDORS: tuple[Callable[[World], list[web.RouteDef]], ...] = (
     openai_speech.routes,
     openai_transcriptions.routes,
 )
+MARKS: dict[Callable[[World], list[web.RouteDef]], str] = {
+    anthropic.routes: "anthropic-version",
+    elevenlabs.routes: "xi-api-key",
+}
+"""The header that tells a vendor's request from another's, where both have the same path."""
 BODY_MAX_BYTES = 64 << 20
 KEEP_S = 3600.0
 LOG_SHOWN = 200
+TIMES_MAX = 10_000
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -95,8 +101,7 @@ class SimulatedVendors:
     async def start(self) -> None:
         """Listens."""
         app = web.Application(client_max_size=BODY_MAX_BYTES, middlewares=[self._record_ends])
-        for vendor in VENDORS:
-            app.router.add_routes(vendor(self.world))
+        app.router.add_routes(_told_apart(self.world))
         app.router.add_routes(
             [
                 web.post("/_plans", self._set_plans),
@@ -156,6 +161,8 @@ class SimulatedVendors:
         try:
             body: dict[str, Any] = await request.json()
             route, plan, times = str(body["route"]), Plan.from_json(body["plan"]), body.get("times")
+            if times is not None and not 0 <= int(times) <= TIMES_MAX:
+                raise ValueError(f"times is not between 0 and {TIMES_MAX}")
         except (ValueError, KeyError, TypeError) as error:
             return web.json_response({"error": f"{type(error).__name__}: {error}"}, status=400)
         if times is None:
@@ -175,3 +182,29 @@ class SimulatedVendors:
                 "requests": dict(self.world.requests),
             }
         )
+
+
+def _told_apart(world: World) -> list[web.RouteDef]:
+    """The routes of all, one for each method and path."""
+    places: dict[tuple[str, str], list[tuple[str, web.RouteDef]]] = {}
+    for vendor in VENDORS:
+        for route in vendor(world):
+            places.setdefault((route.method, route.path), []).append((MARKS.get(vendor, ""), route))
+    return [
+        same[0][1] if len(same) == 1 else web.RouteDef(method, path, _chosen(same), same[0][1].kwargs)
+        for (method, path), same in places.items()
+    ]
+
+
+def _chosen(same: list[tuple[str, web.RouteDef]]) -> Handler:
+    # Who has no mark is who is left.
+    marked = sorted(same, key=lambda one: not one[0])
+
+    async def choose(request: web.Request) -> web.StreamResponse:
+        for mark, route in marked:
+            if not mark or mark in request.headers:
+                answer: web.StreamResponse = await route.handler(request)
+                return answer
+        raise web.HTTPNotFound
+
+    return choose

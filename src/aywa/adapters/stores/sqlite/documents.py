@@ -1,16 +1,20 @@
-"""Assistants (and later other configuration) in SQLite: one table a kind, the JSON text beside what it is found by."""
+"""Assistants, credentials (and later other configuration) in SQLite: one table a kind, the JSON text beside what it is found
+by, and beside the ciphertext of its secrets."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, Table, delete, insert, select, update
 
 from aywa.adapters.stores.sqlite.engine import Database
-from aywa.ports.store import Change, Document, JsonObject, ListQuery, Span
+from aywa.adapters.stores.sqlite.tables import credentials
+from aywa.ports.secrets import Sealed
+from aywa.ports.store import Change, Document, JsonObject, ListQuery, SealedChange, Span
 
 
 class SqliteDocuments:
@@ -27,15 +31,14 @@ class SqliteDocuments:
                     id=document.id,
                     org_id=document.org_id,
                     created_ms=document.created_ms,
-                    updated_ms=document.updated_ms,
-                    document=document.text,
+                    **self._written(document),
                 )
             )
 
     async def get(self, org_id: str, document_id: str) -> Document | None:
         async with self._database.read() as connection:
             row = (await connection.execute(self._one(org_id, document_id))).first()
-        return None if row is None else to_document(row)
+        return None if row is None else to_sealed_document(row)
 
     async def list(self, org_id: str, query: ListQuery) -> Sequence[str]:
         async with self._database.read() as connection:
@@ -43,17 +46,23 @@ class SqliteDocuments:
             return [str(row[0]) for row in rows]
 
     async def change(self, org_id: str, document_id: str, now_ms: int, change: Change) -> Document | None:
+        return await self.change_sealed(
+            org_id, document_id, now_ms, lambda body, sealed: (change(body), sealed)
+        )
+
+    async def change_sealed(
+        self, org_id: str, document_id: str, now_ms: int, change: SealedChange
+    ) -> Document | None:
         async with self._database.write(durable=True) as connection:
             row = (await connection.execute(self._one(org_id, document_id))).first()
             if row is None:
                 return None
-            old = to_document(row)
-            body = change(json.loads(old.text)) | {"updatedAt": iso(now_ms)}
-            new = Document(old.id, old.org_id, old.created_ms, now_ms, dump(body))
+            old = to_sealed_document(row)
+            body, sealed = change(json.loads(old.text), old.sealed)
+            text = dump(body | {"updatedAt": iso(now_ms)})
+            new = Document(old.id, old.org_id, old.created_ms, now_ms, text, sealed)
             await connection.execute(
-                update(self._table)
-                .where(self._table.c.id == new.id)
-                .values(updated_ms=new.updated_ms, document=new.text)
+                update(self._table).where(self._table.c.id == new.id).values(**self._written(new))
             )
         return new
 
@@ -62,10 +71,44 @@ class SqliteDocuments:
             row = (await connection.execute(self._one(org_id, document_id))).first()
             if row is not None:
                 await connection.execute(delete(self._table).where(self._table.c.id == document_id))
-        return None if row is None else to_document(row)
+        return None if row is None else to_sealed_document(row)
 
     def _one(self, org_id: str, document_id: str) -> Select[Any]:
-        return one(self._table).where(self._table.c.id == document_id, self._table.c.org_id == org_id)
+        return self._sealed().where(self._table.c.id == document_id, self._table.c.org_id == org_id)
+
+    def _sealed(self) -> Select[Any]:
+        return one(self._table).add_columns(self._table.c.key_id, self._table.c.sealed)
+
+    def _written(self, document: Document) -> dict[str, Any]:
+        """The columns that follow the document."""
+        sealed = document.sealed
+        return {
+            "updated_ms": document.updated_ms,
+            "document": document.text,
+            "key_id": None if sealed is None else sealed.key_id,
+            "sealed": None if sealed is None else sealed.blob,
+        }
+
+
+class SqliteCredentials(SqliteDocuments):
+    """Their table, found by provider and name too."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database, credentials)
+
+    async def usable(
+        self, org_id: str, providers: Collection[str], ids: Collection[str]
+    ) -> Sequence[Document]:
+        columns = self._table.c
+        wanted = columns.provider.in_(providers) | columns.id.in_(ids) | columns.name.in_(ids)
+        found = self._sealed().where(columns.org_id == org_id, wanted)
+        async with self._database.read() as connection:
+            rows = await connection.execute(found.order_by(columns.created_ms.desc(), columns.id.desc()))
+            return [to_sealed_document(row) for row in rows]
+
+    def _written(self, document: Document) -> dict[str, Any]:
+        body = json.loads(document.text)
+        return super()._written(document) | {"provider": body["provider"], "name": body.get("name")}
 
 
 def one(table: Table) -> Select[Any]:
@@ -76,6 +119,11 @@ def one(table: Table) -> Select[Any]:
 def to_document(row: Row[*tuple[Any, ...]]) -> Document:
     """A row of `one` as the port's record."""
     return Document(row[0], row[1], row[2], row[3], row[4])
+
+
+def to_sealed_document(row: Row[*tuple[Any, ...]]) -> Document:
+    """Like to_document, with the two columns of the sealed secrets behind."""
+    return replace(to_document(row), sealed=None if row[6] is None else Sealed(row[5] or "", row[6]))
 
 
 def dump(body: JsonObject) -> str:

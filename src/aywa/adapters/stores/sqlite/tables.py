@@ -36,6 +36,23 @@ assistants = Table(
     Column("created_ms", BigInteger, nullable=False),
     Column("updated_ms", BigInteger, nullable=False),
     Column("document", Text, nullable=False),
+    Column("key_id", Text),
+    Column("sealed", LargeBinary),
+)
+
+# provider and name repeat what the document says, to be searched by.
+credentials = Table(
+    "credentials",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("org_id", Text, ForeignKey("orgs.id"), nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("name", Text),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("updated_ms", BigInteger, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("key_id", Text),
+    Column("sealed", LargeBinary),
 )
 
 # No foreign keys below: the projector's batch must never fail for a row that somebody else has not written.

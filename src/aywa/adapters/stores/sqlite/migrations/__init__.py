@@ -10,10 +10,10 @@ from pathlib import Path
 
 from aywa.ports.store import StoreTooNew
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision in versions/ (a test compares them)."""
 
-KNOWN = frozenset({HEAD})
+KNOWN = frozenset({"0001", HEAD})
 """Every revision in versions/."""
 
 _BUSY_S = 30.0

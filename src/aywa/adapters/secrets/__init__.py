@@ -1,0 +1,1 @@
+"""Keepers of secrets, each with a way of its own."""

@@ -1,0 +1,283 @@
+"""The routes of a call, read from its assistant: which adapter, with which key, and who is asked instead.
+
+Adapters are shared by all calls of the process that use the same address, key and model, and keep their connections. A
+provider without an adapter or without a key is named in a warning, and what runs on this machine does its work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from aywa.adapters.llm.anthropic import AnthropicLlm
+from aywa.adapters.llm.custom_llm import CustomLlm
+from aywa.adapters.llm.openai import OpenAiLlm
+from aywa.adapters.stt.custom_transcriber import CustomTranscriberStt
+from aywa.adapters.stt.deepgram import DeepgramStt
+from aywa.adapters.tts.cartesia import CartesiaTts
+from aywa.adapters.tts.custom_voice import CustomVoice
+from aywa.adapters.tts.elevenlabs import ElevenLabsTts
+from aywa.adapters.tts.openai import OpenAiTts
+from aywa.call.recogniser import EarRoute
+from aywa.call.router.models import ModelRoute
+from aywa.call.router.voices import VoiceRoute
+from aywa.ports.calls import CallPlan, ProviderKey
+from aywa.ports.llm import Llm
+from aywa.ports.stt import Stt
+from aywa.ports.tts import Tts, TtsOptions
+
+OPENAI_URL = "https://api.openai.com/v1"
+ANTHROPIC_URL = "https://api.anthropic.com"
+OPENAI_MODEL = "gpt-4.1"
+ANTHROPIC_MODEL = "claude-sonnet-4-5"
+# Adapters kept; of the others the one unused the longest is closed when no call can still be using it.
+MAX_ADAPTERS = 500
+LET_GO_S = 4 * 3600.0
+# A model of the customer's own may take its time: as long as its `timeoutSeconds`, and no longer than the caller waits.
+CUSTOM_FIRST_S = 20.0
+CUSTOM_FIRST_MAX_S = 60.0
+
+JsonObject = Mapping[str, Any]
+
+
+class _Closing(Protocol):
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRoutes:
+    """What runs on this machine, or whatever else stands in when an assistant names nobody."""
+
+    llm: Llm
+    tts: Tts
+    stt: Stt
+    llm_model: str = ""
+
+
+@dataclass(slots=True)
+class CallRoutes:
+    """A call's routes, in the order in which they are asked; the first of each is there in any case. problems: who was named
+    and cannot be asked, and why."""
+
+    models: list[ModelRoute] = field(default_factory=list)
+    voices: list[VoiceRoute] = field(default_factory=list)
+    ears: list[EarRoute] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+class Providers:
+    """Makes adapters and keeps them."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, _Closing] = OrderedDict()
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    def routes(self, plan: CallPlan, local: LocalRoutes) -> CallRoutes:
+        """Who works for the call."""
+        found = CallRoutes()
+        for document in _chain(plan.assistant, "model"):
+            self._model(document, plan, local, found)
+        for document in _chain(plan.assistant, "voice"):
+            self._voice(document, plan, local, found)
+        for document in _chain(plan.assistant, "transcriber"):
+            self._ear(document, plan, local, found)
+        return found
+
+    async def close(self) -> None:
+        """Closes every adapter."""
+        for task in list(self._leaving):
+            task.cancel()
+        adapters, self._kept = list(self._kept.values()), OrderedDict()
+        _ = await asyncio.gather(*(adapter.close() for adapter in adapters), return_exceptions=True)
+
+    # --- kinds -------------------------------------------------------------------------------------------------------
+
+    def _model(self, document: JsonObject, plan: CallPlan, local: LocalRoutes, found: CallRoutes) -> None:
+        provider, model = _text(document.get("provider")), _text(document.get("model"))
+        key = _key(plan, provider, document)
+        more: dict[str, Any] = {
+            "temperature": _number(document.get("temperature"), 0.5),
+            "max_tokens": int(_number(document.get("maxTokens"), 250)),
+        }
+        llm: Llm
+        match provider:
+            case "openai" if key is not None:
+                url, model = key.base_url or OPENAI_URL, model or OPENAI_MODEL
+                llm = self._adapter(OpenAiLlm, (url, key.key, model))
+            case "anthropic" if key is not None:
+                url, model = key.base_url or ANTHROPIC_URL, model or ANTHROPIC_MODEL
+                llm = self._adapter(AnthropicLlm, (url, key.key, model))
+            case "custom-llm" if _text(document.get("url")):
+                llm = self._adapter(
+                    CustomLlm,
+                    (_text(document["url"]), model),
+                    key="" if key is None else key.key,
+                    headers=_texts(document.get("headers")),
+                    metadata_send_mode=_text(document.get("metadataSendMode")) or "variable",
+                )
+                wait_s = _number(document.get("timeoutSeconds"), CUSTOM_FIRST_S) or CUSTOM_FIRST_S
+                more |= {"first_s": min(wait_s, CUSTOM_FIRST_MAX_S), "next_s": min(wait_s, CUSTOM_FIRST_S)}
+            case _ if key is not None and key.base_url:
+                # Whoever has an address of his own speaks what nearly all speak.
+                llm = self._adapter(OpenAiLlm, (key.base_url, key.key, model, provider), compatible=True)
+            case _:
+                if provider:
+                    found.problems.append(_missing("model", provider, key))
+                llm, model = local.llm, local.llm_model
+        found.models.append(ModelRoute(llm, model, **more))
+
+    def _voice(self, document: JsonObject, plan: CallPlan, local: LocalRoutes, found: CallRoutes) -> None:
+        provider, voice = _text(document.get("provider")), _text(document.get("voiceId"))
+        key = _key(plan, provider, document)
+        model = _text(document.get("model"))
+        options = TtsOptions(
+            plan.rate_hz,
+            voice,
+            _text(document.get("language")) or "en",
+            _number(document.get("speed"), 1.0),
+            extra=dict(document),
+        )
+        tts: Tts
+        match provider:
+            case "11labs" if key is not None:
+                tts = self._adapter(ElevenLabsTts, (key.key,), **_given(base_url=key.base_url, model=model))
+            case "cartesia" if key is not None:
+                tts = self._adapter(CartesiaTts, (key.key,), **_given(base_url=key.base_url, model=model))
+            case "openai" if key is not None:
+                tts = self._adapter(OpenAiTts, (key.key,), **_given(base_url=key.base_url, model=model))
+            case "custom-voice" if _text(_mapping(document.get("server")).get("url")):
+                server = _mapping(document["server"])
+                tts = self._adapter(CustomVoice, (_text(server["url"]),), headers=_headers(server))
+            case _:
+                if provider:
+                    found.problems.append(_missing("voice", provider, key))
+                tts, options = local.tts, TtsOptions(plan.rate_hz)
+        found.voices.append(VoiceRoute(tts, options))
+
+    def _ear(self, document: JsonObject, plan: CallPlan, local: LocalRoutes, found: CallRoutes) -> None:
+        provider = _text(document.get("provider"))
+        key = _key(plan, provider, document)
+        language = _text(document.get("language")) or "en"
+        keyterms = tuple(term for term in _list(document.get("keyterm")) if isinstance(term, str))
+        stt: Stt
+        match provider:
+            case "deepgram" if key is not None:
+                model = _text(document.get("model"))
+                stt = self._adapter(DeepgramStt, (key.key,), **_given(base_url=key.base_url, model=model))
+            case "custom-transcriber" if _text(_mapping(document.get("server")).get("url")):
+                server = _mapping(document["server"])
+                stt = self._adapter(
+                    CustomTranscriberStt,
+                    (_text(server["url"]),),
+                    headers=_headers(server),
+                    secret=_text(server.get("secret")),
+                )
+            case _:
+                if provider:
+                    found.problems.append(_missing("transcriber", provider, key))
+                stt, document = local.stt, {}
+        found.ears.append(EarRoute(stt, language, keyterms, dict(document)))
+
+    # --- adapters ----------------------------------------------------------------------------------------------------
+
+    def _adapter(self, make: Callable[..., Any], arguments: Sequence[Any], **named: Any) -> Any:
+        """The one of the process. Known by a digest: what makes it holds secrets."""
+        told = json.dumps([make.__name__, list(arguments), named], sort_keys=True, default=repr)
+        name = hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
+        adapter = self._kept.get(name)
+        if adapter is None:
+            adapter = self._kept[name] = make(*arguments, **named)
+            if len(self._kept) > MAX_ADAPTERS:
+                _, oldest = self._kept.popitem(last=False)
+                self._let_go(oldest)
+        self._kept.move_to_end(name)
+        return adapter
+
+    def _let_go(self, adapter: _Closing) -> None:
+        async def later() -> None:
+            try:
+                await asyncio.sleep(LET_GO_S)
+            finally:
+                with suppress(Exception):
+                    await adapter.close()
+
+        task = asyncio.get_running_loop().create_task(later(), name="closing an adapter")
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+
+def _chain(assistant: JsonObject, part: str) -> Iterator[JsonObject]:
+    """The part's document, and those that are asked instead, each whole (contract 4.3-4.5)."""
+    first = _mapping(assistant.get(part))
+    yield first
+    if part == "model":
+        for other in _list(first.get("fallbackModels")):
+            if isinstance(other, str):
+                yield {**first, "model": other}
+            elif isinstance(other, Mapping):
+                yield {**{n: first[n] for n in ("temperature", "maxTokens") if n in first}, **other}
+        return
+    plan = _mapping(first.get("fallbackPlan"))
+    yield from (each for each in _list(plan.get(f"{part}s")) if isinstance(each, Mapping))
+    if _mapping(plan.get("autoFallback")).get("enabled") is True:
+        yield {}
+
+
+def _key(plan: CallPlan, provider: str, document: JsonObject) -> ProviderKey | None:
+    """The credential that the document names goes first."""
+    named = _text(document.get("credentialId"))
+    return plan.keys.get(named) or plan.keys.get(provider) if provider else None
+
+
+def _missing(part: str, provider: str, key: ProviderKey | None) -> str:
+    why = "has no adapter in this release" if key is not None or provider not in _NEEDS else _NEEDS[provider]
+    return f"{part}.provider {provider[:60]} {why}; what runs on this machine does its work"
+
+
+_NEEDS = {
+    "openai": "has no key: set OPENAI_API_KEY or make a credential",
+    "anthropic": "has no key: set ANTHROPIC_API_KEY or make a credential",
+    "11labs": "has no key: set ELEVENLABS_API_KEY or make a credential",
+    "cartesia": "has no key: set CARTESIA_API_KEY or make a credential",
+    "deepgram": "has no key: set DEEPGRAM_API_KEY or make a credential",
+    "custom-llm": "has no url",
+    "custom-voice": "has no server.url",
+    "custom-transcriber": "has no server.url",
+}
+
+
+def _headers(server: JsonObject) -> dict[str, str]:
+    """Contract 7.2: a legacy secret is sent as it is."""
+    headers = _texts(server.get("headers"))
+    secret = _text(server.get("secret"))
+    return {"X-Vapi-Secret": secret, **headers} if secret else headers
+
+
+def _given(**named: str) -> dict[str, str]:
+    return {name: value for name, value in named.items() if value}
+
+
+def _mapping(value: Any) -> JsonObject:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list) else ()
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _texts(value: Any) -> dict[str, str]:
+    return {str(name): item for name, item in _mapping(value).items() if isinstance(item, str)}
+
+
+def _number(value: Any, default: float) -> float:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else default
