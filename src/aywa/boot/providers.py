@@ -32,6 +32,8 @@ from aywa.ports.llm import Llm
 from aywa.ports.stt import Stt
 from aywa.ports.tts import Tts, TtsOptions
 
+# An assistant names what runs here by the contract's own words for somebody else's server, at this address.
+LOCAL_URL = "http://localhost/local"
 OPENAI_URL = "https://api.openai.com/v1"
 ANTHROPIC_URL = "https://api.anthropic.com"
 OPENAI_MODEL = "gpt-4.1"
@@ -107,6 +109,8 @@ class Providers:
         }
         llm: Llm
         match provider:
+            case "custom-llm" if _text(document.get("url")) == LOCAL_URL:
+                llm, model = local.llm, local.llm_model
             case "openai" if key is not None:
                 url, model = key.base_url or OPENAI_URL, model or OPENAI_MODEL
                 llm = self._adapter(OpenAiLlm, (url, key.key, model))
@@ -145,6 +149,8 @@ class Providers:
         )
         tts: Tts
         match provider:
+            case "custom-voice" if _text(_mapping(document.get("server")).get("url")) == LOCAL_URL:
+                tts, options = local.tts, TtsOptions(plan.rate_hz)
             case "11labs" if key is not None:
                 tts = self._adapter(ElevenLabsTts, (key.key,), **_given(base_url=key.base_url, model=model))
             case "cartesia" if key is not None:
@@ -167,6 +173,8 @@ class Providers:
         keyterms = tuple(term for term in _list(document.get("keyterm")) if isinstance(term, str))
         stt: Stt
         match provider:
+            case "custom-transcriber" if _text(_mapping(document.get("server")).get("url")) == LOCAL_URL:
+                stt, document = local.stt, {}
             case "deepgram" if key is not None:
                 model = _text(document.get("model"))
                 stt = self._adapter(DeepgramStt, (key.key,), **_given(base_url=key.base_url, model=model))
