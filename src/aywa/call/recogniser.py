@@ -16,6 +16,7 @@ from typing import Any
 from aywa.call.router.board import HealthBoard, Tell, failure_of, silent
 from aywa.core import events as ev
 from aywa.core.audio.frame import SAMPLE_BYTES
+from aywa.core.ended_reasons import STT, of_failure
 from aywa.core.route_health import Failure
 from aywa.ports.errors import Fault, ProviderError
 from aywa.ports.stt import Stt, SttOptions, SttResult, SttStream
@@ -137,9 +138,10 @@ class Recogniser:
                 refused.clear()
             if not retryable:
                 refused.add(self._current)
+            name = self._routes[self._current].name
             taken_over = self._take_over(refused, code)
             if len(refused) >= len(self._routes) or breaks > REOPEN_LIMIT:
-                self._post(ev.EndRequested("pipeline-error-custom-transcriber-failed", code))
+                self._post(ev.EndRequested(of_failure(STT, name), code))
                 return
             # Another route has done nothing to be left alone for.
             if not taken_over:
