@@ -48,8 +48,9 @@ import numpy as np
 import uvloop
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-LOADS = ((1, 20, False), (50, 7, False), (100, 7, False), (150, 7, False), (50, 7, True))
-"""Calls, turns of each, TLS."""
+TURNS = 7
+LOADS = {"1": 20, "50": TURNS, "100": TURNS, "150": TURNS, "50_tls": TURNS}
+"""Calls, with TLS to the vendors or without -> turns of each."""
 RATE_HZ = 8000
 FRAME_S = 0.02
 FRAME = 160
@@ -328,10 +329,10 @@ async def measure(
             http = await stack.enter_async_context(aiohttp.ClientSession())
             secure = ("--tls", str(data / "tls")) if tls else ()
             simulating = ("--simulate", str(script), "--jitter", str(options.jitter), *secure)
-            vendors, _ = await stack.enter_async_context(_program(*simulating, core=0))
+            vendors, _ = await stack.enter_async_context(_program(*simulating, core=options.cores[0]))
             serving = ("--serve", str(data / "runtime"), "--vendors", vendors["url"])
             trust = {"SSL_CERT_FILE": str(data / "tls" / "certificate.pem")} if tls else {}
-            async with _program(*serving, core=1, profile=options.profile, more=trust) as (runtime, pid):
+            async with _program(*serving, core=options.cores[-1], profile=options.profile, more=trust) as (runtime, pid):
                 callers = await _call(http, runtime, calls, turns, sentences)
                 ticking = asyncio.create_task(_tick(callers))
                 await _steady(http, vendors["url"], pid, callers, load)
@@ -477,13 +478,6 @@ async def _program(
         await process.wait()
 
 
-def take_core(number: int) -> None:
-    """This process stays on one of the machine's cores, if there are two."""
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) > 1:
-        os.sched_setaffinity(0, {cores[number % len(cores)]})
-
-
 def p95(values: Sequence[float]) -> float:
     """The nearest-rank 95th percentile."""
     return sorted(values)[max(0, -(-95 * len(values) // 100) - 1)]
@@ -494,11 +488,10 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
     sentences = spoken()
     figures: dict[str, Any] = {"samples": {}}
     alone = Load()
-    for calls, turns, tls in LOADS:
-        label = f"{calls}_tls" if tls else f"{calls}"
-        if options.only and label not in options.only.split(","):
-            continue
-        load = await measure(calls, options.turns or turns, sentences, options, tls=tls)
+    for label in options.only.split(",") if options.only else LOADS:
+        calls, tls = int(label.partition("_")[0]), label.endswith("_tls")
+        turns = options.turns or LOADS.get(label, TURNS)
+        load = await measure(calls, turns, sentences, options, tls=tls)
         if calls == 1:
             alone = load
         row = load.figures(calls, alone.rss_mb or load.rss_mb)
@@ -516,14 +509,16 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
 def main() -> None:
     """The benchmark, or one of its processes."""
     parser = argparse.ArgumentParser(description=re.split(r"\n\n", __doc__ or "")[0])
-    parser.add_argument("--only", default="", help="labels of loads, such as 50,50_tls")
+    parser.add_argument("--only", default="", help="calls at once, such as 1,50,50_tls")
     parser.add_argument("--turns", type=int, default=0, help="of each call, instead of the usual number")
     parser.add_argument("--jitter", type=float, default=0.0, help="share by which model and voice are off")
     parser.add_argument("--profile", default="", help="where the runtime's profile is to be written")
     for name in ("core", "serve", "vendors", "simulate", "tls"):
         parser.add_argument(f"--{name}", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    take_core(int(options.core or 0))
+    # The callers and the vendors have the first core, the runtime the last; where there is one, they share it.
+    options.cores = sorted(os.sched_getaffinity(0)) if options.core is None else [int(options.core)]
+    os.sched_setaffinity(0, options.cores[:1])
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         if options.serve:
             runner.run(serve(Path(options.serve), options.vendors))
