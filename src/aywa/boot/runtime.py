@@ -291,7 +291,7 @@ class Runtime:
             keyterms=ear.keyterms,
             ear=ear.extra,
             more_ears=tuple(found.ears[1:]),
-            problems=tuple(found.problems),
+            problems=tuple(map(str, found.problems)),
             endpointing=endpointing_route(self._endpointing, plan),
             rules=self._rules,
         )
