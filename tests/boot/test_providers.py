@@ -110,9 +110,16 @@ async def test_who_names_nobody_gets_what_runs_here(
     assert (found.models[0].model, found.problems) == ("here", [])
 
 
-async def test_the_local_model_has_an_address_that_is_never_asked(providers: Providers) -> None:
-    document = {"provider": "custom-llm", "url": boot.LOCAL_MODEL_URL, "model": "local"}
-    assert worker(providers.routes(plan({MODEL: document}), HERE), MODEL) is HERE.llm
+async def test_what_runs_here_has_an_address_that_is_never_asked(providers: Providers) -> None:
+    address = {"url": boot.LOCAL_URL, "server": {"url": boot.LOCAL_URL}}
+    for part, provider in (
+        (MODEL, "custom-llm"),
+        (VOICE, "custom-voice"),
+        (TRANSCRIBER, "custom-transcriber"),
+    ):
+        found = providers.routes(plan({part: {"provider": provider, **address}}), HERE)
+        assert worker(found, part) in (HERE.llm, HERE.tts, HERE.stt)
+        assert found.problems == []
 
 
 async def test_half_a_key_is_not_enough(providers: Providers) -> None:

@@ -67,6 +67,16 @@ def told(*records: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
             ("decision", "route-skipped", "unavailable", "model openai/a is left alone for now"),
         ),
         (
+            "RouteRetried",
+            {"kind": "llm", "route": "openai/a", "code": "unavailable"},
+            (
+                "decision",
+                "route-retried",
+                "unavailable",
+                "model openai/a failed (unavailable); it is asked once more",
+            ),
+        ),
+        (
             "RouteHedged",
             {"kind": "llm", "route": "groq/b", "beside": "openai/a"},
             (

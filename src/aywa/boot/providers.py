@@ -34,6 +34,8 @@ from aywa.ports.llm import Llm
 from aywa.ports.stt import Stt
 from aywa.ports.tts import Tts, TtsOptions
 
+# An assistant names what runs here by the contract's own words for somebody else's server, at this address.
+LOCAL_URL = "http://localhost/local"
 OPENAI_URL = "https://api.openai.com/v1"
 ANTHROPIC_URL = "https://api.anthropic.com"
 OPENAI_MODEL = "gpt-4.1"
@@ -41,8 +43,6 @@ ANTHROPIC_MODEL = "claude-sonnet-4-5"
 # Adapters kept; of the others the one unused the longest is closed when no call can still be using it.
 MAX_ADAPTERS = 500
 LET_GO_S = 4 * 3600.0
-# What an assistant says that wants the model of this machine: contract 4.3 has no word of its own for it.
-LOCAL_MODEL_URL = "http://localhost/local"
 # A model of the customer's own may take its time: as long as its `timeoutSeconds`, and no longer than the caller waits.
 CUSTOM_FIRST_S = 20.0
 CUSTOM_FIRST_MAX_S = 60.0
@@ -127,14 +127,14 @@ class Providers:
         }
         llm: Llm
         match provider:
+            case "custom-llm" if _text(document.get("url")) == LOCAL_URL:
+                llm, model = local.llm, local.llm_model
             case "openai" if key is not None and (key.key or key.base_url):
                 url, model = key.base_url or OPENAI_URL, model or OPENAI_MODEL
                 llm = self._adapter(OpenAiLlm, (url, key.key, model))
             case "anthropic" if key is not None and key.key:
                 url, model = key.base_url or ANTHROPIC_URL, model or ANTHROPIC_MODEL
                 llm = self._adapter(AnthropicLlm, (url, key.key, model))
-            case "custom-llm" if _text(document.get("url")) == LOCAL_MODEL_URL:
-                llm, model = local.llm, local.llm_model
             case "custom-llm" if _text(document.get("url")):
                 llm = self._adapter(
                     CustomLlm,
@@ -169,6 +169,8 @@ class Providers:
         )
         tts: Tts
         match provider:
+            case "custom-voice" if _text(_mapping(document.get("server")).get("url")) == LOCAL_URL:
+                tts, options = local.tts, TtsOptions(plan.rate_hz)
             case "11labs" if key is not None and key.key:
                 tts = self._adapter(ElevenLabsTts, (key.key,), **_given(base_url=key.base_url, model=model))
             case "cartesia" if key is not None and key.key:
@@ -191,6 +193,8 @@ class Providers:
         keyterms = tuple(term for term in _list(document.get("keyterm")) if isinstance(term, str))
         stt: Stt
         match provider:
+            case "custom-transcriber" if _text(_mapping(document.get("server")).get("url")) == LOCAL_URL:
+                stt, document = local.stt, {}
             case "deepgram" if key is not None and key.key:
                 model = _text(document.get("model"))
                 stt = self._adapter(DeepgramStt, (key.key,), **_given(base_url=key.base_url, model=model))

@@ -232,6 +232,12 @@ def _skipped(record: JournalRecord) -> _Read:
     return "decision", "route-skipped", str(data.get("code", "")), text, _details(data)
 
 
+def _retried(record: JournalRecord) -> _Read:
+    data = record.data
+    text = f"{_worker(data)} {data.get('route', '')} failed{_given(data)}; it is asked once more"
+    return "decision", "route-retried", str(data.get("code", "")), text, _details(data)
+
+
 def _hedged(record: JournalRecord) -> _Read:
     data = record.data
     if data.get("won"):
@@ -289,6 +295,7 @@ _READERS: Mapping[str, Callable[[JournalRecord], _Read]] = {
     "RouteFailed": _failed,
     "RouteSwitched": _switched,
     "RouteSkipped": _skipped,
+    "RouteRetried": _retried,
     "RouteHedged": _hedged,
 }
 

@@ -463,7 +463,8 @@ class Floor:
         self.reply = None
         contest, self._contest = self._contest, None
         self._sounded(reply, event.at_s)
-        self._quiet_since_s = now
+        # On a slow line the news comes late, and the caller's patience began before it.
+        self._quiet_since_s = min(now, event.at_s)
         self._heard_until_s = event.at_s if reply.quiet_from_s is None else reply.quiet_from_s
         cut = isinstance(event, ev.PlayoutDropped)
         cmds: Commands = [] if cut else [do.ArmPause(self.leg_id, armed=False)]
