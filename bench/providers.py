@@ -332,7 +332,10 @@ async def measure(
             vendors, _ = await stack.enter_async_context(_program(*simulating, core=options.cores[0]))
             serving = ("--serve", str(data / "runtime"), "--vendors", vendors["url"])
             trust = {"SSL_CERT_FILE": str(data / "tls" / "certificate.pem")} if tls else {}
-            async with _program(*serving, core=options.cores[-1], profile=options.profile, more=trust) as (runtime, pid):
+            async with _program(*serving, core=options.cores[-1], profile=options.profile, more=trust) as (
+                runtime,
+                pid,
+            ):
                 callers = await _call(http, runtime, calls, turns, sentences)
                 ticking = asyncio.create_task(_tick(callers))
                 await _steady(http, vendors["url"], pid, callers, load)
