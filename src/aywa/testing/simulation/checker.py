@@ -183,8 +183,7 @@ class Checker:
             # Stock phrases have no word times.
             exact = self._word_times and span.reply_id not in stock
             off = WORDS_OFF if exact else WORDS_OFF_ESTIMATED
-            # A process that stands still keeps nothing.
-            its = bool(kept) and kept[0][0] - self._frozen_s(span.to_s, kept[0][0]) <= span.to_s + KEPT_WITHIN_S
+            its = bool(kept) and self._kept_in_time(span.to_s, kept[0][0])
             if its and _differ(kept[0][1], heard) <= off:
                 kept.pop(0)
             elif len(heard) > off and span.from_s < self._end_s:
@@ -195,6 +194,10 @@ class Checker:
         for at_s, words in kept:
             if at_s < self._truth.unreachable_s:
                 yield Violation("history", at_s, f"kept {' '.join(words)!r}, which nobody heard")
+
+    def _kept_in_time(self, heard_s: float, kept_s: float) -> bool:
+        """A process that stands still keeps nothing."""
+        return kept_s - self._frozen_s(heard_s, kept_s) <= heard_s + KEPT_WITHIN_S
 
     def _double_answers(self) -> Iterator[Violation]:
         """What was heard names the request that it answers; no two of them may answer the same last words."""
