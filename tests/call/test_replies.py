@@ -600,7 +600,9 @@ async def test_a_model_that_breaks_in_the_middle_is_gone_on_with_and_no_word_com
     second = Llm(deltas=["We are open today. ", "We close at five."], name="b")
     reply, posted = maker(first, ScriptedTts(), more_models=(ModelRoute(second),))
     await reply.answer(ASKED)
-    assert " ".join(c.text for c in of(posted, ev.ClauseSynthesized)) == "We are open today. We close at five."
+    assert (
+        " ".join(c.text for c in of(posted, ev.ClauseSynthesized)) == "We are open today. We close at five."
+    )
     [completed] = of(posted, ev.ReplyCompleted)
     assert completed.text.split() == "We are open today. We close at five.".split()
 

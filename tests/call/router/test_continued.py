@@ -140,7 +140,9 @@ def test_what_is_no_word_does_no_harm(deltas: list[str]) -> None:
 
 # --- whatever is said ------------------------------------------------------------------------------------------------
 
-OLD = st.lists(st.sampled_from(["a", "ab", "abc", "We", "we,", "don't", "is.", "-", "Yes!", "x"]), max_size=12)
+OLD = st.lists(
+    st.sampled_from(["a", "ab", "abc", "We", "we,", "don't", "is.", "-", "Yes!", "x"]), max_size=12
+)
 NEW = st.lists(st.sampled_from(["new", "newer", "then.", "q"]), min_size=1, max_size=8)
 
 

@@ -204,7 +204,9 @@ async def test_words_without_any_sound_left_are_not_lost() -> None:
     chunks = speech(TEXT, EVERY)
     at = sum(len(c.pcm) for c in chunks[:-1]) // 2
     last = TtsChunk(b"", RATE_HZ, (Word("eight.", at / RATE_HZ, at / RATE_HZ + 0.1),))
-    words = [Word(w, n * at / 7 / RATE_HZ, (n + 1) * at / 7 / RATE_HZ) for n, w in enumerate(TEXT.split()[:7])]
+    words = [
+        Word(w, n * at / 7 / RATE_HZ, (n + 1) * at / 7 / RATE_HZ) for n, w in enumerate(TEXT.split()[:7])
+    ]
     choir = Choir([Voice([[0.01, TtsChunk(samples(at / RATE_HZ), RATE_HZ, tuple(words)), 0.01, last, 0.5]])])
     pieces = await choir.speak()
     assert whole(pieces)
@@ -223,7 +225,10 @@ async def test_another_says_the_rest_and_stays() -> None:
     given = " ".join(piece.text for piece in pieces if piece.route == "a")
     assert (choir.words, choir.voices[1].asked[0]) == (TEXT, TEXT[len(given) + 1 :])
     assert choir.told.notes == [
-        ("RouteFailed", {"kind": "tts", "route": "a", "code": "unavailable", "words_given": len(given.split())}),
+        (
+            "RouteFailed",
+            {"kind": "tts", "route": "a", "code": "unavailable", "words_given": len(given.split())},
+        ),
         ("RouteSwitched", {"kind": "tts", "route": "b", "before": "a", "code": "unavailable"}),
     ]
     _ = await choir.speak("Bye now.")
