@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from aywa.ports.stt import Word
 from aywa.ports.tts import TtsChunk, TtsOptions
 from aywa.testing.scripted_providers import broken
 from aywa.testing.virtual_time import run_virtual
-from tests.call.router.routes import Told, Voice, now, others
+from tests.call.router.routes import Told, Voice, about, now, others
 
 pytestmark = pytest.mark.virtual_time
 
@@ -48,7 +49,7 @@ def speech(
     pcm = samples(len(text.split()) * WORD_S)
     edges = sorted({0, len(pcm) // 2, *(cut for cut in cuts if 0 < cut < len(pcm) // 2)})
     chunks: list[TtsChunk] = []
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         some = tuple(
             Word(word, n * WORD_S, (n + 1) * WORD_S)
             for n, word in enumerate(words)
@@ -249,7 +250,7 @@ async def test_the_next_speaks_at_once_when_one_refuses(code: str) -> None:
 async def test_the_first_sound_has_its_time_and_less_while_there_is_another(voices: int, at_s: float) -> None:
     choir = Choir([Voice([[100.0]]) for _ in range(voices)])
     assert (await choir.fails()).code == "deadline"
-    assert (now(), [len(voice.asked) for voice in choir.voices]) == (pytest.approx(at_s), [1] * voices)
+    assert (now(), [len(voice.asked) for voice in choir.voices]) == (about(at_s), [1] * voices)
     await choir.sound()
 
 
@@ -259,7 +260,7 @@ async def test_nothing_however_often_it_comes_is_no_sound() -> None:
     assert (await choir.fails()).code == "deadline"
     # What the second said is not asked for again, and of the rest both are asked once more.
     assert (choir.words, [len(voice.asked) for voice in choir.voices]) == ("One", [2, 2])
-    assert now() == pytest.approx(1.5 + 2.0 + 2.0 + 3.0)
+    assert now() == about(1.5 + 2.0 + 2.0 + 3.0)
     await choir.sound()
 
 
@@ -309,7 +310,7 @@ async def test_audio_without_end_is_cut() -> None:
 async def test_one_that_does_not_let_go_does_not_hold_up_the_next() -> None:
     choir = Choir([Voice([["stuck"]]), Voice([speech(TEXT)])])
     assert [piece.route for piece in await choir.speak()] == ["b"]
-    assert now() == pytest.approx(1.5)
+    assert now() == about(1.5)
     choir.voices[0].free.set()
     await asyncio.sleep(0.1)
     await choir.sound()
@@ -321,7 +322,7 @@ async def test_one_that_does_not_let_go_holds_up_a_cancel_for_a_moment_only() ->
     await asyncio.sleep(1.0)
     speaking.cancel()
     await asyncio.gather(speaking, return_exceptions=True)
-    assert (speaking.cancelled(), now()) == (True, pytest.approx(1.0 + CLOSE_S))
+    assert (speaking.cancelled(), now()) == (True, about(1.0 + CLOSE_S))
     choir.voices[0].free.set()
     await asyncio.sleep(0.1)
 
@@ -349,7 +350,7 @@ async def test_cancelled_at_any_time_nothing_is_left(after_s: float) -> None:
     await asyncio.sleep(after_s)
     speaking.cancel()
     await asyncio.gather(speaking, return_exceptions=True)
-    assert (speaking.cancelled(), now()) == (after_s < 2.0, pytest.approx(after_s)) or after_s >= 1.7
+    assert (speaking.cancelled(), now()) == (after_s < 2.0, about(after_s)) or after_s >= 1.7
     await choir.sound()
 
 
@@ -367,10 +368,9 @@ async def test_what_one_voice_spoke_twice_is_played_from_memory() -> None:
     choir = Choir([Voice([slowly(speech(TEXT, EVERY))])], cache.of("org"))
     heard = []
     for _ in range(3):
-        pieces = await choir.speak()
-        assert whole(pieces)
+        assert whole(await choir.speak())
         heard.append((choir.words, choir.pcm))
-    assert len(pieces) == 1
+    assert len(choir.pieces) == 1
     assert (heard, len(choir.voices[0].asked)) == ([heard[0]] * 3, 2)
     _ = await Choir(choir.voices, cache.of("another")).speak()
     assert len(choir.voices[0].asked) == 3
