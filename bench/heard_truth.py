@@ -48,6 +48,8 @@ ASSISTANT = {
     "firstMessageMode": "assistant-speaks-first-with-model-generated-message",
     "firstMessageInterruptionsEnabled": True,
     "fillerPlan": {"enabled": False},
+    # The clips are of the texts as they are written, numbers too; how a text is put for the voice has its own tests.
+    "voice": {"provider": "custom-voice", "chunkPlan": {"formatPlan": {"enabled": False}}},
 }
 A_CALL = 6
 """Barge-ins in one call."""

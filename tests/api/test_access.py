@@ -36,6 +36,8 @@ OPERATIONS: list[tuple[str, str, Any, int, int]] = [
     ("GET", "/credential/{credential_id}", None, 200, 404),
     ("PATCH", "/credential/{credential_id}", {"apiKey": "sk-2"}, 200, 404),
     ("DELETE", "/credential/{credential_id}", None, 200, 404),
+    ("GET", "/providers", None, 200, 200),
+    ("POST", "/providers/check", {"provider": "openai"}, 200, 200),
     ("GET", "/squad", None, 200, 200),
     ("GET", "/squad/x", None, 404, 404),
     ("GET", "/chat", None, 200, 200),

@@ -28,6 +28,9 @@ LIMIT_S = 10.0
 ASKED = LlmRequest(
     (ChatMessage("system", "You are a receptionist. Be brief."), ChatMessage("user", WORDS)), max_tokens=200
 )
+BRIEFLY = LlmRequest(ASKED.messages, max_tokens=12)
+MODEL_LIMIT_S = 60.0
+"""For a model that thinks on this machine."""
 TOOL = {
     "type": "function",
     "function": {
@@ -67,8 +70,8 @@ class Rig:
         return self.vendors.world.asked(self.wire.route)
 
 
-async def take(llm: Llm, request: LlmRequest = ASKED) -> list[LlmDelta]:
-    async with asyncio.timeout(LIMIT_S):
+async def take(llm: Llm, request: LlmRequest = ASKED, limit_s: float = LIMIT_S) -> list[LlmDelta]:
+    async with asyncio.timeout(limit_s):
         return [delta async for delta in llm.stream(request)]
 
 
@@ -92,23 +95,23 @@ class LlmContract:
     """For every one, also those without a wire."""
 
     async def test_an_answer_is_text_and_then_its_end(self, llm: Llm) -> None:
-        *text, finished = await take(llm)
+        *text, finished = await take(llm, BRIEFLY, MODEL_LIMIT_S)
         assert text
         assert all(isinstance(delta, TextDelta) and delta.text for delta in text)
         assert isinstance(finished, Finished)
         assert finished.reason in ("stop", "length")
 
     async def test_it_can_be_closed_at_any_time_and_asked_again(self, llm: Llm) -> None:
-        stream = llm.stream(ASKED)
+        stream = llm.stream(BRIEFLY)
         assert isinstance(await anext(stream), TextDelta)
         async with asyncio.timeout(1):
             await stream.aclose()  # type: ignore[attr-defined]
-        assert text_of(await take(llm))
+        assert text_of(await take(llm, BRIEFLY, MODEL_LIMIT_S))
 
     async def test_warming_changes_nothing(self, llm: Llm) -> None:
-        await llm.warm(ASKED)
-        await llm.warm(ASKED)
-        assert text_of(await take(llm))
+        await llm.warm(BRIEFLY)
+        await llm.warm(BRIEFLY)
+        assert text_of(await take(llm, BRIEFLY, MODEL_LIMIT_S))
 
     async def test_it_has_a_name(self, llm: Llm) -> None:
         assert llm.name

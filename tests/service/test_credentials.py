@@ -106,6 +106,21 @@ async def test_a_call_gets_the_keys_of_all_whom_it_may_need(credentials: Credent
     assert "tk" not in repr(keys.keys[hook])
 
 
+async def test_so_does_a_model_that_is_asked_instead_of_another(credentials: Credentials) -> None:
+    await make(credentials, provider="anthropic", apiKey="key-anthropic")
+    theirs = await make(credentials, provider="groq", apiKey="key-groq", name="theirs")
+    other = {"provider": "groq", "model": "llama", "credentialId": "theirs"}
+    model = {"provider": "openai", "fallbackModels": ["gpt-4o", {"provider": "anthropic"}, other]}
+    keys = (await credentials.keys("org", {"model": model})).keys
+    assert {name: key.key for name, key in keys.items()} == {
+        "openai": "sk-env",
+        "anthropic": "key-anthropic",
+        "groq": "key-groq",
+        "theirs": "key-groq",
+    }
+    assert keys["theirs"].source == f"credential {theirs}"
+
+
 async def test_an_id_that_is_not_there_is_told_and_the_call_goes_on(credentials: Credentials) -> None:
     keys = await credentials.keys("org", USES_OPENAI | {"credentialIds": ["gone", 5]})
     assert keys.keys["openai"].key == "sk-env"

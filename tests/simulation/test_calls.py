@@ -33,7 +33,7 @@ def test_the_seed_is_all_it_takes_to_play_a_call_again(seed: int) -> None:
 
 def test_the_numbers_draw_every_kind_of_caller_and_of_fault() -> None:
     drawn, kinds = set(), set()
-    for seed in range(60):
+    for seed in range(80):
         played = play(seed)
         drawn |= {step for _, step, _ in played.scenario.faults.drawn}
         kinds |= {v.kind for v in played.truth.voice}

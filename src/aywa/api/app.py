@@ -19,6 +19,7 @@ from aywa.api import (
     health,
     openapi,
     other_lists,
+    providers,
     talk_page,
 )
 from aywa.api.health import Check
@@ -35,6 +36,7 @@ ROUTERS = (
     calls.router,
     calls.guests,
     credentials.router,
+    providers.router,
     other_lists.router,
 )
 WEB_CALL_PATH = "/call/web"

@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 
 from aywa.service.call_request import FRAME_RATE_HZ
 from aywa.service.credential_rules import CREDENTIAL
+from aywa.service.providers import CHECK
 from aywa.service.rules import Obj
 from aywa.service.secret_fields import is_secret
 from aywa.service.validate import ASSISTANT, CALL, CALL_CHANGE, WEB_CALL
@@ -78,6 +79,14 @@ TIMELINE = _found(
     _json({"type": "array", "items": _ref("TimelineEntry")}),
     _problems(400, 401, 403, 404),
 )
+PROVIDER_ROUTES = _found(
+    "By name", _json({"type": "array", "items": _ref("ProviderRoute")}), _problems(401, 403)
+)
+PROVIDER_CHECKS = _found(
+    "Models, voices, transcribers",
+    _json({"type": "array", "items": _ref("ProviderCheck")}),
+    _problems(400, 401, 403, 413),
+)
 AUDIO = _found("The whole recording", {"audio/wav": {}}, _problems(401, 403, 404)) | {
     206: {"description": "The range that was asked for", "content": {"audio/wav": {}}},
     416: {"description": "The range lies outside the recording"},
@@ -126,6 +135,7 @@ def _schemas() -> JsonObject:
         "UpdateCall": CALL_CHANGE.schema() | {"additionalProperties": False},
         "Call": _call_schema(),
         **_credential_schemas(),
+        **_provider_schemas(),
         "TimelineEntry": _timeline_schema(),
     }
 
@@ -151,6 +161,41 @@ def _credential_schemas() -> JsonObject:
             "properties": properties,
             "example": {"apiKey": "sk-another"},
         },
+    }
+
+
+def _provider_schemas() -> JsonObject:
+    texts = {"type": "string"}
+    count = {"type": "integer", "minimum": 0}
+    ms = {"type": ["number", "null"], "description": "Milliseconds to the first of an answer."}
+    taken = CHECK.schema()
+    route = {
+        "route": texts | {"example": "openai/gpt-4.1"},
+        "circuit": {"type": "string", "enum": ["closed", "open", "half_open"]},
+        "since": _TIME | {"type": ["string", "null"]},
+        "active": count | {"description": "Requests that run now."},
+        "requests": count,
+        "failures": count,
+        "lastCode": texts,
+        "firstP50Ms": ms,
+        "firstP95Ms": ms,
+    }
+    checked = {
+        "part": {"type": "string", "enum": ["model", "voice", "transcriber"]},
+        "provider": texts,
+        "route": texts | {"example": "openai/gpt-4.1"},
+        "ok": {"type": "boolean"},
+        "firstMs": ms,
+        "code": texts | {"example": "unauthorized"},
+        "message": texts,
+        "mend": texts | {"example": "check OPENAI_API_KEY"},
+        "source": texts | {"description": "Whose key it was."},
+    }
+    return {
+        "ProviderRoute": {"type": "object", "required": list(route), "properties": route},
+        "ProviderCheck": {"type": "object", "required": list(checked), "properties": checked},
+        "CheckProviders": taken
+        | {"properties": taken["properties"] | {"assistantId": _UUID, "assistant": _ref("CreateAssistant")}},
     }
 
 

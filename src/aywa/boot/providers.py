@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from aywa.adapters.llm.anthropic import AnthropicLlm
+from aywa.adapters.llm.compatible import COMPATIBLE, compatible_llm
 from aywa.adapters.llm.custom_llm import CustomLlm
 from aywa.adapters.llm.openai import OpenAiLlm
 from aywa.adapters.stt.custom_transcriber import CustomTranscriberStt
@@ -24,6 +25,7 @@ from aywa.adapters.tts.cartesia import CartesiaTts
 from aywa.adapters.tts.custom_voice import CustomVoice
 from aywa.adapters.tts.elevenlabs import ElevenLabsTts
 from aywa.adapters.tts.openai import OpenAiTts
+from aywa.boot.known_providers import MODEL, TRANSCRIBER, VOICE, known
 from aywa.boot.settings import PROVIDER_VARIABLES
 from aywa.call.recogniser import EarRoute
 from aywa.call.router.models import ModelRoute
@@ -33,6 +35,8 @@ from aywa.ports.llm import Llm
 from aywa.ports.stt import Stt
 from aywa.ports.tts import Tts, TtsOptions
 
+# An assistant names what runs here by the contract's own words for somebody else's server, at this address.
+LOCAL_URL = "http://localhost/local"
 OPENAI_URL = "https://api.openai.com/v1"
 ANTHROPIC_URL = "https://api.anthropic.com"
 OPENAI_MODEL = "gpt-4.1"
@@ -63,6 +67,22 @@ class LocalRoutes:
     llm_model: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Somebody whom an assistant names and who cannot be asked. part: model, voice or transcriber."""
+
+    part: str
+    provider: str
+    why: str
+    mend: str = ""
+
+    def __str__(self) -> str:
+        mend = f": {self.mend}" if self.mend else ""
+        return (
+            f"{self.part}.provider {self.provider} {self.why}{mend}; what runs on this machine does its work"
+        )
+
+
 @dataclass(slots=True)
 class CallRoutes:
     """A call's routes, in the order in which they are asked; the first of each is there in any case. problems: who was named
@@ -71,7 +91,7 @@ class CallRoutes:
     models: list[ModelRoute] = field(default_factory=list)
     voices: list[VoiceRoute] = field(default_factory=list)
     ears: list[EarRoute] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    problems: list[Missing] = field(default_factory=list)
 
 
 class Providers:
@@ -84,11 +104,11 @@ class Providers:
     def routes(self, plan: CallPlan, local: LocalRoutes) -> CallRoutes:
         """Who works for the call."""
         found = CallRoutes()
-        for document in _chain(plan.assistant, "model"):
+        for document in chain(plan.assistant, MODEL):
             self._model(document, plan, local, found)
-        for document in _chain(plan.assistant, "voice"):
+        for document in chain(plan.assistant, VOICE):
             self._voice(document, plan, local, found)
-        for document in _chain(plan.assistant, "transcriber"):
+        for document in chain(plan.assistant, TRANSCRIBER):
             self._ear(document, plan, local, found)
         return found
 
@@ -110,10 +130,12 @@ class Providers:
         }
         llm: Llm
         match provider:
-            case "openai" if key is not None:
+            case "custom-llm" if _text(document.get("url")) == LOCAL_URL:
+                llm, model = local.llm, local.llm_model
+            case "openai" if key is not None and (key.key or key.base_url):
                 url, model = key.base_url or OPENAI_URL, model or OPENAI_MODEL
                 llm = self._adapter(OpenAiLlm, (url, key.key, model))
-            case "anthropic" if key is not None:
+            case "anthropic" if key is not None and key.key:
                 url, model = key.base_url or ANTHROPIC_URL, model or ANTHROPIC_MODEL
                 llm = self._adapter(AnthropicLlm, (url, key.key, model))
             case "custom-llm" if _text(document.get("url")):
@@ -126,12 +148,14 @@ class Providers:
                 )
                 wait_s = _number(document.get("timeoutSeconds"), CUSTOM_FIRST_S) or CUSTOM_FIRST_S
                 more |= {"first_s": min(wait_s, CUSTOM_FIRST_MAX_S), "next_s": min(wait_s, CUSTOM_FIRST_S)}
-            case _ if key is not None and key.base_url:
+            case _ if key is not None and provider in COMPATIBLE and _reachable(provider, key):
+                llm = self._adapter(compatible_llm, (provider, key.key, model), base_url=key.base_url)
+            case _ if key is not None and key.base_url and known(MODEL, provider) is None:
                 # Whoever has an address of his own speaks what nearly all speak.
                 llm = self._adapter(OpenAiLlm, (key.base_url, key.key, model, provider), compatible=True)
             case _:
                 if provider:
-                    found.problems.append(_missing("model", provider, key))
+                    found.problems.append(_missing(MODEL, provider))
                 llm, model = local.llm, local.llm_model
         found.models.append(ModelRoute(llm, model, **more))
 
@@ -148,18 +172,20 @@ class Providers:
         )
         tts: Tts
         match provider:
-            case "11labs" if key is not None:
+            case "custom-voice" if _text(_mapping(document.get("server")).get("url")) == LOCAL_URL:
+                tts, options = local.tts, TtsOptions(plan.rate_hz)
+            case "11labs" if key is not None and key.key:
                 tts = self._adapter(ElevenLabsTts, (key.key,), **_given(base_url=key.base_url, model=model))
-            case "cartesia" if key is not None:
+            case "cartesia" if key is not None and key.key:
                 tts = self._adapter(CartesiaTts, (key.key,), **_given(base_url=key.base_url, model=model))
-            case "openai" if key is not None:
+            case "openai" if key is not None and key.key:
                 tts = self._adapter(OpenAiTts, (key.key,), **_given(base_url=key.base_url, model=model))
             case "custom-voice" if _text(_mapping(document.get("server")).get("url")):
                 server = _mapping(document["server"])
                 tts = self._adapter(CustomVoice, (_text(server["url"]),), headers=_headers(server))
             case _:
                 if provider:
-                    found.problems.append(_missing("voice", provider, key))
+                    found.problems.append(_missing(VOICE, provider))
                 tts, options = local.tts, TtsOptions(plan.rate_hz)
         found.voices.append(VoiceRoute(tts, options))
 
@@ -170,7 +196,9 @@ class Providers:
         keyterms = tuple(term for term in _list(document.get("keyterm")) if isinstance(term, str))
         stt: Stt
         match provider:
-            case "deepgram" if key is not None:
+            case "custom-transcriber" if _text(_mapping(document.get("server")).get("url")) == LOCAL_URL:
+                stt, document = local.stt, {}
+            case "deepgram" if key is not None and key.key:
                 model = _text(document.get("model"))
                 stt = self._adapter(DeepgramStt, (key.key,), **_given(base_url=key.base_url, model=model))
             case "custom-transcriber" if _text(_mapping(document.get("server")).get("url")):
@@ -183,7 +211,7 @@ class Providers:
                 )
             case _:
                 if provider:
-                    found.problems.append(_missing("transcriber", provider, key))
+                    found.problems.append(_missing(TRANSCRIBER, provider))
                 stt, document = local.stt, {}
         found.ears.append(EarRoute(stt, language, keyterms, dict(document)))
 
@@ -215,11 +243,11 @@ class Providers:
         task.add_done_callback(self._leaving.discard)
 
 
-def _chain(assistant: JsonObject, part: str) -> Iterator[JsonObject]:
+def chain(assistant: JsonObject, part: str) -> Iterator[JsonObject]:
     """The part's document, and those that are asked instead, each whole (contract 4.3-4.5)."""
     first = _mapping(assistant.get(part))
     yield first
-    if part == "model":
+    if part == MODEL:
         for other in _list(first.get("fallbackModels")):
             if isinstance(other, str):
                 yield {**first, "model": other}
@@ -242,21 +270,15 @@ def _key(plan: CallPlan, provider: str, document: JsonObject) -> ProviderKey | N
     return found or plan.keys.get(provider)
 
 
-def _missing(part: str, provider: str, key: ProviderKey | None) -> str:
-    why = "has no adapter in this release" if key is not None or provider not in _NEEDS else _NEEDS[provider]
-    return f"{part}.provider {provider[:60]} {why}; what runs on this machine does its work"
+def _reachable(provider: str, key: ProviderKey) -> bool:
+    """It has an address, and a key unless the address is the customer's own."""
+    return bool(key.base_url or (key.key and COMPATIBLE[provider].base_url))
 
 
-_NEEDS = {
-    "openai": "has no key: set OPENAI_API_KEY or make a credential",
-    "anthropic": "has no key: set ANTHROPIC_API_KEY or make a credential",
-    "11labs": "has no key: set ELEVENLABS_API_KEY or make a credential",
-    "cartesia": "has no key: set CARTESIA_API_KEY or make a credential",
-    "deepgram": "has no key: set DEEPGRAM_API_KEY or make a credential",
-    "custom-llm": "has no url",
-    "custom-voice": "has no server.url",
-    "custom-transcriber": "has no server.url",
-}
+def _missing(part: str, provider: str) -> Missing:
+    one = known(part, provider)
+    why, mend = ("has no adapter in this release", "") if one is None else one.lacking
+    return Missing(part, provider[:60], why, mend)
 
 
 def _headers(server: JsonObject) -> dict[str, str]:

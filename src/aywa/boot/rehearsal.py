@@ -15,7 +15,9 @@ from typing import Any
 
 from aywa.call.replies import ReplyRoutes
 from aywa.call.session import Routes, Session, SessionPlan
+from aywa.call.voicing import Voicing
 from aywa.core import events as ev
+from aywa.core.settings import read_settings
 from aywa.ports.endpointing import EndpointingModel
 from aywa.ports.journal import Journal, JournalRecord
 from aywa.ports.media import MediaPlane
@@ -155,7 +157,12 @@ class Rehearsal:
             None if self.turn_score is None else SimulatedTurnModel(self.turn_score, self.turn_score_s)
         )
         reply = ReplyRoutes(
-            self.llm, self.tts, TtsOptions(self.rate_hz), stock=self.stock, stock_rate_hz=self.rate_hz
+            self.llm,
+            self.tts,
+            TtsOptions(self.rate_hz),
+            stock=self.stock,
+            stock_rate_hz=self.rate_hz,
+            voicing=Voicing(read_settings(self.assistant).chunks),
         )
         return Routes(stt, reply, turn_model, endpointing=self.endpointing)
 

@@ -30,6 +30,7 @@ from aywa.boot.errors import CannotStart
 from aywa.boot.host import Host
 from aywa.boot.lock import FolderLock
 from aywa.boot.prices import load_prices
+from aywa.boot.provider_check import ProviderCheck
 from aywa.boot.providers import LocalRoutes, Providers
 from aywa.boot.receptionist import DOCUMENT, receptionist
 from aywa.boot.secrets import open_vault
@@ -121,7 +122,12 @@ class Runtime:
         self._prices = load_prices().prices
         await self._open_media()
         self.services = join_services(
-            self._store, self._host, self._artifacts, vault=vault.vault, environment=settings.keys
+            self._store,
+            self._host,
+            self._artifacts,
+            vault=vault.vault,
+            environment=settings.keys,
+            routes=ProviderCheck(self.board),
         )
         await self._first_documents()
         self._open_http()
@@ -291,7 +297,7 @@ class Runtime:
             keyterms=ear.keyterms,
             ear=ear.extra,
             more_ears=tuple(found.ears[1:]),
-            problems=tuple(found.problems),
+            problems=tuple(map(str, found.problems)),
             endpointing=endpointing_route(self._endpointing, plan),
             rules=self._rules,
         )

@@ -71,6 +71,20 @@ PROVIDER_VARIABLES = {
     "deepgram": "DEEPGRAM",
     "11labs": "ELEVENLABS",
     "cartesia": "CARTESIA",
+    # As adapters.llm.compatible has them; a table of its own here, for that one takes a while to import.
+    "groq": "GROQ",
+    "openrouter": "OPENROUTER",
+    "together-ai": "TOGETHER",
+    "deepinfra": "DEEPINFRA",
+    "cerebras": "CEREBRAS",
+    "deep-seek": "DEEPSEEK",
+    "xai": "XAI",
+    "perplexity-ai": "PERPLEXITY",
+    "google": "GEMINI",
+    "minimax": "MINIMAX",
+    "mistral": "MISTRAL",
+    "anyscale": "ANYSCALE",
+    "inflection-ai": "INFLECTION",
 }
 """Provider -> how the names of its two environment variables begin: _API_KEY and _BASE_URL."""
 

@@ -17,6 +17,7 @@ from typing import Any
 from aywa.call.router.board import HealthBoard, Tell, failure_of, silent
 from aywa.core import events as ev
 from aywa.core.audio.frame import SAMPLE_BYTES
+from aywa.core.ended_reasons import STT, of_failure
 from aywa.core.route_health import Failure
 from aywa.ports.errors import Fault, ProviderError
 from aywa.ports.stt import Stt, SttOptions, SttResult, SttStream
@@ -150,7 +151,7 @@ class Recogniser:
             # A route that has not broken yet has done nothing to be left alone for.
             again = follows in broken
             if follows is None or (again and waits >= REOPEN_LIMIT):
-                self._post(ev.EndRequested("pipeline-error-custom-transcriber-failed", code))
+                self._post(ev.EndRequested(of_failure(STT, self._routes[self._current].name), code))
                 return
             self._take_over(follows, code)
             if again:

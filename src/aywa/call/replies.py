@@ -136,10 +136,11 @@ class _Usage:
 class _Stopped(Exception):
     """The reply cannot be made to its end: which step failed, and how."""
 
-    def __init__(self, step: str, code: str, message: str) -> None:
+    def __init__(self, step: str, code: str, message: str, route: str) -> None:
         super().__init__(message)
         self.step = step
         self.code = code
+        self.route = route
 
 
 @dataclass(slots=True)
@@ -181,7 +182,7 @@ class ReplyMaker:
         except* _Stopped as group:
             stopped = group.exceptions[0]
         if isinstance(stopped, _Stopped):
-            self.post(ev.ReplyFailed(self.reply_id, stopped.step, stopped.code, str(stopped)))
+            self.post(ev.ReplyFailed(self.reply_id, stopped.step, stopped.code, str(stopped), stopped.route))
             return
         usage = self._usage
         self.post(
@@ -328,4 +329,4 @@ def _step(step: str) -> Iterator[None]:
     try:
         yield
     except ProviderError as error:
-        raise _Stopped(step, error.code, str(error)) from error
+        raise _Stopped(step, error.code, str(error), error.route) from error

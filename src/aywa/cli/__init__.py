@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from aywa.cli import api_keys, credentials, models, orgs
+from aywa.cli import api_keys, credentials, models, orgs, providers
 from aywa.cli.calls import calls
 from aywa.cli.demo import demo
 from aywa.cli.dev import dev
 from aywa.cli.prices import prices
 from aywa.cli.replay import replay
+from aywa.cli.simulate_providers import simulate_providers
 from aywa.cli.talk import talk
 from aywa.cli.timeline import timeline
 
@@ -27,6 +28,8 @@ app.command()(prices)
 app.add_typer(api_keys.app, name="api-keys")
 app.add_typer(credentials.app, name="credentials")
 app.add_typer(orgs.app, name="orgs")
+app.add_typer(providers.app, name="providers")
+app.command()(simulate_providers)
 
 
 def main() -> None:

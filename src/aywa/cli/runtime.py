@@ -91,29 +91,35 @@ def with_store(work: Callable[[Store], Awaitable[T]]) -> T:
         fail(f"The store cannot be opened: {error}")
 
 
-def fetch(path: str, url: str | None, key: str | None) -> Json:
-    """What the runtime answers to a GET."""
-    content = fetch_bytes(path, url, key)
+def fetch(
+    path: str, url: str | None, key: str | None, *, body: Json = None, timeout_s: float = TIMEOUT_S
+) -> Json:
+    """What the runtime answers to a GET, or to a POST if there is a body."""
+    content = fetch_bytes(path, url, key, body=body, timeout_s=timeout_s)
     try:
         return json.loads(content)
     except ValueError as error:
         fail(f"No runtime answers at {address.url_of(url)}: {error}")
 
 
-def fetch_bytes(path: str, url: str | None, key: str | None) -> bytes:
+def fetch_bytes(
+    path: str, url: str | None, key: str | None, *, body: Json = None, timeout_s: float = TIMEOUT_S
+) -> bytes:
     """As `fetch`, as it came."""
     base = address.url_of(url)
     secret = address.key_of(key)
     if not base.startswith(("http://", "https://")):
         fail(f"{printable(base)} is not an address: it must begin with http:// or https://")
-    request = urllib.request.Request(
-        base + path, headers={"Authorization": f"Bearer {secret}"} if secret else {}
-    )
+    headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+    if body is not None:
+        headers["Content-Type"] = "application/json"
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(base + path, data, headers)
     # A proxy cannot reach this machine's own loopback.
     proxies: dict[str, str] | None = {} if urlsplit(base).hostname in _LOOPBACK else None
     opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies))
     try:
-        with opener.open(request, timeout=TIMEOUT_S) as response:
+        with opener.open(request, timeout=timeout_s) as response:
             content: bytes = response.read()
             return content
     except urllib.error.HTTPError as error:

@@ -53,7 +53,8 @@ def rung(entry: Mapping[str, Any]) -> str:
         if entry["reason"]:
             what += f": {entry['reason']}"
         if entry["text"]:
-            what += f'  "{entry["text"]}"'
+            # What was said is quoted, what is told is not.
+            what += f"  {entry['text']}" if entry["kind"].startswith("route-") else f'  "{entry["text"]}"'
         elif entry["source"] != "message":
             what += _details(entry["details"])
     return runtime.printable(f"{entry['atSeconds']:9.3f} s  {entry['source']:8}  {what}")

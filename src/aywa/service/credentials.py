@@ -217,20 +217,26 @@ def _of(old: JsonObject, change: Mapping[str, Any]) -> JsonObject:
 def _providers(assistant: Mapping[str, Any]) -> Iterator[str]:
     """Whom the assistant may need, fallbacks included."""
     for name, plural in _SECTIONS.items():
-        section = _mapping(assistant.get(name))
-        fallbacks = _mapping(section.get("fallbackPlan")).get(plural)
-        for each in (section, *(fallbacks if isinstance(fallbacks, list) else ())):
+        for each in _section(assistant, name, plural):
             provider = _mapping(each).get("provider")
             if isinstance(provider, str):
                 yield provider
 
 
+def _section(assistant: Mapping[str, Any], name: str, plural: str) -> Iterator[Any]:
+    """The section, and those that are asked instead (contract 4.3-4.5)."""
+    section = _mapping(assistant.get(name))
+    yield section
+    for fallbacks in (section.get("fallbackModels"), _mapping(section.get("fallbackPlan")).get(plural)):
+        yield from fallbacks if isinstance(fallbacks, list) else ()
+
+
 def _named(assistant: Mapping[str, Any]) -> list[str]:
     """The credentials that it names, by id or name: the most particular first."""
     found: list[Any] = []
-    for name in _SECTIONS:
-        section = _mapping(assistant.get(name))
-        found += [section.get("credentialId"), _mapping(section.get("server")).get("credentialId")]
+    for name, plural in _SECTIONS.items():
+        for section in map(_mapping, _section(assistant, name, plural)):
+            found += [section.get("credentialId"), _mapping(section.get("server")).get("credentialId")]
     smart = _mapping(_mapping(assistant.get("startSpeakingPlan")).get("smartEndpointingPlan"))
     found += [_mapping(smart.get("server")).get("credentialId")]
     found += [_mapping(assistant.get("server")).get("credentialId")]

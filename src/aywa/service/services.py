@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aywa.ports.calls import CallHost, ProviderKey
+from aywa.ports.providers import ProviderRoutes
 from aywa.ports.secrets import Vault
 from aywa.ports.store import CallFiles, Store
 from aywa.service.assistants import Assistants
@@ -14,6 +15,7 @@ from aywa.service.clock import Clock, now_ms
 from aywa.service.credentials import Credentials
 from aywa.service.keys import Keys
 from aywa.service.orgs import Orgs
+from aywa.service.providers import ProviderUse
 from aywa.service.timeline import Timeline
 
 
@@ -26,6 +28,7 @@ class Services:
     credentials: Credentials
     keys: Keys
     orgs: Orgs
+    providers: ProviderUse
     timeline: Timeline
     files: CallFiles | None
 
@@ -37,10 +40,12 @@ def join_services(
     *,
     vault: Vault,
     environment: Mapping[str, ProviderKey] | None = None,
+    routes: ProviderRoutes | None = None,
     limits: CallLimits = DEFAULT_LIMITS,
     clock: Clock = now_ms,
 ) -> Services:
-    """The use-cases, ready. vault: seals what is secret. environment: the operator's own keys, by provider."""
+    """The use-cases, ready. vault: seals what is secret. environment: the operator's own keys, by provider.
+    routes: to providers, where there are any."""
     assistants = Assistants(store.assistants, vault, clock)
     credentials = Credentials(store.credentials, vault, environment or {}, clock)
     return Services(
@@ -49,6 +54,7 @@ def join_services(
         credentials=credentials,
         keys=Keys(store.keys, clock),
         orgs=Orgs(store.organisations, clock),
+        providers=ProviderUse(routes, assistants, credentials, clock),
         timeline=Timeline(store.calls, store),
         files=files,
     )

@@ -122,6 +122,7 @@ def entries(document: Document, records: Sequence[JournalRecord], *, full: bool 
     """The timeline, oldest first; what happened at the same time stays in the journal's order."""
     epoch_ms = _epoch_ms(document, records)
     found = [_entry(record, epoch_ms) for record in records if full or record.kind not in DENSE]
+    _join_failures(found)
     found += [_made(epoch_ms, 0.0, "warning", "request", "", text, {}) for text in _warnings(document)]
     found.sort(key=lambda entry: entry["atSeconds"])
     return found
@@ -211,6 +212,76 @@ def _gap(record: JournalRecord) -> _Read:
     return "call", "silence", most, f"{lasted_s:.1f} s without sound", details
 
 
+_WORKERS = {"llm": "model", "tts": "voice", "stt": "recogniser"}
+"""What a person calls a kind of route."""
+
+
+def _failed(record: JournalRecord) -> _Read:
+    text = f"{_worker(record.data)} {record.data.get('route', '')} failed{_given(record.data)}"
+    return "provider", "route-failed", str(record.data.get("code", "")), text, _details(record.data)
+
+
+def _switched(record: JournalRecord) -> _Read:
+    data = record.data
+    return "decision", "route-switched", str(data.get("code", "")), _switch(data), _details(data)
+
+
+def _skipped(record: JournalRecord) -> _Read:
+    data = record.data
+    text = f"{_worker(data)} {data.get('route', '')} is left alone for now"
+    return "decision", "route-skipped", str(data.get("code", "")), text, _details(data)
+
+
+def _retried(record: JournalRecord) -> _Read:
+    data = record.data
+    text = f"{_worker(data)} {data.get('route', '')} failed{_given(data)}; it is asked once more"
+    return "decision", "route-retried", str(data.get("code", "")), text, _details(data)
+
+
+def _hedged(record: JournalRecord) -> _Read:
+    data = record.data
+    if data.get("won"):
+        reason, more = "won", "answered first"
+    else:
+        reason, more = "slow", f"is asked as well: {data.get('beside', '')} is slower than usual"
+    text = f"{_worker(data)} {data.get('route', '')} {more}"
+    return "decision", "route-hedged", reason, text, _details(data)
+
+
+def _switch(data: Mapping[str, Any]) -> str:
+    # Of a model that broke in the middle nobody knows yet who goes on.
+    after = data.get("route") or "the next"
+    return f"{_worker(data)} {data.get('before', '')} failed{_given(data)}; {after} goes on"
+
+
+def _worker(data: Mapping[str, Any]) -> str:
+    return _WORKERS.get(str(data.get("kind", "")), "route")
+
+
+def _given(data: Mapping[str, Any]) -> str:
+    """Why, and how much of its work stands."""
+    code = f" ({data['code']})" if data.get("code") else ""
+    for name, unit in (("words_given", "word"), ("characters_given", "character")):
+        if name in data:
+            count = int(data[name])
+            return f"{code} after {count} {unit}{'' if count == 1 else 's'}"
+    return code
+
+
+def _join_failures(found: list[JsonObject]) -> None:
+    """What a voice gave before it failed stands on the record of its failure; who takes over tells it again."""
+    given: dict[tuple[Any, Any], Any] = {}
+    for entry in found:
+        details = entry["details"]
+        if entry["kind"] == "route-failed":
+            given[details.get("kind"), details.get("route")] = details.get("wordsGiven")
+        elif entry["kind"] == "route-switched":
+            words = given.pop((details.get("kind"), details.get("before")), None)
+            if words is not None:
+                details["wordsGiven"] = words
+                entry["text"] = _switch({**details, "words_given": words})
+
+
 def _artifact(record: JournalRecord) -> _Read:
     return "artifact", str(record.data.get("artifact", "")), "", "", _details(record.data)
 
@@ -221,6 +292,11 @@ _READERS: Mapping[str, Callable[[JournalRecord], _Read]] = {
     "RecordTurn": _turn,
     "RecordGap": _gap,
     "ArtifactStored": _artifact,
+    "RouteFailed": _failed,
+    "RouteSwitched": _switched,
+    "RouteSkipped": _skipped,
+    "RouteRetried": _retried,
+    "RouteHedged": _hedged,
 }
 
 

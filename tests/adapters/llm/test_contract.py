@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
 
 from aywa.adapters.llm.anthropic import AnthropicLlm
 from aywa.adapters.llm.custom_llm import CustomLlm
 from aywa.adapters.llm.openai import OpenAiLlm
+from aywa.adapters.local.engine import open_local
 from aywa.adapters.local.rules import RuleLlm
+from aywa.adapters.models.cache import models_dir
 from aywa.ports.llm import Llm
 from aywa.testing.vendors.plan import Break, Trouble
 from tests.contracts.llm import LlmContract, Wire, WireContract, llm, rig
@@ -54,3 +58,13 @@ class TestRules(LlmContract):
     @pytest.fixture
     def llm(self) -> Llm:
         return RuleLlm()
+
+
+@pytest.mark.all
+class TestQwen(LlmContract):
+    @pytest.fixture
+    async def llm(self) -> AsyncIterator[Llm]:
+        engine = await open_local(models_dir(), roles=("llm",))
+        await engine.ready()
+        yield engine.llm
+        await engine.close()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -18,8 +20,10 @@ from multidict import CIMultiDict
 
 from aywa.adapters.wire.http import (
     MAX_LINE_BYTES,
+    PROBE_S,
     REFUSAL_MAX_BYTES,
     RETRY_AFTER_MAX_S,
+    UNHEARD_S,
     HttpRoute,
     Names,
     Refusal,
@@ -303,6 +307,26 @@ def test_a_date_to_wait_for() -> None:
     assert 55 < waits_s <= 60
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [b"HTTP/1.1 banana\r\n\r\n", HOLD],
+        [b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", HOLD],
+        [b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n", HOLD],
+        [head(), b"zz\r\n", HOLD],
+        [head(), piece(b"x"), b"zz\r\n", HOLD],
+        [head(), piece(b"x"), CUT],
+        [CUT],
+    ],
+)
+async def test_nothing_of_the_library_hangs_on_a_failure(answer: list[Step]) -> None:
+    # Its exceptions hold the request with its headers, and so the key.
+    async with route(answer, headers={"Authorization": SECRET}) as (http, _):
+        error = await failed(http)
+    assert (error.code, error.fault, error.retryable) == ("unreachable", Fault.NETWORK, True)
+    assert (error.__cause__, error.__context__) == (None, None)
+
+
 # --- wrong settings ----------------------------------------------------------------------------------------------
 
 
@@ -403,3 +427,13 @@ async def test_closing_twice_and_asking_afterwards() -> None:
         await http.close()
         assert (await failed(http)).code == "closed"
         assert far.connections == 0
+
+
+async def test_a_connection_asks_whether_it_still_stands() -> None:
+    async with route([head(), piece(b"x"), HOLD]) as (http, _), http.ask("GET", "/") as answer:
+        assert answer._response.connection is not None
+        connected = answer._response.connection.transport.get_extra_info("socket")  # type: ignore[union-attr]
+        assert connected.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        if sys.platform == "linux":
+            assert connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == PROBE_S
+            assert connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == UNHEARD_S * 1000

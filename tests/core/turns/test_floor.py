@@ -1456,6 +1456,14 @@ def test_a_message_in_stock_is_played_at_once() -> None:
     assert acts(cmds)[-2:] == [do.PlayPhrase(LEG, 1, 5), do.FinishPlayout(LEG, 1)]
 
 
+def test_the_callers_silence_counts_from_the_last_sample_and_not_from_the_news_of_it() -> None:
+    talk = Talk(stocked=True)
+    talk.floor.connected(0.5)
+    talk.floor.say(Message(REPROMPT), 1.0)
+    talk.feed(4.3, playing(1, 1.0), finished(1, 99, 4.0))
+    assert talk.floor.awaiting_since_s == 4.0
+
+
 def test_a_prompt_to_a_silent_caller_does_not_keep_the_call_alive() -> None:
     talk = Talk(stocked=True)
     talk.floor.connected(0.5)

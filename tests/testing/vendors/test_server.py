@@ -137,3 +137,20 @@ async def test_200_sessions(vendors: SimulatedVendors) -> None:
         answers = await asyncio.gather(*(said(http) for _ in range(200)))
     assert set(answers) == {"one two three four"}
     assert len(vendors.world.asked(ROUTE)) == 200
+
+
+@pytest.mark.virtual_time
+async def test_on_a_clock_that_jumps() -> None:
+    loop = asyncio.get_running_loop()
+    async with SimulatedVendors() as vendors:
+        vendors.plans.set(ROUTE, Plan(text="one two three", first_s=30, per_s=0.1))
+        async with (
+            aiohttp.ClientSession(
+                vendors.url,
+                headers={"Authorization": "Bearer sim-x"},
+                timeout=aiohttp.ClientTimeout(total=None),
+            ) as http,
+            http.post("/v1/chat/completions", json=CHAT) as answer,
+        ):
+            assert b"three" in await answer.read()
+        assert 60 <= loop.time() < 90

@@ -12,16 +12,20 @@ import asyncio
 import json
 import math
 import re
+import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import partial
 from time import time
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
+from weakref import WeakKeyDictionary, ref
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 
 from aywa.ports.errors import Fault, ProviderError
@@ -30,6 +34,11 @@ CONNECT_S = 5.0
 """For the TCP handshake."""
 KEEP_S = 240.0
 """How long an idle connection is kept: longer than a caller's longest turn, shorter than network devices forget one."""
+PROBE_S = 30
+"""An idle connection is asked so often whether it still stands (TCP keep-alive): a device on the way may have forgotten it
+without a word, and a turn would find out the hard way."""
+UNHEARD_S = 10
+"""How long what was sent may stay without the far side's acknowledgement before the connection is given up."""
 READ_BYTES = 1 << 16
 """How much of an answer waits unread before the far side is held back; twice this at most."""
 MAX_LINE_BYTES = 1 << 20
@@ -112,6 +121,7 @@ class HttpRoute:
         self._http: aiohttp.ClientSession | None = None
         self._closed = False
         self._reading: set[aiohttp.ClientResponse] = set()
+        self._bodies: _Bodies = WeakKeyDictionary()
         self.connections = 0
         """How many were ever made."""
 
@@ -133,6 +143,7 @@ class HttpRoute:
         self._check_headers(headers or {})
         response = await self._send(method, path, body, data, headers)
         self._reading.add(response)
+        self._watch(response)
         try:
             async with response:
                 if response.status != 200:
@@ -191,6 +202,16 @@ class HttpRoute:
             if failure is not None:
                 raise failure
 
+    def _watch(self, response: aiohttp.ClientResponse) -> None:
+        """A body that aiohttp cannot read any further (a chunk without a length) closes the connection and leaves its
+        reader waiting for ever; here the reader is told."""
+        protocol = None if response.connection is None else response.connection.protocol
+        if protocol is None:
+            return
+        if protocol not in self._bodies and (closed := protocol.closed) is not None:
+            closed.add_done_callback(partial(_lost, self._bodies, ref(protocol)))
+        self._bodies[protocol] = response.content
+
     async def _dial(self) -> aiohttp.connector.Connection:
         held: list[aiohttp.connector.Connection] = []
 
@@ -212,7 +233,9 @@ class HttpRoute:
             self._http = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
                 # How many at once is the router's to say.
-                connector=_Connector(self, limit=0, keepalive_timeout=KEEP_S, ssl=self._tls or True),
+                connector=_Connector(
+                    self, limit=0, keepalive_timeout=KEEP_S, ssl=self._tls or True, socket_factory=_socket
+                ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers=self._headers,
                 read_bufsize=READ_BYTES,
@@ -442,6 +465,36 @@ class _Connector(aiohttp.TCPConnector):
         made = await super()._create_connection(*args, **kwargs)
         self._route.connections += 1
         return made
+
+
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """One that notices when the far side is gone."""
+    family, kind, protocol = address[:3]
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    wanted = {
+        "TCP_KEEPIDLE": PROBE_S,
+        "TCP_KEEPINTVL": UNHEARD_S,
+        "TCP_KEEPCNT": 3,
+        "TCP_USER_TIMEOUT": UNHEARD_S * 1000,
+    }
+    for name, value in wanted.items():
+        # Not every system has all of them.
+        if (option := getattr(socket, name, None)) is not None:
+            made.setsockopt(socket.IPPROTO_TCP, option, value)
+    return made
+
+
+_Bodies = WeakKeyDictionary[ResponseHandler, aiohttp.StreamReader]
+
+
+def _lost(bodies: _Bodies, protocol: ref[ResponseHandler], closed: asyncio.Future[None]) -> None:
+    # Looked at, or the loop would complain that nobody has.
+    _ = closed.cancelled() or closed.exception()
+    gone = protocol()
+    body = None if gone is None else bodies.get(gone)
+    if body is not None and not body.is_eof() and body.exception() is None:
+        body.set_exception(aiohttp.ClientPayloadError())
 
 
 async def _note_kept(session: aiohttp.ClientSession, context: Any, parameters: object) -> None:

@@ -1,7 +1,7 @@
 """A WebSocket client as every vendor's adapter needs it: connects, sends without waiting, ends in time, says why it ended.
 
-Messages and the end come to a receiver by direct calls, or through an Inbox by iteration. Nothing here waits for the far
-side to read: what it does not take ends the connection. Refuses compression, redirects and to try again (RFC 6455).
+Messages and the end come to a receiver by direct calls; it bounds what it keeps. Nothing here waits for the far side to
+read: what it does not take ends the connection. Refuses compression, redirects and to try again (RFC 6455).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 import socket
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -44,7 +44,7 @@ class WebSocketSettings:
     """Times in seconds. connect_s: from the look-up of the name to the end of the handshake. close_s: how long the far side
     may take to answer a close. ping_s: silence from the far side before it is asked; lost_s: before it counts as gone.
     most_message_bytes: that it may send at once. most_waiting_bytes: that wait for it to read, the kernel's
-    send_buffer_bytes not counted. most_messages: that wait to be taken from here."""
+    send_buffer_bytes not counted. most_messages: that wait for a receiver."""
 
     connect_s: float = 5.0
     close_s: float = 0.7
@@ -217,7 +217,6 @@ class WebSocket(WSListener):
         self._fragments_of = WSMsgType.CONTINUATION
         self._last_sign_s = self._loop.time()
         self._looking: asyncio.TimerHandle | None = None
-        self._paused = False
         self._leaving = False
         self._gone = self._loop.create_future()
 
@@ -240,10 +239,6 @@ class WebSocket(WSListener):
         if self.ending is not None:
             receiver.ended(self.ending)
 
-    def release(self) -> None:
-        """Nobody receives any more, for now."""
-        self._receiver = None
-
     def send_text(self, text: str) -> None:
         """A text message."""
         if self.is_open:
@@ -254,24 +249,10 @@ class WebSocket(WSListener):
         if self.is_open:
             self._transport.send(WSMsgType.BINARY, data)
 
-    def pause_reading(self) -> None:
-        """Takes no more from the far side until `resume_reading`."""
-        if not self._paused and self.ending is None:
-            self._paused = True
-            self._transport.underlying_transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        """Takes messages again."""
-        if self._paused and self.ending is None:
-            self._paused = False
-            self._last_sign_s = self._loop.time()
-            self._transport.underlying_transport.resume_reading()
-
     async def close(self) -> None:
         """Leaves in order, within close_s; without it, if the far side takes longer or this is cancelled."""
         if self.ending is None and not self._leaving:
             self._leaving = True
-            self.resume_reading()
             self._transport.send_close(WSCloseCode.OK)
         try:
             async with asyncio.timeout(self._settings.close_s):
@@ -396,156 +377,12 @@ class WebSocket(WSListener):
     def _look(self) -> None:
         """Asks a silent far side for a sign of life; leaves one that gives none."""
         silent_s = self._loop.time() - self._last_sign_s
-        if self._paused or silent_s < self._settings.ping_s:
-            pass
-        elif silent_s >= self._settings.lost_s:
+        if silent_s >= self._settings.lost_s:
             self._break_off("lost", None)
             return
-        else:
+        if silent_s >= self._settings.ping_s:
             self._transport.send_ping()
         self._look_later()
-
-
-class Inbox:
-    """Messages by iteration, in order. A far side that sends faster than they are taken is not read until they are."""
-
-    def __init__(self, connection: WebSocket, most_messages: int | None = None) -> None:
-        self._connection = connection
-        self._most = most_messages or connection._settings.most_messages
-        self._messages: deque[Message] = deque()
-        self._news = asyncio.Event()
-        connection.receive(self)
-
-    def received(self, message: Message) -> None:
-        """As a Receiver."""
-        self._messages.append(message)
-        self._news.set()
-        if len(self._messages) >= self._most:
-            self._connection.pause_reading()
-
-    def ended(self, ending: Ending) -> None:
-        """As a Receiver."""
-        self._news.set()
-
-    async def __aiter__(self) -> AsyncIterator[Message]:
-        """Ends when we left; raises ProviderError when the connection ended otherwise, after its last message."""
-        while True:
-            while self._messages:
-                message = self._messages.popleft()
-                if len(self._messages) <= self._most // 2:
-                    self._connection.resume_reading()
-                yield message
-            if (ending := self._connection.ending) is not None:
-                if error := ending.error(self._connection.address):
-                    raise error
-                return
-            self._news.clear()
-            await self._news.wait()
-
-
-class Pool:
-    """Idle connections, dialled ahead. most_idle: to one address; the oldest go. idle_s: after which an idle one is closed,
-    before the vendor does it."""
-
-    def __init__(
-        self, settings: WebSocketSettings | None = None, most_idle: int = 2, idle_s: float = 15.0
-    ) -> None:
-        self._settings = settings or WebSocketSettings()
-        self._most_idle = most_idle
-        self._idle_s = idle_s
-        self._idle: list[tuple[_Key, WebSocket]] = []
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._dialling: dict[_Key, asyncio.Task[None]] = {}
-        self.dialled = 0
-
-    async def take(self, address: Address, refine: Refine | None = None) -> WebSocket:
-        """One that is open: an idle one, one that is being dialled, or a new one. Raises ProviderError."""
-        if (found := self._find(address)) is not None:
-            return found
-        if (dialling := self._dialling.get(_key(address))) is not None:
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([dialling])
-            if (found := self._find(address)) is not None:
-                return found
-        self.dialled += 1
-        return await connect(address, self._settings, refine)
-
-    async def warm(self, address: Address) -> None:
-        """Sees to it that one is idle. Never raises."""
-        self.warm_soon(address)
-        if (dialling := self._dialling.get(_key(address))) is not None:
-            await asyncio.wait([dialling])
-
-    def warm_soon(self, address: Address) -> None:
-        """As `warm`, without waiting."""
-        key = _key(address)
-        if key in self._dialling or any(k == key and c.is_open for k, c in self._idle):
-            return
-        task = asyncio.get_running_loop().create_task(self._dial(address), name=f"dial {address.route}")
-        self._dialling[key] = task
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def put(self, connection: WebSocket) -> None:
-        """An open one that nobody uses any more, with nothing of its last use to come."""
-        connection.release()
-        if not connection.is_open:
-            return
-        key = _key(connection.address)
-        self._idle.append((key, connection))
-        same = [each for each in self._idle if each[0] == key]
-        for old in same[: max(0, len(same) - self._most_idle)]:
-            self._drop(old[1])
-        asyncio.get_running_loop().call_later(self._idle_s, self._drop, connection)
-
-    def idle(self, address: Address) -> int:
-        """How many are."""
-        return sum(k == _key(address) and c.is_open for k, c in self._idle)
-
-    async def close(self) -> None:
-        """Closes those that are idle and stops dialling."""
-        for task in list(self._dialling.values()):
-            task.cancel()
-        while self._idle:
-            self._drop(self._idle[0][1])
-        while self._tasks:
-            await asyncio.wait(list(self._tasks))
-
-    def _find(self, address: Address) -> WebSocket | None:
-        """The youngest."""
-        key = _key(address)
-        for at in range(len(self._idle) - 1, -1, -1):
-            if self._idle[at][0] == key:
-                _, connection = self._idle.pop(at)
-                if connection.is_open:
-                    return connection
-        return None
-
-    async def _dial(self, address: Address) -> None:
-        self.dialled += 1
-        try:
-            self.put(await connect(address, self._settings))
-        except ProviderError:
-            # Whoever needs it dials again, and is told.
-            pass
-        finally:
-            del self._dialling[_key(address)]
-
-    def _drop(self, connection: WebSocket) -> None:
-        for at, (_, idle) in enumerate(self._idle):
-            if idle is connection:
-                del self._idle[at]
-                task = asyncio.get_running_loop().create_task(connection.close(), name="drop idle")
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-                return
-
-
-_Key = tuple[str, str, tuple[tuple[str, str], ...]]
-
-
-def _key(address: Address) -> _Key:
-    return address.route, address.url, tuple(sorted(address.headers.items()))
 
 
 def websocket_url(base_url: str, path: str, default_scheme: str = "wss") -> str:

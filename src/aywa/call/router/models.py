@@ -213,7 +213,11 @@ class Answering:
         if self._left:
             code = failure_of(error).code
             self._begin()
-            self._tell("RouteSwitched", self._open[-1][0], before=failed.name, code=code)
+            new = self._open[-1][0]
+            if new is failed:
+                self._tell("RouteRetried", new, code=code)
+            else:
+                self._tell("RouteSwitched", new, before=failed.name, code=code)
 
     def _begin(self) -> None:
         route = self._left.pop(0)
