@@ -133,9 +133,7 @@ async def test_the_next_is_asked_at_once_when_one_refuses(code: str) -> None:
 async def test_the_last_is_asked_once_more_before_its_first_token() -> None:
     chain = Chain([Model([[broken("a")], ["well"]])])
     assert await chain.answer() == "well"
-    assert chain.told.notes == [
-        ("RouteSwitched", {"kind": "llm", "route": "a", "before": "a", "code": "unavailable"})
-    ]
+    assert chain.told.notes == [("RouteRetried", {"kind": "llm", "route": "a", "code": "unavailable"})]
     await chain.sound()
 
 
