@@ -185,7 +185,7 @@ async def test_work_aside_holds_up_nobody_and_its_failure_is_told() -> None:
     await asyncio.sleep(0.1)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert (task.cancelled(), now()) == (True, about(0.1))
+    assert (task.cancelled(), now()) == (True, about(0.1 + CLOSE_S))
     route.free.set()
     await asyncio.sleep(0.1)
     assert not others()

@@ -18,6 +18,7 @@ from aywa.journal.replay.identity import compare
 from aywa.journal.replay.recording import read_recording
 from aywa.ports.journal import JournalRecord
 from aywa.ports.llm import LlmDelta, LlmRequest
+from aywa.ports.stt import SttResult
 from aywa.ports.tts import TtsChunk, TtsOptions
 from aywa.testing.scripted_providers import ScriptedLlm, ScriptedStt, ScriptedTts, broken
 from tests.call.router.routes import Scripted, now
@@ -106,6 +107,45 @@ async def test_another_takes_over_from_one_that_does_not_stop(kind: str) -> None
     assert call.count("ReplyFailed") == 0
     await freed(llm.stuck)
     await freed(tts.stuck)
+
+
+class StuckStt(ScriptedStt):
+    """Does not let itself be cancelled: while it is being opened, listened to or closed."""
+
+    name = "stuck"
+
+    def __init__(self, where: str) -> None:
+        super().__init__()
+        self.where = where
+        self.stuck = Scripted()
+
+    async def open(self, options: Any) -> Any:
+        if self.where == "open":
+            await self.stuck.hang()
+        stream = await super().open(options)
+        if self.where == "results":
+            stream.results = self.results  # type: ignore[method-assign]
+        elif self.where == "close":
+            stream.close = self.stuck.hang  # type: ignore[method-assign]
+        return stream
+
+    async def results(self) -> AsyncIterator[SttResult]:
+        await self.stuck.hang()
+        if self.where == "":
+            yield SttResult("", is_final=False)
+
+    async def warm(self, options: Any) -> None:
+        await self.stuck.hang()
+
+
+@pytest.mark.parametrize("where", ["open", "results", "close"])
+async def test_a_recogniser_that_does_not_stop_does_not_hold_up_the_end(where: str) -> None:
+    stt = StuckStt(where)
+    call = Call(stt=stt)
+    await call.run(until_s=2.0)
+    assert now() <= 2.0 + 3.5
+    assert call.reason == "customer-ended-call"
+    await freed(stt.stuck)
 
 
 # --- the record ------------------------------------------------------------------------------------------------------
