@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from aywa.call.replies import CLOSE_S, PhraseCache, ReplyMaker, ReplyRoutes
+from aywa.call.router.models import ModelRoute
 from aywa.call.sentences import SentenceCache
 from aywa.call.voicing import Voicing
 from aywa.core import events as ev
@@ -21,6 +22,7 @@ from aywa.ports.llm import Finished, Flush, LlmDelta, LlmRequest, TextDelta, Too
 from aywa.ports.stt import Word
 from aywa.ports.tts import TtsCapabilities, TtsChunk, TtsOptions
 from aywa.testing.scripted_providers import ScriptedLlm, ScriptedTts, broken
+from tests.call.router.routes import Model
 
 pytestmark = pytest.mark.virtual_time
 
@@ -580,3 +582,43 @@ async def test_a_phrase_is_made_once_for_each_way_to_say_it() -> None:
     lengths = [len((await phrases.phrase(each, "$5?"))[0]) for each in (routes, raw, routes, raw)]
     assert tts.asked == ["five dollars?", "$5?"]
     assert lengths == [1600, 3200, 1600, 3200]
+
+
+async def test_a_phrase_by_another_key_is_another_phrase() -> None:
+    """The same voice by name, asked through another adapter: it may be another organisation's own."""
+    phrases = PhraseCache()
+    ours, theirs = (maker(ScriptedLlm(), Tts([[chunk(s)]]), phrases=phrases)[0].routes for s in (0.1, 0.2))
+    lengths = [len((await phrases.phrase(routes, "Sorry?"))[0]) for routes in (ours, theirs, ours, theirs)]
+    assert lengths == [1600, 3200, 1600, 3200]
+
+
+async def test_phrases_that_were_not_wanted_the_longest_make_room() -> None:
+    phrases = PhraseCache(most=2)
+    tts = Tts([[chunk()]] * 9)
+    routes = maker(ScriptedLlm(), tts, phrases=phrases)[0].routes
+    for text in ("One.", "Two.", "One.", "Three.", "One.", "Two."):
+        _ = await phrases.phrase(routes, text)
+    assert tts.asked == ["One.", "Two.", "Three.", "Two."]
+
+
+async def test_a_model_that_breaks_in_the_middle_is_gone_on_with_and_no_word_comes_twice() -> None:
+    first = Llm(deltas=["We are open today. ", "We close at ", 0.5, broken("a")], name="a")
+    second = Llm(deltas=["We are open today. ", "We close at five."], name="b")
+    reply, posted = maker(first, ScriptedTts(), more_models=(ModelRoute(second),))
+    await reply.answer(ASKED)
+    assert (
+        " ".join(c.text for c in of(posted, ev.ClauseSynthesized)) == "We are open today. We close at five."
+    )
+    [completed] = of(posted, ev.ReplyCompleted)
+    assert completed.text.split() == "We are open today. We close at five.".split()
+
+
+async def test_whoever_goes_on_does_not_wait_for_one_that_does_not_let_go() -> None:
+    stuck = Model([["We are open today. ", "stuck"]], "a")
+    second = Llm(deltas=["Come by."], name="b")
+    reply, posted = maker(stuck, ScriptedTts(), more_models=(ModelRoute(second),))
+    await reply.answer(ASKED)
+    assert now() == pytest.approx(4.0)
+    assert [c.text for c in of(posted, ev.ClauseSynthesized)][-1] == "Come by."
+    stuck.free.set()
+    await asyncio.sleep(0.1)
