@@ -234,7 +234,9 @@ async def test_a_model_that_takes_too_long(deltas: list[Any], at_s: float) -> No
     reply, posted = maker(llm, ScriptedTts(), first_delta_s=3.0, next_delta_s=2.0)
     await reply.answer(ASKED)
     assert now() == pytest.approx(at_s)
-    assert posted[-1] == ev.ReplyFailed(7, "llm", "deadline", "scripted-llm: it did not answer in time")
+    assert posted[-1] == ev.ReplyFailed(
+        7, "llm", "deadline", "scripted-llm: it did not answer in time", "scripted-llm"
+    )
     assert llm.closed == 1
 
 
@@ -244,7 +246,9 @@ async def test_a_voice_that_takes_too_long_stops_the_model() -> None:
     reply, posted = maker(llm, tts, next_audio_s=2.5)
     await reply.answer(ASKED)
     assert now() == pytest.approx(2.5)
-    assert posted[-1] == ev.ReplyFailed(7, "tts", "deadline", "test-tts: it did not answer in time")
+    assert posted[-1] == ev.ReplyFailed(
+        7, "tts", "deadline", "test-tts: it did not answer in time", "test-tts"
+    )
     assert (llm.closed, tts.closed) == (1, 1)
     assert reply.audio == {}
 
@@ -304,7 +308,7 @@ async def test_a_route_that_refuses_before_there_is_a_stream() -> None:
 
     reply, posted = maker(Refuses(), ScriptedTts())
     await reply.answer(ASKED)
-    assert posted == [ev.ReplyFailed(7, "llm", "no_key", "llm: no key")]
+    assert posted == [ev.ReplyFailed(7, "llm", "no_key", "llm: no key", "llm")]
 
 
 @pytest.mark.parametrize("deltas", [[], [""], [" \n "], ["..."], ["**"], [Finished("stop")]])
@@ -434,7 +438,9 @@ async def test_each_clause_and_each_piece_of_it_has_a_deadline_of_its_own(
     reply, posted = maker(Llm(deltas=["One two. ", "Three four. "]), tts, first_audio_s=2.0, next_audio_s=1.1)
     await reply.answer(ASKED)
     assert now() == pytest.approx(at_s)
-    assert posted[-1] == ev.ReplyFailed(7, "tts", "deadline", "test-tts: it did not answer in time")
+    assert posted[-1] == ev.ReplyFailed(
+        7, "tts", "deadline", "test-tts: it did not answer in time", "test-tts"
+    )
 
 
 # --- sound ---------------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from aywa.adapters.tts.custom_voice import CustomVoice
 from aywa.adapters.tts.elevenlabs import ElevenLabsTts
 from aywa.adapters.tts.openai import OpenAiTts
 from aywa.boot.known_providers import MODEL, TRANSCRIBER, VOICE, known
+from aywa.boot.settings import PROVIDER_VARIABLES
 from aywa.call.recogniser import EarRoute
 from aywa.call.router.models import ModelRoute
 from aywa.call.router.voices import VoiceRoute
@@ -259,8 +260,12 @@ def chain(assistant: JsonObject, part: str) -> Iterator[JsonObject]:
 
 def _key(plan: CallPlan, provider: str, document: JsonObject) -> ProviderKey | None:
     """The credential that the document names goes first."""
+    if not provider:
+        return None
     named = _text(document.get("credentialId"))
-    return plan.keys.get(named) or plan.keys.get(provider) if provider else None
+    # The environment's keys stand under their providers' names: whoever names one must not be able to send it elsewhere.
+    found = None if named in PROVIDER_VARIABLES else plan.keys.get(named)
+    return found or plan.keys.get(provider)
 
 
 def _reachable(provider: str, key: ProviderKey) -> bool:

@@ -11,11 +11,13 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 from aywa.call.router.board import HealthBoard, Tell, failure_of, silent
 from aywa.core import events as ev
 from aywa.core.audio.frame import SAMPLE_BYTES
+from aywa.core.ended_reasons import STT, of_failure
 from aywa.core.route_health import Failure
 from aywa.ports.errors import Fault, ProviderError
 from aywa.ports.stt import Stt, SttOptions, SttResult, SttStream
@@ -30,10 +32,12 @@ ANSWER_S = 2.0
 UNANSWERED_LIMIT = 2
 CLOSE_S = 2.0
 # Audio that waits while the recogniser is being opened, and is heard again by another: 3 s of 20 ms frames where nobody speaks,
-# and 20 s of what was said and not told for good. The last 0.2 s before that may hold the beginning of a word.
+# and 20 s of what was said and not told for good. The last 0.2 s before that may hold the beginning of a word. What was said
+# and not told at all is waited for so long after the voice: a recogniser that hangs is found out sooner.
 WAITING_FRAMES = 150
 KEPT_FRAMES = 1000
 SPARE_FRAMES = 10
+OWED_FRAMES = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +68,12 @@ class _Kept:
         self.samples = 0
         self.whole = True
 
-    def add(self, pcm: bytes, most: int) -> None:
+    def add(self, pcm: bytes, most: int, *, spoken: bool) -> None:
         self._frames.append(pcm)
         self.samples += len(pcm) // SAMPLE_BYTES
         while len(self._frames) > most:
             self._drop()
-            self.whole = self.whole and most < KEPT_FRAMES
+            self.whole = self.whole and not spoken
 
     def settle(self, until: int, spare: int = 0) -> None:
         """What ends before that sample is not needed any more; the last so many frames stay."""
@@ -86,7 +90,8 @@ class _Kept:
 
 
 class Recogniser:
-    """rate_hz: what it wants to be fed: the leg's own rate where all its routes take it, else the first one's first."""
+    """rate_hz: what it wants to be fed: the leg's own rate where all its routes take it, else another that all take, else the
+    first one's; a route that does not take that is not asked."""
 
     def __init__(
         self,
@@ -97,8 +102,10 @@ class Recogniser:
         board: HealthBoard | None = None,
         tell: Tell = silent,
     ) -> None:
-        rates = routes[0].stt.capabilities.rates_hz
-        self.rate_hz = leg_rate_hz if leg_rate_hz in rates else rates[0]
+        mine = routes[0].stt.capabilities.rates_hz
+        rates = [rate for rate in (leg_rate_hz, *mine) if rate in mine]
+        of_all = [rate for rate in rates if all(rate in r.stt.capabilities.rates_hz for r in routes)]
+        self.rate_hz = (of_all or rates)[0]
         self._routes = [r for r in routes if self.rate_hz in r.stt.capabilities.rates_hz]
         self._current = 0
         self._leg_id = leg_id
@@ -110,6 +117,7 @@ class Recogniser:
         self._stream_from = 0
         self._pending = False
         self._voiced = False
+        self._owed = 0
         self._wanted = False
         self._closed = False
         self._broken: Exception | None = None
@@ -119,7 +127,8 @@ class Recogniser:
 
     async def run(self) -> None:
         """Until cancelled or closed, or until its routes have broken too often."""
-        breaks = 0
+        waits = 0
+        broken: set[int] = set()
         refused: set[int] = set()
         loop = asyncio.get_running_loop()
         while not self._closed:
@@ -127,27 +136,33 @@ class Recogniser:
             code, retryable = await self._broke()
             if self._closed:
                 return
-            healthy = loop.time() - began_s >= HEALTHY_S
-            breaks = 1 if healthy else breaks + 1
             repeats = self._kept.whole
             self._post(ev.ChildFailed("stt", code, repeats=repeats))
             if not repeats:
                 self._kept.settle(self._kept.samples)
-            if healthy:
+            if loop.time() - began_s >= HEALTHY_S:
+                waits = 0
+                broken.clear()
                 refused.clear()
+            broken.add(self._current)
             if not retryable:
                 refused.add(self._current)
-            taken_over = self._take_over(refused, code)
-            if len(refused) >= len(self._routes) or breaks > REOPEN_LIMIT:
-                self._post(ev.EndRequested("pipeline-error-custom-transcriber-failed", code))
+            follows = self._follows(refused)
+            # A route that has not broken yet has done nothing to be left alone for.
+            again = follows in broken
+            if follows is None or (again and waits >= REOPEN_LIMIT):
+                self._post(ev.EndRequested(of_failure(STT, self._routes[self._current].name), code))
                 return
-            # Another route has done nothing to be left alone for.
-            if not taken_over:
-                await asyncio.sleep(REOPEN_WAIT_S * 2 ** (breaks - 1))
+            self._take_over(follows, code)
+            if again:
+                await asyncio.sleep(REOPEN_WAIT_S * 2**waits)
+                waits += 1
 
     def feed(self, pcm: bytes) -> None:
         """The leg's audio at rate_hz."""
-        self._kept.add(pcm, KEPT_FRAMES if self._voiced or self._pending else WAITING_FRAMES)
+        spoken = self._voiced or self._pending
+        self._owed = self._owed if spoken else max(0, self._owed - 1)
+        self._kept.add(pcm, KEPT_FRAMES if spoken or self._owed else WAITING_FRAMES, spoken=spoken)
         stream = self._stream
         if stream is not None:
             self._tell(lambda: stream.feed(pcm))
@@ -155,6 +170,7 @@ class Recogniser:
     def voice(self, active: bool) -> None:
         """What the voice detector found."""
         self._voiced = active
+        self._owed = OWED_FRAMES
         if (stream := self._stream) is not None:
             self._tell(lambda: stream.voice(active))
 
@@ -186,6 +202,7 @@ class Recogniser:
     def commit(self) -> None:
         """The turn was taken."""
         self._pending = self._wanted = False
+        self._owed = 0
         self._kept.settle(self._kept.samples, spare=SPARE_FRAMES)
         if self._stream is not None:
             self._tell(self._stream.commit)
@@ -227,29 +244,40 @@ class Recogniser:
             case other:
                 return other.__class__.__name__, True
 
-    def _take_over(self, refused: Collection[int], code: str) -> bool:
-        """Another route listens from now on, if there is one that is well; the call stays with it."""
+    def _follows(self, refused: Collection[int]) -> int | None:
+        """Which route listens from now on: another one, if there is one, and one that is well, if there is one."""
         now = asyncio.get_running_loop().time()
         places = [(self._current + step) % len(self._routes) for step in range(1, len(self._routes))]
         left = [place for place in places if place not in refused]
-        well = [place for place in left if not self._board.of(self._routes[place].name).refuses(now)]
+        well = [
+            place
+            for place in left
+            if not self._board.of(self._routes[place].name, self._routes[place].stt).refuses(now)
+        ]
         if not left:
-            return False
-        before, self._current = self._routes[self._current].name, (well or left)[0]
+            return None if self._current in refused else self._current
+        return (well or left)[0]
+
+    def _take_over(self, place: int, code: str) -> None:
+        """The call stays with it."""
+        if place == self._current:
+            return
+        before, self._current = self._routes[self._current].name, place
         fields = {"route": self._routes[self._current].name, "before": before, "code": code}
         self._tell_record("RouteSwitched", {"kind": "stt", **fields})
-        return True
 
     async def _run_once(self) -> None:
         route = self._routes[self._current]
-        health = self._board.of(route.name)
+        health = self._board.of(route.name, route.stt)
         loop = asyncio.get_running_loop()
         began_s = loop.time()
         health.begin(began_s)
         failure: Failure | None = None
+        opened = False
         try:
             async with asyncio.timeout(OPEN_S):
                 stream = await route.stt.open(route.options(self.rate_hz))
+            opened = True
             health.answered(loop.time() - began_s, loop.time())
             await self._listen(stream)
         except Exception as error:
@@ -258,17 +286,18 @@ class Recogniser:
         finally:
             if self._broken is not None:
                 failure = failure_of(self._broken)
-            health.end(failure, loop.time())
+            health.end(failure, loop.time(), answered=opened)
 
     async def _listen(self, stream: SttStream) -> None:
         try:
             self._stream_from, kept = self._kept.all()
-            if self._voiced or self._pending:
+            spoken = self._voiced or self._pending or self._owed > 0
+            if spoken:
                 # A recogniser that goes by voice must not take it for what was before.
                 stream.voice(True)
             for pcm in kept:
                 stream.feed(pcm)
-            if self._pending and not self._voiced:
+            if spoken and not self._voiced:
                 stream.voice(False)
             if self._closed:
                 return
@@ -278,6 +307,8 @@ class Recogniser:
             if wanted and kept:
                 self.finalize()
             async with asyncio.timeout(None) as self._reading:
+                if self._broken is not None:
+                    raise self._broken
                 async for result in stream.results():
                     if result.from_finalize:
                         self._asked_s, self._unanswered = None, 0
@@ -289,8 +320,10 @@ class Recogniser:
     def _heard(self, result: SttResult) -> None:
         from_s = self._stream_from / self.rate_hz
         self._pending = bool(result.text.strip()) and not result.is_final
+        if (result.is_final or result.from_finalize) and not self._voiced:
+            self._owed = 0
         if result.is_final:
-            ends_s = max((w.end_s for w in result.words), default=None)
+            ends_s = max((w.end_s for w in result.words if isfinite(w.end_s)), default=None)
             until = self._kept.samples if ends_s is None else round((from_s + ends_s) * self.rate_hz)
             self._kept.settle(until, spare=SPARE_FRAMES if ends_s is None else 0)
         words = tuple((w.text, from_s + w.start_s, from_s + w.end_s) for w in result.words)

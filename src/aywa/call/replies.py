@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -34,22 +34,30 @@ Post = Callable[[ev.Event], None]
 
 
 class PhraseCache:
-    """Phrases that every call needs, made once for each voice: (voice, text) -> audio and the places of its words."""
+    """Phrases that every call needs, made once for each voice: (voice, text) -> audio and the places of its words; those
+    longest unused go first. A voice that is asked with another key is another one."""
 
     def __init__(self, most: int = 256) -> None:
         self._most = most
-        self._made: dict[tuple[str, TtsOptions, Voiced], tuple[bytes, tuple[ev.HeardWord, ...]]] = {}
+        # With the adapter: another one must not get its number while its phrases are here.
+        self._made: dict[
+            tuple[int, str, TtsOptions, Voiced], tuple[bytes, tuple[ev.HeardWord, ...], Tts]
+        ] = {}
 
     async def phrase(self, routes: ReplyRoutes, text: str) -> tuple[bytes, tuple[ev.HeardWord, ...]]:
         """As `synthesise`."""
         current = routes.voices.current
-        key = (current.name, current.options, await routes.voicing.voice(text))
-        made = self._made.get(key)
-        if made is None:
+        key = (id(current.tts), current.name, current.options, await routes.voicing.voice(text))
+        kept = self._made.pop(key, None)
+        if kept is None:
             made = await synthesise(routes, text)
-            if made[0] and routes.voices.current is current and len(self._made) < self._most:
-                self._made[key] = made
-        return made
+            if not made[0] or routes.voices.current is not current:
+                return made
+            kept = (*made, current.tts)
+            while len(self._made) >= self._most:
+                del self._made[next(iter(self._made))]
+        self._made[key] = kept
+        return kept[:2]
 
 
 @dataclass(slots=True)
@@ -128,10 +136,11 @@ class _Usage:
 class _Stopped(Exception):
     """The reply cannot be made to its end: which step failed, and how."""
 
-    def __init__(self, step: str, code: str, message: str) -> None:
+    def __init__(self, step: str, code: str, message: str, route: str) -> None:
         super().__init__(message)
         self.step = step
         self.code = code
+        self.route = route
 
 
 @dataclass(slots=True)
@@ -173,7 +182,7 @@ class ReplyMaker:
         except* _Stopped as group:
             stopped = group.exceptions[0]
         if isinstance(stopped, _Stopped):
-            self.post(ev.ReplyFailed(self.reply_id, stopped.step, stopped.code, str(stopped)))
+            self.post(ev.ReplyFailed(self.reply_id, stopped.step, stopped.code, str(stopped), stopped.route))
             return
         usage = self._usage
         self.post(
@@ -221,16 +230,17 @@ class ReplyMaker:
         while True:
             answering = routes.models.ask(request, broken)
             try:
-                async for delta in answering.deltas():
-                    if isinstance(delta, TextDelta):
-                        text = delta.text if going_on is None else going_on.feed(delta.text)
-                        self._cut(cutter, text, clauses)
-                        if len(self._text) >= routes.max_characters:
-                            break
-                    elif isinstance(delta, Flush):
-                        _put(clauses, cutter.flush())
-                    elif isinstance(delta, Finished):
-                        self._used(delta, answering.route)
+                async with aclosing(answering.deltas()) as deltas:
+                    async for delta in deltas:
+                        if isinstance(delta, TextDelta):
+                            text = delta.text if going_on is None else going_on.feed(delta.text)
+                            self._cut(cutter, text, clauses)
+                            if len(self._text) >= routes.max_characters:
+                                break
+                        elif isinstance(delta, Flush):
+                            _put(clauses, cutter.flush())
+                        elif isinstance(delta, Finished):
+                            self._used(delta, answering.route)
                 break
             except ProviderError as error:
                 route = answering.route
@@ -279,8 +289,9 @@ class ReplyMaker:
         text = await routes.voicing.voice(clause)
         speaking = routes.voices.speak(text, self._context, more=True)
         try:
-            async for piece in speaking.pieces():
-                self._made(piece.text, piece.pcm, piece.words, piece.route)
+            async with aclosing(speaking.pieces()) as pieces:
+                async for piece in pieces:
+                    self._made(piece.text, piece.pcm, piece.words, piece.route)
         finally:
             await speaking.close()
 
@@ -297,10 +308,11 @@ async def synthesise(routes: ReplyRoutes, text: str) -> tuple[bytes, tuple[ev.He
     words: list[ev.HeardWord] = []
     speaking = routes.voices.speak(await routes.voicing.voice(text))
     try:
-        async for piece in speaking.pieces():
-            at = len(pcm) // SAMPLE_BYTES
-            words += [ev.HeardWord(w.text, w.start + at, w.end + at) for w in piece.words]
-            pcm += piece.pcm
+        async with aclosing(speaking.pieces()) as pieces:
+            async for piece in pieces:
+                at = len(pcm) // SAMPLE_BYTES
+                words += [ev.HeardWord(w.text, w.start + at, w.end + at) for w in piece.words]
+                pcm += piece.pcm
     finally:
         await speaking.close()
     return bytes(pcm), tuple(words)
@@ -317,4 +329,4 @@ def _step(step: str) -> Iterator[None]:
     try:
         yield
     except ProviderError as error:
-        raise _Stopped(step, error.code, str(error)) from error
+        raise _Stopped(step, error.code, str(error), error.route) from error

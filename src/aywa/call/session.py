@@ -16,6 +16,7 @@ from typing import Any
 from aywa.call.phrases import PhraseMaker
 from aywa.call.recogniser import EarRoute, Recogniser
 from aywa.call.replies import ReplyMaker, ReplyRoutes
+from aywa.call.router.attempt import aside
 from aywa.call.rules import CallRules, RuleThreads
 from aywa.core import commands as do
 from aywa.core import events as ev
@@ -192,7 +193,7 @@ class Session:
         """While the phone rings: what the first turn needs is connected before it comes."""
         routes = self._routes
         ear = EarRoute(routes.stt, routes.language, routes.keyterms, routes.ear)
-        work = [routes.reply.voices.warm(), routes.stt.warm(ear.options(routes.reply.voice.rate_hz))]
+        work = [routes.reply.voices.warm(), aside(routes.stt.warm(ear.options(routes.reply.voice.rate_hz)))]
         if not routes.reads_ahead:
             work.append(routes.reply.models.warm(routes.reply.request(())))
         _ = await asyncio.gather(*work, return_exceptions=True)

@@ -278,12 +278,13 @@ class ReplyCompleted:
 
 @dataclass(frozen=True, slots=True)
 class ReplyFailed:
-    """The reply could not be made, or not to its end. step: llm or tts."""
+    """The reply could not be made, or not to its end. step: llm or tts. route: who failed, where that is known."""
 
     reply_id: int
     step: str
     code: str
     message: str = ""
+    route: str = ""
 
 
 # --- from elsewhere ----------------------------------------------------------------------------------------------

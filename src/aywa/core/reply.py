@@ -33,7 +33,8 @@ class Reply:
     paused_at: the sample where playing stands still. starved_s: since when there has been nothing to play. quiet_from_s:
     since when nothing of it was heard, for either reason. anchors: (sample, second) wherever playing began or went on.
     clauses: how many were taken. tokens: pieces of text that the model wrote. fillers: phrases put into it while its own
-    words were late; filler_due_s: when the next one is. excused: what broke it was owned up to."""
+    words were late; filler_due_s: when the next one is. failed_reason: the
+    endedReason, if the call ends for it. excused: what broke it was owned up to."""
 
     reply_id: int
     turn_id: int
@@ -50,6 +51,7 @@ class Reply:
     completed: bool = False
     failed: bool = False
     failed_step: str = ""
+    failed_reason: str = ""
     excused: bool = False
     finishing: bool = False
     dropping: bool = False

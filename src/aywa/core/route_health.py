@@ -18,6 +18,8 @@ REFUSED_S = 30.0
 # A provider that says "too often" without saying for how long.
 RATE_LIMITED_S = 2.0
 RATE_LIMITED_MAX_S = 60.0
+# What was wrong with one request says nothing of the next one.
+OF_THE_REQUEST = frozenset(("bad_request",))
 # The slowest of the last so many first answers; with fewer than the least nothing is said of them.
 KEPT = 100
 LEAST = 20
@@ -97,17 +99,23 @@ class RouteHealth:
     def answered(self, first_s: float, now: float) -> None:
         """The first of the answer came after so long: the route works."""
         self._firsts.append(first_s)
-        self._in_a_row = self._opened = 0
         self._probing = False
         if self._circuit is not Circuit.CLOSED:
             self._turn(Circuit.CLOSED, now)
 
-    def end(self, failure: Failure | None, now: float) -> None:
-        """The request is over; None: well, or because nobody wanted it any more."""
+    def waited(self, seconds: float) -> None:
+        """The first of an answer had not come after so long when it was not wanted any more."""
+        self._firsts.append(seconds)
+
+    def end(self, failure: Failure | None, now: float, *, answered: bool = True) -> None:
+        """The request is over; None: well, or because nobody wanted it any more. answered: it had begun to answer."""
         self.active = max(0, self.active - 1)
         if failure is None:
             # Of a probe that was given up nothing is known.
             self._probing = False
+            if answered and self._circuit is Circuit.CLOSED:
+                # Not sooner: one that always breaks in the middle is to be left alone too.
+                self._in_a_row = self._opened = 0
             return
         self.failures += 1
         self.last_code = failure.code
@@ -115,6 +123,8 @@ class RouteHealth:
         if failure.code == "rate_limited":
             wait_s = RATE_LIMITED_S if failure.retry_after_s is None else failure.retry_after_s
             self._limited_until_s = now + min(max(wait_s, 0.0), RATE_LIMITED_MAX_S)
+            return
+        if failure.code in OF_THE_REQUEST:
             return
         self._in_a_row += 1
         if self._circuit is Circuit.OPEN:

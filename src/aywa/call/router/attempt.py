@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from aywa.call.router.board import failure_of
 from aywa.core.route_health import RouteHealth
@@ -18,25 +18,32 @@ T = TypeVar("T")
 CLOSE_S = 1.0
 # What came and was not taken yet.
 MAX_WAITING = 20_000
-# Those that did not let go: kept until they do, or the loop would forget them.
-_ABANDONED: set[asyncio.Task[None]] = set()
+# Those that have not let go yet: kept until they do, or the loop would forget them.
+_LEAVING: set[asyncio.Task[None]] = set()
 
 
 class Attempt(Generic[T]):
     """Begins at once. `next` gives what came, in order; None at the end. `close` in any case."""
 
     def __init__(
-        self, health: RouteHealth, stream: Callable[[], AsyncIterator[T]], counts: Callable[[T], bool]
+        self,
+        health: RouteHealth,
+        stream: Callable[[], AsyncIterator[T]],
+        counts: Callable[[T], bool],
+        rings: Callable[[], None] = lambda: None,
     ) -> None:
+        """counts: whether an item is of an answer. rings: called whenever something came, the end too."""
         loop = asyncio.get_running_loop()
         self._loop = loop
         self._health = health
         self._counts = counts
+        self._rings = rings
         self._came: deque[T] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._error: Exception | None = None
         self._over = False
         self._ended = False
+        self._left = False
         self.began_s = loop.time()
         self.first_s: float | None = None
         health.begin(self.began_s)
@@ -46,6 +53,11 @@ class Attempt(Generic[T]):
     def ready(self) -> bool:
         """`next` would not wait."""
         return bool(self._came) or self._over
+
+    @property
+    def over(self) -> bool:
+        """No more comes."""
+        return self._over
 
     @property
     def empty(self) -> bool:
@@ -61,14 +73,10 @@ class Attempt(Generic[T]):
         """It is not waited for any more, and that is the route's doing."""
         self._end(error)
 
-    async def wait(self) -> None:
-        """Until `ready`."""
-        while not self.ready:
-            self._waiter = self._loop.create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
+    def overtaken(self) -> None:
+        """Another, asked later, answered sooner: how long this one would have taken nobody knows, but longer than until now."""
+        if not self._ended and self.first_s is None:
+            self._health.waited(self._loop.time() - self.began_s)
 
     async def next(self, by_s: float) -> T | None:
         """What comes next. Raises TimeoutError when nothing came by that time of the loop's clock, and what the route raised,
@@ -76,7 +84,7 @@ class Attempt(Generic[T]):
         if not self.ready:
             try:
                 async with asyncio.timeout_at(by_s):
-                    await self.wait()
+                    await self._wait()
             except TimeoutError as error:
                 self._end(error)
                 raise
@@ -86,27 +94,41 @@ class Attempt(Generic[T]):
             raise self._error
         return None
 
+    def let_go(self) -> None:
+        """Lets the route know that no more is wanted, and does not wait for it."""
+        self._end(None)
+        if self._left or self._task.done():
+            return
+        # Once: another cancellation would hit the route while it tidies up.
+        self._left = True
+        _ = self._task.cancel()
+        _keep(self._task)
+
     async def close(self) -> None:
         """Lets the route know that no more is wanted, and waits for it a moment."""
-        self._end(None)
-        task = self._task
-        if task.done():
-            return
-        task.cancel()
-        _, stuck = await asyncio.wait({task}, timeout=CLOSE_S)
-        if stuck:
-            _ABANDONED.add(task)
-            task.add_done_callback(_ABANDONED.discard)
+        self.let_go()
+        if not self._task.done():
+            _ = await asyncio.wait({self._task}, timeout=CLOSE_S)
+
+    async def _wait(self) -> None:
+        while not self.ready:
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
 
     async def _read(self, stream: Callable[[], AsyncIterator[T]]) -> None:
         source: AsyncIterator[T] | None = None
         try:
             source = stream()
             async for item in source:
+                if self._ended:
+                    # Nobody takes it any more, whatever the route makes of being cancelled.
+                    break
                 if self.first_s is None and self._counts(item):
                     self.first_s = self._loop.time() - self.began_s
-                    if not self._ended:
-                        self._health.answered(self.first_s, self._loop.time())
+                    self._health.answered(self.first_s, self._loop.time())
                 if len(self._came) >= MAX_WAITING:
                     raise ProviderError(
                         self._health.name, "overlong", "it sends more than anybody takes",
@@ -125,19 +147,49 @@ class Attempt(Generic[T]):
             self._error = error
         finally:
             self._over = True
+            self._end(self._error)
             self._ring()
             close = getattr(source, "aclose", None)
             if close is not None:
                 # Its last words change nothing.
                 with suppress(Exception):
                     await close()
-            self._end(self._error)
 
     def _end(self, error: BaseException | None) -> None:
         if not self._ended:
             self._ended = True
-            self._health.end(None if error is None else failure_of(error), self._loop.time())
+            self._health.end(
+                None if error is None else failure_of(error),
+                self._loop.time(),
+                answered=self.first_s is not None,
+            )
 
     def _ring(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+        self._rings()
+
+
+async def aside(work: Coroutine[Any, Any, None]) -> None:
+    """Waits for the work, and no longer than its caller wants to wait: work that does not let itself be cancelled holds up
+    nobody."""
+    task = asyncio.get_running_loop().create_task(work)
+    try:
+        _ = await asyncio.wait({task})
+    finally:
+        if not task.done():
+            _ = task.cancel()
+            _keep(task)
+    task.result()
+
+
+def _keep(task: asyncio.Task[None]) -> None:
+    _LEAVING.add(task)
+    task.add_done_callback(_gone)
+
+
+def _gone(task: asyncio.Task[None]) -> None:
+    _LEAVING.discard(task)
+    if not task.cancelled():
+        # Its last words change nothing.
+        _ = task.exception()

@@ -39,11 +39,8 @@ class Continued:
         whole = held if self._held[-1:].isspace() else held[:-1]
         if not held:
             return ""
-        repeated = self._repeated(whole)
-        if repeated is None:
-            # The last word may still grow.
-            return "" if self._may_repeat(held) else self._give(0)
-        return self._give(repeated)
+        # The last word may still grow, and what repeats a little may turn out to repeat more.
+        return "" if self._may_repeat(held) else self._give(self._repeated(whole) or 0)
 
     def finish(self) -> str:
         """No more text will come."""
@@ -61,16 +58,19 @@ class Continued:
 
     def _repeated(self, words: list[str]) -> int | None:
         """How many of the first words repeat the end of what was given, to its last word; None: not so, or not yet."""
-        given = _bare(self.given.split())
-        bare = _bare(words)
+        given, bare = _bare(self.given.split()), _bare(words)
         for count in range(min(len(bare), len(given)), 0, -1):
             if given[-count:] == bare[:count] and (count >= LEAST_WORDS or count == len(given)):
-                return count
+                # With the dashes between them.
+                places = [place for place, word in enumerate(words, 1) if _bare([word])]
+                return places[count - 1]
         return None
 
     def _may_repeat(self, words: list[str]) -> bool:
         """With more words it may: what there is stands somewhere in what was given, the last word perhaps not whole."""
         given, bare = _bare(self.given.split()), _bare(words)
+        if not bare:
+            return True
         *whole, last = bare
         return any(
             given[at : at + len(whole)] == whole and given[at + len(whole)].startswith(last)
@@ -79,4 +79,6 @@ class Continued:
 
 
 def _bare(words: list[str]) -> list[str]:
-    return ["".join(c for c in word.casefold() if c.isalnum()) for word in words]
+    """What is to be compared of them; none of what is no word, a dash."""
+    bare = ("".join(c for c in word.casefold() if c.isalnum()) for word in words)
+    return [word for word in bare if word]

@@ -6,15 +6,16 @@ A route that broke after its first token is not asked again here: what it said s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from aywa.call.router.attempt import Attempt
+from aywa.call.router.attempt import Attempt, aside
 from aywa.call.router.board import HealthBoard, Tell, failure_of, silent
+from aywa.core.route_health import RouteHealth
 from aywa.ports.errors import Fault, ProviderError
-from aywa.ports.llm import Finished, Llm, LlmDelta, LlmRequest
+from aywa.ports.llm import Finished, Llm, LlmDelta, LlmRequest, TextDelta
 
 # A route is asked a second time only if no other answered, and once.
 RETRIES = 1
@@ -66,21 +67,25 @@ class ModelRouter:
 
     async def warm(self, request: LlmRequest) -> None:
         """Makes the first route's next answer quick. Never raises."""
-        route = self._order(frozenset())[0]
-        await route.llm.warm(self._request(route, request))
+        route = self._order(frozenset(), silent)[0]
+        await aside(route.llm.warm(self._request(route, request)))
 
     def has_other(self, without: frozenset[str]) -> bool:
         """There is a route that may still be asked."""
         return any(route.name not in without for route in self._routes)
 
-    def _order(self, without: frozenset[str]) -> list[ModelRoute]:
+    def health(self, route: ModelRoute) -> RouteHealth:
+        """How it fares."""
+        return self._board.of(route.name, route.llm)
+
+    def _order(self, without: frozenset[str], tell: Tell) -> list[ModelRoute]:
         """Those that are well, then those that are not: a caller is worth a try at a route that was broken a moment ago."""
         now = asyncio.get_running_loop().time()
         left = [route for route in self._routes if route.name not in without]
-        refused = {route.name: self._board.of(route.name).refuses(now) for route in left}
+        refused = {route.name: self.health(route).refuses(now) for route in left}
         well = [route for route in left if not refused[route.name]]
         if well and left and well[0] is not left[0]:
-            self.tell("RouteSkipped", {"kind": "llm", "route": left[0].name, "code": refused[left[0].name]})
+            tell("RouteSkipped", {"kind": "llm", "route": left[0].name, "code": refused[left[0].name]})
         return well + [route for route in left if refused[route.name]]
 
     @staticmethod
@@ -100,24 +105,34 @@ class Answering:
     def __init__(self, router: ModelRouter, request: LlmRequest, without: frozenset[str]) -> None:
         self._router = router
         self._ask = request
-        self._left = router._order(without)
+        self._left = router._order(without, router.tell)
         self._retries = RETRIES
         self._open: list[tuple[ModelRoute, Attempt[LlmDelta]]] = []
+        self._bell = asyncio.Event()
         self.route: ModelRoute | None = None
 
-    async def deltas(self) -> AsyncIterator[LlmDelta]:
+    async def deltas(self) -> AsyncGenerator[LlmDelta, None]:
         """Raises ProviderError: of the route that was asked last, or of the one that broke in the middle."""
         route, attempt = await self._answering()
         self.route = route
         loop = asyncio.get_running_loop()
+        since_s, finished = loop.time(), False
         while True:
             try:
-                delta = await attempt.next(loop.time() + route.next_s)
+                delta = await attempt.next(since_s + route.next_s)
             except Exception as error:
+                # Whoever is asked instead need not wait until this one has let go.
+                self._drop(route, attempt)
+                if finished:
+                    return
                 raise _as_provider_error(error, route) from error
             if delta is None:
                 return
+            finished = finished or isinstance(delta, Finished)
             yield delta
+            # Nothing, however often it comes, is not an answer.
+            if not _is_nothing(delta):
+                since_s = loop.time()
 
     async def close(self) -> None:
         """Stops whoever still answers."""
@@ -136,15 +151,16 @@ class Answering:
                 if failed is None:
                     continue
                 last = failed
-                self._open.remove((route, attempt))
-                await attempt.close()
+                self._drop(route, attempt)
                 self._instead(route, last)
             if winner is not None:
                 others = [each for each in self._open if each[1] is not winner[1]]
-                self._open = [winner]
                 if others:
                     self._tell("RouteHedged", winner[0], won=True)
-                    _ = await asyncio.gather(*(attempt.close() for _, attempt in others))
+                for route, attempt in others:
+                    if attempt.began_s < winner[1].began_s:
+                        attempt.overtaken()
+                    self._drop(route, attempt)
                 return winner
         assert last is not None
         raise last
@@ -152,18 +168,13 @@ class Answering:
     async def _first(self) -> tuple[ModelRoute, Attempt[LlmDelta]] | None:
         """Waits until one answers, fails or is late; begins another beside one that is slower than it usually is."""
         loop = asyncio.get_running_loop()
-        now = loop.time()
         dues = [attempt.began_s + self._allowed_s(route) for route, attempt in self._open]
         hedge_s = self._hedge_s()
-        waits = [asyncio.ensure_future(attempt.wait()) for _, attempt in self._open]
-        try:
-            until = min([*dues, *([] if hedge_s is None else [hedge_s])])
-            _ = await asyncio.wait(waits, timeout=max(0.0, until - now), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-            with suppress(asyncio.CancelledError):
-                _ = await asyncio.gather(*waits, return_exceptions=True)
+        self._bell.clear()
+        if not any(attempt.over or attempt.first_s is not None for _, attempt in self._open):
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(min([*dues, *([] if hedge_s is None else [hedge_s])])):
+                    _ = await self._bell.wait()
         for route, attempt in self._open:
             # An answer without a word is told as it is when there is nobody else to ask.
             alone = not self._left and len(self._open) == 1
@@ -180,7 +191,7 @@ class Answering:
         if attempt.first_s is not None or (attempt.empty and not self._left and len(self._open) == 1):
             return None
         late = asyncio.get_running_loop().time() >= attempt.began_s + self._allowed_s(route) - 1e-6
-        if attempt.ready:
+        if attempt.over:
             error: Exception | None = attempt.error
             if error is None:
                 error = ProviderError(
@@ -211,8 +222,13 @@ class Answering:
     def _begin(self) -> None:
         route = self._left.pop(0)
         request = ModelRouter._request(route, self._ask)
-        health = self._router._board.of(route.name)
-        self._open.append((route, Attempt(health, lambda: route.llm.stream(request), _says)))
+        health = self._router.health(route)
+        self._open.append((route, Attempt(health, lambda: route.llm.stream(request), _says, self._bell.set)))
+
+    def _drop(self, route: ModelRoute, attempt: Attempt[LlmDelta]) -> None:
+        """It is not waited for any more, not even until it has let go."""
+        attempt.let_go()
+        self._open.remove((route, attempt))
 
     def _allowed_s(self, route: ModelRoute) -> float:
         return min(route.first_of_many_s, route.first_s) if self._left else route.first_s
@@ -221,8 +237,11 @@ class Answering:
         """When another is asked beside the only one that is being asked."""
         if not self._router._hedges or len(self._open) != 1 or not self._left:
             return None
+        if self._router.health(self._left[0]).refuses(asyncio.get_running_loop().time()):
+            # A route that is not well is a last resort, and no second chance.
+            return None
         route, attempt = self._open[0]
-        usual_s = self._router._board.of(route.name).first_s(0.95)
+        usual_s = self._router.health(route).first_s(0.95)
         return None if usual_s is None else attempt.began_s + max(usual_s, HEDGE_LEAST_S)
 
     def _tell(self, kind: str, route: ModelRoute, **fields: Any) -> None:
@@ -230,7 +249,11 @@ class Answering:
 
 
 def _says(delta: LlmDelta) -> bool:
-    return not isinstance(delta, Finished)
+    return not isinstance(delta, Finished) and not _is_nothing(delta)
+
+
+def _is_nothing(delta: LlmDelta) -> bool:
+    return isinstance(delta, TextDelta) and not delta.text
 
 
 def _as_provider_error(error: Exception, route: ModelRoute) -> ProviderError:

@@ -6,11 +6,12 @@ A call that had to take another voice keeps it: a voice that changes twice is wo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from math import isfinite
 
-from aywa.call.router.attempt import Attempt
+from aywa.call.router.attempt import Attempt, aside
 from aywa.call.router.board import HealthBoard, Tell, silent
 from aywa.call.sentences import Sentences, Spoken
 from aywa.core.audio.align import align_words
@@ -18,6 +19,7 @@ from aywa.core.audio.frame import SAMPLE_BYTES
 from aywa.core.audio.resample import resample_pcm
 from aywa.core.events import HeardWord
 from aywa.core.playout import place_words
+from aywa.core.route_health import RouteHealth
 from aywa.core.voicing.text import Voiced, unchanged, written_places
 from aywa.ports.errors import Fault, ProviderError
 from aywa.ports.stt import Word
@@ -93,20 +95,23 @@ class VoiceRouter:
     async def warm(self) -> None:
         """Makes the next clause quick. Never raises."""
         route = self.current
-        await route.tts.warm(route.options)
+        await aside(route.tts.warm(route.options))
+
+    def health(self, route: VoiceRoute) -> RouteHealth:
+        """How it fares."""
+        return self._board.of(route.name, route.tts)
 
     def _choose(self, tried: Collection[int]) -> int | None:
         """The present voice while it is well, else the next that is, else whichever was not tried yet."""
         now = asyncio.get_running_loop().time()
         places = [*range(self._current, len(self._routes)), *range(self._current)]
         left = [place for place in places if place not in tried]
-        well = [place for place in left if not self._board.of(self._routes[place].name).refuses(now)]
+        well = [place for place in left if not self.health(self._routes[place]).refuses(now)]
         chosen = next(iter(well or left), None)
         if chosen is not None and left and chosen != left[0] and not tried:
-            name = self._routes[left[0]].name
-            self.tell(
-                "RouteSkipped", {"kind": "tts", "route": name, "code": self._board.of(name).refuses(now)}
-            )
+            skipped = self._routes[left[0]]
+            code = self.health(skipped).refuses(now)
+            self.tell("RouteSkipped", {"kind": "tts", "route": skipped.name, "code": code})
         return chosen
 
 
@@ -120,7 +125,7 @@ class Speaking:
     more: bool
     _attempt: Attempt[TtsChunk] | None = None
 
-    async def pieces(self) -> AsyncIterator[Piece]:
+    async def pieces(self) -> AsyncGenerator[Piece, None]:
         """Raises ProviderError when no voice could say it to its end; what was given stands."""
         if not any(map(str.isalnum, self.text.spoken)):
             return
@@ -144,16 +149,21 @@ class Speaking:
             given = 0
             last = len(refused) + 1 >= len(self.router._routes)
             try:
-                async for piece in self._by(self.router._routes[place], left, last=last):
-                    if place != self.router._current:
-                        self._switch(place, "" if failed is None else failed.code)
-                    given += len(piece.text.split())
-                    made.append(piece)
-                    yield piece
+                async with aclosing(self._by(self.router._routes[place], left, last=last)) as some:
+                    async for piece in some:
+                        if place != self.router._current:
+                            self._switch(place, "" if failed is None else failed.code)
+                        given += len(piece.text.split())
+                        made.append(piece)
+                        yield piece
                 self._keep(made, place)
                 return
             except ProviderError as error:
                 failed = error
+                # Whoever speaks instead need not wait until this one has let go.
+                if self._attempt is not None:
+                    self._attempt.let_go()
+                    self._attempt = None
             finally:
                 await self.close()
             left = _rest(left, given)
@@ -204,24 +214,27 @@ class Speaking:
             {"kind": "tts", "route": router.current.name, "before": before, "code": code},
         )
 
-    async def _by(self, route: VoiceRoute, text: Voiced, *, last: bool) -> AsyncIterator[Piece]:
+    async def _by(self, route: VoiceRoute, text: Voiced, *, last: bool) -> AsyncGenerator[Piece, None]:
         loop = asyncio.get_running_loop()
         options = replace(route.options, context=self.context, more=self.more)
-        health = self.router._board.of(route.name)
-        attempt = Attempt(health, lambda: route.tts.synthesize(text.spoken, options), _sounds)
+        attempt = Attempt(
+            self.router.health(route), lambda: route.tts.synthesize(text.spoken, options), _sounds
+        )
         self._attempt = attempt
         sound = _Sound(text, self.router.rate_hz, route.name)
         wait_s = route.first_s if last else min(route.first_of_many_s, route.first_s)
         longest_s = SECONDS_AT_LEAST + SECONDS_A_CHARACTER * len(text.spoken)
+        since_s = loop.time()
         while True:
             try:
-                chunk = await attempt.next(loop.time() + wait_s)
+                chunk = await attempt.next(since_s + wait_s)
             except Exception as error:
                 raise _as_provider_error(error, route) from error
             if chunk is None:
                 break
+            # Nothing, however often it comes, is no sound.
             if chunk.pcm:
-                wait_s = route.next_s
+                since_s, wait_s = loop.time(), route.next_s
             sound.add(chunk)
             if sound.seconds > longest_s:
                 raise ProviderError(
@@ -231,6 +244,11 @@ class Speaking:
             piece = None if attempt.ready else sound.take()
             if piece is not None:
                 yield piece
+                since_s = loop.time()
+        if not last and not sound.seconds:
+            raise ProviderError(
+                route.name, "failed", "it gave no sound", fault=Fault.PROVIDER, retryable=True
+            )
         piece = sound.rest()
         if piece is not None:
             yield piece
@@ -281,7 +299,8 @@ class _Sound:
             if not self._told(spoken, until):
                 break
             edge = round(self._words[until].start_s * self.rate_hz)
-            if self._given_samples < edge <= have:
+            # Some sound must be left for the words that are.
+            if self._given_samples < edge < have:
                 best = span.last, edge
         if best is None or best[1] - self._given_samples < PIECE_S * self.rate_hz:
             return None

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aywa.core import commands as do
+from aywa.core import ended_reasons
 from aywa.core import events as ev
 from aywa.core.history import History
 from aywa.core.initiative import INTERRUPTED, SLOW_MODEL, TALKED_OVER, UNHEARD
@@ -43,14 +44,9 @@ MURMUR_S = 0.4
 REPROMPT_AFTER_S = 2.6
 # So many turns in a row that the recogniser did not answer for, and there is no recogniser.
 MAX_UNREAD = 3
-DEAF = "pipeline-error-custom-transcriber-failed"
+DEAF = ended_reasons.of_failure(ended_reasons.STT)
 # A filler comes no sooner than this after the turn was taken: the reply may be on its way.
 FILLER_GRACE_S = 0.3
-
-_END_REASONS = {
-    "tts": "pipeline-error-custom-voice-failed",
-    "llm": "pipeline-error-custom-llm-llm-failed",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,6 +358,7 @@ class Floor:
             return []
         reply.completed = reply.failed = True
         reply.failed_step = event.step
+        reply.failed_reason = ended_reasons.of_failure(event.step, event.route, event.code)
         cmds: Commands = [
             self._decided("reply_failed", event.code, {"step": event.step, "reply_id": event.reply_id})
         ]
@@ -825,7 +822,7 @@ class Floor:
             # The last words cannot be said, or not to their end.
             return self._finish_if_all_given(reply, now) if reply.ledger.samples else self._end_unsaid(reply)
         last = self.failures >= MAX_FAILURES
-        reason = _END_REASONS.get(reply.failed_step, _END_REASONS["llm"])
+        reason = reply.failed_reason
         message = Message(EXCUSE)
         if last:
             message = Message(FAREWELL, ends_call=True, end_reason=reason, interruptible=False)
