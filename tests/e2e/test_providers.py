@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -20,9 +21,11 @@ from aywa.boot.simulated_providers import Simulated
 from aywa.boot.speech import open_speech
 from aywa.testing.vendors.plan import Break, Plan, Trouble
 from aywa.testing.vendors.server import SimulatedVendors
+from tests.docs.test_commands import ROOT
 from tests.e2e.client import FRAME, FRAME_S, Api, Client, api, client, eventually
 from tests.e2e.dev import Dev
 
+GUIDE = ROOT / "docs/guides/providers.md"
 GREETING = "Hello, this is Robin. How can I help you?"
 HOURS = "We are open from nine to five on weekdays. On Saturdays we close at one. Is there anything else?"
 PARKING = (
@@ -164,6 +167,7 @@ async def test_a_call_that_loses_its_voice_twice_and_its_model_once_keeps_talkin
 
     shown = await _aywa(dev, "timeline", call_id)
     assert f"route-switched: cut_short  {eleven}" in shown
+    assert _routes_of(shown) == _routes_of(GUIDE.read_text("utf-8")), "paste it anew: AYWA_SHOW=folder"
     if (folder := os.environ.get("AYWA_SHOW")) is not None:
         await asyncio.to_thread((Path(folder) / "timeline.txt").write_text, shown, "utf-8")
 
@@ -190,6 +194,12 @@ async def test_the_runtime_checks_its_routes(vendors: SimulatedVendors, runtime:
     status, rows = await asked.ask("POST", "/providers/check", {"provider": "openai", "voice": "unknown"})
     assert (status, [row["code"] for row in rows]) == (200, ["", "unknown_voice"])
     await eventually(lambda: _none_open(vendors), 5, "connections of the check stay open")
+
+
+def _routes_of(text: str) -> list[str]:
+    """What a timeline says of routes, without times and counts, as far as a narrow terminal shows it."""
+    found = re.findall(r"^ *[0-9.]+ s  (?:provider|decision)  (route-.*)$", text, re.MULTILINE)
+    return [re.sub(r"\d+ (word|character)s?", "", line)[:100] for line in found]
 
 
 def _rest(body: Mapping[str, Any]) -> str:

@@ -125,9 +125,7 @@ async def test_what_follows_the_end_does_not_undo_the_answer() -> None:
 async def test_the_next_is_asked_at_once_when_one_refuses(code: str) -> None:
     chain = Chain([Model([[broken("a", code, retryable=code != "unauthorized")]]), Model([["from b"]])])
     assert (await chain.answer(), now()) == ("from b", 0.0)
-    assert chain.told.notes == [
-        ("RouteSwitched", {"kind": "llm", "route": "b", "before": "a", "code": code})
-    ]
+    assert chain.told.notes == [("RouteSwitched", {"kind": "llm", "route": "b", "before": "a", "code": code})]
     assert chain.failures() == [1, 0]
     await chain.sound()
 
@@ -304,7 +302,9 @@ async def test_nobody_is_asked_beside_it_too_soon(usual_s: float) -> None:
     assert (await chain.answer(), now() - began_s) == ("b", pytest.approx(HEDGE_LEAST_S))
 
 
-@pytest.mark.parametrize("why", ["too few answers known", "not wanted", "nobody else", "the other is not well"])
+@pytest.mark.parametrize(
+    "why", ["too few answers known", "not wanted", "nobody else", "the other is not well"]
+)
 async def test_nobody_is_asked_beside_it(why: str) -> None:
     chain = Chain([Model([[2.0, "a"]]), *[Model()] * (why != "nobody else")], hedges=why != "not wanted")
     chain.usual(0, 0.5, LEAST - (why == "too few answers known"))
