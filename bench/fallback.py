@@ -9,10 +9,12 @@ or repeats the reply from its beginning (which it may not, and which must not be
 
 Words: what was spoken by the end of the reply, in order, is what the model meant to say, none lost, none doubled.
 Recovery: from the moment when a failure is known (an error came, or a deadline ran out) until the next audio is there, or
-until what was playing is over if that is later: the caller hears nothing for so long because of the failure. Where another
-failure comes before the next audio, the last one counts.
+from the end of what was playing if that is later: the caller hears nothing for so long because of it. Where another failure comes
+before the next audio, the last one counts. A model that repeats is told apart: nobody hears its next word sooner than it
+has said all others again.
 
-Prints {"recovery_ms_p50", "recovery_ms_max", "words_wrong", "unfinished", "failures", "samples"}.
+Prints {"recovery_voice_ms_max", "recovery_model_ms_max", "recovery_repeating_ms_max", ... "words_wrong", "unfinished",
+"samples"}.
 """
 
 from __future__ import annotations
@@ -20,7 +22,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import statistics
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,7 +39,6 @@ from aywa.ports.tts import TtsCapabilities, TtsChunk, TtsOptions
 from aywa.testing.virtual_time import run_virtual
 
 RUNS = 1000
-SLOW_S = 1.0
 RATE_HZ = 8000
 FIRST_TOKEN_S, TOKEN_S, FIRST_AUDIO_S = 0.3, 1 / 60, 0.15
 PIECE_S, SPEED = 0.1, 8.0
@@ -158,18 +158,19 @@ async def _strike(name: str, trouble: Trouble) -> None:
 
 @dataclass(slots=True)
 class Heard:
-    """What came of a reply. silent_s: of each failure, how long the caller heard nothing because of it."""
+    """What came of a reply. silent_s: of each failure, by who failed, how long the caller heard nothing because of it."""
 
     words: list[str] = field(default_factory=list)
     over: str = ""
-    silent_s: list[float] = field(default_factory=list)
+    silent_s: dict[str, list[float]] = field(default_factory=lambda: {"llm": [], "tts": []})
     plays_until_s: float = 0.0
     failed_s: float | None = None
+    failed: str = ""
 
     def told(self, kind: str, fields: Mapping[str, Any]) -> None:
         """The routers': a failure is known. The voices' router tells of a switch only with the audio."""
         if (kind, fields["kind"]) in (("RouteFailed", "tts"), ("RouteSwitched", "llm")):
-            self.failed_s = asyncio.get_running_loop().time()
+            self.failed_s, self.failed = asyncio.get_running_loop().time(), fields["kind"]
 
     def post(self, event: ev.Event) -> None:
         """The reply maker's."""
@@ -177,7 +178,8 @@ class Heard:
         if isinstance(event, ev.ClauseSynthesized):
             self.words += event.text.split()
             if self.failed_s is not None:
-                self.silent_s.append(max(0.0, now - max(self.failed_s, self.plays_until_s)))
+                late_s = max(0.0, now - max(self.failed_s, self.plays_until_s))
+                self.silent_s[self.failed].append(late_s)
                 self.failed_s = None
             self.plays_until_s = max(now, self.plays_until_s) + event.samples / RATE_HZ
         elif isinstance(event, ev.ReplyCompleted):
@@ -186,10 +188,9 @@ class Heard:
             self.over = f"failed: {event.step} {event.code}"
 
 
-def _models(chance: Random, text: str) -> list[ModelRoute]:
+def _models(chance: Random, text: str, *, repeats: bool) -> list[ModelRoute]:
     routes = []
     troubled = chance.randint(0, 2)
-    repeats = chance.random() < 0.5
     for number in range(troubled + 1):
         trouble = None
         if number < troubled:
@@ -213,11 +214,12 @@ def _voices(chance: Random) -> list[VoiceRoute]:
     return routes
 
 
-async def reply(seed: int) -> tuple[str, Heard]:
-    """One, to its end: what was meant, and what came of it."""
+async def reply(seed: int) -> tuple[str, bool, Heard]:
+    """One, to its end: what was meant, whether a model that takes over repeats, and what came of it."""
     chance = Random(seed)
     text = " ".join(chance.sample(SENTENCES, chance.randint(2, 4)))
-    models, voices = _models(chance, text), _voices(chance)
+    repeats = chance.random() < 0.5
+    models, voices = _models(chance, text, repeats=repeats), _voices(chance)
     routes = ReplyRoutes(
         models[0].llm,
         voices[0].tts,
@@ -228,34 +230,31 @@ async def reply(seed: int) -> tuple[str, Heard]:
     heard = Heard()
     routes.tell(heard.told)
     await ReplyMaker(1, routes, heard.post).answer(ASKED)
-    return text, heard
+    return text, repeats, heard
 
 
 async def run(runs: int) -> dict[str, Any]:
     """All replies, one after the other."""
-    silent_s: list[float] = []
+    silent_s: dict[str, list[float]] = {"voice": [], "model": [], "repeating": []}
     wrong: list[int] = []
     unfinished: list[int] = []
     for seed in range(runs):
-        text, heard = await reply(seed)
-        silent_s += heard.silent_s
+        text, repeats, heard = await reply(seed)
+        silent_s["voice"] += heard.silent_s["tts"]
+        silent_s["repeating" if repeats else "model"] += heard.silent_s["llm"]
         if heard.over != "completed":
             unfinished.append(seed)
             sys.stderr.write(f"seed {seed}: {heard.over}\n")
-        if max(heard.silent_s, default=0.0) > SLOW_S:
-            sys.stderr.write(f"seed {seed}: {max(heard.silent_s):.2f} s\n")
         if heard.words != text.split():
             wrong.append(seed)
             sys.stderr.write(f"seed {seed}:\n  meant  {text}\n  spoken {' '.join(heard.words)}\n")
-    return {
-        "recovery_ms_p50": round(1000 * statistics.median(silent_s), 1),
-        "recovery_ms_p95": round(1000 * _nearest(silent_s, 0.95), 1),
-        "recovery_ms_max": round(1000 * max(silent_s), 1),
-        "words_wrong": len(wrong),
-        "unfinished": len(unfinished),
-        "failures": len(silent_s),
-        "samples": runs,
-    }
+    figures: dict[str, Any] = {"words_wrong": len(wrong), "unfinished": len(unfinished)}
+    samples = dict.fromkeys(figures, runs)
+    for whose, values in silent_s.items():
+        for name, share in (("p50", 0.5), ("p95", 0.95), ("max", 1.0)):
+            figures[f"recovery_{whose}_ms_{name}"] = round(1000 * _nearest(values, share), 1)
+            samples[f"recovery_{whose}_ms_{name}"] = len(values)
+    return {**figures, "samples": samples}
 
 
 def _nearest(values: Sequence[float], share: float) -> float:

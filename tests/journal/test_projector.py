@@ -224,8 +224,7 @@ async def test_recovery_begins_at_the_checkpoint_and_goes_on_with_the_calls_it_f
     put(tmp_path, said(3))
     put(tmp_path, said(4), file=2)
     assert await Projector(store, tmp_path).recover() == []
-    # What waits together is stored together.
-    assert store.batches == [[1, 2, 3, 4]]
+    assert store.batches == [[1, 2], [3], [4]]
     assert store.messages("call-1") == ["word 2", "word 3", "word 4"]
     assert checkpoint(tmp_path) == ("00000002.journal", len(framed(said(4))))
     assert await Projector(store, tmp_path).recover() == []
@@ -390,5 +389,5 @@ async def test_a_batch_without_a_changed_document_keeps_its_events_when_the_stor
         projector.take(put(tmp_path, started(), file=1))
         projector.take(put(tmp_path, quiet, bad, file=1))
         await projector.drained()
-    assert store.batches == [[1], [2]]
+    assert store.batches == [[1, 2]]
     assert projector.left_out == 1

@@ -72,6 +72,7 @@ class Projector:
         self._batches: deque[_Batch] = deque()
         # The first of them are being applied.
         self._working = 0
+        self._waited_s = 0.0
         self._held = 0
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
@@ -105,7 +106,7 @@ class Projector:
             if not batches:
                 continue
             self._working = len(batches)
-            began_s = loop.time()
+            began_s, self._waited_s = loop.time(), 0.0
             await self._apply_all(chain.from_iterable(map(self._records, batches)))
             for batch in batches:
                 _ = self._batches.popleft()
@@ -115,7 +116,8 @@ class Projector:
             await asyncio.to_thread(self._remember, Checkpoint(last.path.name, last.end))
             if not self._batches:
                 self._idle.set()
-            await asyncio.sleep(min(REST_MAX_S, REST_SHARE * (loop.time() - began_s)))
+            took_s = loop.time() - began_s - self._waited_s
+            await asyncio.sleep(min(REST_MAX_S, REST_SHARE * took_s))
 
     async def drained(self) -> None:
         """Returns when everything taken so far is in the store."""
@@ -242,6 +244,7 @@ class Projector:
             except StoreUnavailable as error:
                 self.unavailable = str(error)
                 await asyncio.sleep(wait_s)
+                self._waited_s += wait_s
                 wait_s = min(wait_s * 2, RETRY_MAX_S)
             else:
                 self.unavailable = None

@@ -16,7 +16,7 @@ from aywa.adapters.wire.websocket import Ending, Message, WebSocket
 from aywa.ports.errors import Fault, ProviderError
 from aywa.ports.stt import SttResult
 
-MESSAGE_S = 0.1
+MESSAGE_S = 0.08
 """Audio in one message: each costs a call into the kernel, and what is asked for is flushed first."""
 MOST_MESSAGE_BYTES = 1 << 20
 MOST_RESULTS = 256
