@@ -10,8 +10,8 @@ after 300 ms, 60 tokens a second, three sentences. Voice: first audio 150 ms aft
 but the partials'. The end of a turn is waited for 0.5 s, whatever was said (startSpeakingPlan); the cache of sentences is off.
 
 Turn: last voiced frame sent -> the reply's first frame received, both at the caller. From the second turn of every call until the
-first call is done: CPU (of the process, by the kernel's count, as a share of the core and a call), new connections at the
-vendors by turn. Memory: resident set with n calls minus that with one, by further call. Underruns: PlayoutStarved on record.
+first call is done: CPU (of the process, by the kernel's count, as a share of the core and a call; rig_cpu: of all others, of
+their core: near 100 % it is the rig that is late), new connections at the vendors by turn. Memory: resident set with n calls minus that with one, by further call. Underruns: PlayoutStarved on record.
 Premature: a reply's frame before the turn's last voiced one. Discarded: requests to the model beyond one a turn.
 
 Known systems on the same work (2 cores): 899-950 ms and 5.4 % a call at 10 (pipecat-ai 1.14), 1014 ms and 2.9 % (livekit-agents
@@ -288,6 +288,7 @@ class Load:
     seconds: float = 0.0
     steady_turns: int = 0
     cpu_s: float = 0.0
+    rig_s: float = 0.0
     rss_mb: float = 0.0
     connections: int = 0
     requests: int = 0
@@ -306,6 +307,7 @@ class Load:
             "p95_ms": round(p95(self.added_ms or [math.nan]), 1),
             "max_ms": round(max(self.added_ms, default=math.nan), 1),
             "cpu": round(100 * self.cpu_s / self.seconds / calls, 3),
+            "rig_cpu": round(100 * self.rig_s / self.seconds, 1),
             "rss_mb": round(self.rss_mb, 1),
             "memory_mb": round((self.rss_mb - alone_mb) / max(1, calls - 1), 3),
             "new_connections": round(self.connections / max(1, self.steady_turns), 4),
@@ -329,7 +331,7 @@ async def measure(
             http = await stack.enter_async_context(aiohttp.ClientSession())
             secure = ("--tls", str(data / "tls")) if tls else ()
             simulating = ("--simulate", str(script), "--jitter", str(options.jitter), *secure)
-            vendors, _ = await stack.enter_async_context(_program(*simulating, core=options.cores[0]))
+            vendors, simulator = await stack.enter_async_context(_program(*simulating, core=options.cores[0]))
             serving = ("--serve", str(data / "runtime"), "--vendors", vendors["url"])
             trust = {"SSL_CERT_FILE": str(data / "tls" / "certificate.pem")} if tls else {}
             async with _program(*serving, core=options.cores[-1], profile=options.profile, more=trust) as (
@@ -338,7 +340,7 @@ async def measure(
             ):
                 callers = await _call(http, runtime, calls, turns, sentences)
                 ticking = asyncio.create_task(_tick(callers))
-                await _steady(http, vendors["url"], pid, callers, load)
+                await _steady(http, vendors["url"], (pid, simulator), callers, load)
                 ticking.cancel()
                 for caller in callers:
                     if caller.transport is not None:
@@ -416,18 +418,21 @@ async def _tick(callers: Sequence[Caller]) -> None:
 
 
 async def _steady(
-    http: aiohttp.ClientSession, url: str, pid: int, callers: Sequence[Caller], load: Load
+    http: aiohttp.ClientSession, url: str, pids: tuple[int, int], callers: Sequence[Caller], load: Load
 ) -> None:
     """Watches the calls to their end, and the processes from everybody's second turn until the first call is done."""
     await _counters(http, url)
     while not all(caller.answered >= 1 for caller in callers):
         await asyncio.sleep(0.1)
+    pid, simulator = pids
     began_s, cpu_s = time.perf_counter(), _cpu_s(pid)
+    rig_s = _cpu_s(simulator) + time.process_time()
     before = (await _counters(http, url))["connections"]
     while not any(caller.done for caller in callers):
         await asyncio.sleep(0.1)
     load.seconds = time.perf_counter() - began_s
     load.cpu_s = _cpu_s(pid) - cpu_s
+    load.rig_s = _cpu_s(simulator) + time.process_time() - rig_s
     load.rss_mb = _rss_mb(pid)
     load.steady_turns = sum(began_s <= t.sent_s < math.inf for c in callers for t in c.turns)
     while not all(caller.done for caller in callers):

@@ -622,3 +622,38 @@ async def test_whoever_goes_on_does_not_wait_for_one_that_does_not_let_go() -> N
     assert [c.text for c in of(posted, ev.ClauseSynthesized)][-1] == "Come by."
     stuck.free.set()
     await asyncio.sleep(0.1)
+
+
+async def test_whoever_goes_on_is_heard_as_early_as_whoever_began() -> None:
+    """The caller waits in silence again, and a whole sentence would take its time."""
+    first = Llm(deltas=["Let me see what there is. ", 0.1, broken("first", "cut_short")], name="first")
+    other = Llm(deltas=["We have a table, ", 2.0, "and it is by the window."], name="other")
+    reply, posted = maker(first, ScriptedTts(), more_models=(ModelRoute(other),))
+    began_s = now()
+    making = asyncio.create_task(reply.answer(ASKED))
+    await asyncio.sleep(1.0)
+    assert [c.text for c in of(posted, ev.ClauseSynthesized)] == [
+        "Let me see what there is.",
+        "We have a table,",
+    ]
+    await making
+    assert now() - began_s == pytest.approx(2.1)
+
+
+async def test_calls_that_begin_together_have_a_phrase_made_once() -> None:
+    tts, cache = ScriptedTts(first_audio_s=0.2), PhraseCache()
+    routes = [maker(ScriptedLlm(), tts, phrases=cache)[0].routes for _ in range(3)]
+    made = await asyncio.gather(*(cache.phrase(each, "One moment.") for each in routes))
+    assert tts.spoken == ["One moment."]
+    assert made[0][0] is made[1][0] is made[2][0]
+
+
+async def test_a_phrase_that_could_not_be_made_for_one_call_is_made_for_the_others() -> None:
+    tts, cache = ScriptedTts(), PhraseCache()
+    routes = [maker(ScriptedLlm(), tts, phrases=cache)[0].routes for _ in range(3)]
+    tts.fail_next.append(broken("scripted-tts", "unauthorized", retryable=False))
+    made = await asyncio.gather(
+        *(cache.phrase(each, "One moment.") for each in routes), return_exceptions=True
+    )
+    assert isinstance(made[0], ProviderError)
+    assert all(not isinstance(each, BaseException) and each[0] for each in made[1:])
