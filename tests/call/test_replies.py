@@ -585,7 +585,10 @@ async def test_whoever_goes_on_is_heard_as_early_as_whoever_began() -> None:
     began_s = now()
     making = asyncio.create_task(reply.answer(ASKED))
     await asyncio.sleep(1.0)
-    assert [c.text for c in of(posted, ev.ClauseSynthesized)] == ["Let me see what there is.", "We have a table,"]
+    assert [c.text for c in of(posted, ev.ClauseSynthesized)] == [
+        "Let me see what there is.",
+        "We have a table,",
+    ]
     await making
     assert now() - began_s == pytest.approx(2.1)
 

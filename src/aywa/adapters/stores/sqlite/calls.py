@@ -142,7 +142,9 @@ class SqliteProjection:
                 row = known.setdefault(projection.call_id, _CallRow(projection.org_id, now_ms))
                 row.take(projection, now_ms)
             added = [row.values(call_id) for call_id, row in known.items() if row.body and row.text is None]
-            changed = [row.values(call_id) for call_id, row in known.items() if row.body and row.text is not None]
+            changed = [
+                row.values(call_id) for call_id, row in known.items() if row.body and row.text is not None
+            ]
             # One statement for all calls: each costs two changes of thread.
             if added:
                 await connection.execute(insert(calls), added)
