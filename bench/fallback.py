@@ -1,4 +1,4 @@
-"""Providers that stall, refuse or die in the middle of a reply: how soon the caller hears the next one, and whether a word is lost.
+"""Providers that stall, refuse or die in the middle of a reply: how soon the caller hears the next, and whether a word is lost.
 
 Seeded replies on virtual time, through the real reply maker and routers, played as the media plane plays them: a clause after
 the other, none before its audio is there. Two or three models and two or three voices, each with troubles of its own; the
