@@ -9,10 +9,11 @@ Simulated Deepgram: partials every 300 ms +-30 %, a word 250 ms after its end, `
 after 300 ms, 60 tokens a second, three sentences. Voice: first audio 150 ms after a text, then 8 times real time. No jitter
 but the partials'. The end of a turn is waited for 0.5 s, whatever was said (startSpeakingPlan); the cache of sentences is off.
 
-Turn: last voiced frame sent -> the reply's first frame received, both at the caller. From the second turn of every call until the
-first call is done: CPU (of the process, by the kernel's count, as a share of the core and a call), new connections at the
-vendors by turn. Memory: resident set with n calls minus that with one, by further call. Underruns: PlayoutStarved on record.
-Premature: a reply's frame before the turn's last voiced one. Discarded: requests to the model beyond one a turn.
+Turn: last voiced frame sent -> the reply's first frame received, both at the caller. From the second turn of every call until
+the first call is done: CPU (of the process, by the kernel's count, as a share of the core and a call; rig_cpu: of all others, of
+their core: near 100 % it is the rig that is late), new connections at the vendors by turn. Memory: resident set with n calls
+minus that with one, by further call. Underruns: PlayoutStarved on record. Premature: a reply's frame before the turn's last
+voiced one. Discarded: requests to the model beyond one a turn.
 
 Known systems on the same work (2 cores): 899-950 ms and 5.4 % a call at 10 (pipecat-ai 1.14), 1014 ms and 2.9 % (livekit-agents
 1.8.9); 10-15 and 20-25 calls on one core before p95 doubles or audio underruns. Neither recorded.
@@ -36,7 +37,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,7 +58,7 @@ FRAME = 160
 SILENCE = b"\xff" * FRAME
 WAIT_S = 0.5
 TURN_S = 7.0
-"""Over which the calls' starts are spread: about what a turn takes, from one word of the caller's to the same of his next turn."""
+"""Over which the calls' starts are spread: about what a turn takes, with its reply and the pauses."""
 FIRST_TURN_S = 1.5
 PAUSE_S = 0.8
 """After the reply's last frame, before the caller speaks again."""
@@ -137,7 +138,7 @@ async def serve(data: Path, url: str) -> None:
 # --- the vendors' process --------------------------------------------------------------------------------------------
 
 
-async def simulate(tls: Path | None, sentences: str, jitter: float) -> None:
+async def simulate(tls: Path | None, sentences: Sequence[Any], jitter: float) -> None:
     """Prints its address as one JSON line, then runs until its standard input closes."""
     from aywa.boot.tls import certificate, context
     from aywa.testing.vendors.plan import Plan, Plans
@@ -145,7 +146,7 @@ async def simulate(tls: Path | None, sentences: str, jitter: float) -> None:
 
     plans = Plans(
         routes={
-            "deepgram.listen": Plan(extra={"sentences": json.loads(Path(sentences).read_text())}),
+            "deepgram.listen": Plan(extra={"sentences": sentences}),
             "openai.chat": Plan(first_s=0.3, per_s=60, jitter=jitter),
             "elevenlabs.stream": Plan(first_s=0.15, realtime=8, jitter=jitter),
         }
@@ -157,6 +158,10 @@ async def simulate(tls: Path | None, sentences: str, jitter: float) -> None:
     async with SimulatedVendors(plans, tls=secure) as vendors:
         _answer({"url": vendors.url})
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+
+
+def _write(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content))
 
 
 def _answer(words: Mapping[str, Any]) -> None:
@@ -288,6 +293,7 @@ class Load:
     seconds: float = 0.0
     steady_turns: int = 0
     cpu_s: float = 0.0
+    rig_s: float = 0.0
     rss_mb: float = 0.0
     connections: int = 0
     requests: int = 0
@@ -306,6 +312,7 @@ class Load:
             "p95_ms": round(p95(self.added_ms or [math.nan]), 1),
             "max_ms": round(max(self.added_ms, default=math.nan), 1),
             "cpu": round(100 * self.cpu_s / self.seconds / calls, 3),
+            "rig_cpu": round(100 * self.rig_s / self.seconds, 1),
             "rss_mb": round(self.rss_mb, 1),
             "memory_mb": round((self.rss_mb - alone_mb) / max(1, calls - 1), 3),
             "new_connections": round(self.connections / max(1, self.steady_turns), 4),
@@ -324,12 +331,12 @@ async def measure(
     with tempfile.TemporaryDirectory(prefix="aywa-bench-") as folder:
         data, load = Path(folder), Load()
         script = data / "sentences.json"
-        script.write_text(json.dumps([sentence.words for sentence in sentences]))
+        _write(script, [sentence.words for sentence in sentences])
         async with AsyncExitStack() as stack:
             http = await stack.enter_async_context(aiohttp.ClientSession())
             secure = ("--tls", str(data / "tls")) if tls else ()
             simulating = ("--simulate", str(script), "--jitter", str(options.jitter), *secure)
-            vendors, _ = await stack.enter_async_context(_program(*simulating, core=options.cores[0]))
+            vendors, simulator = await stack.enter_async_context(_program(*simulating, core=options.cores[0]))
             serving = ("--serve", str(data / "runtime"), "--vendors", vendors["url"])
             trust = {"SSL_CERT_FILE": str(data / "tls" / "certificate.pem")} if tls else {}
             async with _program(*serving, core=options.cores[-1], profile=options.profile, more=trust) as (
@@ -338,7 +345,7 @@ async def measure(
             ):
                 callers = await _call(http, runtime, calls, turns, sentences)
                 ticking = asyncio.create_task(_tick(callers))
-                await _steady(http, vendors["url"], pid, callers, load)
+                await _steady(http, vendors["url"], (pid, simulator), callers, load)
                 ticking.cancel()
                 for caller in callers:
                     if caller.transport is not None:
@@ -346,10 +353,17 @@ async def measure(
                 load.requests = (await _counters(http, vendors["url"]))["requests"].get("openai.chat", 0)
                 await asyncio.sleep(1.0)
         load.turns = [turn for caller in callers for turn in caller.turns]
-        for path in data.glob("runtime/artifacts/**/events.jsonl.gz"):
-            with gzip.open(path, "rt") as lines:
-                load.events.update(json.loads(line).get("kind", "") for line in lines)
+        load.events = _events(data)
         return load
+
+
+def _events(data: Path) -> Counter[str]:
+    """How many of each kind all calls' records hold."""
+    found: Counter[str] = Counter()
+    for path in data.glob("runtime/artifacts/**/events.jsonl.gz"):
+        with gzip.open(path, "rt") as lines:
+            found.update(json.loads(line).get("kind", "") for line in lines)
+    return found
 
 
 async def _call(
@@ -416,23 +430,28 @@ async def _tick(callers: Sequence[Caller]) -> None:
 
 
 async def _steady(
-    http: aiohttp.ClientSession, url: str, pid: int, callers: Sequence[Caller], load: Load
+    http: aiohttp.ClientSession, url: str, pids: tuple[int, int], callers: Sequence[Caller], load: Load
 ) -> None:
     """Watches the calls to their end, and the processes from everybody's second turn until the first call is done."""
     await _counters(http, url)
-    while not all(caller.answered >= 1 for caller in callers):
-        await asyncio.sleep(0.1)
+    await _until(lambda: all(caller.answered >= 1 for caller in callers))
+    pid, simulator = pids
     began_s, cpu_s = time.perf_counter(), _cpu_s(pid)
+    rig_s = _cpu_s(simulator) + time.process_time()
     before = (await _counters(http, url))["connections"]
-    while not any(caller.done for caller in callers):
-        await asyncio.sleep(0.1)
+    await _until(lambda: any(caller.done for caller in callers))
     load.seconds = time.perf_counter() - began_s
     load.cpu_s = _cpu_s(pid) - cpu_s
+    load.rig_s = _cpu_s(simulator) + time.process_time() - rig_s
     load.rss_mb = _rss_mb(pid)
     load.steady_turns = sum(began_s <= t.sent_s < math.inf for c in callers for t in c.turns)
-    while not all(caller.done for caller in callers):
-        await asyncio.sleep(0.1)
+    await _until(lambda: all(caller.done for caller in callers))
     load.connections = (await _counters(http, url))["connections"] - before
+
+
+async def _until(happened: Callable[[], bool]) -> None:
+    while not happened():  # noqa: ASYNC110 - nobody tells of it
+        await asyncio.sleep(0.1)
 
 
 async def _counters(http: aiohttp.ClientSession, url: str) -> dict[str, Any]:
@@ -527,7 +546,8 @@ def main() -> None:
             runner.run(serve(Path(options.serve), options.vendors))
         elif options.simulate:
             tls = Path(options.tls) if options.tls else None
-            runner.run(simulate(tls, options.simulate, options.jitter))
+            sentences = json.loads(Path(options.simulate).read_text())
+            runner.run(simulate(tls, sentences, options.jitter))
         else:
             sys.stdout.write(json.dumps(runner.run(run(options))) + "\n")
 

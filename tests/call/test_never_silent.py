@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from aywa.boot.rehearsal import LEG, RecordedJournal
+from aywa.call.recogniser import EarRoute
 from aywa.call.replies import ReplyRoutes
 from aywa.call.session import Routes, Session, SessionPlan
 from aywa.core import events as ev
@@ -81,15 +82,24 @@ class Call:
         tts: Any = None,
         stt: Any = None,
         stock: Mapping[str, bytes] | None = None,
+        others: Mapping[str, Any] | None = None,
+        more_ears: Sequence[EarRoute] = (),
     ) -> None:
+        """others: the reply's other routes."""
         self.stt = ScriptedStt() if stt is None else stt
         self.media = ScriptedMedia()
         self.journal = RecordedJournal()
         replies = ReplyRoutes(
-            llm or Llm(), tts or ScriptedTts(), TtsOptions(RATE_HZ), stock=stock or {}, stock_rate_hz=RATE_HZ
+            llm or Llm(),
+            tts or ScriptedTts(),
+            TtsOptions(RATE_HZ),
+            stock=stock or {},
+            stock_rate_hz=RATE_HZ,
+            **(others or {}),
         )
         started = ev.CallStarted("call-1", "org-1", 0, dict(assistant))
-        self.session = Session(SessionPlan(started), Routes(self.stt, replies), self.media, self.journal)
+        routes = Routes(self.stt, replies, more_ears=tuple(more_ears))
+        self.session = Session(SessionPlan(started), routes, self.media, self.journal)
         self.leg: Any = None
 
     async def run(

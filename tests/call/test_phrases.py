@@ -139,6 +139,26 @@ async def test_a_phrase_without_a_sample_is_not_there() -> None:
     assert (made.told, made.maker.audio) == ([], {})
 
 
+async def test_a_phrase_of_which_only_the_first_words_were_made_is_not_there() -> None:
+    asked: list[str] = []
+
+    class Tts(ScriptedTts):
+        async def synthesize(self, text: str, options: TtsOptions) -> AsyncIterator[TtsChunk]:
+            asked.append(text)
+            if len(asked) > 1:
+                return
+            async for chunk in ScriptedTts.synthesize(self, text, options):
+                yield chunk
+            # Whether the last word is whole is not known.
+            await asyncio.sleep(0.1)
+            raise broken("tts")
+
+    made = Made(Tts(), STOCK)
+    await made.make(ONE)
+    assert set(asked) == {ONE.text, "please."}
+    assert made.told == [(ONE.text, "stock")]
+
+
 async def test_whoever_ends_the_call_ends_this_too() -> None:
     made = Made(ScriptedTts(first_audio_s=2.0))
     making = asyncio.create_task(made.make(ONE))

@@ -480,3 +480,142 @@ async def test_more_than_can_be_kept_is_not_told_again() -> None:
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await recogniser.close()
+
+
+@contextlib.asynccontextmanager
+async def heard_by(*stts: Any, rate_hz: int = 8000) -> AsyncIterator[tuple[Recogniser, list[ev.Event]]]:
+    posted: list[ev.Event] = []
+    recogniser = Recogniser([EarRoute(stt) for stt in stts], "caller", rate_hz, posted.append)
+    running = asyncio.create_task(recogniser.run())
+    try:
+        yield recogniser, posted
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await recogniser.close()
+
+
+async def test_two_that_cannot_be_reached_for_a_while_are_waited_for_as_long_as_one() -> None:
+    """A network that is away for some seconds is away for both."""
+    errors: list[BaseException] = [broken("x", "unreachable")] * 3
+    first, second = Stt(name="a", errors=[*errors]), Stt(name="b", errors=[*errors])
+    async with heard_by(first, second) as (_, posted):
+        await asyncio.sleep(20)
+        assert first.opened_at == [0, 0.25, 1.75, 7.75]
+        assert second.opened_at == [0, 0.75, 3.75]
+        assert not any(isinstance(event, ev.EndRequested) for event in posted)
+        assert len(first.streams) == 1
+
+
+async def test_two_that_never_work_end_the_call_when_one_would() -> None:
+    first, second = Stt(name="a", errors=[broken("a")] * 99), Stt(name="b", errors=[broken("b")] * 99)
+    async with heard_by(first, second) as (_, posted):
+        await asyncio.sleep(60)
+        assert posted[-1] == ev.EndRequested(GIVEN_UP, "unavailable")
+        assert len(first.opened_at) + len(second.opened_at) == module.REOPEN_LIMIT + 2
+        assert max(first.opened_at + second.opened_at) == 7.75
+
+
+async def test_what_was_said_to_one_that_hung_is_heard_by_the_next() -> None:
+    """It told nothing of it, and that is found out only some seconds after the voice, by its silence."""
+    first, second = Stt(name="a"), Stt(name="b")
+    async with heard_by(first, second) as (recogniser, posted):
+        await asyncio.sleep(0.1)
+        recogniser.voice(True)
+        for _ in range(100):
+            recogniser.feed(b"ww")
+            await asyncio.sleep(0.02)
+        recogniser.voice(False)
+        for step in range(400):
+            recogniser.feed(b"ss")
+            await asyncio.sleep(0.02)
+            if step % 25 == 0:
+                recogniser.finalize()
+        assert fails(posted) == ["unanswered"]
+        told = second.streams[0].told
+        assert told.count(b"ww") == 100
+        assert told[0] is True
+        assert told[told.index(False) + 1] == "finalize"
+
+
+async def test_noise_that_nobody_made_words_of_is_not_kept_for_long() -> None:
+    first, second = Stt(name="a", finalizes=False), Stt(name="b")
+    async with heard_by(first, second) as (recogniser, posted):
+        await asyncio.sleep(0.1)
+        recogniser.voice(True)
+        recogniser.feed(b"nn")
+        recogniser.voice(False)
+        for _ in range(module.OWED_FRAMES + module.WAITING_FRAMES + 10):
+            recogniser.feed(b"ss")
+        first.streams[0].fail(broken("a"))
+        await asyncio.sleep(0.1)
+        assert posted == [ev.ChildFailed("stt", "unavailable", repeats=True)]
+        assert len(second.streams[0].told) == module.WAITING_FRAMES
+
+
+async def test_one_that_breaks_on_being_asked_again_is_not_listened_to_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, second = Stt(name="a"), Stt(name="b")
+
+    def refuse(self: Stream) -> None:
+        if second.streams and self is second.streams[0]:
+            raise ConnectionResetError
+
+    monkeypatch.setattr(Stream, "finalize", refuse)
+    async with heard_by(first, second) as (recogniser, posted):
+        await asyncio.sleep(0.1)
+        recogniser.voice(True)
+        recogniser.feed(b"word")
+        recogniser.voice(False)
+        recogniser.finalize()
+        first.streams[0].fail(broken("a"))
+        await asyncio.sleep(1.0)
+        assert fails(posted) == ["unavailable", "ConnectionResetError"]
+        assert b"word" in first.streams[1].told
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "wanted", "asked"),
+    [
+        ((16000, 8000), (16000, 8000), 8000, 2),
+        ((16000, 8000), (16000,), 16000, 2),
+        ((16000, 8000), (24000,), 8000, 1),
+        ((24000, 16000), (16000, 8000), 16000, 2),
+    ],
+)
+async def test_the_rate_is_one_that_all_take_where_there_is_one(
+    first: tuple[int, ...], second: tuple[int, ...], wanted: int, asked: int
+) -> None:
+    routes = [EarRoute(Stt(rates_hz=rates)) for rates in (first, second)]
+    recogniser = Recogniser(routes, "caller", 8000, print)
+    assert (recogniser.rate_hz, len(recogniser._routes)) == (wanted, asked)
+
+
+async def test_times_that_are_no_times_do_not_break_it() -> None:
+    stt = Stt()
+    async with listening(stt) as (recogniser, posted):
+        await asyncio.sleep(0.1)
+        recogniser.feed(b"word")
+        for end_s in (float("nan"), float("inf"), -1.0, 1e300):
+            stt.streams[0]._results.put_nowait(SttResult("w", True, words=(Word("w", 0.0, end_s),)))
+        await asyncio.sleep(0.1)
+        assert (len(posted), fails(posted)) == (4, [])
+
+
+async def test_times_are_since_the_calls_first_sample_whoever_tells_them() -> None:
+    first, second = Stt(name="a"), Stt(name="b")
+    async with heard_by(first, second) as (recogniser, posted):
+        await asyncio.sleep(0.1)
+        recogniser.voice(True)
+        for _ in range(100):
+            recogniser.feed(bytes(320))
+        first.streams[0]._results.put_nowait(SttResult("one", True, words=(Word("one", 0.5, 1.0),)))
+        await asyncio.sleep(0.1)
+        first.streams[0].fail(broken("a"))
+        await asyncio.sleep(0.1)
+        second.streams[0]._results.put_nowait(SttResult("two", False, words=(Word("two", 0.25, 0.5),)))
+        await asyncio.sleep(0.1)
+        words = [event.words for event in posted if isinstance(event, ev.TranscriptReceived)]
+        assert words == [(("one", 0.5, 1.0),), (("two", 1.25, 1.5),)]
+        assert sum(told == bytes(320) for told in second.streams[0].told) == 50

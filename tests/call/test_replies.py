@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from aywa.call.replies import CLOSE_S, PhraseCache, ReplyMaker, ReplyRoutes
+from aywa.call.router.models import ModelRoute
 from aywa.call.sentences import SentenceCache
 from aywa.call.voicing import Voicing
 from aywa.core import events as ev
@@ -21,6 +22,7 @@ from aywa.ports.llm import Finished, Flush, LlmDelta, LlmRequest, TextDelta, Too
 from aywa.ports.stt import Word
 from aywa.ports.tts import TtsCapabilities, TtsChunk, TtsOptions
 from aywa.testing.scripted_providers import ScriptedLlm, ScriptedTts, broken
+from tests.call.router.routes import Model
 
 pytestmark = pytest.mark.virtual_time
 
@@ -580,3 +582,78 @@ async def test_a_phrase_is_made_once_for_each_way_to_say_it() -> None:
     lengths = [len((await phrases.phrase(each, "$5?"))[0]) for each in (routes, raw, routes, raw)]
     assert tts.asked == ["five dollars?", "$5?"]
     assert lengths == [1600, 3200, 1600, 3200]
+
+
+async def test_a_phrase_by_another_key_is_another_phrase() -> None:
+    """The same voice by name, asked through another adapter: it may be another organisation's own."""
+    phrases = PhraseCache()
+    ours, theirs = (maker(ScriptedLlm(), Tts([[chunk(s)]]), phrases=phrases)[0].routes for s in (0.1, 0.2))
+    lengths = [len((await phrases.phrase(routes, "Sorry?"))[0]) for routes in (ours, theirs, ours, theirs)]
+    assert lengths == [1600, 3200, 1600, 3200]
+
+
+async def test_phrases_that_were_not_wanted_the_longest_make_room() -> None:
+    phrases = PhraseCache(most=2)
+    tts = Tts([[chunk()]] * 9)
+    routes = maker(ScriptedLlm(), tts, phrases=phrases)[0].routes
+    for text in ("One.", "Two.", "One.", "Three.", "One.", "Two."):
+        _ = await phrases.phrase(routes, text)
+    assert tts.asked == ["One.", "Two.", "Three.", "Two."]
+
+
+async def test_a_model_that_breaks_in_the_middle_is_gone_on_with_and_no_word_comes_twice() -> None:
+    first = Llm(deltas=["We are open today. ", "We close at ", 0.5, broken("a")], name="a")
+    second = Llm(deltas=["We are open today. ", "We close at five."], name="b")
+    reply, posted = maker(first, ScriptedTts(), more_models=(ModelRoute(second),))
+    await reply.answer(ASKED)
+    assert (
+        " ".join(c.text for c in of(posted, ev.ClauseSynthesized)) == "We are open today. We close at five."
+    )
+    [completed] = of(posted, ev.ReplyCompleted)
+    assert completed.text.split() == "We are open today. We close at five.".split()
+
+
+async def test_whoever_goes_on_does_not_wait_for_one_that_does_not_let_go() -> None:
+    stuck = Model([["We are open today. ", "stuck"]], "a")
+    second = Llm(deltas=["Come by."], name="b")
+    reply, posted = maker(stuck, ScriptedTts(), more_models=(ModelRoute(second),))
+    await reply.answer(ASKED)
+    assert now() == pytest.approx(4.0)
+    assert [c.text for c in of(posted, ev.ClauseSynthesized)][-1] == "Come by."
+    stuck.free.set()
+    await asyncio.sleep(0.1)
+
+
+async def test_whoever_goes_on_is_heard_as_early_as_whoever_began() -> None:
+    """The caller waits in silence again, and a whole sentence would take its time."""
+    first = Llm(deltas=["Let me see what there is. ", 0.1, broken("first", "cut_short")], name="first")
+    other = Llm(deltas=["We have a table, ", 2.0, "and it is by the window."], name="other")
+    reply, posted = maker(first, ScriptedTts(), more_models=(ModelRoute(other),))
+    began_s = now()
+    making = asyncio.create_task(reply.answer(ASKED))
+    await asyncio.sleep(1.0)
+    assert [c.text for c in of(posted, ev.ClauseSynthesized)] == [
+        "Let me see what there is.",
+        "We have a table,",
+    ]
+    await making
+    assert now() - began_s == pytest.approx(2.1)
+
+
+async def test_calls_that_begin_together_have_a_phrase_made_once() -> None:
+    tts, cache = ScriptedTts(first_audio_s=0.2), PhraseCache()
+    routes = [maker(ScriptedLlm(), tts, phrases=cache)[0].routes for _ in range(3)]
+    made = await asyncio.gather(*(cache.phrase(each, "One moment.") for each in routes))
+    assert tts.spoken == ["One moment."]
+    assert made[0][0] is made[1][0] is made[2][0]
+
+
+async def test_a_phrase_that_could_not_be_made_for_one_call_is_made_for_the_others() -> None:
+    tts, cache = ScriptedTts(), PhraseCache()
+    routes = [maker(ScriptedLlm(), tts, phrases=cache)[0].routes for _ in range(3)]
+    tts.fail_next.append(broken("scripted-tts", "unauthorized", retryable=False))
+    made = await asyncio.gather(
+        *(cache.phrase(each, "One moment.") for each in routes), return_exceptions=True
+    )
+    assert isinstance(made[0], ProviderError)
+    assert all(not isinstance(each, BaseException) and each[0] for each in made[1:])

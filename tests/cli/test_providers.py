@@ -22,8 +22,11 @@ from aywa.boot.settings import PROVIDER_VARIABLES
 from aywa.boot.simulated_providers import ROUTES
 from aywa.cli import app
 from aywa.testing.vendors.plan import Break
+from aywa.testing.vendors.voice import spoken
+from tests.docs.test_commands import ROOT, commands
 
 Run = Callable[..., Result]
+GUIDE = ROOT / "docs/guides/providers.md"
 SIMULATE = (sys.executable, "-m", "aywa.cli", "simulate-providers")
 ANSWER_S = 30
 
@@ -90,6 +93,36 @@ def test_what_is_printed_can_be_pasted_and_ctrl_c_ends_it() -> None:
 def test_its_json_names_the_routes_that_plans_are_for(simulated: dict[str, Any]) -> None:
     assert simulated["routes"] == list(ROUTES)
     assert simulated["environment"]["OPENAI_BASE_URL"] == simulated["url"] + "/v1"
+
+
+def test_real_speech_is_behind_them_on_request(run: Run) -> None:
+    command = [*SIMULATE, "--port", "0", "--json", "--speech"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        told = json.loads(process.stdout.readline())
+        checked = run("providers", "check", "--json", **told["environment"])
+        assert [row["ok"] for row in json.loads(checked.stdout)] == [True] * 6
+        # The voice is the local one's: its "Hello." is no hum of three tones.
+        body = json.dumps(
+            {"model": "tts-1", "voice": "alloy", "input": "Hello.", "response_format": "pcm"}
+        ).encode()
+        headers = {"Authorization": "Bearer sim-key", "Content-Type": "application/json"}
+        asked = urllib.request.Request(told["url"] + "/v1/audio/speech", body, headers)
+        with urllib.request.urlopen(asked, timeout=ANSWER_S) as answer:
+            pcm = answer.read()
+        assert pcm
+        assert pcm != spoken("Hello.", 24_000)[0]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(ANSWER_S) == 0
+
+
+def test_the_guides_plan_breaks_the_next_request_of_its_route(run: Run, simulated: dict[str, Any]) -> None:
+    (command,) = [each for each in commands(GUIDE.read_text("utf-8")) if each.startswith("curl ")]
+    set_plan = command.replace("http://127.0.0.1:8090", simulated["url"])
+    subprocess.run(["sh", "-euc", set_plan], check=True, capture_output=True, timeout=ANSWER_S)
+    broken = run("providers", "check", "--provider", "11labs", **simulated["environment"])
+    assert (broken.exit_code, "FAILED  cut_short" in broken.stdout) == (1, True), broken.output
+    assert run("providers", "check", "--provider", "11labs", **simulated["environment"]).exit_code == 0
 
 
 def test_a_port_that_is_taken_is_one_line(run: Run) -> None:

@@ -297,3 +297,11 @@ def test_without_chunks_the_cuts_are_ours() -> None:
 )
 def test_markup_stays_where_formatting_is_the_customers(plan: ChunkPlan) -> None:
     assert " ".join(cut("**Yes**, _we_ are.", plan=plan)) == "**Yes**, _we_ are."
+
+
+def test_what_is_held_can_be_forgotten() -> None:
+    cutter = ClauseCutter()
+    assert cutter.feed("We are open today. And on Sun") == ["We are open today."]
+    assert cutter.forget() == " And on Sun"
+    assert cutter.finish() == []
+    assert cutter.feed("From nine to five.") + cutter.finish() == ["From nine to five."]

@@ -58,6 +58,14 @@ EXECUTED: dict[str, Here | By] = {
     ),
     ".venv/bin/aywa credentials list": Here(),
     ".venv/bin/aywa prices": Here(),
+    ".venv/bin/aywa providers list": Here(),
+    ".venv/bin/aywa providers check": By("tests/cli/test_providers.py::test_good_keys_are_good"),
+    ".venv/bin/aywa providers check --assistant assistant.json": By(
+        "tests/cli/test_providers.py::test_an_assistant_of_a_file_and_one_of_the_store"
+    ),
+    ".venv/bin/aywa simulate-providers --port 8090": By(
+        "tests/cli/test_providers.py::test_what_is_printed_can_be_pasted_and_ctrl_c_ends_it"
+    ),
     ".venv/bin/aywa orgs list": By(
         "tests/e2e/test_guides.py::test_the_first_steps_make_an_assistant_and_a_call"
     ),
@@ -86,6 +94,11 @@ EXECUTED |= {
     command: By("tests/e2e/test_replay.py::test_the_guide_replays_a_call")
     for command, path in WRITTEN.items()
     if path.name == "replay.md"
+}
+EXECUTED |= {
+    command: By("tests/cli/test_providers.py::test_the_guides_plan_breaks_the_next_request_of_its_route")
+    for command, path in WRITTEN.items()
+    if path.name == "providers.md" and command.startswith("curl ")
 }
 # Too long for a row; the test takes every command of that guide, in order.
 EXECUTED |= {

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from aywa.boot.settings import PROVIDER_VARIABLES
 from aywa.testing.runtime import free_port, process_tree
 
 READY_S = 60.0
@@ -29,6 +30,9 @@ _NOT_INHERITED: tuple[str, ...] = (
     "OPENAI_BASE_URL",
     "OPENAI_MODEL",
     "PYTHONDEVMODE",
+)
+_NOT_INHERITED += tuple(
+    f"{prefix}_{name}" for prefix in PROVIDER_VARIABLES.values() for name in ("API_KEY", "BASE_URL")
 )
 _NOT_INHERITED += ("RUNTIME_STORE_ENCRYPTION_KEY", "RUNTIME_STORE_ENCRYPTION_KEY_PREVIOUS", "RUNTIME_PRICES")
 

@@ -138,6 +138,15 @@ def test_a_failed_set_up_says_what_to_do_and_is_tried_again(clone: Clone) -> Non
     assert clone.run("script/setup").returncode == 0
 
 
+def test_an_environment_of_another_folder_is_left_alone(clone: Clone) -> None:
+    (clone.root / "elsewhere").mkdir()
+    (clone.root / ".venv").symlink_to("elsewhere")
+    ran = clone.run("script/setup")
+    assert ran.returncode == 1
+    assert ".venv is a link to elsewhere" in ran.stderr
+    assert (clone.root / "elsewhere").is_dir()
+
+
 def test_a_missing_python_is_named_in_one_line_with_the_way_to_get_it(clone: Clone) -> None:
     ended = clone.run("script/setup", PYTHON="no-such-python")
     assert ended.returncode == 1

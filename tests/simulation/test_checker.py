@@ -156,6 +156,61 @@ def test_a_recovery_that_comes_late() -> None:
     assert call.kinds(late) == ["recovery"]
 
 
+def begun(at_s: float, reply_id: int, *, early: bool) -> JournalRecord:
+    return record(at_s, "StartReply", reply_id=reply_id, speculative=early)
+
+
+def late() -> Call:
+    """Says something 1.5 s after the turn was taken."""
+    call = Call()
+    call.agent(0.3, "Hello there")
+    call.records += [begun(2.5, 2, early=True), decided(3.0, "turn_taken", turn_id=1)]
+    call.agent(4.5, "Sorry")
+    return call
+
+
+def test_a_reply_that_failed_before_its_turn_was_over_is_waited_for_from_then_on() -> None:
+    call = late()
+    call.records.append(decided(2.7, "reply_failed", "deadline", turn_id=1, reply_id=2))
+    [violation] = call.check(5.0)
+    assert (violation.kind, violation.at_s) == ("recovery", 3.0)
+
+
+def test_nobody_waits_for_a_reply_that_another_was_begun_instead_of() -> None:
+    call = late()
+    call.records.append(decided(2.7, "reply_failed", "deadline", turn_id=1, reply_id=2))
+    call.records.append(begun(3.0, 3, early=False))
+    assert call.kinds(5.0) == []
+    # Nor when the turn was given back, and is not taken again.
+    call = late()
+    call.records.append(decided(3.1, "turn_given_back", "caller_resumed", reply_id=2))
+    call.records.append(decided(3.2, "reply_failed", "deadline", turn_id=1, reply_id=2))
+    assert call.kinds(5.0) == []
+
+
+def test_a_reply_that_failed_after_its_turn_was_over_is_waited_for() -> None:
+    call = late()
+    call.records.append(decided(3.2, "reply_failed", "deadline", turn_id=1, reply_id=2))
+    [violation] = call.check(5.0)
+    assert (violation.kind, violation.at_s) == ("recovery", 3.2)
+
+
+def test_a_reply_that_failed_while_it_played_has_nothing_to_do_with_the_turn_after_it() -> None:
+    call = late()
+    # The agent had something to say meanwhile.
+    call.records.append(decided(0.4, "reply_failed", "deadline", turn_id=1, reply_id=1))
+    assert call.kinds(5.0) == []
+
+
+def test_what_was_heard_before_the_process_stood_still_is_kept_afterwards() -> None:
+    call = Call()
+    until_s = call.agent(0.3, "Hello there")
+    call.records[-1] = kept(until_s + 3.0, "Hello there")
+    assert call.kinds(5.0) == ["history", "history"]
+    call.truth.frozen.append((until_s, until_s + 3.0))
+    assert call.kinds(5.0) == []
+
+
 def test_a_reply_that_plays_into_another() -> None:
     call = good()
     call.truth.collisions = 1

@@ -44,6 +44,8 @@ ANTHROPIC_MODEL = "claude-sonnet-4-5"
 # Adapters kept; of the others the one unused the longest is closed when no call can still be using it.
 MAX_ADAPTERS = 500
 LET_GO_S = 4 * 3600.0
+# A document's number that is none, or beyond any sense.
+NUMBER_MAX = 1e12
 # A model of the customer's own may take its time: as long as its `timeoutSeconds`, and no longer than the caller waits.
 CUSTOM_FIRST_S = 20.0
 CUSTOM_FIRST_MAX_S = 60.0
@@ -307,4 +309,6 @@ def _texts(value: Any) -> dict[str, str]:
 
 
 def _number(value: Any, default: float) -> float:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else default
+    if not isinstance(value, int | float) or isinstance(value, bool) or not -NUMBER_MAX < value < NUMBER_MAX:
+        return default
+    return float(value)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
+from aywa.call.router.attempt import aside
 from aywa.call.router.board import HealthBoard, Tell, failure_of, silent
 from aywa.core import events as ev
 from aywa.core.audio.frame import SAMPLE_BYTES
@@ -353,4 +354,4 @@ class Recogniser:
 async def _close(stream: SttStream) -> None:
     with suppress(Exception):
         async with asyncio.timeout(CLOSE_S):
-            await stream.close()
+            await aside(stream.close(), 0.0)

@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from aywa.call.router.attempt import CLOSE_S
@@ -43,14 +44,18 @@ class PhraseCache:
         self._made: dict[
             tuple[int, str, TtsOptions, Voiced], tuple[bytes, tuple[ev.HeardWord, ...], Tts]
         ] = {}
+        self._making: dict[tuple[int, str, TtsOptions, Voiced], asyncio.Event] = {}
 
     async def phrase(self, routes: ReplyRoutes, text: str) -> tuple[bytes, tuple[ev.HeardWord, ...]]:
-        """As `synthesise`."""
+        """As `synthesise`. Calls that begin together have it made once."""
         current = routes.voices.current
         key = (id(current.tts), current.name, current.options, await routes.voicing.voice(text))
+        if (busy := self._making.get(key)) is not None:
+            # Once: what another call could not have made is made by everybody for himself.
+            await busy.wait()
         kept = self._made.pop(key, None)
         if kept is None:
-            made = await synthesise(routes, text)
+            made = await self._make(key, routes, text)
             if not made[0] or routes.voices.current is not current:
                 return made
             kept = (*made, current.tts)
@@ -58,6 +63,18 @@ class PhraseCache:
                 del self._made[next(iter(self._made))]
         self._made[key] = kept
         return kept[:2]
+
+    async def _make(
+        self, key: tuple[int, str, TtsOptions, Voiced], routes: ReplyRoutes, text: str
+    ) -> tuple[bytes, tuple[ev.HeardWord, ...]]:
+        over = asyncio.Event()
+        _ = self._making.setdefault(key, over)
+        try:
+            return await synthesise(routes, text)
+        finally:
+            if self._making.get(key) is over:
+                del self._making[key]
+            over.set()
 
 
 @dataclass(slots=True)
@@ -122,7 +139,7 @@ class ReplyRoutes:
     def stock_pcm(self, text: str) -> bytes:
         """The phrase at the call's rate; empty when there is none."""
         pcm = self.stock.get(text, b"")
-        return resample_pcm(pcm, self.stock_rate_hz, self.voice.rate_hz) if pcm else b""
+        return _stock_at(pcm, self.stock_rate_hz, self.voice.rate_hz) if pcm else b""
 
 
 @dataclass(slots=True)
@@ -248,6 +265,8 @@ class ReplyMaker:
                     raise
                 broken |= {route.name}
                 self._text = self._text[: len(self._text) - len(cutter.forget())]
+                # The caller is waiting again: the next clause comes early, as the first one does.
+                cutter = ClauseCutter(plan=routes.voicing.plan)
                 going_on = Continued(self._text)
                 request = going_on.request(routes.request(messages))
                 fields = {"before": route.name, "code": error.code, "characters_given": len(self._text)}
@@ -316,6 +335,10 @@ async def synthesise(routes: ReplyRoutes, text: str) -> tuple[bytes, tuple[ev.He
     finally:
         await speaking.close()
     return bytes(pcm), tuple(words)
+
+
+# All calls of a process have the same few phrases.
+_stock_at = lru_cache(64)(resample_pcm)
 
 
 def _put(clauses: asyncio.Queue[str | None], some: Sequence[str]) -> None:

@@ -417,7 +417,7 @@ class Session:
             ears, event.leg_id, event.rate_hz, self.post, routes.reply.board, self.note
         )
         self._media.listen(event.leg_id, self._recogniser.feed, self._recogniser.rate_hz)
-        _ = self._spawn("stt", self._recogniser.run())
+        _ = self._spawn("stt", aside(self._recogniser.run()))
         self._warm("")
 
     def _warm(self, caller: str) -> None:

@@ -12,7 +12,7 @@ import json
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,6 +28,9 @@ ENDED_KEPT = 50
 HELD_BYTES = 16 * 1024 * 1024
 # Records in one transaction.
 CHUNK_RECORDS = 500
+# After a write it rests for so many times as long, so that it takes a tenth of the time at most; but not longer than this.
+REST_SHARE = 9.0
+REST_MAX_S = 1.0
 
 T = TypeVar("T")
 
@@ -67,6 +70,9 @@ class Projector:
         self._ended = ended
         self._folder = folder
         self._batches: deque[_Batch] = deque()
+        # The first of them are being applied.
+        self._working = 0
+        self._waited_s = 0.0
         self._held = 0
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
@@ -90,17 +96,28 @@ class Projector:
         self._arrived.set()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Until cancelled. Everything that waits goes into the store together, and then it has a rest: with many calls there is
+        always more, and a transaction for each piece of it would take time that the calls' audio needs."""
+        loop = asyncio.get_running_loop()
         while True:
             await self._arrived.wait()
-            while self._batches:
-                batch = self._batches[0]
-                await self._apply_all(self._records(batch))
+            self._arrived.clear()
+            batches = list(self._batches)
+            if not batches:
+                continue
+            self._working = len(batches)
+            began_s, self._waited_s = loop.time(), 0.0
+            await self._apply_all(chain.from_iterable(map(self._records, batches)))
+            for batch in batches:
                 _ = self._batches.popleft()
                 self._held -= sum(map(len, batch.records or ()))
-                await asyncio.to_thread(self._remember, Checkpoint(batch.path.name, batch.end))
-            self._arrived.clear()
-            self._idle.set()
+            self._working = 0
+            last = batches[-1]
+            await asyncio.to_thread(self._remember, Checkpoint(last.path.name, last.end))
+            if not self._batches:
+                self._idle.set()
+            took_s = loop.time() - began_s - self._waited_s
+            await asyncio.sleep(min(REST_MAX_S, REST_SHARE * took_s))
 
     async def drained(self) -> None:
         """Returns when everything taken so far is in the store."""
@@ -131,7 +148,7 @@ class Projector:
 
     def _join(self, batch: _Batch) -> None:
         """Appends a stretch that is only in its file; to the last one, if that is not at work and ends where this begins."""
-        last = self._batches[-1] if len(self._batches) > 1 else None
+        last = self._batches[-1] if len(self._batches) > self._working else None
         if last and last.records is None and (last.path, last.end) == (batch.path, batch.start):
             last.end = batch.end
         else:
@@ -227,6 +244,7 @@ class Projector:
             except StoreUnavailable as error:
                 self.unavailable = str(error)
                 await asyncio.sleep(wait_s)
+                self._waited_s += wait_s
                 wait_s = min(wait_s * 2, RETRY_MAX_S)
             else:
                 self.unavailable = None

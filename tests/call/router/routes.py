@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from aywa.ports.errors import ProviderError
+import pytest
+
 from aywa.ports.llm import LlmDelta, LlmRequest, TextDelta
 from aywa.ports.tts import TtsCapabilities, TtsChunk, TtsOptions
 
@@ -92,6 +93,11 @@ class Voice(Scripted):
         self.warmed += 1
 
 
+def about(value: float) -> Any:
+    """Equal to it but for rounding, also within a tuple."""
+    return pytest.approx(value)
+
+
 def now() -> float:
     return asyncio.get_running_loop().time()
 
@@ -99,8 +105,3 @@ def now() -> float:
 def others() -> set[asyncio.Task[Any]]:
     """The tasks beside this one."""
     return {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
-
-
-def code_of(error: BaseException) -> str:
-    assert isinstance(error, ProviderError)
-    return error.code

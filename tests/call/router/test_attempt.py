@@ -10,10 +10,11 @@ import pytest
 
 from aywa.call.router import attempt as module
 from aywa.call.router.attempt import CLOSE_S, Attempt, aside
+from aywa.call.router.board import failure_of
 from aywa.core.route_health import Circuit, RouteHealth
 from aywa.ports.errors import ProviderError
 from aywa.testing.scripted_providers import broken
-from tests.call.router.routes import Scripted, now, others
+from tests.call.router.routes import Scripted, about, now, others
 
 pytestmark = pytest.mark.virtual_time
 
@@ -67,13 +68,13 @@ async def test_hanging_up_is_neither_failure_nor_success(after_s: float) -> None
     health = RouteHealth("one")
     for _ in range(2):
         health.begin(0.0)
-        health.end(module.failure_of(broken("one")), 0.0)
+        health.end(failure_of(broken("one")), 0.0)
     attempt, _, _ = begun([0.5, "a", 5.0], health)
     await asyncio.sleep(after_s)
     await attempt.close()
     assert (health.active, health.failures) == (0, 2)
     health.begin(1.0)
-    health.end(module.failure_of(broken("one")), 1.0)
+    health.end(failure_of(broken("one")), 1.0)
     # Two failures stand unless it had begun to answer.
     assert (health.status(1.0).circuit == Circuit.OPEN) == (after_s < 0.5)
 
@@ -88,7 +89,7 @@ async def test_a_route_that_hangs_on_is_waited_for_a_moment_and_not_forgotten() 
     attempt, route, health = begun(["a", "stuck", "late", "later"])
     assert await attempt.next(1.0) == "a"
     await attempt.close()
-    assert now() == pytest.approx(CLOSE_S)
+    assert now() == about(CLOSE_S)
     assert (health.active, len(others())) == (0, 1)
     assert others() <= module._LEAVING
     route.free.set()
@@ -102,7 +103,7 @@ async def test_letting_go_waits_for_nothing_and_cancels_once() -> None:
     attempt.let_go()
     attempt.let_go()
     await attempt.close()
-    assert (now(), route.cancelled) == (pytest.approx(CLOSE_S), 1)
+    assert (now(), route.cancelled) == (about(CLOSE_S), 1)
     route.free.set()
     await asyncio.sleep(0.1)
 
@@ -184,7 +185,7 @@ async def test_work_aside_holds_up_nobody_and_its_failure_is_told() -> None:
     await asyncio.sleep(0.1)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert (task.cancelled(), now()) == (True, pytest.approx(0.1))
+    assert (task.cancelled(), now()) == (True, about(0.1 + CLOSE_S))
     route.free.set()
     await asyncio.sleep(0.1)
     assert not others()

@@ -407,6 +407,47 @@ def test_what_comes_again_sooner_than_anybody_could_say_it_was_not_said(after_s:
     assert turn.text == text
 
 
+def test_a_voice_too_short_for_the_words_did_not_say_them_however_long_ago_they_were_said() -> None:
+    turn = echoing()
+    turn.voice_started(60.0)
+    turn.heard(partial(TEXT), 60.3)
+    assert turn.text == ""
+
+
+def test_who_pauses_in_what_they_say_again_has_said_all_of_it() -> None:
+    turn = echoing()
+    turn.voice_started(60.0)
+    turn.heard(partial("I would like to book a"), 61.4)
+    turn.voice_stopped(61.5)
+    turn.voice_started(62.0)
+    turn.voice_stopped(62.3)
+    turn.heard(confirmed(TEXT), 62.45)
+    assert (turn.text, turn.confirmed) == (TEXT, True)
+
+
+def test_what_was_confirmed_is_not_the_turn_before_after_all() -> None:
+    turn = echoing()
+    turn.voice_started(60.0)
+    turn.voice_stopped(61.0)
+    turn.heard(confirmed("for two please"), 61.1)
+    turn.heard(confirmed(TEXT), 61.1)
+    assert (turn.text, turn.confirmed) == ("for two please", True)
+    # Something else is not taken for it: the recogniser thought better of it.
+    turn.heard(confirmed("for three please"), 61.2)
+    assert turn.text == "for three please"
+
+
+def test_what_was_said_again_may_be_told_again() -> None:
+    turn = echoing()
+    turn.voice_started(60.0)
+    turn.voice_stopped(61.0)
+    turn.heard(confirmed(TEXT), 61.1)
+    turn.heard(final(TEXT), 61.2)
+    turn.voice_started(61.3)
+    turn.heard(partial("for two"), 61.8)
+    assert turn.text == f"{TEXT} for two"
+
+
 def test_a_recogniser_that_broke_leaves_what_it_had_heard() -> None:
     turn = CallerTurn(SETTINGS)
     turn.voice_started(1.0)

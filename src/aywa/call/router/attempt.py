@@ -19,7 +19,7 @@ CLOSE_S = 1.0
 # What came and was not taken yet.
 MAX_WAITING = 20_000
 # Those that have not let go yet: kept until they do, or the loop would forget them.
-_LEAVING: set[asyncio.Task[None]] = set()
+_LEAVING: set[asyncio.Task[Any]] = set()
 
 
 class Attempt(Generic[T]):
@@ -170,9 +170,9 @@ class Attempt(Generic[T]):
         self._rings()
 
 
-async def aside(work: Coroutine[Any, Any, None]) -> None:
-    """Waits for the work, and no longer than its caller wants to wait: work that does not let itself be cancelled holds up
-    nobody."""
+async def aside(work: Coroutine[Any, Any, T], close_s: float = CLOSE_S) -> T:
+    """What comes of the work. Who waits for it and is cancelled waits no longer than close_s for it to end: work that does not
+    let itself be cancelled holds up nobody."""
     task = asyncio.get_running_loop().create_task(work)
     try:
         _ = await asyncio.wait({task})
@@ -180,15 +180,16 @@ async def aside(work: Coroutine[Any, Any, None]) -> None:
         if not task.done():
             _ = task.cancel()
             _keep(task)
-    task.result()
+            _ = await asyncio.wait({task}, timeout=close_s)
+    return task.result()
 
 
-def _keep(task: asyncio.Task[None]) -> None:
+def _keep(task: asyncio.Task[Any]) -> None:
     _LEAVING.add(task)
     task.add_done_callback(_gone)
 
 
-def _gone(task: asyncio.Task[None]) -> None:
+def _gone(task: asyncio.Task[Any]) -> None:
     _LEAVING.discard(task)
     if not task.cancelled():
         # Its last words change nothing.

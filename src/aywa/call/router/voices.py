@@ -156,6 +156,8 @@ class Speaking:
                         given += len(piece.text.split())
                         made.append(piece)
                         yield piece
+                if left is not self.text and not given and any(map(str.isalnum, left.spoken)):
+                    raise _nothing_of_the_rest(self.router._routes[place])
                 self._keep(made, place)
                 return
             except ProviderError as error:
@@ -384,6 +386,13 @@ def _again(error: ProviderError, *, given: bool) -> bool:
     if error.code in ("rate_limited", "quota"):
         return False
     return error.retryable and (given or error.code != "deadline")
+
+
+def _nothing_of_the_rest(route: VoiceRoute) -> ProviderError:
+    """A clause of which nothing sounds is left out; one that stops in the middle was not said."""
+    return ProviderError(
+        route.name, "silent", "it said nothing of the rest", fault=Fault.PROVIDER, retryable=True
+    )
 
 
 def _sounds(chunk: TtsChunk) -> bool:

@@ -313,12 +313,21 @@ class CallerTurn:
         words = text.split()
         if len(words) < ORPHAN_WORDS:
             return text
-        if self.state is not CallerState.SILENT and now - self._voice_s >= len(words) * LEAST_WORD_S:
+        said, needs_s = normalise(text), len(words) * LEAST_WORD_S
+        repeats = any(said == committed for committed, _ in self._committed)
+        if self.confirmed and repeats and f" {said} " not in f" {normalise(self.text)} ":
+            # All that was said since is known, and it was something else.
+            return None
+        voiced = self.state is not CallerState.SILENT
+        if voiced and now - self._voice_s >= needs_s:
             return text
+        # Before a pause in the turn some of it may have been said, but the whole turn is too short for it.
+        began_s = self._voice_s if self.started_s is None else min(self.started_s, self._voice_s)
+        impossible = voiced and now - began_s < needs_s
         for committed, at_s in self._committed:
-            if now >= at_s + ECHO_S:
+            if now >= at_s + ECHO_S and not impossible:
                 continue
-            if f" {normalise(text)} " in f" {committed} ":
+            if f" {said} " in f" {committed} ":
                 return None
             length = len(committed.split())
             if length >= ORPHAN_WORDS and normalise(" ".join(words[:length])) == committed:

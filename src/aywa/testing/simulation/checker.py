@@ -126,13 +126,9 @@ class Checker:
     def _recoveries(self) -> Iterator[Violation]:
         """A reply that failed while it was waited for: how long until there is a sound."""
         for failed in self._decisions("reply_failed"):
-            at_s = failed.at_s
-            turn_id = failed.data["details"].get("turn_id")
-            taken = [
-                r.at_s for r in self._decisions("turn_taken") if r.data["details"].get("turn_id") == turn_id
-            ]
-            if taken and taken[-1] > at_s:
-                at_s = taken[-1]
+            at_s = self._awaited_s(failed)
+            if at_s is None:
+                continue
             if at_s >= self._end_s or any(
                 v.from_s <= at_s + 3 and v.to_s >= at_s - 0.3 for v in self._truth.voice
             ):
@@ -147,6 +143,26 @@ class Checker:
             if lasted_s > RECOVERY_S + _GRAIN_S:
                 code = failed.data["reason"]
                 yield Violation("recovery", at_s, f"{lasted_s:.2f} s {what}, after {code}")
+
+    def _awaited_s(self, failed: JournalRecord) -> float | None:
+        """Since when what failed was waited for; None if the turn was not over yet, and another reply was asked for when it
+        was: what is waited for then is that one, and its failures are its own."""
+        reply_id = failed.data["details"].get("reply_id")
+        at = next(number for number, record in enumerate(self._records) if record is failed)
+        awaited = True
+        for record in self._records[:at]:
+            if record.kind == "StartReply" and record.data["reply_id"] == reply_id:
+                awaited = not record.data["speculative"]
+            elif _decided(record, "turn_taken"):
+                awaited = True
+            elif _decided(record, "turn_given_back") and record.data["details"].get("reply_id") == reply_id:
+                awaited = False
+        if awaited:
+            return failed.at_s
+        later = self._records[at:]
+        taken_s = next((r.at_s for r in later if _decided(r, "turn_taken")), None)
+        begun_s = next((r.at_s for r in later if r.kind == "StartReply"), float("inf"))
+        return None if taken_s is None or begun_s <= taken_s else taken_s
 
     # --- words ---------------------------------------------------------------------------------------------------
 
@@ -167,7 +183,7 @@ class Checker:
             # Stock phrases have no word times.
             exact = self._word_times and span.reply_id not in stock
             off = WORDS_OFF if exact else WORDS_OFF_ESTIMATED
-            its = bool(kept) and kept[0][0] <= span.to_s + KEPT_WITHIN_S
+            its = bool(kept) and self._kept_in_time(span.to_s, kept[0][0])
             if its and _differ(kept[0][1], heard) <= off:
                 kept.pop(0)
             elif len(heard) > off and span.from_s < self._end_s:
@@ -178,6 +194,10 @@ class Checker:
         for at_s, words in kept:
             if at_s < self._truth.unreachable_s:
                 yield Violation("history", at_s, f"kept {' '.join(words)!r}, which nobody heard")
+
+    def _kept_in_time(self, heard_s: float, kept_s: float) -> bool:
+        """A process that stands still keeps nothing."""
+        return kept_s - self._frozen_s(heard_s, kept_s) <= heard_s + KEPT_WITHIN_S
 
     def _double_answers(self) -> Iterator[Violation]:
         """What was heard names the request that it answers; no two of them may answer the same last words."""
@@ -235,7 +255,11 @@ class Checker:
             yield Violation("collision", 0.0, f"{self._truth.collisions} replies played into another")
 
     def _decisions(self, name: str) -> list[JournalRecord]:
-        return [r for r in self._records if r.kind == "RecordDecision" and r.data["decision"] == name]
+        return [r for r in self._records if _decided(r, name)]
+
+
+def _decided(record: JournalRecord, name: str) -> bool:
+    return record.kind == "RecordDecision" and record.data["decision"] == name
 
 
 def _merged(stretches: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
