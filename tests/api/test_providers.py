@@ -21,7 +21,7 @@ class Routes:
 
     asked: list[tuple[WhatToCheck, Mapping[str, ProviderKey]]] = field(default_factory=list)
 
-    def statuses(self) -> Sequence[RouteStatus]:
+    def statuses(self, org_id: str) -> Sequence[RouteStatus]:
         return [
             RouteStatus("openai/gpt-4.1", "open", 90.0, 1, 30, 4, "unavailable", 0.25, 0.61234),
             RouteStatus("openai/gpt-4o", "closed", 0.0, 0, 1, 0, "", None, None),

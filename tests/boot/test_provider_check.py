@@ -202,7 +202,7 @@ async def test_all_routes_of_an_assistant(vendors: SimulatedVendors) -> None:
 async def test_it_disturbs_no_call_and_leaves_nothing_open(vendors: SimulatedVendors) -> None:
     board = HealthBoard()
     _ = await ProviderCheck(board).check(WhatToCheck(), keys(vendors))
-    assert ProviderCheck(board).statuses() == []
+    assert ProviderCheck(board).statuses("org-1") == []
     async with asyncio.timeout(3):
         while vendors.open_connections:  # noqa: ASYNC110 - the far side notices when it does
             await asyncio.sleep(0.01)

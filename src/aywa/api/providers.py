@@ -21,11 +21,11 @@ def _services(request: Request) -> Services:
 @router.get(
     "/providers",
     summary="How the routes to providers fare",
-    description="Every route that this process has asked since it began: its circuit, its first answers, its failures.",
+    description="Every route that your calls have asked since this process began: its circuit, its first answers, its failures.",
     responses=PROVIDER_ROUTES,
 )
 async def statuses(request: Request, key: PrivateKey) -> Response:
-    return StoredJson(_services(request).providers.statuses())
+    return StoredJson(_services(request).providers.statuses(key.org_id))
 
 
 @router.post(

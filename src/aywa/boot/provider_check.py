@@ -50,9 +50,9 @@ class ProviderCheck:
     def __init__(self, board: HealthBoard | None = None) -> None:
         self._board = board or HealthBoard()
 
-    def statuses(self) -> Sequence[RouteStatus]:
+    def statuses(self, org_id: str) -> Sequence[RouteStatus]:
         """As the port says."""
-        return self._board.statuses()
+        return self._board.statuses(org_id)
 
     def now_s(self) -> float:
         """As the port says."""

@@ -148,6 +148,9 @@ class Providers:
                 )
                 wait_s = _number(document.get("timeoutSeconds"), CUSTOM_FIRST_S) or CUSTOM_FIRST_S
                 more |= {"first_s": min(wait_s, CUSTOM_FIRST_MAX_S), "next_s": min(wait_s, CUSTOM_FIRST_S)}
+                if "timeoutSeconds" in document:
+                    # What the customer gives his own model holds, also where another could be asked.
+                    more["first_of_many_s"] = more["first_s"]
             case _ if key is not None and provider in COMPATIBLE and _reachable(provider, key):
                 llm = self._adapter(compatible_llm, (provider, key.key, model), base_url=key.base_url)
             case _ if key is not None and key.base_url and known(MODEL, provider) is None:

@@ -79,12 +79,12 @@ class PhraseCache:
 
 @dataclass(slots=True)
 class ReplyRoutes:
-    """The models and the voices of one call, and how they are asked. deadlines in seconds: to the model's first delta,
-    between two of them, to a clause's first audio, and between two pieces of it. max_characters: of one reply, whatever the
-    model makes of max_tokens. stock: phrase -> PCM16 at stock_rate_hz, for when the voice is dead. phrases: of all calls.
-    more_models, more_voices: who is asked when the first is not well. about: what a customer's own model is told of the call.
-    voicing: how texts are cut and formatted for the voice. sentences: spoken before; None: the voice's owner wants none.
-    models, voices: made of these."""
+    """The models and the voices of one call, and how they are asked. deadlines in seconds: to the model's first delta
+    (first_of_many_s: while another could be asked), between two of them, to a clause's first audio, and between two
+    pieces of it. max_characters: of one reply, whatever the model makes of max_tokens. stock: phrase -> PCM16 at
+    stock_rate_hz, for when the voice is dead. phrases: of all calls. more_models, more_voices: who is asked when the
+    first is not well. about: what a customer's own model is told of the call. voicing: how texts are cut and formatted
+    for the voice. sentences: spoken before; None: the voice's owner wants none. models, voices: made of these."""
 
     llm: Llm
     tts: Tts
@@ -93,6 +93,7 @@ class ReplyRoutes:
     temperature: float = 0.5
     max_tokens: int = 250
     first_delta_s: float = 8.0
+    first_of_many_s: float = 3.0
     next_delta_s: float = 4.0
     first_audio_s: float = 3.0
     next_audio_s: float = 2.0
@@ -112,7 +113,13 @@ class ReplyRoutes:
 
     def __post_init__(self) -> None:
         first = ModelRoute(
-            self.llm, self.model, self.temperature, self.max_tokens, self.first_delta_s, self.next_delta_s
+            self.llm,
+            self.model,
+            self.temperature,
+            self.max_tokens,
+            self.first_delta_s,
+            self.next_delta_s,
+            self.first_of_many_s,
         )
         voice = VoiceRoute(self.tts, self.voice, self.first_audio_s, self.next_audio_s)
         self.models = ModelRouter((first, *self.more_models), self.board, hedges=self.hedges)

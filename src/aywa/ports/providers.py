@@ -42,8 +42,8 @@ class WhatToCheck:
 class ProviderRoutes(Protocol):
     """The routes of this process."""
 
-    def statuses(self) -> Sequence[RouteStatus]:
-        """How each that was asked fares, by name."""
+    def statuses(self, org_id: str) -> Sequence[RouteStatus]:
+        """How each that the organisation's calls asked fares, by name."""
 
     def now_s(self) -> float:
         """The clock of the statuses."""

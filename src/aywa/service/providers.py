@@ -46,13 +46,13 @@ class ProviderUse:
         self._credentials = credentials
         self._clock = clock
 
-    def statuses(self) -> str:
-        """Each route that was asked since the process began, as a JSON array."""
+    def statuses(self, org_id: str) -> str:
+        """Each route that the organisation's calls asked since the process began, as a JSON array."""
         routes = self._routes
         if routes is None:
             return "[]"
         now_s, now = routes.now_s(), self._clock()
-        return json.dumps([_status(each, now, now_s) for each in routes.statuses()])
+        return json.dumps([_status(each, now, now_s) for each in routes.statuses(org_id)])
 
     async def check(self, org_id: str, body: Any) -> str:
         """Asks every route that is meant once, as a JSON array. Raises Rejected, StoreUnavailable."""

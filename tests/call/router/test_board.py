@@ -98,3 +98,19 @@ async def test_a_route_recovers_on_the_board() -> None:
 )
 async def test_what_is_made_of_an_error(error: BaseException, failure: Failure) -> None:
     assert failure_of(error) == failure
+
+
+async def test_an_organisation_is_shown_what_its_own_calls_asked() -> None:
+    board, adapter = HealthBoard(), object()
+    for org_id, name in (
+        ("one", "voice/its-own"),
+        ("two", "voice/another"),
+        ("one", "model"),
+        ("two", "model"),
+    ):
+        health = board.for_org(org_id).of(name, adapter)
+        health.begin(0.0)
+    assert [(s.name, s.active) for s in board.statuses("one")] == [("model", 2), ("voice/its-own", 1)]
+    assert [s.name for s in board.statuses("two")] == ["model", "voice/another"]
+    assert board.statuses("three") == []
+    assert len(board.statuses()) == 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
@@ -17,8 +17,16 @@ Tell = Callable[[str, Mapping[str, Any]], None]
 MAX_ROUTES = 1000
 """How many routes are remembered; the one that was asked the longest ago goes first."""
 
-
 _WORST = (Circuit.CLOSED, Circuit.HALF_OPEN, Circuit.OPEN)
+
+
+@dataclass(slots=True)
+class _Known:
+    """adapter: another one must not get its number while it is here. orgs: whose calls asked."""
+
+    health: RouteHealth
+    adapter: object
+    orgs: set[str] = field(default_factory=set)
 
 
 class HealthBoard:
@@ -30,24 +38,46 @@ class HealthBoard:
 
     def __init__(self, limits: Mapping[str, int] | None = None) -> None:
         self._limits = dict(limits or {})
-        # With the adapter: another one must not get its number while it is here.
-        self._routes: dict[tuple[str, int], tuple[RouteHealth, object]] = {}
+        self._routes: dict[tuple[str, int], _Known] = {}
+
+    def for_org(self, org_id: str) -> HealthBoard:
+        """The same board, as the calls of one organisation use it: what they ask is shown to it."""
+        return _OrgBoard(self, org_id)
 
     def of(self, name: str, adapter: object) -> RouteHealth:
         """The route's health; a new one is well."""
+        return self._known(name, adapter).health
+
+    def _known(self, name: str, adapter: object) -> _Known:
         known = self._routes.pop((name, id(adapter)), None)
         if known is None:
-            known = RouteHealth(name, self._limits.get(name)), adapter
+            known = _Known(RouteHealth(name, self._limits.get(name)), adapter)
             while len(self._routes) >= MAX_ROUTES:
                 del self._routes[next(iter(self._routes))]
         self._routes[name, id(adapter)] = known
-        return known[0]
+        return known
 
-    def statuses(self) -> list[RouteStatus]:
-        """Every name, once: what is asked with several keys is as ill as the worst of them."""
+    def statuses(self, org_id: str | None = None) -> list[RouteStatus]:
+        """Every name, once: what is asked with several keys is as ill as the worst of them. org_id: only what its calls have
+        asked, for a name may hold an organisation's own voice or model."""
         now = asyncio.get_running_loop().time()
-        known = sorted((health.status(now) for health, _ in self._routes.values()), key=lambda s: s.name)
-        return [_joined(list(some)) for _, some in groupby(known, key=lambda s: s.name)]
+        some = [known for known in self._routes.values() if org_id is None or org_id in known.orgs]
+        known = sorted((each.health.status(now) for each in some), key=lambda s: s.name)
+        return [_joined(list(same)) for _, same in groupby(known, key=lambda s: s.name)]
+
+
+class _OrgBoard(HealthBoard):
+    """Remembers whose calls ask what."""
+
+    def __init__(self, board: HealthBoard, org_id: str) -> None:
+        super().__init__()
+        self._board = board
+        self._org_id = org_id
+
+    def of(self, name: str, adapter: object) -> RouteHealth:
+        known = self._board._known(name, adapter)
+        known.orgs.add(self._org_id)
+        return known.health
 
 
 def _joined(some: list[RouteStatus]) -> RouteStatus:
