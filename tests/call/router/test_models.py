@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from aywa.call.router.attempt import CLOSE_S
 from aywa.call.router.board import HealthBoard
-from aywa.call.router.models import HEDGE_LEAST_S, Answering, ModelRoute, ModelRouter
+from aywa.call.router.models import END_S, HEDGE_LEAST_S, Answering, ModelRoute, ModelRouter
 from aywa.core.route_health import BREAK_AFTER, LEAST, Circuit, Failure
 from aywa.ports.errors import ProviderError
 from aywa.ports.llm import ChatMessage, Finished, LlmRequest, TextDelta, ToolCallDelta
@@ -463,3 +463,10 @@ def test_whatever_the_models_do_there_is_one_answer_or_one_error_in_time(
         assert sum(len(model.asked) for model in chain.models) <= len(scripts) + 1
 
     run_virtual(run())
+
+
+async def test_a_finished_answer_is_whole_although_its_stream_does_not_end() -> None:
+    asked = ModelRouter([ModelRoute(Model([["Hello.", Finished("stop"), 1000.0]]))]).ask(LlmRequest(()))
+    assert [delta async for delta in asked.deltas()] == [TextDelta("Hello."), Finished("stop")]
+    assert now() <= END_S
+    await asked.close()

@@ -21,6 +21,8 @@ from aywa.ports.llm import Finished, Llm, LlmDelta, LlmRequest, TextDelta
 RETRIES = 1
 # Nobody is asked twice at once sooner than this, however quick the route usually is.
 HEDGE_LEAST_S = 0.25
+# How long the stream of a finished answer may take to end: with its end the connection can be used again.
+END_S = 0.3
 # The same route has had its time, or wants to be left alone.
 NOT_AGAIN = frozenset(("deadline", "rate_limited", "quota"))
 
@@ -119,7 +121,8 @@ class Answering:
         since_s, finished = loop.time(), False
         while True:
             try:
-                delta = await attempt.next(since_s + route.next_s)
+                # After its last delta nothing is missing but the end of the stream.
+                delta = await attempt.next(since_s + (min(END_S, route.next_s) if finished else route.next_s))
             except Exception as error:
                 # Whoever is asked instead need not wait until this one has let go.
                 self._drop(route, attempt)
