@@ -158,3 +158,35 @@ def test_whatever_happens_a_route_is_asked_again_some_day(steps: list[tuple[str,
         route.end(None, now)
     assert route.active == 0
     assert route.refuses(now + max(OPEN_MAX_S, REFUSED_S, RATE_LIMITED_MAX_S)) == ""
+
+
+def test_a_wait_that_was_given_up_counts_as_long_as_it_was() -> None:
+    route = RouteHealth("model")
+    for _ in range(LEAST):
+        route.waited(0.7)
+    assert route.first_s(0.95) == 0.7
+
+
+def test_what_was_wrong_with_the_request_says_nothing_of_the_route() -> None:
+    route = RouteHealth("model")
+    fail(route, 0.0, Failure("bad_request", mendable=False), times=BREAK_AFTER)
+    assert route.refuses(0.0) == ""
+    assert (route.failures, route.last_code) == (BREAK_AFTER, "bad_request")
+
+
+def test_a_route_that_always_breaks_in_the_middle_is_left_alone_too() -> None:
+    route = RouteHealth("model")
+    for _ in range(BREAK_AFTER):
+        route.begin(0.0)
+        route.answered(0.1, 0.0)
+        route.end(BROKEN, 0.0)
+    assert route.refuses(0.0) == "unavailable"
+
+
+def test_a_request_that_nobody_wanted_any_more_does_not_mend_a_row_of_failures() -> None:
+    route = RouteHealth("model")
+    fail(route, 0.0, times=BREAK_AFTER - 1)
+    route.begin(0.0)
+    route.end(None, 0.0, answered=False)
+    fail(route, 0.0)
+    assert route.refuses(0.0) == "unavailable"
