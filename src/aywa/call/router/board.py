@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any
 
 from aywa.core.route_health import Circuit, Failure, RouteHealth, RouteStatus
-from aywa.ports.errors import ProviderError
+from aywa.ports.errors import Fault, ProviderError
 
 Tell = Callable[[str, Mapping[str, Any]], None]
 """Puts something on the call's record: its kind and its fields."""
@@ -97,6 +97,17 @@ def failure_of(error: BaseException) -> Failure:
     if isinstance(error, ProviderError):
         return Failure(error.code, error.retryable, error.retry_after_s)
     return Failure("deadline" if isinstance(error, TimeoutError) else type(error).__name__)
+
+
+def as_provider_error(error: Exception, route: str) -> ProviderError:
+    """The error as those who wait for the route are told it; never with the words of one that is not a provider's."""
+    if isinstance(error, ProviderError):
+        return error
+    if isinstance(error, TimeoutError):
+        return ProviderError(
+            route, "deadline", "it did not answer in time", fault=Fault.PROVIDER, retryable=True
+        )
+    return ProviderError(route, type(error).__name__, "it broke", fault=Fault.RUNTIME, retryable=True)
 
 
 def silent(kind: str, fields: Mapping[str, Any]) -> None:

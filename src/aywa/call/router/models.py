@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aywa.call.router.attempt import Attempt, aside
-from aywa.call.router.board import HealthBoard, Tell, failure_of, silent
+from aywa.call.router.board import HealthBoard, Tell, as_provider_error, failure_of, silent
 from aywa.core.route_health import RouteHealth
 from aywa.ports.errors import Fault, ProviderError
 from aywa.ports.llm import Finished, Llm, LlmDelta, LlmRequest, TextDelta
@@ -128,7 +128,7 @@ class Answering:
                 self._drop(route, attempt)
                 if finished:
                     return
-                raise _as_provider_error(error, route) from error
+                raise as_provider_error(error, route.name) from error
             if delta is None:
                 return
             finished = finished or isinstance(delta, Finished)
@@ -200,10 +200,10 @@ class Answering:
                 error = ProviderError(
                     route.llm.name, "failed", "it answered nothing", fault=Fault.PROVIDER, retryable=True
                 )
-            return _as_provider_error(error, route)
+            return as_provider_error(error, route.name)
         if late:
             attempt.give_up(TimeoutError())
-            return _as_provider_error(TimeoutError(), route)
+            return as_provider_error(TimeoutError(), route.name)
         return None
 
     def _instead(self, failed: ModelRoute, error: ProviderError) -> None:
@@ -257,13 +257,3 @@ def _says(delta: LlmDelta) -> bool:
 
 def _is_nothing(delta: LlmDelta) -> bool:
     return isinstance(delta, TextDelta) and not delta.text
-
-
-def _as_provider_error(error: Exception, route: ModelRoute) -> ProviderError:
-    if isinstance(error, ProviderError):
-        return error
-    if isinstance(error, TimeoutError):
-        return ProviderError(
-            route.name, "deadline", "it did not answer in time", fault=Fault.PROVIDER, retryable=True
-        )
-    return ProviderError(route.name, type(error).__name__, "it broke", fault=Fault.RUNTIME, retryable=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from math import isfinite
 
 from aywa.call.router.attempt import Attempt, aside
-from aywa.call.router.board import HealthBoard, Tell, silent
+from aywa.call.router.board import HealthBoard, Tell, as_provider_error, silent
 from aywa.call.sentences import Sentences, Spoken
 from aywa.core.audio.align import align_words
 from aywa.core.audio.frame import SAMPLE_BYTES
@@ -231,7 +231,7 @@ class Speaking:
             try:
                 chunk = await attempt.next(since_s + wait_s)
             except Exception as error:
-                raise _as_provider_error(error, route) from error
+                raise as_provider_error(error, route.name) from error
             if chunk is None:
                 break
             # Nothing, however often it comes, is no sound.
@@ -397,13 +397,3 @@ def _nothing_of_the_rest(route: VoiceRoute) -> ProviderError:
 
 def _sounds(chunk: TtsChunk) -> bool:
     return bool(chunk.pcm)
-
-
-def _as_provider_error(error: Exception, route: VoiceRoute) -> ProviderError:
-    if isinstance(error, ProviderError):
-        return error
-    if isinstance(error, TimeoutError):
-        return ProviderError(
-            route.name, "deadline", "it did not answer in time", fault=Fault.PROVIDER, retryable=True
-        )
-    return ProviderError(route.name, type(error).__name__, "it broke", fault=Fault.RUNTIME, retryable=True)
