@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 
@@ -163,10 +164,15 @@ CLAUSE = "Your appointment with Dr. Lee is on May 5, 2024 at 2:30 p.m., it costs
 
 def test_a_clause_is_formatted_in_no_time() -> None:
     _ = voice_text(CLAUSE, FormatPlan())
-    # By the processor's time, the best of many: a busy machine is not what is measured.
+    # By the processor's time, the best of many, untraced: neither a busy machine nor the coverage is what is measured.
     took_s = []
-    for _ in range(30):
-        began = time.thread_time()
-        _ = voice_text(CLAUSE, FormatPlan())
-        took_s.append(time.thread_time() - began)
+    trace = sys.gettrace()
+    sys.settrace(None)
+    try:
+        for _ in range(30):
+            began = time.thread_time()
+            _ = voice_text(CLAUSE, FormatPlan())
+            took_s.append(time.thread_time() - began)
+    finally:
+        sys.settrace(trace)
     assert min(took_s) < 0.001
