@@ -7,6 +7,7 @@ import contextlib
 import gc
 import os
 import socket
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -63,6 +64,7 @@ _log = structlog.get_logger("aywa.boot")
 TALK_PAGE = Path(__file__).parent.parent / "api" / "talk"
 WORKER_DIED = "call.in-progress.error-vapifault-worker-died"
 GC_OLD_THRESHOLD = 50
+SWITCH_S = 0.0005
 LISTEN_BACKLOG = 2048
 
 
@@ -144,6 +146,9 @@ class Runtime:
         gc.freeze()
         young, middle, _ = gc.get_threshold()
         gc.set_threshold(young, middle, GC_OLD_THRESHOLD)
+        # The journal's, the store's and the recordings' threads must not hold up the loop for the usual 5 ms.
+        self._parts.callback(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(SWITCH_S)
 
     async def serve(self) -> None:
         """Returns when HTTP is no longer answered."""
