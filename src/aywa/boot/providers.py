@@ -53,7 +53,13 @@ CUSTOM_FIRST_MAX_S = 60.0
 JsonObject = Mapping[str, Any]
 
 
-class _Closing(Protocol):
+class _Adapter(Protocol):
+    @property
+    def connections(self) -> int: ...
+
+    @property
+    def waited(self) -> int: ...
+
     async def close(self) -> None: ...
 
 
@@ -98,7 +104,7 @@ class Providers:
     """Makes adapters and keeps them."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, _Closing] = OrderedDict()
+        self._kept: OrderedDict[str, _Adapter] = OrderedDict()
         self._leaving: set[asyncio.Task[None]] = set()
 
     def routes(self, plan: CallPlan, local: LocalRoutes) -> CallRoutes:
@@ -111,6 +117,12 @@ class Providers:
         for document in chain(plan.assistant, TRANSCRIBER):
             self._ear(document, plan, local, found)
         return found
+
+    @property
+    def connections(self) -> tuple[int, int]:
+        """How many the adapters that are kept have made, and for how many of them somebody waited."""
+        adapters = self._kept.values()
+        return sum(each.connections for each in adapters), sum(each.waited for each in adapters)
 
     async def close(self) -> None:
         """Closes every adapter."""
@@ -233,7 +245,7 @@ class Providers:
         self._kept.move_to_end(name)
         return adapter
 
-    def _let_go(self, adapter: _Closing) -> None:
+    def _let_go(self, adapter: _Adapter) -> None:
         async def later() -> None:
             try:
                 await asyncio.sleep(LET_GO_S)

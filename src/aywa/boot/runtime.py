@@ -166,6 +166,11 @@ class Runtime:
         host = _shown_host(self.settings.host)
         return Addresses(f"http{s}://{host}:{self.port}", f"ws{s}://{host}:{self._media_port}")
 
+    @property
+    def connections(self) -> tuple[int, int]:
+        """To providers: how many were made, and for how many of them somebody waited."""
+        return self._providers.connections
+
     # --- the parts -----------------------------------------------------------------------------------------------
 
     async def _open_models(self) -> None:
