@@ -221,6 +221,7 @@ class Runtime:
             lambda: self.addresses.media,
             settings.calls_max,
             self._prices,
+            self._providers.ended,
         )
         transport = WebSocketTransport(self._plane, self._host.open_call)
         self._parts.push_async_callback(transport.close)
