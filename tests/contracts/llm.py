@@ -392,6 +392,10 @@ class WireContract(LlmContract):
             await asyncio.sleep(0.02)
             error = await failed(rig.llm)
             assert (error.fault, error.retryable) == (Fault.NETWORK, True), after_bytes
+            # Nobody there, or somebody who did not come to his end.
+            begun = {0: False, 10: False, 900: True, 1100: True}.get(after_bytes)
+            if begun is not None:
+                assert error.code == ("cut_short" if begun else "unreachable"), after_bytes
         rig.proxy.do(Deed.RESET)
         assert text_of(await take(rig.llm)) == "One two three."
 

@@ -339,7 +339,7 @@ class TtsContract(VoiceContract):
         proxy.do(deed)
         with pytest.raises(ProviderError) as caught:
             heard += sound(await rest(chunks))
-        assert caught.value.retryable
+        assert (caught.value.code, caught.value.retryable) == ("cut_short", True)
         assert self.made(TEXT).startswith(heard)
         assert sound(await self.say(tts, OTHER)) == self.made(OTHER)
 

@@ -243,7 +243,7 @@ async def test_a_refusal_says_whose_fault_it_is(
         ([head(), delta(tool_calls=[{"index": "x"}]), HOLD], "malformed", Fault.PROVIDER, True),
         ([head(), piece(b"data: " + b"x" * 3_000_000), HOLD], "malformed", Fault.PROVIDER, True),
         ([head(), delta(content="Hel"), event(error={"message": KEY, "code": 500}), HOLD], "failed", Fault.PROVIDER, True),
-        ([head(), delta(content="Hel"), CUT], "unreachable", Fault.NETWORK, True),
+        ([head(), delta(content="Hel"), CUT], "cut_short", Fault.NETWORK, True),
         ([head(), delta(content="Hel"), END], "cut_short", Fault.NETWORK, True),
         ([head(), delta(content="Hel"), DONE, END], "cut_short", Fault.NETWORK, True),
         ([CUT], "unreachable", Fault.NETWORK, True),

@@ -387,8 +387,9 @@ class HttpRoute:
             mend=f"check {self.names.url}",
         )
 
-    def translated(self, error: Exception) -> ProviderError:
-        """aiohttp's failures. They are named by their type alone: their texts hold addresses and headers."""
+    def translated(self, error: Exception, *, begun: bool = False) -> ProviderError:
+        """aiohttp's failures. They are named by their type alone: their texts hold addresses and headers. begun: an answer
+        had."""
         kind = type(error).__name__
         check_url = f"check {self.names.url}"
         if self._closed:
@@ -400,7 +401,7 @@ class HttpRoute:
             return self.error("unreachable", "its certificate is not trusted", Fault.CONFIG, mend=mend)
         if isinstance(error, aiohttp.ClientError | OSError):
             mend = check_url if isinstance(error, aiohttp.ClientConnectorError) else ""
-            return self.error("unreachable", kind, Fault.NETWORK, retryable=True, mend=mend)
+            return self.error("cut_short" if begun else "unreachable", kind, Fault.NETWORK, retryable=True, mend=mend)
         return self.malformed(f"its answer is not HTTP ({kind})")
 
     def refused(
@@ -526,7 +527,7 @@ class HttpAnswer:
         try:
             return await self._response.content.readany()
         except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
-            failure = self._route.translated(error)
+            failure = self._route.translated(error, begun=True)
         # Out here, so that nothing of aiohttp's, whose repr may hold our headers, hangs on it.
         raise failure
 
