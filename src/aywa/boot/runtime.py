@@ -292,7 +292,7 @@ class Runtime:
             stock=self._stock,
             stock_rate_hz=STOCK_RATE_HZ,
             phrases=self._phrases,
-            voicing=Voicing(settings.chunks, threads=self._rules),
+            voicing=Voicing.of(settings, self._rules),
             sentences=self._sentences.of(plan.org_id) if settings.caches_sentences else None,
         )
         return Routes(

@@ -401,7 +401,9 @@ class HttpRoute:
             return self.error("unreachable", "its certificate is not trusted", Fault.CONFIG, mend=mend)
         if isinstance(error, aiohttp.ClientError | OSError):
             mend = check_url if isinstance(error, aiohttp.ClientConnectorError) else ""
-            return self.error("cut_short" if begun else "unreachable", kind, Fault.NETWORK, retryable=True, mend=mend)
+            return self.error(
+                "cut_short" if begun else "unreachable", kind, Fault.NETWORK, retryable=True, mend=mend
+            )
         return self.malformed(f"its answer is not HTTP ({kind})")
 
     def refused(
