@@ -11,7 +11,7 @@ from collections import deque
 from math import ceil
 
 SPARE_LEAST = 2
-"""Places more than were ever in use, at least: for two more requests while a handshake takes its time."""
+"""Places more than were in use at once, at least: for two more requests while a handshake takes its time."""
 SPARE_SHARE = 0.2
 """And as a share of those that were in use at once."""
 SPARE_MOST = 32
