@@ -266,7 +266,7 @@ class TtsContract(VoiceContract):
     # --- leaving -------------------------------------------------------------------------------------------------
 
     async def test_an_abandoned_text_is_stopped_at_once_and_the_next_is_whole(
-        self, vendors: SimulatedVendors, proxy: FaultProxy, tts: Tts
+        self, vendors: SimulatedVendors, tts: Dialling
     ) -> None:
         vendors.plans.next(self.route, Plan(realtime=2.0))
         chunks = tts.synthesize(TEXT, self.options(context="reply", more=True))
@@ -275,8 +275,8 @@ class TtsContract(VoiceContract):
         asked = vendors.world.asked(self.route)[-1]
         await comes_true(lambda: self.stopped(asked))
         assert sound(await self.say(tts, OTHER, self.options(context="reply"))) == self.made(OTHER)
-        if self.shared:
-            assert proxy.connections == 1
+        # Only the first text did.
+        assert tts.waited == 1
 
     async def test_a_text_that_is_abandoned_before_its_first_audio_is_stopped_too(
         self, vendors: SimulatedVendors, tts: Tts

@@ -25,6 +25,9 @@ def test_what_will_soon_be_used_is_made_ready() -> None:
     reserve = Reserve()
     reserve.used(0, 0.0)
     assert reserve.lacking(0, 1.0) == SPARE_LEAST
+    more = Reserve(least=7)
+    more.used(0, 0.0)
+    assert more.lacking(0, 1.0) == 7
 
 
 def test_there_are_places_for_the_most_of_late_and_some_more() -> None:

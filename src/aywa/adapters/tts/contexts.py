@@ -32,6 +32,8 @@ MOST_CONNECTIONS = 256
 """Of one route: with five contexts on each, more calls than a process holds."""
 MOST_UNREAD_BYTES = 8 << 20
 """Of one clause, as it came: several minutes of speech."""
+SPARE_CONTEXTS = 4
+"""Places that are spare, at least: a reply takes several at once, one for each clause."""
 KEEP_S = 120.0
 """How long a connection without a context is kept where there are places enough."""
 LET_GO_S = 10.0
@@ -467,7 +469,7 @@ class Contexts:
         now = asyncio.get_running_loop().time()
         if address not in self._reserves:
             self._reserves = {at: each for at, each in self._reserves.items() if each.spare(now)}
-        return self._reserves.setdefault(address, Reserve())
+        return self._reserves.setdefault(address, Reserve(SPARE_CONTEXTS))
 
     def _dial_ahead(self, address: Address) -> None:
         """In the background: no context waits for it."""

@@ -26,9 +26,10 @@ long: each time twice as long, until one has been of use."""
 
 
 class Reserve:
-    """Of one route, or of one address of it."""
+    """Of one route, or of one address of it. least: places that are spare, at least."""
 
-    def __init__(self) -> None:
+    def __init__(self, least: int = SPARE_LEAST) -> None:
+        self._least = least
         # When so many were in use at once: later ones are smaller.
         self._peaks: deque[tuple[float, int]] = deque()
         self._not_before_s = 0.0
@@ -49,7 +50,7 @@ class Reserve:
     def spare(self, now: float) -> int:
         """Places that are wanted beside those."""
         most = self.most(now)
-        return min(max(SPARE_LEAST, ceil(SPARE_SHARE * most)), SPARE_MOST) if self._peaks else 0
+        return min(max(self._least, ceil(SPARE_SHARE * most)), SPARE_MOST) if self._peaks else 0
 
     def lacking(self, places: int, now: float) -> int:
         """Places to be made now, ahead of need. places: those that there are or are about to be, used or free."""
