@@ -171,6 +171,11 @@ class Runtime:
         host = _shown_host(self.settings.host)
         return Addresses(f"http{s}://{host}:{self.port}", f"ws{s}://{host}:{self._media_port}")
 
+    @property
+    def connections(self) -> tuple[int, int]:
+        """To providers: how many were made, and for how many of them somebody waited."""
+        return self._providers.connections
+
     # --- the parts -----------------------------------------------------------------------------------------------
 
     async def _open_models(self) -> None:
@@ -221,6 +226,7 @@ class Runtime:
             lambda: self.addresses.media,
             settings.calls_max,
             self._prices,
+            self._providers.ended,
         )
         transport = WebSocketTransport(self._plane, self._host.open_call)
         self._parts.push_async_callback(transport.close)
@@ -291,7 +297,7 @@ class Runtime:
             stock=self._stock,
             stock_rate_hz=STOCK_RATE_HZ,
             phrases=self._phrases,
-            voicing=Voicing(settings.chunks, threads=self._rules),
+            voicing=Voicing.of(settings, self._rules),
             sentences=self._sentences.of(plan.org_id) if settings.caches_sentences else None,
         )
         return Routes(

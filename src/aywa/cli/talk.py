@@ -130,9 +130,9 @@ async def _call(
 
     from aywa.testing.script import Say, WaitReply
 
-    steps: list[Step] = [Say(sound.pcm(caller.rate_hz)), WaitReply(AFTERWARDS_S, LAST_QUIET_S)]
+    steps: list[Step] = [Say(sound.pcm(caller.rate_hz)), WaitReply(AFTERWARDS_S, LAST_QUIET_S, told=True)]
     if after_greeting:
-        steps.insert(0, WaitReply(GREETING_S))
+        steps.insert(0, WaitReply(GREETING_S, told=True))
     # Only the main thread of a process hears signals.
     with suppress(ValueError, RuntimeError):
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, caller.hang_up)
