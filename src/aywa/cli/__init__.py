@@ -11,6 +11,7 @@ from aywa.cli.dev import dev
 from aywa.cli.prices import prices
 from aywa.cli.replay import replay
 from aywa.cli.simulate_providers import simulate_providers
+from aywa.cli.softphone import softphone
 from aywa.cli.talk import talk
 from aywa.cli.timeline import timeline
 
@@ -21,6 +22,7 @@ app.add_typer(models.app, name="models")
 app.command()(dev)
 app.command()(demo)
 app.command()(talk)
+app.command()(softphone)
 app.command()(calls)
 app.command()(timeline)
 app.command()(replay)

@@ -192,7 +192,11 @@ def report(talked: Talked) -> dict[str, Any]:
         "closed_ms": ms(record.closed_s),
         "signalling": signalling,
         "heard": [
-            {"start_ms": ms(spurt.audible_s), "end_ms": ms(_ended_s(spurt)), "level_dbfs": _level(spurt.frames)}
+            {
+                "start_ms": ms(spurt.audible_s),
+                "end_ms": ms(_ended_s(spurt)),
+                "level_dbfs": _level(spurt.frames),
+            }
             for spurt in talkspurts(_audible(record))
         ],
         "turns": [
