@@ -23,6 +23,7 @@ def test_numbers_grow_over_the_wrap_and_nothing_is_lost() -> None:
     source = Source(1, 0xFFF0, 8000)
     assert feed(source, list(range(0xFFF0, 0x10010))) == list(range(0x1FFF0, 0x20010))
     assert (source.expected, source.lost, source.received) == (32, 0, 32)
+    assert source.reported == 0x1000F
     assert source.jitter_s == pytest.approx(0.0, abs=1e-9)
 
 
