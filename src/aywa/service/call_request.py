@@ -20,7 +20,7 @@ WEB_CALL = "webCall"
 FRAME_RATE_HZ = 50
 """20 ms frames: a rate must give a whole number of samples in each."""
 
-DEFAULT_RATE_HZ = {AudioFormat.PCM16: 16_000, AudioFormat.MULAW: 8_000}
+DEFAULT_RATE_HZ = {AudioFormat.PCM16: 16_000, AudioFormat.MULAW: 8_000, AudioFormat.ALAW: 8_000}
 JOIN_TIMEOUT_S = 15.0
 
 RUNTIME_FIELDS = frozenset(

@@ -1,0 +1,95 @@
+"""Puts a stream's payloads in order again by waiting for a packet or two, no longer: recognition cannot wait.
+
+Whoever is in order passes without a wait. A gap is called lost when more packets than the window came after it; the
+window grows where packets turn out to have been late, not lost. Refuses to know the time: whoever calls does.
+"""
+
+from __future__ import annotations
+
+# So many missing in a row are no loss but another place in the stream.
+_MOST_MISSING = 100
+# Numbers that were given up and may still come late.
+_MOST_GIVEN_UP = 256
+
+
+class Reorder:
+    """next: the number that passes at once. lost: packets that were given up. late: those of them that came after that.
+    duplicates: that had been here before."""
+
+    __slots__ = ("_given_up", "_held", "_least", "_most", "duplicates", "late", "lost", "next", "window")
+
+    def __init__(self, least: int, most: int) -> None:
+        self._least = least
+        self._most = most
+        self._held: dict[int, bytes] = {}
+        # Ordered by age.
+        self._given_up: dict[int, None] = {}
+        self.window = least
+        self.next = -1
+        self.lost = 0
+        self.late = 0
+        self.duplicates = 0
+
+    @property
+    def waiting(self) -> bool:
+        """Packets wait for one that is missing."""
+        return bool(self._held)
+
+    def put(self, number: int, payload: bytes) -> list[bytes | int]:
+        """What is due now: payloads in order, and between them how many are lost. For whatever is not simply the next
+        one; the numbers are extended ones, and grow."""
+        if self.next < 0:
+            self.next = number
+        behind = self.next - number
+        if behind > 0:
+            self._too_late(number, behind)
+            return []
+        if -behind > _MOST_MISSING:
+            rest = self.give_up() if self._held else []
+            self.next = number + 1
+            return [*rest, payload]
+        if number in self._held:
+            self.duplicates += 1
+            return []
+        self._held[number] = payload
+        due = self._in_order()
+        while len(self._held) > self.window:
+            due += self._skip()
+        return due
+
+    def give_up(self) -> list[bytes | int]:
+        """Nobody waits any longer: all that is held."""
+        due: list[bytes | int] = []
+        while self._held:
+            due += self._skip()
+        return due
+
+    def calm(self) -> None:
+        """Nothing was late for a while."""
+        self.window = max(self._least, self.window - 1)
+
+    def _too_late(self, number: int, behind: int) -> None:
+        if number not in self._given_up:
+            self.duplicates += 1
+            return
+        del self._given_up[number]
+        self.late += 1
+        self.window = min(self._most, max(self.window, behind))
+
+    def _skip(self) -> list[bytes | int]:
+        first = min(self._held)
+        missing = first - self.next
+        self.lost += missing
+        self._given_up.update(dict.fromkeys(range(self.next, first)))
+        while len(self._given_up) > _MOST_GIVEN_UP:
+            del self._given_up[next(iter(self._given_up))]
+        self.next = first
+        return [missing, *self._in_order()]
+
+    def _in_order(self) -> list[bytes | int]:
+        due: list[bytes | int] = []
+        held = self._held
+        while self.next in held:
+            due.append(held.pop(self.next))
+            self.next += 1
+        return due
