@@ -13,7 +13,19 @@ from typing import Any
 from tests.peers.sipp import free_udp_port
 
 START_S = 15.0
-MODULES = ("g711", "g722", "opus", "srtp", "aufile", "aubridge", "sndfile", "menu", "account", "ctrl_tcp", "uuid")
+MODULES = (
+    "g711",
+    "g722",
+    "opus",
+    "srtp",
+    "aufile",
+    "aubridge",
+    "sndfile",
+    "menu",
+    "account",
+    "ctrl_tcp",
+    "uuid",
+)
 
 
 @dataclass
@@ -80,7 +92,11 @@ class Baresip:
         return await self.found(lambda told: told.get("type") == kind, within_s, after, kind)
 
     async def found(
-        self, wanted: Callable[[Mapping[str, Any]], bool], within_s: float = 20.0, after: int = 0, name: str = "it"
+        self,
+        wanted: Callable[[Mapping[str, Any]], bool],
+        within_s: float = 20.0,
+        after: int = 0,
+        name: str = "it",
     ) -> Mapping[str, Any]:
         try:
             async with asyncio.timeout(within_s):
@@ -92,7 +108,9 @@ class Baresip:
                     await self._changed.wait()
         except TimeoutError:
             told = [event.get("type") or event for event in self.events]
-            raise AssertionError(f"{name} did not happen within {within_s:.0f} s, but {told}: {self.log}") from None
+            raise AssertionError(
+                f"{name} did not happen within {within_s:.0f} s, but {told}: {self.log}"
+            ) from None
 
     @property
     def log(self) -> str:

@@ -107,7 +107,10 @@ def free_udp_port(host: str = "127.0.0.1") -> int:
     """An even UDP port that nobody uses, with the next one free too."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     while True:
-        with socket.socket(family, socket.SOCK_DGRAM) as first, socket.socket(family, socket.SOCK_DGRAM) as second:
+        with (
+            socket.socket(family, socket.SOCK_DGRAM) as first,
+            socket.socket(family, socket.SOCK_DGRAM) as second,
+        ):
             first.bind((host, 0))
             port: int = first.getsockname()[1]
             if port % 2:

@@ -118,6 +118,16 @@ class Host:
             )
         if not hmac.compare_digest(query.get("token", "").encode(), running.token.encode()):
             return _refuse(401, "Unauthorized", "the token is wrong: use websocketCallUrl as it was given")
+        return self._leg_plan(running)
+
+    def leg_plan(self, call_id: str) -> LegPlan | None:
+        """What the leg of a prepared call is to be, for a transport of this process; None when the call is over."""
+        running = self._calls.get(call_id)
+        if running is None or running.session.conversation.lifecycle.over:
+            return None
+        return self._leg_plan(running)
+
+    def _leg_plan(self, running: _Running) -> LegPlan:
         plan = running.plan
         recording = self._artifacts.recording(plan.call_id) if _keeps_recording(plan.assistant) else None
         return LegPlan(

@@ -9,16 +9,18 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import structlog
 import uvicorn
 
+from aywa.adapters.codecs import available_codecs, make_coding
 from aywa.adapters.endpointing.http import EndpointingHttp
 from aywa.adapters.llm.openai import OpenAiLlm
 from aywa.adapters.local import LocalEngine
+from aywa.adapters.srtp.libsrtp import shield_of
 from aywa.adapters.transports.websocket import WebSocketTransport
 from aywa.api.app import create_app
 from aywa.api.settings import ApiSettings
@@ -29,12 +31,15 @@ from aywa.boot.engine_version import engine_version
 from aywa.boot.errors import CannotStart
 from aywa.boot.host import Host
 from aywa.boot.lock import FolderLock
+from aywa.boot.phone import Phone
+from aywa.boot.phone_demo import DemoRouter
+from aywa.boot.phone_port import PhoneAddress, open_phone_port, password_in
 from aywa.boot.prices import load_prices
 from aywa.boot.provider_check import ProviderCheck
 from aywa.boot.providers import LocalRoutes, Providers
 from aywa.boot.receptionist import DOCUMENT, receptionist
 from aywa.boot.secrets import open_vault
-from aywa.boot.settings import RuntimeSettings
+from aywa.boot.settings import RuntimeSettings, is_loopback
 from aywa.boot.stock import STOCK_RATE_HZ, speak_stock
 from aywa.boot.store import open_store
 from aywa.boot.tls import certificate, context
@@ -50,6 +55,8 @@ from aywa.core.settings import read_settings
 from aywa.journal.projector import Projector
 from aywa.journal.writer import JournalWriter
 from aywa.media.plane import Plane
+from aywa.media.rtp.edge import RtpEdge
+from aywa.media.rtp.settings import RtpSettings
 from aywa.ports.calls import CallPlan
 from aywa.ports.journal import StoreUnavailable
 from aywa.ports.llm import Llm, LlmRequest
@@ -95,6 +102,7 @@ class Runtime:
         self.problems: list[str] = []
         self.warning: str | None = None
         self._media_port = 0
+        self.phone_address: PhoneAddress | None = None
         self._openai: OpenAiLlm | None = None
         self._endpointing = EndpointingHttp()
         self._rules = RuleThreads()
@@ -130,6 +138,7 @@ class Runtime:
             routes=ProviderCheck(self.board),
         )
         await self._first_documents()
+        await self._open_phone()
         self._open_http()
         # The calls are the first to end.
         parts.push_async_callback(self._host.close, settings.drain_s)
@@ -219,6 +228,7 @@ class Runtime:
         )
         transport = WebSocketTransport(self._plane, self._host.open_call)
         self._parts.push_async_callback(transport.close)
+        self._open_rtp()
         self._parts.push_async_callback(self._plane.close)
         self._tls = None if settings.loopback else certificate(settings.data / "tls", settings.host)
         tls = None if self._tls is None else context(*self._tls)
@@ -230,6 +240,38 @@ class Runtime:
                 f"cannot listen on {settings.host} port {port}, where the calls' audio goes: {_why(error)};"
                 " choose another with --port"
             ) from error
+
+    def _open_rtp(self) -> None:
+        phones = self.settings.phone
+        settings = RtpSettings(
+            first_port=phones.first_media_port,
+            last_port=phones.last_media_port,
+            public_host=phones.media_public_host,
+        )
+        self._edge = RtpEdge(
+            asyncio.get_running_loop(), self._plane, settings, codec=make_coding, shield=shield_of
+        )
+        self._parts.callback(self._edge.close)
+        codecs = tuple(codec.value for codec, missing in available_codecs().items() if not missing)
+        self._phone = Phone(phones, self._host, self._plane, self._edge, codecs)
+
+    async def _open_phone(self) -> None:
+        """The SIP port, when everything that answers a call is there."""
+        phones = self.settings.phone
+        if not phones.enabled:
+            return
+        hosts = phones.hosts or (self.settings.host,)
+        if not all(is_loopback(host) for host in hosts) and not phones.password:
+            file = self.settings.data / "sip-password"
+            phones = replace(phones, password=await asyncio.to_thread(password_in, file))
+        self._phone.settings = phones
+        router = DemoRouter(self.services.calls, self.org_id, self.assistant_id)
+        port, self.phone_address = await open_phone_port(
+            phones, hosts, _shown_host(hosts[0]), self._phone, self._tls
+        )
+        self._parts.push_async_callback(port.close)
+        self._phone.open(port, router)
+        self._parts.push_async_callback(self._phone.close, self.settings.drain_s)
 
     async def _end_orphans(self) -> None:
         """Calls that the last process left: they have ended, and their record must say so."""

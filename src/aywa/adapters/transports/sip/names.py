@@ -16,7 +16,7 @@ import dns.rdtypes.IN.NAPTR
 import dns.rdtypes.IN.SRV
 import dns.resolver
 
-from aywa.core.sip.resolve import Address, Naptr, Srv
+from aywa.core.sip.resolve import HostAddress, Naptr, Record, Srv
 
 LOOKUP_S = 4.0
 MOST_RECORDS = 64
@@ -29,7 +29,7 @@ class Names:
         self._nameservers = nameservers
         self._resolver: dns.asyncresolver.Resolver | None = None
 
-    async def look_up(self, kind: str, name: str) -> Sequence[Naptr | Srv | Address]:
+    async def look_up(self, kind: str, name: str) -> Sequence[Record]:
         """kind: NAPTR, SRV or ADDRESS."""
         try:
             async with asyncio.timeout(LOOKUP_S):
@@ -39,10 +39,10 @@ class Names:
         except (TimeoutError, OSError, UnicodeError, dns.exception.DNSException):
             return ()
 
-    async def _addresses(self, name: str) -> Sequence[Address]:
+    async def _addresses(self, name: str) -> Sequence[HostAddress]:
         found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_DGRAM)
         hosts = dict.fromkeys(str(place[0]) for *_, place in found)
-        return [Address(host) for host in hosts][:MOST_RECORDS]
+        return [HostAddress(host) for host in hosts][:MOST_RECORDS]
 
     async def _records(self, kind: str, name: str) -> Sequence[Naptr | Srv]:
         answer = await self._ready().resolve(name, dns.rdatatype.from_text(kind), raise_on_no_answer=False)
@@ -53,8 +53,11 @@ class Names:
                 found.append(Srv(record.priority, record.weight, record.port, target))
             elif isinstance(record, dns.rdtypes.IN.NAPTR.NAPTR):
                 replacement = record.replacement.to_text(omit_final_dot=True)
-                flags, service = record.flags.decode("ascii", "replace"), record.service.decode("ascii", "replace")
-                found.append(Naptr(record.order, record.preference, flags, service, replacement))
+                flags, service = (
+                    record.flags.decode("ascii", "replace"),
+                    record.service.decode("ascii", "replace"),
+                )
+                found.append(Naptr(record.order, record.preference, service, replacement, flags))
         return found[:MOST_RECORDS]
 
     def _ready(self) -> dns.asyncresolver.Resolver:

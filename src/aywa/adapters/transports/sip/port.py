@@ -20,8 +20,8 @@ from aywa.adapters.transports.sip.names import Names
 from aywa.adapters.transports.sip.settings import PRIVATE, SipSettings
 from aywa.adapters.transports.sip.sockets import Bound, Place, Sockets
 from aywa.core.sip.agent import Action, Agent, AgentSettings
-from aywa.core.sip.endpoint import Flow, Send
 from aywa.core.sip.events import Event, Lookup
+from aywa.core.sip.flow import Flow, Send, Transport
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ class SipPort:
 
     # --- core.sip.agent.Paths --------------------------------------------------------------------------------------
 
-    def flow_to(self, transport: str, remote: Place) -> Flow | None:
+    def flow_to(self, transport: Transport, remote: Place) -> Flow | None:
         """As the agent asks."""
         return self._sockets.flow_to(transport, remote)
 
@@ -146,7 +146,7 @@ class SipPort:
 
     async def _look_up(self, lookup: Lookup) -> None:
         records = await self._names.look_up(lookup.kind, lookup.name)
-        self.carry_out(self.agent.looked_up(lookup.key, records, self._loop.time()))
+        self.carry_out(self.agent.looked_up(lookup.kind, lookup.name, records, self._loop.time()))
 
     def _arm(self) -> None:
         """One timer of the loop, for the agent's next deadline."""

@@ -18,8 +18,8 @@ from itertools import count
 from typing import cast
 
 from aywa.adapters.transports.sip.settings import SocketLimits
-from aywa.core.sip.endpoint import Flow
-from aywa.core.sip.message import Framer, Malformed
+from aywa.core.sip.flow import Flow, Transport
+from aywa.core.sip.stream import PONG_BYTES, Framer, KeepAlive
 
 log = logging.getLogger(__name__)
 
@@ -27,15 +27,12 @@ Place = tuple[str, int]
 Heard = Callable[[bytes, Flow], None]
 Lost = Callable[[Flow, str], None]
 
-# RFC 5626 3.5.1: what keeps a stream open, and its answer.
-_PING, _PONG = b"\r\n\r\n", b"\r\n"
-
 
 @dataclass(frozen=True, slots=True)
 class Bound:
     """A port that is open."""
 
-    transport: str
+    transport: Transport
     place: Place
 
 
@@ -59,7 +56,7 @@ class Sockets:
     # --- opening and closing -----------------------------------------------------------------------------------------
 
     async def open(
-        self, transport: str, host: str, port: int, tls: ssl.SSLContext | None = None
+        self, transport: Transport, host: str, port: int, tls: ssl.SSLContext | None = None
     ) -> Bound:
         """Binds one port; 0: a free one. Raises OSError."""
         loop = asyncio.get_running_loop()
@@ -110,7 +107,7 @@ class Sockets:
     # --- sending -----------------------------------------------------------------------------------------------------
 
     def send(self, flow: Flow, data: bytes) -> None:
-        """Never raises: a stream that cannot take it is told of by lost()."""
+        """Never raises: a stream that cannot take it is told of by lost."""
         if self._closed:
             return
         if flow.transport == "udp":
@@ -118,24 +115,26 @@ class Sockets:
             if datagrams is not None:
                 datagrams.send(data, flow.remote)
             return
-        stream = self._streams.get(flow.connection_id) or self._by_remote.get((flow.transport, flow.remote))
+        stream = self._streams.get(flow.connection_id or "") or self._by_remote.get(
+            (flow.transport, flow.remote)
+        )
         if stream is None:
             stream = self._begin(flow)
         if stream is not None:
             stream.send(data)
 
-    def flow_to(self, transport: str, remote: Place) -> Flow | None:
+    def flow_to(self, transport: Transport, remote: Place) -> Flow | None:
         """The way there: an open stream, one to be opened, or the socket of the same family. None: there is none."""
         if transport == "udp":
             datagrams = self._datagrams_for(remote)
-            return None if datagrams is None else Flow("udp", datagrams.local, remote, "")
+            return None if datagrams is None else Flow("udp", datagrams.local, remote)
         stream = self._by_remote.get((transport, remote))
         if stream is not None:
             return stream.flow
         local = self.listening(transport, remote)
         if local is None and transport == "tcp":
             return None
-        return Flow(transport, local or ("", 0), remote, "")
+        return Flow(transport, local or ("", 0), remote)
 
     def listening(self, transport: str, remote: Place) -> Place | None:
         """Where we can be called back over this transport by somebody there."""
@@ -199,7 +198,7 @@ class Sockets:
     def gone(self, stream: _Stream, why: str) -> None:
         """It is closed, or never came to be."""
         flow = stream.flow
-        if self._streams.pop(flow.connection_id, None) is not None:
+        if self._streams.pop(flow.connection_id or "", None) is not None:
             self._each[flow.remote[0]] -= 1
             if not self._each[flow.remote[0]]:
                 del self._each[flow.remote[0]]
@@ -224,7 +223,7 @@ class _Datagrams(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:
         # Keep-alives (RFC 5626 4.4, and what phones send instead) want no answer over UDP.
         if data.strip(b"\r\n\0 "):
-            self._owner.heard(data, Flow("udp", self.local, (str(addr[0]), int(addr[1])), ""))
+            self._owner.heard(data, Flow("udp", self.local, (str(addr[0]), int(addr[1]))))
 
     def error_received(self, exc: Exception) -> None:
         # An ICMP refusal does not say whose message it was: the transaction's own timer does.
@@ -241,10 +240,10 @@ class _Datagrams(asyncio.DatagramProtocol):
 class _Stream(asyncio.Protocol):
     """One TCP or TLS connection; wanted: the flow that it is opened for, None when the far side opened it."""
 
-    def __init__(self, owner: Sockets, transport: str, wanted: Flow | None) -> None:
+    def __init__(self, owner: Sockets, transport: Transport, wanted: Flow | None) -> None:
         self.transport = transport
         self.accepted = wanted is None
-        self.flow = wanted or Flow(transport, ("", 0), ("", 0), "")
+        self.flow = wanted or Flow(transport, ("", 0), ("", 0))
         self._owner = owner
         self._framer = Framer()
         self._socket: asyncio.Transport | None = None
@@ -276,15 +275,15 @@ class _Stream(asyncio.Protocol):
         if self._over:
             return
         self._heard_s = asyncio.get_running_loop().time()
-        try:
-            for message in self._framer.push(data):
-                if message == _PING:
-                    self.send(_PONG)
-                elif message.strip(b"\r\n"):
-                    self._owner.heard(message, self.flow)
-        except Malformed as error:
-            # Where the next message begins cannot be known any more (RFC 3261 18.3).
-            self._cut(f"not SIP: {error}")
+        for message in self._framer.receive(data):
+            if isinstance(message, bytes):
+                self._owner.heard(message, self.flow)
+            elif message is KeepAlive.PING:
+                self.send(PONG_BYTES)
+        if self._framer.broken and self._socket is not None:
+            # Where the next message begins cannot be known any more (RFC 3261 18.3); the answer to this one may leave.
+            self._why = f"not SIP: {self._framer.broken}"
+            self._socket.close()
 
     def eof_received(self) -> bool:
         return False
