@@ -7,41 +7,19 @@ Refuses to know packets.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 from aywa.core.audio import g711
 from aywa.core.audio.frame import to_float, to_pcm
 from aywa.core.audio.resample import Resampler
 from aywa.core.rtp.plan import Codec
 from aywa.media.wire import wire
+from aywa.ports.codec import CodingMaker
 from aywa.ports.media import AudioFormat
 
 _Change = Callable[[bytes], bytes]
 
 
-class AudioCodec(Protocol):
-    """One direction's state of a codec. PCM16 at the codec's rate_hz."""
-
-    def encode(self, pcm: bytes, /) -> bytes:
-        """A packet's payload."""
-
-    def decode(self, payload: bytes, /) -> bytes:
-        """A payload's audio; nothing for one that is broken."""
-
-
-# A fresh one for each direction of each stream; raises where the codec's library is missing.
-OpenCodec = Callable[[Codec], AudioCodec]
-
 _FORMATS = {Codec.PCMU: AudioFormat.MULAW, Codec.PCMA: AudioFormat.ALAW}
-
-
-class _Table:
-    """G.711."""
-
-    def __init__(self, codec: Codec) -> None:
-        mulaw = codec is Codec.PCMU
-        self.encode: _Change = g711.pcm_to_mulaw if mulaw else g711.pcm_to_alaw
-        self.decode: _Change = g711.mulaw_to_pcm if mulaw else g711.alaw_to_pcm
 
 
 def leg_format(codec: Codec) -> tuple[AudioFormat, int]:
@@ -49,36 +27,42 @@ def leg_format(codec: Codec) -> tuple[AudioFormat, int]:
     return _FORMATS.get(codec, AudioFormat.PCM16), codec.rate_hz
 
 
-def encoder(codec: Codec, audio: AudioFormat, rate_hz: int, opened: OpenCodec) -> _Change | None:
+def encoder(codec: Codec, audio: AudioFormat, rate_hz: int, make: CodingMaker) -> _Change | None:
     """From the leg's frames to payloads; None: they are the same."""
     if _FORMATS.get(codec) is audio:
         return None
-    own, coding = wire(audio, rate_hz), _open(codec, opened)
+    own, (code, _) = wire(audio, rate_hz), _coding(codec, make)
     change = _resampling(rate_hz, codec.rate_hz)
 
     def encode(frame: bytes) -> bytes:
         pcm = own.to_pcm(frame)
-        return coding.encode(pcm if change is None else change(pcm))
+        return code(pcm if change is None else change(pcm))
 
     return encode
 
 
-def decoder(codec: Codec, audio: AudioFormat, rate_hz: int, opened: OpenCodec) -> _Change | None:
+def decoder(codec: Codec, audio: AudioFormat, rate_hz: int, make: CodingMaker) -> _Change | None:
     """From payloads to the leg's audio; None: they are the same."""
     if _FORMATS.get(codec) is audio:
         return None
-    own, coding = wire(audio, rate_hz), _open(codec, opened)
+    own, (_, decoded) = wire(audio, rate_hz), _coding(codec, make)
     change = _resampling(codec.rate_hz, rate_hz)
 
     def decode(payload: bytes) -> bytes:
-        pcm = coding.decode(payload)
+        pcm = decoded(payload)
         return own.from_pcm(pcm if change is None else change(pcm))
 
     return decode
 
 
-def _open(codec: Codec, opened: OpenCodec) -> AudioCodec:
-    return _Table(codec) if codec in _FORMATS else opened(codec)
+def _coding(codec: Codec, make: CodingMaker) -> tuple[_Change, _Change]:
+    """Encodes, decodes. One of its own for each direction and payload type: each has its memory."""
+    if codec is Codec.PCMU:
+        return g711.pcm_to_mulaw, g711.mulaw_to_pcm
+    if codec is Codec.PCMA:
+        return g711.pcm_to_alaw, g711.alaw_to_pcm
+    made = make(codec)
+    return made.encode, made.decode
 
 
 def _resampling(from_hz: int, to_hz: int) -> _Change | None:

@@ -11,35 +11,38 @@ from dataclasses import replace
 from typing import Any
 
 from aywa.core.rtp.plan import Codec, StreamPlan
+from aywa.core.rtp.srtp_keys import SrtpKeys
 from aywa.media.plane import Plane
-from aywa.media.rtp.coding import AudioCodec, OpenCodec, leg_format
-from aywa.media.rtp.leg import LegSignals, RtpLeg, Shield, Surroundings
+from aywa.media.rtp.coding import leg_format
+from aywa.media.rtp.leg import LegSignals, RtpLeg, Surroundings
 from aywa.media.rtp.poller import Poller
 from aywa.media.rtp.ports import PortPair, RtpPorts
 from aywa.media.rtp.settings import RtpSettings
+from aywa.ports.codec import CodecUnavailable, Coding, CodingMaker
 from aywa.ports.media import AudioFormat, LegPlan
+from aywa.ports.srtp import Srtp, SrtpMaker, SrtpUnavailable
 
 
-def no_codec(codec: Codec) -> AudioCodec:
+def _no_coding(codec: Codec) -> Coding:
     """Where no library was given."""
-    raise LookupError(f"no library for {codec} is here")
+    raise CodecUnavailable(f"{codec} needs a library that was not given")
 
 
-def no_shield(plan: StreamPlan) -> Shield:
+def _no_srtp(send: SrtpKeys, receive: SrtpKeys, before: Mapping[str, Any] | None) -> Srtp:
     """Where no library was given."""
-    raise LookupError("no library for SRTP is here")
+    raise SrtpUnavailable("SRTP needs a library that was not given")
 
 
 class RtpEdge:
-    """One per process and event loop. codec, shield: open what the libraries give; chance(n): a number in 0..n-1."""
+    """One per process and event loop. coding, srtp: the libraries; chance(n): a number in 0..n-1."""
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         plane: Plane,
         settings: RtpSettings | None = None,
-        codec: OpenCodec = no_codec,
-        shield: Callable[[StreamPlan], Shield] = no_shield,
+        coding: CodingMaker = _no_coding,
+        srtp: SrtpMaker = _no_srtp,
         chance: Callable[[int], int] | None = None,
         wall_s: Callable[[], float] = time.time,
     ) -> None:
@@ -47,7 +50,7 @@ class RtpEdge:
         draw = chance or random.SystemRandom().randrange
         self._poller = Poller(loop, self.settings.poll_s, self.settings.eager_most)
         self.ports = RtpPorts(loop, self._poller, self.settings, draw)
-        self._around = Surroundings(loop, plane, self._poller, self.settings, codec, shield, draw, wall_s)
+        self._around = Surroundings(loop, plane, self._poller, self.settings, coding, srtp, draw, wall_s)
 
     def reserve(self, host: str) -> PortPair:
         """A pair of ports on the host's address, for the SDP; `release` it if nothing comes of it. Raises NoPorts, OSError."""
@@ -62,7 +65,7 @@ class RtpEdge:
         signalling_host: str = "",
     ) -> RtpLeg:
         """Joins the pair to the plane as a leg, whose format and rate follow the codec. The pair is the leg's from now on,
-        also when this raises: ValueError (the plane will not have it), LookupError (no library for the codec or SRTP)."""
+        also when this raises: ValueError (the plane will not have it), CodecUnavailable, SrtpUnavailable."""
         audio, rate_hz = leg_format(plan.codec)
         leg_plan = replace(leg_plan, format=audio, rate_hz=rate_hz, lead_s=self.settings.lead_s)
         return self._start(RtpLeg(self._around, pair, plan, leg_plan, signals, signalling_host))

@@ -23,7 +23,7 @@ from aywa.core.rtp.packet import Sender
 from aywa.core.rtp.plan import StreamPlan
 from aywa.core.rtp.rtcp import Reports
 from aywa.media.plane import Plane
-from aywa.media.rtp.coding import OpenCodec, decoder, encoder
+from aywa.media.rtp.coding import decoder, encoder
 from aywa.media.rtp.latch import Latch, Source
 from aywa.media.rtp.listening import Ear, Listening
 from aywa.media.rtp.poller import Poller
@@ -32,7 +32,9 @@ from aywa.media.rtp.settings import RtpSettings
 from aywa.media.rtp.talking import Talking
 from aywa.media.wheel import Timer
 from aywa.media.wire import wire
+from aywa.ports.codec import CodingMaker
 from aywa.ports.media import Leg, LegPlan
+from aywa.ports.srtp import Srtp, SrtpMaker
 
 NO_MEDIA = "no_media"
 _STOPS = (PlayoutFinished, PlayoutDropped, PlayoutPaused, PlayoutStarved)
@@ -52,18 +54,6 @@ class LegSignals(Protocol):
         """Keys by signalling, where the stream carries none; False: not there either."""
 
 
-class Shield(Protocol):
-    """One leg's SRTP, both ways. None: the packet is not authentic, or a replay."""
-
-    def protect(self, packet: bytes, /) -> bytes: ...
-
-    def unprotect(self, packet: bytes, /) -> bytes | None: ...
-
-    def protect_rtcp(self, packet: bytes, /) -> bytes: ...
-
-    def unprotect_rtcp(self, packet: bytes, /) -> bytes | None: ...
-
-
 class SendAudio(Protocol):
     """ports.media.Connection.send_audio."""
 
@@ -72,14 +62,14 @@ class SendAudio(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What all RTP legs of a process share. chance(n): a number in 0..n-1. shield(plan): SRTP for the plan's keys."""
+    """What all RTP legs of a process share. chance(n): a number in 0..n-1."""
 
     loop: asyncio.AbstractEventLoop
     plane: Plane
     poller: Poller
     settings: RtpSettings
-    codec: OpenCodec
-    shield: Callable[[StreamPlan], Shield]
+    coding: CodingMaker
+    srtp: SrtpMaker
     chance: Callable[[int], int]
     wall_s: Callable[[], float]
 
@@ -149,7 +139,8 @@ class RtpLeg:
         self._now = around.loop.time
         self._wire = wire(leg_plan.format, leg_plan.rate_hz)
         self._leg: Leg | None = None
-        self._shield: Shield | None = None
+        self._srtp: Srtp | None = None
+        self._srtp_before: Mapping[str, Any] | None = None
         self._protect: Callable[[bytes], bytes] | None = None
         self._told_lost = False
         self._open = True
@@ -229,6 +220,7 @@ class RtpLeg:
             "plan": self.plan.to_dict(),
             "talking": self.talking.to_dict(self._now()),
             "listening": self.listening.to_dict(),
+            "srtp": None if self._srtp is None else self._srtp.to_dict(),
             "cname": self._cname,
             "format": self._leg_plan.format.value,
             "rate_hz": self._leg_plan.rate_hz,
@@ -238,6 +230,7 @@ class RtpLeg:
         """Before `start`: goes on where another process stopped."""
         self.talking.take_up(values["talking"])
         self.listening.take_up(values["listening"])
+        self._srtp_before = values["srtp"]
         self._cname = values["cname"]
         source = values["listening"]["source"]
         if source is not None:
@@ -298,30 +291,36 @@ class RtpLeg:
 
     def _apply(self, plan: StreamPlan) -> None:
         codec, leg, around = plan.codec, self._leg_plan, self._around
-        if self._shield is None or (plan.send_keys, plan.receive_keys) != (
+        if self._srtp is None or (plan.send_keys, plan.receive_keys) != (
             self.plan.send_keys,
             self.plan.receive_keys,
         ):
-            self._shield = around.shield(plan) if plan.secured else None
-        self._protect = None if self._shield is None else self._shield.protect
+            self._srtp = self._secure(plan)
+        self._protect = None if self._srtp is None else self._srtp.protect
         self.plan = plan
         coded = (codec, plan.payload_type, plan.ptime_ms, dict(plan.receive_types))
         if coded != self._coded:
             # A codec that goes on keeps its state.
             self._coded = coded
             silence = self._wire.silence * (leg.rate_hz // 50)
-            encode = encoder(codec, leg.format, leg.rate_hz, around.codec)
+            encode = encoder(codec, leg.format, leg.rate_hz, around.coding)
             self.talking.code(plan.payload_type, plan.clock_hz, plan.ptime_ms, silence, encode)
             decoders = {
-                number: decoder(each, leg.format, leg.rate_hz, around.codec)
+                number: decoder(each, leg.format, leg.rate_hz, around.coding)
                 for number, each in plan.receive_types.items()
             }
             self.listening.code(decoders, plan.clock_hz)
         self.talking.dial_as(plan.dtmf_type, plan.dtmf_clock_hz)
         self.listening.keys(plan.dtmf_receive_type, plan.dtmf_clock_hz, plan.comfort_noise_type)
-        self.listening.unprotect = None if self._shield is None else self._shield.unprotect
+        self.listening.unprotect = None if self._srtp is None else self._srtp.unprotect
         self.listening.receiving(plan.receives, self._now())
         self._aim()
+
+    def _secure(self, plan: StreamPlan) -> Srtp | None:
+        before, self._srtp_before = self._srtp_before, None
+        if plan.send_keys is None or plan.receive_keys is None:
+            return None
+        return self._around.srtp(plan.send_keys, plan.receive_keys, before)
 
     # --- reports and timeouts ----------------------------------------------------------------------------------
 
@@ -360,8 +359,8 @@ class RtpLeg:
 
     def _reported(self, data: bytes, now: float) -> bool:
         """A report on either port; whether it was one."""
-        if self._shield is not None:
-            opened = self._shield.unprotect_rtcp(data)
+        if self._srtp is not None:
+            opened = self._srtp.unprotect_rtcp(data)
             if opened is None:
                 self.listening.unproven += 1
                 return False
@@ -381,7 +380,7 @@ class RtpLeg:
             return
         try:
             opened.sendto(
-                report if self._shield is None else self._shield.protect_rtcp(report), tuple(target[:2])
+                report if self._srtp is None else self._srtp.protect_rtcp(report), tuple(target[:2])
             )
         except OSError:
             self.unsent += 1
