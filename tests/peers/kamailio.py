@@ -1,4 +1,4 @@
-"""kamailio with rtpengine as the trunk in between: registrar with digest, record-routing proxy, relay of the audio. On loopback."""
+"""kamailio with rtpengine as the trunk in between: a registrar with digest, a record-routing proxy, an audio relay."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ It says as JSON what it heard and when. It speaks SIP and RTP with code of its o
 from __future__ import annotations
 
 import json
-import socket
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -181,17 +180,15 @@ def _recognised(talked: Talked) -> str:
 
 def _host_towards(uri: str | None) -> str:
     """The address of this machine from which the far side is reached."""
-    from aywa.testing.softphone.message import NotSip, host_port
+    import asyncio
+
+    from aywa.testing.softphone.lines import host_towards
+    from aywa.testing.softphone.message import NotSip
 
     if uri is None:
         return "127.0.0.1"
     try:
-        name, port, _ = host_port(uri)
-        found = socket.getaddrinfo(name, port or 5060, type=socket.SOCK_DGRAM)[0]
-        with socket.socket(found[0], socket.SOCK_DGRAM) as probe:
-            # Sends nothing: it only asks the system for the way.
-            probe.connect(found[4])
-            return str(probe.getsockname()[0])
+        return asyncio.run(host_towards(uri))
     except (NotSip, OSError) as error:
         _fail(f"{uri} cannot be dialled: {error}; write sip:user@host:port", 2)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, cast
 
-from aywa.testing.softphone.message import Framer, Message, NotSip, parse
+from aywa.testing.softphone.message import Framer, Message, NotSip, host_port, parse
 
 Place = tuple[str, int]
 Heard = Callable[[Message, Place], None]
@@ -40,6 +41,17 @@ async def open_line(
     streams = _Streams(transport, heard)
     await streams.open(host, port, certificate)
     return streams
+
+
+async def host_towards(uri: str) -> str:
+    """The address of this machine from which a SIP URI is reached. Raises NotSip, OSError."""
+    host, port, _ = host_port(uri)
+    loop = asyncio.get_running_loop()
+    family, _, _, _, place = (await loop.getaddrinfo(host, port or 5060, type=socket.SOCK_DGRAM))[0]
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        # Sends nothing: it only asks the system for the way.
+        probe.connect(place)
+        return str(probe.getsockname()[0])
 
 
 class _Datagrams(asyncio.DatagramProtocol):
