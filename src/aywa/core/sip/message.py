@@ -134,7 +134,8 @@ class Message:
     @property
     def via(self) -> Via:
         """The topmost: of the hop that sent the request."""
-        return parse_via(split_list(self.headers.get("via") or "")[0])
+        hops = split_list(self.headers.get("via") or "")
+        return parse_via(hops[0] if hops else "")
 
     @property
     def vias(self) -> list[Via]:
@@ -226,8 +227,8 @@ class Malformed(ValueError):
         self.message = message
 
 
-def parse(data: bytes) -> Request | Response:
-    """One message: a datagram, or what a Framer cut out of a stream. Raises Malformed."""
+def parse(data: bytes, *, stream: bool = False) -> Request | Response:
+    """One message: a datagram, or what a Framer cut out of a stream, where Content-Length must stand. Raises Malformed."""
     data = data.lstrip(b"\r\n")
     end = END_OF_HEAD.search(data, 0, HEAD_MAX_BYTES + 4)
     head = data[: end.start()] if end else data[:HEAD_MAX_BYTES].rstrip(b"\r\n")
@@ -241,7 +242,7 @@ def parse(data: bytes) -> Request | Response:
     message, start_fault = _read_start(start, headers)
     fault = start_fault or fault or field_fault
     if fault is None:
-        message.body, fault = _read_body(headers, data[end.end() :] if end else b"")
+        message.body, fault = _read_body(headers, data[end.end() :] if end else b"", stream)
     if fault is None:
         fault = _check_fields(message)
     if fault is not None:
@@ -277,11 +278,11 @@ def respond_to(
 
 def _tagged(value: str, tag: str) -> str:
     try:
-        address = parse_address(value)
+        tagged = parse_address(value).tag is not None
     except Unreadable:
         # Answering what could not be read: the field goes back as it came.
         return value
-    return value if address.tag is not None else str(address.with_tag(tag))
+    return value if tagged else f"{value};tag={tag}"
 
 
 def read_head(head: bytes) -> tuple[str, Headers, tuple[int, str] | None]:
@@ -339,13 +340,15 @@ def _check_uri(text: str) -> tuple[int, str] | None:
     return (400, "headers in the Request-URI") if isinstance(uri, SipUri) and uri.headers else None
 
 
-def _read_body(headers: Headers, rest: bytes) -> tuple[bytes, tuple[int, str] | None]:
-    """Cut to Content-Length; without one, in a datagram, all there is (RFC 3261 18.3)."""
+def _read_body(headers: Headers, rest: bytes, stream: bool) -> tuple[bytes, tuple[int, str] | None]:
+    """Cut to Content-Length; without one, in a datagram, all there is (RFC 3261 18.3, 20.14)."""
     try:
         length = content_length(headers)
     except Unreadable:
         return b"", (400, "Content-Length")
     if length is None:
+        if stream:
+            return b"", (400, "no Content-Length")
         length = len(rest)
     if length > BODY_MAX_BYTES:
         return b"", (513, "too long")
