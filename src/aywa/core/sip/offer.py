@@ -126,10 +126,16 @@ class Negotiation:
 
     def accept(self, answer: bytes) -> None:
         """The far side's answer to our offer; raises NotAcceptable, and the offer is gone."""
+        try:
+            self.preview(answer)
+        finally:
+            self._pending = None
+
+    def preview(self, answer: bytes) -> None:
+        """An answer that comes again in the end, perhaps from another (RFC 3261 13.2.1): the offer still waits."""
         if self._pending is None:
             raise NotAcceptable("an answer without an offer")
         formats, direction = self._pending, self._pending_direction
-        self._pending = None
         description = _read(answer)
         if len(description.media) <= self._audio:
             raise NotAcceptable("the answer has fewer media lines than the offer")
@@ -141,7 +147,7 @@ class Negotiation:
         self._protocol = media.protocol if media.protocol in PLAIN + SECURED else self._protocol
 
     def rollback(self) -> None:
-        """The offer was refused with its request: what was agreed before stands."""
+        """No answer comes any more: what was agreed before stands."""
         self._pending = None
 
     # --- answering ---------------------------------------------------------------------------------------------------

@@ -17,6 +17,8 @@ INTERVAL_S = 1800
 LEAST_S = 90
 # RFC 4028 10: the call is given up so much before its end, or a third of the interval if that is less.
 MARGIN_S = 32.0
+# A refused refresh is not tried again sooner.
+RETRY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class SessionTimer:
         self.interval_s = 0
         self.refreshes = False
         self._since = 0.0
+        self._postponed: float | None = None
 
     # --- our requests ------------------------------------------------------------------------------------------------
 
@@ -103,13 +106,21 @@ class SessionTimer:
         self.interval_s = max(said.interval_s, self.least_s) if said else 0
         self.refreshes = refreshes
         self._since = now
+        self._postponed = None
 
     # --- time ----------------------------------------------------------------------------------------------------------
 
     @property
     def refresh_at(self) -> float | None:
         """When a refresh of ours is due: at half of the time (RFC 4028 10)."""
-        return self._since + self.interval_s / 2 if self.interval_s and self.refreshes else None
+        if not self.interval_s or not self.refreshes:
+            return None
+        return self._since + self.interval_s / 2 if self._postponed is None else self._postponed
+
+    def postpone(self, now: float) -> None:
+        """A refresh was refused: the next one is due after half of the time that is left."""
+        if (gone_at := self.gone_at) is not None:
+            self._postponed = now + max((gone_at - now) / 2, RETRY_S)
 
     @property
     def gone_at(self) -> float | None:
