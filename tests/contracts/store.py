@@ -266,7 +266,6 @@ class CallsContract:
         assert await store.calls.guest("a", "g", 0) is None
         assert await store.calls.delete(ORG.id, "a", 21) is None
 
-
     async def test_a_phone_call_is_found_by_its_number(self, store: Store) -> None:
         await store.calls.insert(call("a", 10, phone_number_id="p"), 0)
         await store.calls.insert(call("b", 20), 0)

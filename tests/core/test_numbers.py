@@ -94,7 +94,7 @@ def test_no_text_breaks_it_and_nothing_that_ends_a_line_gets_through(text: str) 
     for given_text in (text, f"sip:{text}", f"sip:a@{text}", f"sip:{text}@host"):
         address = sip_address(given_text)
         if address is not None:
-            assert not set("\r\n <>\"?") & set(given_text)
+            assert not set('\r\n <>"?') & set(given_text)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,9 @@ def test_x_headers_become_variables() -> None:
     assert found == {"order-id": "5", "order_id": "5", "Order-Id": "5", "name": "Ann"}
 
 
-@given(st.lists(st.tuples(st.text(max_size=80).map("X-".__add__) | st.text(max_size=9), st.text(max_size=2000))))
+@given(
+    st.lists(st.tuples(st.text(max_size=80).map("X-".__add__) | st.text(max_size=9), st.text(max_size=2000)))
+)
 def test_a_stranger_s_headers_are_bounded(headers: list[tuple[str, str]]) -> None:
     found = variables_of([*headers, *((f"X-n{n}", "v" * 2000) for n in range(100))])
     assert len(found) <= 3 * VARIABLES_MAX

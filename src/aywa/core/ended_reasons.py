@@ -130,6 +130,8 @@ def of_hang_up(*, outbound: bool, cause: int | None = None, network: bool = Fals
 
 def dial_message(status: int, phrase: str = "", cause: int | None = None, text: str = "") -> str:
     """The same for a person, as endedMessage. text: of the Reason header."""
-    what = f"the far side answered {status} {phrase}".rstrip() if status else "the far side did not answer SIP"
+    what = (
+        f"the far side answered {status} {phrase}".rstrip() if status else "the far side did not answer SIP"
+    )
     said = f" ({text})" if text else ""
     return what if cause is None else f"{what}, cause {cause}{said}"
