@@ -211,6 +211,9 @@ class CallDocuments(Protocol):
     async def claim(self, org_id: str, call_id: str, now_ms: int, change: Change) -> Document | None:
         """Like change, for a scheduled call, which is not scheduled any more. Of several who ask, one gets it."""
 
+    async def postpone(self, document: Document, due_ms: int, now_ms: int) -> None:
+        """A scheduled call, claimed or not, waits on until then, with the secrets that it had."""
+
     async def refuse(self, org_id: str, call_id: str, now_ms: int, change: Change) -> Document | None:
         """Like change, for a call that never began: its idempotency key may be used again."""
 

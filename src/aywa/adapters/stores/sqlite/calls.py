@@ -90,6 +90,16 @@ class SqliteCalls:
         taken = {"due_ms": None, "key_id": None, "sealed": None}
         return await self._change(org_id, call_id, now_ms, change, taken, waiting)
 
+    async def postpone(self, document: Document, due_ms: int, now_ms: int) -> None:
+        sealed = document.sealed
+        kept = {
+            "due_ms": due_ms,
+            "key_id": None if sealed is None else sealed.key_id,
+            "sealed": None if sealed is None else sealed.blob,
+        }
+        scheduled = {"status": "scheduled"}
+        await self._change(document.org_id, document.id, now_ms, lambda body: body | scheduled, kept)
+
     async def refuse(self, org_id: str, call_id: str, now_ms: int, change: Change) -> Document | None:
         return await self._change(org_id, call_id, now_ms, change, {"idempotency": None})
 
