@@ -32,12 +32,11 @@ from aywa.boot.errors import CannotStart
 from aywa.boot.host import Host
 from aywa.boot.lock import FolderLock
 from aywa.boot.phone import Phone
-from aywa.boot.phone_demo import DemoRouter
 from aywa.boot.phone_port import PhoneAddress, open_phone_port, password_in
 from aywa.boot.prices import load_prices
 from aywa.boot.provider_check import ProviderCheck
 from aywa.boot.providers import LocalRoutes, Providers
-from aywa.boot.receptionist import DOCUMENT, receptionist
+from aywa.boot.receptionist import DOCUMENT, demo_number, receptionist
 from aywa.boot.secrets import open_vault
 from aywa.boot.settings import RuntimeSettings, is_loopback
 from aywa.boot.stock import STOCK_RATE_HZ, speak_stock
@@ -63,7 +62,7 @@ from aywa.ports.llm import Llm, LlmRequest
 from aywa.ports.store import Store
 from aywa.service.errors import Unauthenticated
 from aywa.service.keys import Keys
-from aywa.service.services import join_services
+from aywa.service.services import PhoneParts, join_services
 
 _log = structlog.get_logger("aywa.boot")
 
@@ -136,7 +135,10 @@ class Runtime:
             vault=vault.vault,
             environment=settings.keys,
             routes=ProviderCheck(self.board),
+            phones=PhoneParts(telephone=self._phone if settings.phone.enabled else None),
         )
+        scheduling = asyncio.get_running_loop().create_task(self.services.schedule.run(), name="schedule")
+        parts.push_async_callback(_stopped, scheduling)
         await self._first_documents()
         await self._open_phone()
         self._open_http()
@@ -265,12 +267,11 @@ class Runtime:
             file = self.settings.data / "sip-password"
             phones = replace(phones, password=await asyncio.to_thread(password_in, file))
         self._phone.settings = phones
-        router = DemoRouter(self.services.calls, self.org_id, self.assistant_id)
-        port, self.phone_address = await open_phone_port(
-            phones, hosts, _shown_host(hosts[0]), self._phone, self._tls
-        )
+        port, address = await open_phone_port(phones, hosts, _shown_host(hosts[0]), self._phone, self._tls)
+        self.phone_address = address
         self._parts.push_async_callback(port.close)
-        self._phone.open(port, router)
+        await demo_number(self.services, self.org_id, self.assistant_id, address.uri, address.password)
+        self._phone.open(port, self.services.router)
         self._parts.push_async_callback(self._phone.close, self.settings.drain_s)
 
     async def _end_orphans(self) -> None:
