@@ -18,7 +18,7 @@ from aywa.media.rtp.settings import RtpSettings
 from aywa.media.wheel import Timer, Wheel
 
 # The loop was held up for longer: the silence that was due meanwhile is not made up for.
-_LATE_S = 0.1
+_LATE_S = FRAME_S
 
 _Change = Callable[[bytes], bytes]
 
@@ -95,8 +95,10 @@ class Talking:
         if sends and not self._sending:
             self._marked = True
             self._sending = True
+            now = self._now()
+            self._skip(now, 0.0)
             if self._silent:
-                self._arm(self._now())
+                self._arm(now)
         elif not sends:
             self._sending = False
             self._pending = b""
