@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
+from math import ceil
 from typing import Any
 
 import structlog
@@ -22,9 +23,9 @@ from aywa.core import ended_reasons
 from aywa.core.rtp.plan import StreamPlan
 from aywa.core.sip import events as sip
 from aywa.core.sip.agent import Dial
-from aywa.core.sip.agent import Gateway as SipGateway
-from aywa.core.sip.agent import Trunk as SipTrunk
 from aywa.core.sip.offer import LocalMedia
+from aywa.core.sip.trunk import Gateway as SipGateway
+from aywa.core.sip.trunk import Trunk as SipTrunk
 from aywa.core.sip.uri import SipUri, TelUri, parse_uri
 from aywa.media.rtp.edge import RtpEdge
 from aywa.media.rtp.leg import NO_MEDIA, RtpLeg
@@ -114,25 +115,21 @@ class Phone:
                 ended_reasons.OUTBOUND_FAILED, f"no port for the call's audio: {error}"
             ) from error
         trunk = call.trunk
-        uri = call.uri or self._trunk_uri(call)
-        media = self._media(
-            pair, _host_of(uri), srtp=trunk is not None and any(g.srtp for g in trunk.gateways)
-        )
+        host = _host_of(call.uri) if trunk is None else _first_gateway(trunk)
+        srtp = trunk is not None and any(gateway.srtp for gateway in trunk.gateways)
         dial = Dial(
-            uri=uri,
-            media=media,
+            uri=call.uri or call.user,
+            media=self._media(pair, host, srtp=srtp),
             trunk="" if trunk is None else trunk.id,
-            from_uri=f"sip:{call.caller_id}@{{host}}" if call.caller_id else "",
+            from_uri=call.caller_id,
             from_name=call.caller_name,
             headers=call.headers,
-            asserted=call.caller_id,
+            asserted=call.caller_id if trunk is not None else "",
             diversion=call.diversion,
-            username="" if trunk is None else trunk.username,
-            password="" if trunk is None else trunk.password,
             ring_s=call.ring_s,
         )
         key, actions = self.port.agent.dial(dial, self.port.now())
-        self._lines[key] = _Line(key, call.call_id, _host_of(uri), pair, outbound=call)
+        self._lines[key] = _Line(key, call.call_id, host, pair, outbound=call)
         self.port.carry_out(actions)
 
     # --- events ------------------------------------------------------------------------------------------------------
@@ -184,16 +181,16 @@ class Phone:
                 self._answer(line, event)
             case Refusal():
                 if not line.over:
-                    retry = answer.retry_after_s
+                    retry = None if answer.retry_after_s is None else ceil(answer.retry_after_s)
                     if answer.status == UNAVAILABLE and retry is None:
-                        retry = float(self.settings.retry_after_s)
+                        retry = self.settings.retry_after_s
                     self.port.carry_out(
                         agent.reject(line.call, answer.status, now, answer.phrase, retry_after_s=retry)
                     )
             case Forward(call=call):
                 # Until legs can be bridged here, the caller's own network makes the call (RFC 3261 21.3.3).
-                self._host.end(call.call_id, answer.ended_reason)
-                contact = ("Contact", f"<{call.uri or self._trunk_uri(call)}>")
+                trunk = None if call.trunk is None else self._sip_trunk(call.trunk)
+                contact = ("Contact", f"<{call.uri or (trunk.address(call.user) if trunk else '')}>")
                 self.port.carry_out(agent.reject(line.call, 302, now, headers=(contact,)))
 
     def _answer(self, line: _Line, event: sip.InviteReceived) -> None:
@@ -207,7 +204,7 @@ class Phone:
             line.pair = self._edge.reserve(self._media_host())
         except (NoPorts, OSError) as error:
             _log.warning("no_media_port", error=str(error))
-            retry = float(self.settings.retry_after_s)
+            retry = self.settings.retry_after_s
             self.port.carry_out(agent.reject(line.call, UNAVAILABLE, self.port.now(), retry_after_s=retry))
             return
         media = self._media(line.pair, event.flow.remote[0])
@@ -331,9 +328,8 @@ class Phone:
 
     def _sip_trunk(self, trunk: Trunk) -> SipTrunk:
         gateways = tuple(
-            SipGateway(gateway.host, gateway.port, gateway.transport)
+            SipGateway(gateway.host, gateway.port, gateway.transport, gateway.outbound)
             for gateway in trunk.gateways
-            if gateway.outbound
         )
         registration = trunk.registration
         return SipTrunk(
@@ -353,13 +349,6 @@ class Phone:
         if self.trunk_states.get(trunk) != state:
             self.trunk_states[trunk] = state
             _log.info("trunk", trunk=trunk, state=state)
-
-    def _trunk_uri(self, call: OutboundCall) -> str:
-        gateway = call.trunk.gateways[0] if call.trunk is not None and call.trunk.gateways else None
-        if gateway is None:
-            raise CallRefused(ended_reasons.OUTBOUND_FAILED, "the trunk has no gateway for calls that go out")
-        host = f"[{gateway.host}]" if ":" in gateway.host else gateway.host
-        return f"sip:{call.user}@{host}:{gateway.port};transport={gateway.transport}"
 
     # --- media -----------------------------------------------------------------------------------------------------------
 
@@ -439,6 +428,10 @@ def _user_and_host(text: str) -> tuple[str, str]:
     if isinstance(uri, TelUri):
         return uri.digits, ""
     return "", ""
+
+
+def _first_gateway(trunk: Trunk) -> str:
+    return next((gateway.host for gateway in trunk.gateways if gateway.outbound), "")
 
 
 def _host_of(text: str) -> str:

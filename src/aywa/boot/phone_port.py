@@ -14,7 +14,7 @@ from aywa.adapters.transports.sip.sockets import free_port
 from aywa.boot.errors import CannotStart
 from aywa.boot.phone import Phone
 from aywa.boot.phone_settings import DEMO_USER, PhoneSettings
-from aywa.core.sip.agent import AgentSettings
+from aywa.core.sip.admission import AgentSettings
 from aywa.core.sip.uri import host_text
 
 PORTS_TRIED = 20

@@ -20,7 +20,7 @@ from aywa.adapters.codecs import available_codecs, make_coding
 from aywa.adapters.endpointing.http import EndpointingHttp
 from aywa.adapters.llm.openai import OpenAiLlm
 from aywa.adapters.local import LocalEngine
-from aywa.adapters.srtp import make_srtp
+from aywa.adapters.srtp.libsrtp import LibSrtp
 from aywa.adapters.transports.websocket import WebSocketTransport
 from aywa.api.app import create_app
 from aywa.api.settings import ApiSettings
@@ -251,7 +251,7 @@ class Runtime:
             public_host=phones.media_public_host,
         )
         self._edge = RtpEdge(
-            asyncio.get_running_loop(), self._plane, settings, coding=make_coding, srtp=make_srtp
+            asyncio.get_running_loop(), self._plane, settings, coding=make_coding, srtp=LibSrtp
         )
         self._parts.callback(self._edge.close)
         codecs = tuple(codec.value for codec, missing in available_codecs().items() if not missing)

@@ -15,11 +15,13 @@ import ssl
 from collections import deque
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address
+from typing import cast
 
 from aywa.adapters.transports.sip.names import Names
 from aywa.adapters.transports.sip.settings import PRIVATE, SipSettings
 from aywa.adapters.transports.sip.sockets import Bound, Place, Sockets
-from aywa.core.sip.agent import Action, Agent, AgentSettings
+from aywa.core.sip.admission import AgentSettings
+from aywa.core.sip.agent import Action, Agent
 from aywa.core.sip.events import Event, Lookup
 from aywa.core.sip.flow import Flow, Send, Transport
 
@@ -100,9 +102,11 @@ class SipPort:
 
     # --- core.sip.agent.Paths --------------------------------------------------------------------------------------
 
-    def flow_to(self, transport: Transport, remote: Place) -> Flow | None:
+    def flow_to(self, transport: str, remote: Place, name: str) -> Flow | None:
         """As the agent asks."""
-        return self._sockets.flow_to(transport, remote)
+        if transport not in ("udp", "tcp", "tls"):
+            return None
+        return self._sockets.flow_to(cast(Transport, transport), remote, name)
 
     def address_of(self, flow: Flow) -> Place:
         """What Via and Contact say: where the far side reaches us."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
+from aywa.core.sip.flow import Transport
+
 PORT = 5060
 TLS_PORT = 5061
 
@@ -42,5 +44,5 @@ class SipSettings:
     port: int = PORT
     tls_port: int | None = None
     public_host: str = ""
-    transports: tuple[str, ...] = ("udp", "tcp")
+    transports: tuple[Transport, ...] = ("udp", "tcp")
     limits: SocketLimits = field(default_factory=SocketLimits)

@@ -50,6 +50,7 @@ class Sockets:
         self._each: Counter[str] = Counter()
         self._opening: set[asyncio.Task[None]] = set()
         self._client_tls: ssl.SSLContext | None = None
+        self._names: dict[Place, str] = {}
         self._numbers = count(1)
         self._closed = False
 
@@ -123,8 +124,9 @@ class Sockets:
         if stream is not None:
             stream.send(data)
 
-    def flow_to(self, transport: Transport, remote: Place) -> Flow | None:
-        """The way there: an open stream, one to be opened, or the socket of the same family. None: there is none."""
+    def flow_to(self, transport: Transport, remote: Place, name: str = "") -> Flow | None:
+        """The way there: an open stream, one to be opened, or the socket of the same family. None: there is none.
+        name: whose certificate it must be."""
         if transport == "udp":
             datagrams = self._datagrams_for(remote)
             return None if datagrams is None else Flow("udp", datagrams.local, remote)
@@ -134,6 +136,10 @@ class Sockets:
         local = self.listening(transport, remote)
         if local is None and transport == "tcp":
             return None
+        if transport == "tls" and name:
+            self._names[remote] = name
+            if len(self._names) > self.limits.connections:
+                del self._names[next(iter(self._names))]
         return Flow(transport, local or ("", 0), remote)
 
     def listening(self, transport: str, remote: Place) -> Place | None:
@@ -172,10 +178,12 @@ class Sockets:
         if flow.transport == "tls" and tls is None:
             tls = self._client_tls = ssl.create_default_context()
         host, port = flow.remote
+        # RFC 5922 7.3: the certificate is of the domain that was asked for, not of an address.
+        name = self._names.get(flow.remote, host)
         try:
             async with asyncio.timeout(self.limits.connect_s):
                 await loop.create_connection(
-                    lambda: stream, host, port, ssl=tls, server_hostname=host if tls else None
+                    lambda: stream, host, port, ssl=tls, server_hostname=name if tls else None
                 )
         except (OSError, TimeoutError) as error:
             why = "it took too long" if isinstance(error, TimeoutError) else (error.strerror or str(error))
