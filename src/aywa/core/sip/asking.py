@@ -18,7 +18,7 @@ from aywa.core.sip.flow import Action, Flow
 from aywa.core.sip.line import Ask, Hop, unconcerned
 from aywa.core.sip.message import Request, Response
 from aywa.core.sip.resolve import Candidate, Question, Record, Resolution
-from aywa.core.sip.uri import SipUri, TelUri, Unreadable, parse_uri
+from aywa.core.sip.uri import SipUri, Unreadable, parse_uri
 
 # Without any answer to an INVITE for so long the next place is tried, if there is one. Timer B would take 32 s.
 PATIENCE_S = 4.0
@@ -28,6 +28,8 @@ MOST_ASKS = 50_000
 LOOKUP_S = 5.0
 REMEMBERED_S = 60.0
 MOST_NAMES = 1_000
+# What tells where to reach us (RFC 3261 table 2).
+WITH_CONTACT = frozenset(("INVITE", "UPDATE", "REFER", "NOTIFY", "OPTIONS", "REGISTER"))
 
 
 class Paths(Protocol):
@@ -50,12 +52,10 @@ class _Wish:
     uris: list[str]
     places: list[Candidate] = field(default_factory=list)
     resolution: Resolution | None = None
-    question_until: float | None = None
     key: str | None = None
     sent: Request | None = None
     flow: Flow | None = None
     heard: bool = False
-    impatient_at: float | None = None
     cancelled: bool = False
     cancel_headers: Fields = ()
 
@@ -78,6 +78,8 @@ class Asking:
         self._of_key: dict[str, int] = {}
         # INVITEs that were given up for another place: a late 2xx is hung up.
         self._left: dict[str, Request] = {}
+        # When a wish is looked at again: the few that wait for records, or could go elsewhere.
+        self._timed: dict[int, float] = {}
         self._count = 0
         self._names: dict[Question, tuple[float, tuple[Record, ...]]] = {}
 
@@ -107,7 +109,7 @@ class Asking:
         if wish is None:
             return
         wish.cancelled, wish.cancel_headers = True, headers
-        wish.impatient_at = None
+        self._time(ticket, None)
         if wish.key is None:
             self._drop(ticket, "cancelled")
         else:
@@ -138,9 +140,7 @@ class Asking:
             uri = parse_uri(text)
         except Unreadable:
             return None
-        if isinstance(uri, TelUri) or not isinstance(uri, SipUri):
-            return None
-        return Resolution(uri, self._below)
+        return Resolution(uri, self._below) if isinstance(uri, SipUri) else None
 
     def _remember_into(self, resolution: Resolution, now: float) -> None:
         while (question := resolution.question) is not None:
@@ -152,7 +152,7 @@ class Asking:
     def _next(self, ticket: int, wish: _Wish, why: str, now: float) -> None:
         """The next place, or the next URI's places, or the end."""
         wish.key = None
-        wish.impatient_at = None
+        self._time(ticket, None)
         while True:
             while wish.places:
                 place = wish.places.pop(0)
@@ -164,20 +164,20 @@ class Asking:
                 self._drop(ticket, why)
                 return
             wish.resolution = self._resolution(wish.uris.pop(0))
-            if self._resolve(wish, now):
+            if self._resolve(ticket, wish, now):
                 return
 
-    def _resolve(self, wish: _Wish, now: float) -> bool:
+    def _resolve(self, ticket: int, wish: _Wish, now: float) -> bool:
         """Goes on with the wish's records; true while one has to be looked up."""
         if wish.resolution is None:
             return False
         self._remember_into(wish.resolution, now)
         question = wish.resolution.question
         if question is not None:
-            wish.question_until = now + LOOKUP_S
+            self._time(ticket, now + LOOKUP_S)
             self._out([Lookup(question.kind, question.name)])
             return True
-        wish.question_until = None
+        self._time(ticket, None)
         wish.places = list(wish.resolution.candidates)
         wish.resolution = None
         return False
@@ -188,12 +188,10 @@ class Asking:
         if len(self._names) >= MOST_NAMES:
             self._names.clear()
         self._names[question] = (now + REMEMBERED_S, tuple(records))
-        for ticket, wish in list(self._wishes.items()):
-            if (
-                wish.resolution is not None
-                and wish.resolution.question == question
-                and not self._resolve(wish, now)
-            ):
+        for ticket in list(self._timed):
+            wish = self._wishes[ticket]
+            waits = wish.resolution is not None and wish.resolution.question == question
+            if waits and not self._resolve(ticket, wish, now):
                 self._next(ticket, wish, "nowhere", now)
 
     # --- sending -------------------------------------------------------------------------------------------------------
@@ -206,14 +204,14 @@ class Asking:
             number = wish.ask.next_cseq()
             request.headers.set("CSeq", f"{number} {request.method}")
             wish.ask.request = request
-        if wish.ask.contact:
+        if request.method in WITH_CONTACT:
             host, port = self._paths.address_of(flow)
             request.headers.set("Contact", f"<{contact_uri(flow, host, port)}>")
         if wish.digest is not None:
             wish.digest.authorise(request)
         wish.sent, wish.flow, wish.heard = request, flow, False
         if request.method == "INVITE" and (wish.places or wish.uris):
-            wish.impatient_at = now + PATIENCE_S
+            self._time(ticket, now + PATIENCE_S)
         key, actions = self._endpoint.request(request, flow, now)
         wish.key = key
         self._of_key[key] = ticket
@@ -228,7 +226,8 @@ class Asking:
         if ticket is None or wish is None or wish.sent is None or wish.key != key:
             self._late(key, response, flow, now)
             return
-        wish.heard, wish.impatient_at = True, None
+        wish.heard = True
+        self._time(ticket, None)
         ask = wish.ask
         if (
             response.status in (401, 407)
@@ -255,10 +254,8 @@ class Asking:
             return
         if wish.cancelled or wish.heard:
             self._drop(ticket, "cancelled" if wish.cancelled else why)
-        elif wish.ask.hop.flow is not None and wish.flow == wish.ask.hop.flow and why == "transport":
-            # The connection of the dialog is gone: the way that its URI says.
-            self._next(ticket, wish, why, now)
         else:
+            # Also where the dialog's own connection is gone: then by the way that its URI says.
             self._next(ticket, wish, why, now)
 
     def ended(self, key: str) -> None:
@@ -268,6 +265,7 @@ class Asking:
         wish = self._wishes.get(ticket) if ticket is not None else None
         if ticket is not None and wish is not None and wish.key == key:
             del self._wishes[ticket]
+            self._time(ticket, None)
 
     def _late(self, key: str, response: Response, flow: Flow, now: float) -> None:
         """An INVITE that was given up was answered after all."""
@@ -281,6 +279,7 @@ class Asking:
 
     def _drop(self, ticket: int, why: str) -> None:
         wish = self._wishes.pop(ticket)
+        self._time(ticket, None)
         wish.ask.failed(why)
 
     # --- time ----------------------------------------------------------------------------------------------------------
@@ -288,28 +287,28 @@ class Asking:
     @property
     def deadline(self) -> float | None:
         """When it wants to be woken."""
-        due = [
-            each
-            for wish in self._wishes.values()
-            for each in (wish.impatient_at, wish.question_until)
-            if each is not None
-        ]
-        return min(due, default=None)
+        return min(self._timed.values(), default=None)
+
+    def _time(self, ticket: int, at: float | None) -> None:
+        if at is None:
+            self._timed.pop(ticket, None)
+        else:
+            self._timed[ticket] = at
 
     def wake(self, now: float) -> None:
         """Tries the next place where one keeps silent, and gives up on names that do not come."""
-        for ticket, wish in list(self._wishes.items()):
-            if wish.impatient_at is not None and now >= wish.impatient_at and wish.key is not None:
-                if wish.sent is not None:
+        for ticket in [ticket for ticket, at in self._timed.items() if now >= at]:
+            self._time(ticket, None)
+            wish = self._wishes[ticket]
+            if wish.resolution is None:
+                if wish.key is not None and wish.sent is not None:
                     self._left[wish.key] = wish.sent
-                self._out(self._endpoint.cancel(wish.key, now))
+                    self._out(self._endpoint.cancel(wish.key, now))
                 self._next(ticket, wish, "timeout", now)
-            elif (
-                wish.question_until is not None and now >= wish.question_until and wish.resolution is not None
-            ):
-                question = wish.resolution.question
-                if question is not None:
-                    self.looked_up(question.kind, question.name, (), now)
+            elif (question := wish.resolution.question) is not None:
+                wish.resolution.answer(question, ())
+                if not self._resolve(ticket, wish, now):
+                    self._next(ticket, wish, "nowhere", now)
 
 
 def contact_uri(flow: Flow, host: str, port: int) -> str:

@@ -43,7 +43,7 @@ class Lookup:
 class InviteReceived:
     """A call comes in and waits: ring, answer, or reject. uri: the Request-URI. trunk: whose gateway it came from, or empty.
     user: who proved to be it by a password, or empty. asserted: who the network says the caller is. replaces: the call that
-    this one takes the place of, or empty."""
+    this one takes the place of, or empty. trunks: all whose gateways are in that network; trunk is the first."""
 
     call: str
     uri: str
@@ -57,6 +57,7 @@ class InviteReceived:
     diversion: str = ""
     replaces: str = ""
     has_offer: bool = True
+    trunks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

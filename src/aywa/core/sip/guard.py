@@ -17,6 +17,8 @@ LIMIT = 10.0
 FORGOTTEN_S = 60.0
 BAN_S = 60.0
 BAN_MAX_S = 3600.0
+# How long an address is trusted with which there is something going on.
+TRUSTED_S = 3600.0
 # So many requests at once and a second, from one stranger; a telephone needs two or three a call.
 BURST = 40.0
 RATE_PER_S = 20.0
@@ -69,7 +71,7 @@ class Ban:
 
 
 class _Stranger:
-    __slots__ = ("banned_until_s", "bans", "blame", "seen_s", "tokens")
+    __slots__ = ("banned_until_s", "bans", "blame", "seen_s", "tokens", "trusted_until_s")
 
     def __init__(self, now: float) -> None:
         self.tokens = BURST
@@ -77,6 +79,7 @@ class _Stranger:
         self.seen_s = now
         self.bans = 0
         self.banned_until_s = 0.0
+        self.trusted_until_s = 0.0
 
 
 class Guard:
@@ -109,6 +112,8 @@ class Guard:
         if now < stranger.banned_until_s:
             self.dropped += 1
             return False, None
+        if now < stranger.trusted_until_s:
+            return True, None
         self._tokens = min(TOTAL_BURST, self._tokens + (now - self._seen_s) * TOTAL_PER_S)
         self._seen_s = now
         if stranger.tokens < 1.0:
@@ -130,9 +135,14 @@ class Guard:
             return None
         return self._blame(address, stranger, fault.weight, fault.name.lower(), now)
 
-    def trust(self, address: str) -> None:
-        """A stranger has shown the right password: what was held against it is forgotten."""
-        self._strangers.pop(address, None)
+    def trust(self, address: str, now: float) -> None:
+        """A stranger has shown the right password, or we call there: what was held against it is forgotten, and for a while
+        it may send as much as it likes."""
+        if not self.exempts(address):
+            stranger = self._stranger(address, now)
+            stranger.blame, stranger.bans = 0.0, 0
+            stranger.banned_until_s = 0.0
+            stranger.trusted_until_s = now + TRUSTED_S
 
     def bans(self, now: float) -> tuple[Ban, ...]:
         """Who is not heard now."""

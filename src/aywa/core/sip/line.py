@@ -46,13 +46,14 @@ class Ask:
     next_cseq: Callable[[], int]
     account: str = ""
     credentials: tuple[str, str] | None = field(default=None, repr=False)
-    contact: bool = True
 
 
 class Wire(Protocol):
-    """What a call needs of its agent. now: the time of whatever is being handled."""
+    """What a call needs of its agent."""
 
-    now: float
+    @property
+    def now(self) -> float:
+        """The time of whatever is being handled."""
 
     def token(self, size: int) -> bytes:
         """So many bytes that nobody can guess."""

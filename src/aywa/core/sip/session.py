@@ -33,6 +33,8 @@ class Session:
         self.line = line
         self.owns = owns
         self.replaces = ""
+        # Call-ID and our tag: how what comes is found to be this call's.
+        self.place = ("", "")
         self.caller: Caller | None = None
         self.callee: Callee | None = None
         self._accepting = Accepting(line, self._never_acknowledged)
