@@ -399,7 +399,6 @@ def _invite(event: sip.InviteReceived, trusted: bool) -> InboundInvite:
     called, called_host = _user_and_host(event.uri)
     caller, caller_host = _user_and_host(event.caller.uri)
     asserted, _ = _user_and_host(event.asserted)
-    call_id = next((value for name, value in event.headers if name.lower() == "call-id"), "")
     return InboundInvite(
         source=event.flow.remote[0],
         called=called,
@@ -412,7 +411,7 @@ def _invite(event: sip.InviteReceived, trusted: bool) -> InboundInvite:
         account=event.user,
         trusted=trusted,
         headers=event.headers,
-        sip_call_id=call_id,
+        sip_call_id=event.sip_call_id,
         transport=event.flow.transport,
     )
 

@@ -169,7 +169,7 @@ async def _call_by_sip(
     from aywa.testing.softphone.lines import host_towards
     from aywa.testing.softphone.message import NotSip
     from aywa.testing.softphone.phone import Setup
-    from aywa.testing.softphone.talk import Dial, Softphone
+    from aywa.testing.softphone.talk import Dial, Softphone, audible
 
     try:
         setup = Setup(await host_towards(uri), username=account[0], password=account[1])
@@ -184,7 +184,7 @@ async def _call_by_sip(
         _fail(f"{uri} did not answer: {why}", 1)
     sip_id = talked.phone.dialog.call_id if talked.phone.dialog else ""
     document = await call_by_sip_id(*runtime, sip_id)
-    return Placed(str(document.get("id") or sip_id), talked.record, document, None)
+    return Placed(str(document.get("id") or sip_id), audible(talked.record), document, None)
 
 
 def _tell(event: TextEvent) -> None:

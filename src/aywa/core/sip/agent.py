@@ -565,6 +565,7 @@ class Agent:
                 diversion=_uri(request.headers.get("diversion")),
                 replaces=replaced,
                 has_offer=has_sdp(request),
+                sip_call_id=request.call_id,
                 trunks=admitted.trunks,
             )
         )

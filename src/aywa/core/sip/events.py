@@ -57,6 +57,7 @@ class InviteReceived:
     diversion: str = ""
     replaces: str = ""
     has_offer: bool = True
+    sip_call_id: str = ""
     trunks: tuple[str, ...] = ()
 
 

@@ -197,7 +197,7 @@ def report(talked: Talked) -> dict[str, Any]:
                 "end_ms": ms(_ended_s(spurt)),
                 "level_dbfs": _level(spurt.frames),
             }
-            for spurt in talkspurts(_audible(record))
+            for spurt in talkspurts(audible(record))
         ],
         "turns": [
             {
@@ -205,7 +205,7 @@ def report(talked: Talked) -> dict[str, Any]:
                 "reply_start_ms": ms(turn.reply_start_ms / 1000 + record.opened_s),
                 "latency_ms": round(turn.latency_ms),
             }
-            for turn in turns_heard(_audible(record))
+            for turn in turns_heard(audible(record))
         ],
         "keys_heard": [{"key": key.key, "at_ms": ms(key.at_s)} for key in phone.audio.keys],
         "missed": list(record.missed),
@@ -223,7 +223,7 @@ def report(talked: Talked) -> dict[str, Any]:
     }
 
 
-def _audible(record: Record) -> Record:
+def audible(record: Record) -> Record:
     """The record without the silence that a trunk fills pauses with: what a person hears as pauses."""
     kept = Record(record.rate_hz, record.opened_s, record.closed_s, record.sent, spoken=record.spoken)
     last_s = float("-inf")
