@@ -184,10 +184,12 @@ async def test_a_telephone_that_cannot_begin_ends_the_call_and_not_the_request(r
 
 async def test_a_full_host_refuses_before_anything_rings(runtime: Runtime) -> None:
     runtime.host.refusal = CallRefused("call.start.error-subscription-concurrency-limit-reached", "full", 429)
-    await place(runtime, 429)
+    rules(runtime, calls_per_hour=1)
+    for _ in range(2):
+        assert (await place(runtime, 429))["endedReason"].endswith("concurrency-limit-reached")
     assert runtime.telephone.dialled == []
-    (kept,) = (await runtime.client.get("/call")).json()
-    assert (kept["status"], kept["type"]) == ("ended", "outboundPhoneCall")
+    kept = (await runtime.client.get("/call")).json()
+    assert {(call["status"], call["type"]) for call in kept} == {("ended", "outboundPhoneCall")}
 
 
 async def test_only_listed_destinations_are_called(runtime: Runtime) -> None:
@@ -289,6 +291,7 @@ async def test_a_scheduled_call_waits_for_room_but_not_for_ever(runtime: Runtime
     number = await runtime.phone_number()
     call = await place(runtime, phoneNumberId=number, schedulePlan={"earliestAt": moment(60)})
     if what == "host":
+        rules(runtime, calls_per_hour=1)  # what finds no room is not placed
         full = CallRefused("call.start.error-subscription-concurrency-limit-reached", "full", 429)
         runtime.host.refusal = full
     else:
@@ -297,6 +300,9 @@ async def test_a_scheduled_call_waits_for_room_but_not_for_ever(runtime: Runtime
     path = f"/call/{call['id']}"
     assert (await runtime.client.get(path)).json()["status"] == "scheduled"
     if what == "host":
+        for _ in range(3):
+            await due(runtime, 11)
+        assert (await runtime.client.get(path)).json()["status"] == "scheduled"
         runtime.host.refusal = None
         await due(runtime, 11)
         assert len(runtime.telephone.dialled) == 1
