@@ -40,6 +40,16 @@ def test_what_is_not_listed_is_not_counted() -> None:
     assert guard.judge("org", "+4930", 0) is TollVerdict.GRANTED
 
 
+def test_what_was_not_placed_after_all_is_not_counted() -> None:
+    guard = TollGuard(TollRules(calls_per_hour=1))
+    guard.take_back("org")
+    for _ in range(3):
+        assert guard.judge("org", "+4930", 0) is TollVerdict.GRANTED
+        guard.take_back("org")
+        guard.take_back("org")
+    assert guard.counted == {"org": 0}
+
+
 def test_a_limit_of_none_at_all() -> None:
     guard = TollGuard(TollRules(calls_per_hour=0))
     assert guard.judge("org", "+49", 0) is TollVerdict.TOO_MANY

@@ -55,6 +55,12 @@ class TollGuard:
             return TollVerdict.GRANTED
         return self._counted(org_id, rules.calls_per_hour, now)
 
+    def take_back(self, org_id: str) -> None:
+        """The call that was granted last was not placed after all."""
+        placed = self._placed.get(org_id)
+        if placed:
+            _ = placed.pop()
+
     def wait_s(self, org_id: str, now: float) -> float:
         """After how long the organisation's next call is granted, as far as the limit goes."""
         placed, most = self._placed.get(org_id), self.rules.calls_per_hour

@@ -188,7 +188,11 @@ class Calls:
         self, plan: CallPlan, document: Document, dialling: Dialling | None, base_url: str
     ) -> str:
         """Begins a call whose document is stored."""
-        url = await self._prepare(plan, document)
+        try:
+            url = await self._prepare(plan, document)
+        except CallRefused:
+            self._not_placed(dialling)
+            raise
         if dialling is not None:
             self._dial(dialling, document.id)
             return document.text
@@ -216,6 +220,10 @@ class Calls:
             # It is prepared, so it has begun: what becomes of it, its record says.
             _log.warning("call_not_dialled", call_id=call_id, reason=str(refusal))
             self._host.end(call_id, refusal.ended_reason)
+
+    def _not_placed(self, dialling: Dialling | None) -> None:
+        if dialling is not None and self._phone is not None:
+            self._phone.outbound.take_back(dialling.number.org_id)
 
     # --- later -----------------------------------------------------------------------------------------------------
 
@@ -270,11 +278,13 @@ class Calls:
             document.org_id, document.id, self._clock(), lambda body: body | {"status": "queued"}
         )
         if claimed is None:
+            self._not_placed(dialling)
             return  # somebody has deleted it, or another process has it
         try:
             now = self._clock()  # to its templates it begins now
             _ = self._host.prepare(replace(plan, created_ms=now, call={**plan.call, "status": "queued"}))
         except CallRefused as refusal:
+            self._not_placed(dialling)
             await self._postpone(document, refusal)
         else:
             self._dial(dialling, document.id)

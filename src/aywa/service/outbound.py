@@ -96,6 +96,10 @@ class Outbound:
             case TollVerdict.GRANTED:
                 pass
 
+    def take_back(self, org_id: str) -> None:
+        """The call that was judged last is not placed."""
+        self._guard.take_back(org_id)
+
     def dial(self, dialling: Dialling, call_id: str) -> None:
         """Begins. Raises CallRefused."""
         if self._telephone is None:

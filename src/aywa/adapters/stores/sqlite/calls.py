@@ -201,7 +201,8 @@ class SqliteProjection:
     async def unended(self) -> list[tuple[str, str]]:
         found = select(calls.c.id, calls.c.org_id).where(
             # A scheduled one was never anywhere: it begins when it is due, in whatever process there is then.
-            calls.c.status.not_in(("ended", "scheduled")),
+            calls.c.status != "ended",
+            calls.c.status != "scheduled",
             calls.c.deleted_ms.is_(None),
         )
         async with self._database.read() as connection:
