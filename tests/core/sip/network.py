@@ -9,9 +9,11 @@ from itertools import count
 from typing import Any
 
 from aywa.core.sip.agent import Action, Agent, AgentSettings, Dial
-from aywa.core.sip.events import Event, Lookup
+from aywa.core.sip.dialog import Dialog
+from aywa.core.sip.events import Event, InviteReceived, Lookup
 from aywa.core.sip.flow import Flow, Send
-from aywa.core.sip.message import Request, Response, parse
+from aywa.core.sip.headers import Headers
+from aywa.core.sip.message import Request, Response, parse, respond_to
 from aywa.core.sip.offer import LocalMedia
 from aywa.core.sip.resolve import Record
 
@@ -196,11 +198,159 @@ class Pair(Network):
 
     def up(self, **values: Any) -> tuple[str, str]:
         """A call that was answered; its keys on both sides."""
-        from aywa.core.sip.events import InviteReceived
-
         mine = self.dial(**values)
         self.run(0.5)
         theirs: str = self.b.last(InviteReceived).call
         self.tell_b(self.b.agent.answer, theirs, media("192.0.2.2", 5000), self.now)
         self.run(0.5)
         return mine, theirs
+
+
+class Peer:
+    """The far side as a script: it keeps what comes, answers by `replies`, and says what the test tells it to."""
+
+    deadline = None
+
+    def __init__(self, net: Network, host: str = "192.0.2.9") -> None:
+        self.net = net
+        self.local = (host, 5060)
+        self.received: list[Request | Response] = []
+        self.replies: Callable[[Request], list[Response]] = lambda request: []
+        self._branches = count()
+        net.nodes[self.local] = Node(self, Paths(self.local))  # type: ignore[arg-type]
+
+    def receive(self, data: bytes, flow: Flow, now: float) -> list[Action]:
+        message = parse(data)
+        self.received.append(message)
+        if isinstance(message, Response):
+            return []
+        return [Send(flow, reply.encode()) for reply in self.replies(message)]
+
+    def requests(self, method: str) -> list[Request]:
+        return [each for each in self.received if isinstance(each, Request) and each.method == method]
+
+    def responses(self, method: str) -> list[Response]:
+        return [each for each in self.received if isinstance(each, Response) and each.cseq.method == method]
+
+    def statuses(self, method: str) -> list[int]:
+        return [each.status for each in self.responses(method)]
+
+    def send(self, message: Request | Response, target: tuple[str, int] = ("192.0.2.1", 5060)) -> None:
+        """Over UDP; a request gets a Via of its own."""
+        if isinstance(message, Request) and "via" not in message.headers:
+            via = f"SIP/2.0/UDP {self.local[0]}:5060;branch=z9hG4bKpeer{next(self._branches)}"
+            message.headers.prepend("Via", via)
+        self.net.send(Flow("udp", self.local, target), message.encode())
+        self.net.run(0.1)
+
+
+OFFER = b"v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\nm=audio 7000 RTP/AVP 0\r\n"
+HELD = OFFER.replace(b"1 1 IN", b"1 2 IN") + b"a=sendonly\r\n"
+SDP_TYPE = ("Content-Type", "application/sdp")
+CONTACT = ("Contact", "<sip:peer@192.0.2.9>")
+
+
+def reply(
+    request: Request, status: int, *fields: tuple[str, str], tag: str = "p1", body: bytes = b""
+) -> Response:
+    """What a scripted far side answers."""
+    headers = [CONTACT, *fields]
+    if body:
+        headers.append(SDP_TYPE)
+    return respond_to(request, status, tag=None if status == 100 else tag, headers=headers, body=body)
+
+
+class Called(Network):
+    """An agent that calls a scripted far side."""
+
+    def __init__(self, replies: Callable[[Request], list[Response]] | None = None, **settings: Any) -> None:
+        super().__init__()
+        self.a = self.node("192.0.2.1", **settings)
+        self.peer = Peer(self)
+        self.peer.replies = replies or answers
+        self.call = ""
+
+    def dial(self, **values: Any) -> str:
+        dial = Dial("sip:bob@192.0.2.9", media(), from_uri="sip:alice@192.0.2.1", **values)
+        self.call, actions = self.a.agent.dial(dial, self.now)
+        self.do(self.a, actions)
+        self.run(0.1)
+        return self.call
+
+    def tell(self, command: Callable[..., list[Action]], *args: Any, **values: Any) -> None:
+        self.do(self.a, command(self.call, *args, **values))
+        self.run(0.1)
+
+    @property
+    def dialog(self) -> Dialog:
+        """As the far side sees it."""
+        invite = self.peer.requests("INVITE")[0]
+        dialog = Dialog.of_callee(invite, "p1")
+        dialog.local_cseq = 100
+        return dialog
+
+
+def answers(request: Request) -> list[Response]:
+    """200 to everything, with a description where one is wanted."""
+    if request.method == "ACK":
+        return []
+    return [reply(request, 200, body=OFFER if request.method == "INVITE" else b"")]
+
+
+class Calling(Network):
+    """A scripted far side that calls an agent."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__()
+        self.a = self.node("192.0.2.1", **settings)
+        self.peer = Peer(self)
+        self.invite = Request("INVITE", "sip:demo@192.0.2.1")
+
+    def ring_up(self, *fields: tuple[str, str], body: bytes = OFFER) -> str:
+        """Sends an INVITE; the key of the call, or nothing."""
+        headers = Headers(
+            (
+                ("From", "<sip:peer@192.0.2.9>;tag=f1"),
+                ("To", "<sip:demo@192.0.2.1>"),
+                ("Call-ID", "call-1"),
+                ("CSeq", "1 INVITE"),
+                CONTACT,
+                *fields,
+            )
+        )
+        if body:
+            headers.add(*SDP_TYPE)
+        self.invite = Request("INVITE", "sip:demo@192.0.2.1", headers, body)
+        self.peer.send(self.invite)
+        calls = self.a.of(InviteReceived)
+        return calls[-1].call if calls else ""
+
+    def up(self, *fields: tuple[str, str]) -> str:
+        """A call that was answered and acknowledged."""
+        call = self.ring_up(*fields)
+        self.do(self.a, self.a.agent.answer(call, media(), self.now))
+        self.run(0.1)
+        self.peer.send(self.dialog.ack(1))
+        return call
+
+    def tell(self, command: Callable[..., list[Action]], *args: Any, **values: Any) -> None:
+        self.do(self.a, command(self.a.last(InviteReceived).call, *args, **values))
+        self.run(0.1)
+
+    @property
+    def dialog(self) -> Dialog:
+        """As the far side sees it."""
+        tagged = [each for each in self.peer.responses("INVITE") if each.to_address.tag]
+        dialog = Dialog.of_caller(self.invite, tagged[0])
+        dialog.local_cseq = 10
+        return dialog
+
+    def ask(self, method: str, *fields: tuple[str, str], body: bytes = b"", cseq: int = 0) -> Response:
+        """A request within the dialog, and the last answer to it."""
+        dialog = self.dialog
+        dialog.local_cseq = cseq or 10 + len(self.peer.received)
+        headers = [CONTACT, *fields]
+        if body and not any(name == "Content-Type" for name, _ in fields):
+            headers.append(SDP_TYPE)
+        self.peer.send(dialog.request(method, headers, body))
+        return self.peer.responses(method)[-1]
