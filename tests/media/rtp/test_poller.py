@@ -11,7 +11,6 @@ from contextlib import contextmanager
 
 import pytest
 
-from aywa.media.rtp import poller as module
 from aywa.media.rtp.poller import Poller
 
 pytestmark = pytest.mark.virtual_time
@@ -142,7 +141,7 @@ async def test_one_may_close_another() -> None:
 async def test_without_epoll_the_loop_watches_each(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(module.sys, "platform", "darwin")
+    monkeypatch.setattr("sys.platform", "darwin")
     with boxes(3) as (first, second, _), caplog.at_level(logging.CRITICAL):
         first.get(b"a")
         second.get(b"fail")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -85,7 +86,7 @@ async def test_silence_flows_from_the_start_and_nothing_before_it() -> None:
     assert at.times == [0.1, 0.12, 0.14, 0.16]
     assert all(packet[5] == SILENCE and packet[0] == 0 for _, packet in at.sent)
     assert at.numbers == [100, 101, 102, 103]
-    assert [after - before for before, after in zip(at.ticks, at.ticks[1:], strict=False)] == [160] * 3
+    assert [after - before for before, after in pairwise(at.ticks)] == [160] * 3
     assert at.marked == [0]
 
 
@@ -166,7 +167,7 @@ async def test_packets_of_another_length(ptime_ms: int, sizes: list[int], last: 
     assert [len(packet[5]) for packet in spoken] == sizes
     # The reply's end is filled up with silence.
     assert b"".join(packet[5] for packet in spoken).rstrip(b"\xff") == FRAME * 3
-    assert {after - before for before, after in zip(at.ticks, at.ticks[1:], strict=False)} == {8 * ptime_ms}
+    assert {after - before for before, after in pairwise(at.ticks)} == {8 * ptime_ms}
     at.forget()
     await asyncio.sleep(0.5)
     assert {len(packet[5]) for _, packet in at.sent} == {8 * ptime_ms}
@@ -320,7 +321,7 @@ def test_numbers_have_no_hole_and_timestamps_never_go_back(acts: list[tuple[str,
     assert at.numbers == list(range(100, 100 + len(at.sent)))
     audio = [packet[3] for _, packet in at.sent if packet[0] == 0]
     assert audio == sorted(set(audio))
-    assert all(after - before >= 160 for before, after in zip(audio, audio[1:], strict=False))
+    assert all(after - before >= 160 for before, after in pairwise(audio))
     assert all(
         -0.006 <= ticks / 8000 - when <= 0.0201
         for when, ticks, packet in zip(at.times, at.ticks, [p for _, p in at.sent], strict=True)
