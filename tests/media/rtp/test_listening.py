@@ -49,16 +49,18 @@ class Heard:
 
     wheel: Wheel
     listening: Listening
+    waiting: list[tuple[bytes, tuple[str, int]]]
     audio: list[bytes] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     reports: list[bytes] = field(default_factory=list)
 
     def take(self, *numbers: int) -> None:
         for number in numbers:
-            self.listening.take(packet(number), PHONE, asyncio.get_running_loop().time())
+            self.datagram(packet(number))
 
     def datagram(self, data: bytes, source: tuple[str, int] = PHONE) -> None:
-        self.listening.take(data, source, asyncio.get_running_loop().time())
+        self.waiting.append((data, source))
+        self.listening.readable(asyncio.get_running_loop().time())
 
     @property
     def numbers(self) -> list[int]:
@@ -69,8 +71,15 @@ def heard() -> Heard:
     loop = asyncio.get_running_loop()
     wheel = Wheel(loop, 0.005)
     latch = Latch(PHONE)
-    listening = Listening(wheel, loop.time, wire(AudioFormat.MULAW, 8000), RtpSettings(), latch)
-    made = Heard(wheel, listening)
+    waiting: list[tuple[bytes, tuple[str, int]]] = []
+
+    def recvfrom(most: int) -> tuple[bytes, tuple[str, int]]:
+        if not waiting:
+            raise BlockingIOError
+        return waiting.pop(0)
+
+    listening = Listening(wheel, loop.time, recvfrom, wire(AudioFormat.MULAW, 8000), RtpSettings(), latch)
+    made = Heard(wheel, listening, waiting)
     listening.ear = Ear(made.audio.append, made.keys.append, lambda data, now: made.reports.append(data))
     listening.code({0: None, 8: lambda coded: coded.replace(b"\x00", b"\x55")}, 8000)
     listening.keys(KEYS, 8000, None)
@@ -82,7 +91,8 @@ async def test_what_comes_in_order_is_heard_at_once() -> None:
     at = heard()
     at.take(1, 2, 3)
     assert at.audio == [payload(1), payload(2), payload(3)]
-    assert at.listening.heard
+    at.listening.readable(0.0)
+    assert len(at.audio) == 3
 
 
 async def test_numbers_wrap() -> None:
@@ -153,7 +163,7 @@ async def test_strangers_are_not_heard_and_are_counted() -> None:
     at.datagram(b"nonsense", STRANGER)
     at.datagram(b"nonsense and more of it", OTHER)
     assert at.audio == [payload(1)]
-    assert at.listening.latch.refused == 4
+    assert (at.listening.latch.refused, at.listening.malformed) == (3, 1)
     assert at.listening.latch.source == PHONE
 
 
@@ -234,7 +244,14 @@ async def test_reports_on_the_audios_port_go_to_who_takes_them() -> None:
     report = b"\x81\xc9\0\7" + bytes(28)
     at.take(1)
     at.datagram(report)
-    assert at.reports == [report]
+    at.datagram(report, OTHER)
+    at.datagram(report[:8])
+    at.datagram(report, STRANGER)
+    assert at.reports == [report, report, report[:8]]
+    assert at.listening.latch.refused == 1
+    at.listening.unprotect = lambda data: None
+    at.datagram(report, STRANGER)
+    assert len(at.reports) == 4
 
 
 async def test_on_hold_nothing_is_heard_and_the_order_is_kept() -> None:
