@@ -21,6 +21,7 @@ from aywa.core.events import (
 )
 from aywa.core.rtp.packet import Sender
 from aywa.core.rtp.plan import StreamPlan
+from aywa.core.rtp.quality import estimate
 from aywa.core.rtp.rtcp import Reports
 from aywa.media.plane import Plane
 from aywa.media.rtp.coding import decoder, encoder
@@ -77,7 +78,7 @@ class Surroundings:
 @dataclass(frozen=True, slots=True)
 class StreamReport:
     """How the leg's stream fares, both ways. Times in seconds. refused: packets of strangers. The far side's view of what we
-    send: remote_*; None where it never said."""
+    send: remote_*; None where it never said. opinion: the estimated mean opinion score (G.107)."""
 
     sent: int
     received: int
@@ -94,6 +95,8 @@ class StreamReport:
     round_trip_s: float | None
     remote_lost: int | None
     remote_jitter_s: float | None
+    opinion: float | None
+    remote_opinion: float | None
 
 
 class _Link:
@@ -147,7 +150,13 @@ class RtpLeg:
         self._destination: tuple[str, int] | None = None
         self._rtcp_source: Source | None = None
         self.listening = Listening(
-            around.plane.wheel, self._now, pair.audio.recvfrom, self._wire, settings, self.latch
+            around.plane.wheel,
+            self._now,
+            pair.audio.recvfrom,
+            self._wire,
+            leg_plan.rate_hz,
+            settings,
+            self.latch,
         )
         self.listening.moved = self._aim
         # SRTP counts a stream's wraps, and the far side must not miss the first (RFC 3711 3.3.1).
@@ -209,7 +218,16 @@ class RtpLeg:
             round_trip_s=remote.round_trip_s,
             remote_lost=remote.lost if remote.reports else None,
             remote_jitter_s=remote.jitter_s if remote.reports else None,
+            opinion=None
+            if source is None
+            else self._opinion(source.lost / max(1, source.expected), source.jitter_s),
+            remote_opinion=self._opinion(remote.lost / max(1, self.talking.sender.packets), remote.jitter_s)
+            if remote.reports
+            else None,
         )
+
+    def _opinion(self, lost_share: float, jitter_s: float) -> float:
+        return estimate(self.plan.codec, lost_share, jitter_s, self._reports.remote.round_trip_s)
 
     def snapshot(self) -> dict[str, Any]:
         """Plain values with which another process takes the leg up. Holds SRTP keys: never to be logged or journaled."""

@@ -1,20 +1,19 @@
 """The listening half of an RTP leg: datagrams in, the leg's audio out in order and without a wait where nothing is missing.
 
-Strangers, broken packets and payloads that nobody agreed to are counted and dropped. What is lost is replaced by a
-fading repetition, so that a recogniser's clock and words stay where they were. Refuses to buffer for a steady pace: that
-is for who plays audio, not for who recognises it.
+Strangers, broken packets and payloads that nobody agreed to are counted and dropped. What is lost is replaced by what the
+voice would have gone on as, so that a recogniser's clock and words stay where they were. Refuses to buffer for a steady
+pace: that is for who plays audio, not for who recognises it.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from struct import Struct
 from typing import Any
 
-import numpy as np
-
-from aywa.core.audio.frame import Shorts, shorts
+from aywa.core.rtp.concealment import Concealment
 from aywa.core.rtp.dtmf import KeyReceiver, KeyStarted
 from aywa.core.rtp.packet import HEADER_BYTES, is_rtcp, parse
 from aywa.core.rtp.source import REFUSED, Inbound
@@ -33,12 +32,12 @@ ReceiveFrom = Callable[[int], tuple[bytes, Source]]
 _unpack = Struct("!BBHII").unpack_from
 # Version 2, no padding, no extension, no contributing sources (RFC 3550 5.1).
 _PLAIN = 0x80
-# The last payload is kept with the header it came with, which saves a copy of each packet.
+# The last payloads are kept with the headers they came with, which saves a copy of each.
 _NO_HEADER = bytes(HEADER_BYTES)
 # RFC 3389 4, RFC 3551 6: comfort noise says that there is nothing to hear.
 _COMFORT_NOISE = 13
-# Each packet of a lost stretch is so much quieter than the one before.
-_FADE = 0.5
+# Packets that what is lost is made from: two periods of the deepest voice, also in packets of 10 ms.
+_RECENT = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +67,7 @@ class Listening:
         now: Callable[[], float],
         recvfrom: ReceiveFrom,
         wire: Wire,
+        rate_hz: int,
         settings: RtpSettings,
         latch: Latch,
     ) -> None:
@@ -82,7 +82,9 @@ class Listening:
         self.concealed = 0
         self._recvfrom = recvfrom
         self._wheel = wheel
+        self._now = now
         self._wire = wire
+        self._rate_hz = rate_hz
         self.ear = _DEAF
         self.unprotect: Callable[[bytes], bytes | None] | None = None
         self._settings = settings
@@ -92,9 +94,13 @@ class Listening:
         self._keys: KeyReceiver | None = None
         self._keys_type = -1
         self._quiet_types: Collection[int] = ()
-        self._last = b""
+        # The last packets' audio behind their headers, for what is lost after them.
+        self._recent: deque[bytes] = deque(maxlen=_RECENT)
+        self._concealment: Concealment | None = None
         self._lost_in_row = 0
         self._timer: Timer | None = None
+        self._late = 0
+        self._late_s = self.last_s
 
     def code(
         self,
@@ -156,8 +162,7 @@ class Listening:
         reorder = self.reorder
         if number == reorder.next and not reorder.waiting and len(data) > HEADER_BYTES:
             reorder.next = number + 1
-            self._last = data
-            self._lost_in_row = 0
+            self._recent.append(data)
             if self._receives:
                 self.ear.audio(data[HEADER_BYTES:])
         else:
@@ -215,7 +220,21 @@ class Listening:
         reorder = self.reorder
         self._hear(reorder.put(number, payload))
         if reorder.waiting and self._timer is None:
-            self._timer = self._wheel.at(now + self._settings.held_s, self._given_up)
+            self._wait(now)
+
+    def _wait(self, now: float) -> None:
+        """For the next one, and no longer than held_s."""
+        missing = self.reorder.next
+
+        def given_up() -> None:
+            self._timer = None
+            reorder = self.reorder
+            if reorder.waiting and reorder.next == missing:
+                self._hear(reorder.give_up())
+            if reorder.waiting:
+                self._wait(self._now())
+
+        self._timer = self._wheel.at(now + self._settings.held_s, given_up)
 
     def _pressed(self, payload: bytes, timestamp: int, now: float, marker: bool) -> None:
         assert self._keys is not None
@@ -232,33 +251,44 @@ class Listening:
                 continue
             payload, decode = piece
             audio = payload if decode is None or not payload else decode(payload)
-            if audio:
-                self._last = _NO_HEADER + audio
+            if not audio:
+                continue
+            if self._concealment is not None:
+                # The last made-up sound and this one meet without a click.
+                audio = self._wire.from_pcm(self._concealment.heard(self._wire.to_pcm(audio)))
+                self._concealment = None
                 self._lost_in_row = 0
-                if self._receives:
-                    self.ear.audio(audio)
+            self._recent.append(_NO_HEADER + audio)
+            if self._receives:
+                self.ear.audio(audio)
 
     def _conceal(self, missing: int) -> None:
+        if not self._recent:
+            return
+        made = self._concealment
+        if made is None:
+            made = self._concealment = Concealment(self._rate_hz)
+            for data in self._recent:
+                made.heard(self._wire.to_pcm(data[HEADER_BYTES:]))
+        samples = (len(self._recent[-1]) - HEADER_BYTES) // self._wire.width
         for _ in range(min(missing, self._settings.most_concealed - self._lost_in_row)):
             self._lost_in_row += 1
-            if not self._last or not self._receives:
-                return
             self.concealed += 1
-            faded: Shorts = (shorts(self._wire.to_pcm(self._last[HEADER_BYTES:])) * _FADE).astype(np.int16)
-            audio = self._wire.from_pcm(faded.tobytes())
-            self._last = _NO_HEADER + audio
-            self.ear.audio(audio)
-
-    def _given_up(self) -> None:
-        self._timer = None
-        self._hear(self.reorder.give_up())
+            audio = self._wire.from_pcm(made.lost(samples))
+            if self._receives:
+                self.ear.audio(audio)
 
     # --- now and then ------------------------------------------------------------------------------------------
 
     def chores(self, now: float) -> None:
-        """A key whose end got lost."""
+        """A key whose end got lost; a network that has become calm."""
         if self._keys is not None:
             self._keys.wake(now)
+        if self.reorder.late != self._late:
+            self._late, self._late_s = self.reorder.late, now
+        elif now - self._late_s >= self._settings.calm_s:
+            self._late_s = now
+            self.reorder.calm()
 
     # --- in another process ------------------------------------------------------------------------------------
 

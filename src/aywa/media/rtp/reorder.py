@@ -45,7 +45,7 @@ class Reorder(Generic[T]):
             self._too_late(number, behind)
             return []
         if -behind > _MOST_MISSING:
-            rest = self.give_up() if self.waiting else []
+            rest = self.flush()
             self.next = number + 1
             return [*rest, item]
         if number in self.waiting:
@@ -58,7 +58,11 @@ class Reorder(Generic[T]):
         return due
 
     def give_up(self) -> list[T | int]:
-        """Nobody waits any longer: all that is held."""
+        """The next one is waited for no longer."""
+        return self._skip() if self.waiting else []
+
+    def flush(self) -> list[T | int]:
+        """Nothing is waited for: all that is held."""
         due: list[T | int] = []
         while self.waiting:
             due += self._skip()
@@ -74,7 +78,8 @@ class Reorder(Generic[T]):
             return
         del self._given_up[number]
         self.late += 1
-        self.window = min(self._most, max(self.window, behind))
+        # So many had come after it.
+        self.window = min(self._most, max(self.window, behind - 1))
 
     def _skip(self) -> list[T | int]:
         first = min(self.waiting)
