@@ -68,6 +68,13 @@ def test_silence() -> None:
     assert noise.make(0) == b""
 
 
+def test_the_sharpest_spectrum_is_as_loud_as_it_is_told() -> None:
+    for quantised in (0, 254, 255):
+        noise = ComfortNoise()
+        noise.receive(bytes([40] + [quantised] * MOST_ORDER))
+        assert level_db(settled(noise, 60_000)) == pytest.approx(-40, abs=6)
+
+
 def test_the_same_stream_sounds_the_same_and_is_no_loop() -> None:
     one, other = ComfortNoise(), ComfortNoise()
     heard = [one.make(160) for _ in range(200)]

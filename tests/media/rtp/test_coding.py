@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aywa.core.audio.frame import shorts
+from aywa.core.audio.frame import shorts, to_float
 from aywa.core.audio.g711 import alaw_to_pcm, mulaw_to_pcm
 from aywa.core.audio.level import rms
 from aywa.core.rtp.plan import Codec
@@ -76,6 +76,5 @@ def test_other_codecs_go_by_pcm_and_other_rates_by_a_resampler() -> None:
     assert narrow is not None
     pcm = mulaw_to_pcm(b"".join(narrow(tone(16_000)[at : at + 640]) for at in range(0, 12_800, 640)))
     assert len(pcm) == len(tone(8000))
-    level = rms(shorts(pcm).astype(np.float32) / 32768)
-    assert level == pytest.approx(rms(shorts(tone(8000)).astype(np.float32) / 32768), rel=0.05)
+    assert rms(to_float(pcm)) == pytest.approx(rms(to_float(tone(8000))), rel=0.05)
     assert len(encode(b"\xff" * 160)) == 320

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 
 import pytest
 
-from aywa.media.rtp import poller as module
 from aywa.media.rtp.poller import Poller
 
 pytestmark = pytest.mark.virtual_time
@@ -105,9 +104,9 @@ async def test_a_flood_on_one_does_not_hold_up_the_loop() -> None:
             first.get(b"x")
         second.get(b"y")
         await asyncio.sleep(0.0021)
-        assert len(first.read) == 8
+        assert len(first.read) == 2
         assert len(second.read) == 1
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.05)
         assert len(first.read) == 50
 
 
@@ -142,7 +141,7 @@ async def test_one_may_close_another() -> None:
 async def test_without_epoll_the_loop_watches_each(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(module.sys, "platform", "darwin")
+    monkeypatch.setattr("sys.platform", "darwin")
     with boxes(3) as (first, second, _), caplog.at_level(logging.CRITICAL):
         first.get(b"a")
         second.get(b"fail")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.virtual_time
 FRAME = b"\x10" * 160
 SILENCE = b"\xff" * 160
 START = 1000
+FAR = ("192.0.2.1", 4000)
 
 
 @dataclass
@@ -65,12 +67,13 @@ def stream(
     loop = asyncio.get_running_loop()
     wheel = Wheel(loop, 0.005)
 
-    def transmit(data: bytes) -> None:
+    def sendto(data: bytes, destination: tuple[str, int]) -> None:
+        assert destination == FAR
         packet = parse(data)
         assert packet is not None
         made.sent.append((loop.time(), packet))
 
-    made = Stream(wheel, Talking(wheel, loop.time, transmit, Sender(7, 100, START), RtpSettings()))
+    made = Stream(wheel, Talking(wheel, loop.time, sendto, Sender(7, 100, START), RtpSettings()))
     made.talking.code(0, 8000, ptime_ms, frame, encode)
     return made
 
@@ -79,19 +82,19 @@ async def test_silence_flows_from_the_start_and_nothing_before_it() -> None:
     at = stream()
     await asyncio.sleep(0.1)
     assert at.sent == []
-    at.talking.sending(True)
-    at.talking.sending(True)
+    at.talking.send_to(FAR)
+    at.talking.send_to(FAR)
     await asyncio.sleep(0.061)
     assert at.times == [0.1, 0.12, 0.14, 0.16]
     assert all(packet[5] == SILENCE and packet[0] == 0 for _, packet in at.sent)
     assert at.numbers == [100, 101, 102, 103]
-    assert [after - before for before, after in zip(at.ticks, at.ticks[1:], strict=False)] == [160] * 3
+    assert [after - before for before, after in pairwise(at.ticks)] == [160] * 3
     assert at.marked == [0]
 
 
 async def test_a_talkspurt_leaves_at_once_and_the_silence_waits_for_the_clock() -> None:
     at = stream()
-    at.talking.sending(True)
+    at.talking.send_to(FAR)
     await asyncio.sleep(0.05)
     # Silence left at 0, 20 and 40 ms; its next packet would at 60.
     await at.speak(3)
@@ -105,7 +108,7 @@ async def test_a_talkspurt_leaves_at_once_and_the_silence_waits_for_the_clock() 
 
 async def test_the_clock_never_runs_away_over_many_talkspurts() -> None:
     at = stream()
-    at.talking.sending(True)
+    at.talking.send_to(FAR)
     for _ in range(100):
         await asyncio.sleep(0.0137)
         await at.speak(2)
@@ -117,7 +120,7 @@ async def test_a_pause_of_the_process_is_not_made_up_for() -> None:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
     at = stream()
-    at.talking.sending(True)
+    at.talking.send_to(FAR)
     await asyncio.sleep(0.001)
     loop.hold_up(1.0)
     await asyncio.sleep(0.01)
@@ -129,14 +132,14 @@ async def test_a_pause_of_the_process_is_not_made_up_for() -> None:
 
 async def test_who_holds_us_gets_nothing_and_the_clock_goes_on() -> None:
     at = stream()
-    at.talking.sending(True)
+    at.talking.send_to(FAR)
     await asyncio.sleep(0.03)
-    at.talking.sending(False)
+    at.talking.send_to(None)
     at.forget()
     await at.speak(5)
     await asyncio.sleep(1)
     assert at.sent == []
-    at.talking.sending(True)
+    at.talking.send_to(FAR)
     await asyncio.sleep(0.001)
     [(when, packet)] = at.sent
     assert packet[1]
@@ -147,7 +150,7 @@ async def test_who_holds_us_gets_nothing_and_the_clock_goes_on() -> None:
 async def test_resuming_in_the_middle_of_a_reply_is_marked() -> None:
     at = stream()
     at.talking.audio(FRAME)
-    at.talking.sending(True)
+    at.talking.send_to(FAR)
     at.talking.audio(FRAME)
     assert at.marked == [0]
     assert len(at.sent) == 1
@@ -159,14 +162,14 @@ async def test_resuming_in_the_middle_of_a_reply_is_marked() -> None:
 )
 async def test_packets_of_another_length(ptime_ms: int, sizes: list[int], last: bytes) -> None:
     at = stream(ptime_ms=ptime_ms)
-    at.talking.sending(True)
+    at.talking.send_to(FAR)
     await asyncio.sleep(0)
     await at.speak(3)
     spoken = [packet for _, packet in at.sent if packet[5][:1] == FRAME[:1]]
     assert [len(packet[5]) for packet in spoken] == sizes
     # The reply's end is filled up with silence.
     assert b"".join(packet[5] for packet in spoken).rstrip(b"\xff") == FRAME * 3
-    assert {after - before for before, after in zip(at.ticks, at.ticks[1:], strict=False)} == {8 * ptime_ms}
+    assert {after - before for before, after in pairwise(at.ticks)} == {8 * ptime_ms}
     at.forget()
     await asyncio.sleep(0.5)
     assert {len(packet[5]) for _, packet in at.sent} == {8 * ptime_ms}
@@ -174,14 +177,14 @@ async def test_packets_of_another_length(ptime_ms: int, sizes: list[int], last: 
 
 async def test_what_is_encoded_is_the_legs_frame() -> None:
     at = stream(encode=lambda frame: frame[:4], frame=bytes(640))
-    at.talking.sending(True)
+    at.talking.send_to(FAR)
     await at.speak(1, b"\x01" * 640)
     assert [packet[5] for _, packet in at.sent] == [b"\x01" * 4, bytes(4)]
 
 
 async def test_another_codec_goes_on_with_the_same_numbers_on_its_own_clock() -> None:
     at = stream()
-    at.talking.sending(True)
+    at.talking.send_to(FAR)
     await asyncio.sleep(0.99)
     at.talking.code(111, 48_000, 20, bytes(640), lambda frame: b"opus")
     await asyncio.sleep(0.02)
@@ -196,7 +199,7 @@ async def test_keys_take_their_place_and_the_silence_stands_back() -> None:
     assert not at.talking.dial("1")
     at.talking.dial_as(101, 8000)
     assert not at.talking.dial("1")
-    at.talking.sending(True)
+    at.talking.send_to(FAR)
     await asyncio.sleep(0.05)
     at.forget()
     assert at.talking.dial("12")
@@ -218,7 +221,7 @@ async def test_keys_take_their_place_and_the_silence_stands_back() -> None:
 async def test_keys_wait_for_the_end_of_a_reply() -> None:
     at = stream()
     at.talking.dial_as(101, 8000)
-    at.talking.sending(True)
+    at.talking.send_to(FAR)
     speaking = asyncio.create_task(at.speak(10))
     await asyncio.sleep(0.05)
     at.talking.dial("5")
@@ -233,7 +236,7 @@ async def test_keys_count_by_their_own_clock() -> None:
     at = stream()
     at.talking.code(111, 48_000, 20, bytes(640), lambda frame: b"opus")
     at.talking.dial_as(101, 8000)
-    at.talking.sending(True)
+    at.talking.send_to(FAR)
     await asyncio.sleep(0.02)
     at.talking.dial("5")
     at.talking.dial_as(101, 8000)
@@ -246,7 +249,7 @@ async def test_keys_count_by_their_own_clock() -> None:
 async def test_nothing_leaves_after_the_end() -> None:
     at = stream()
     at.talking.dial_as(101, 8000)
-    at.talking.sending(True)
+    at.talking.send_to(FAR)
     at.talking.dial("1")
     at.talking.close()
     at.forget()
@@ -259,7 +262,7 @@ async def test_nothing_leaves_after_the_end() -> None:
 async def test_losing_the_keys_stops_what_was_dialled() -> None:
     at = stream()
     at.talking.dial_as(101, 8000)
-    at.talking.sending(True)
+    at.talking.send_to(FAR)
     at.talking.dial("12345")
     at.talking.dial_as(None, 8000)
     at.forget()
@@ -270,14 +273,14 @@ async def test_losing_the_keys_stops_what_was_dialled() -> None:
 
 async def test_another_process_goes_on_with_the_numbers_and_the_clock() -> None:
     at, other = stream(), stream()
-    at.talking.sending(True)
+    at.talking.send_to(FAR)
     await asyncio.sleep(0.105)
     values = at.talking.to_dict(0.105)
     at.talking.close()
     await asyncio.sleep(0.5)
     values["ahead_s"] -= 0.5
     other.talking.take_up(values)
-    other.talking.sending(True)
+    other.talking.send_to(FAR)
     await asyncio.sleep(0)
     await other.speak(1)
     packet = other.sent[0][1]
@@ -302,14 +305,14 @@ def test_numbers_have_no_hole_and_timestamps_never_go_back(acts: list[tuple[str,
     async def run() -> Stream:
         at = stream()
         at.talking.dial_as(101, 8000)
-        at.talking.sending(True)
+        at.talking.send_to(FAR)
         for act, amount in acts:
             if act == "speak":
                 await at.speak(amount)
             elif act == "wait":
                 await asyncio.sleep(amount / 1000)
             elif act == "hold":
-                at.talking.sending(not amount)
+                at.talking.send_to(None if amount else FAR)
             else:
                 at.talking.dial(str(amount))
         at.talking.close()
@@ -320,7 +323,7 @@ def test_numbers_have_no_hole_and_timestamps_never_go_back(acts: list[tuple[str,
     assert at.numbers == list(range(100, 100 + len(at.sent)))
     audio = [packet[3] for _, packet in at.sent if packet[0] == 0]
     assert audio == sorted(set(audio))
-    assert all(after - before >= 160 for before, after in zip(audio, audio[1:], strict=False))
+    assert all(after - before >= 160 for before, after in pairwise(audio))
     assert all(
         -0.006 <= ticks / 8000 - when <= 0.0201
         for when, ticks, packet in zip(at.times, at.ticks, [p for _, p in at.sent], strict=True)

@@ -19,10 +19,12 @@ USUAL_DB = 65
 MOST_ORDER = 12
 # Of the old level in a frame, when a new one comes: no step is heard.
 _EASE = 0.7
-_TABLE = 1 << 14
-_STEP = 4093
+# Eight seconds at 8 kHz: a repetition of noise after so long is not noticed.
+_TABLE = 1 << 16
+_TAPS = 128
+_SHARPEST = 1e-4
 
-Coefficients = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.float64]
 
 
 def describe(pcm: bytes, order: int = 0) -> bytes:
@@ -43,8 +45,8 @@ class ComfortNoise:
 
     def __init__(self) -> None:
         self._gain = self._wanted = _gain(USUAL_DB)
-        self._filter: Coefficients = np.ones(1)
-        self._memory: Coefficients = np.zeros(0)
+        # The spectrum as a filter's response to one sample, of power 1; None: all frequencies alike.
+        self._response: Numbers | None = None
         self._place = 0
 
     def receive(self, payload: bytes) -> None:
@@ -53,40 +55,27 @@ class ComfortNoise:
             return
         self._wanted = _gain(payload[0] & 0x7F)
         reflections = [258 * (min(each, 254) - 127) / 32768 for each in payload[1 : 1 + MOST_ORDER]]
-        self._filter, loss = _direct(reflections)
-        # The filter makes the noise louder; the level is told of what comes out of it.
-        self._wanted *= float(np.sqrt(loss))
-        self._memory = np.zeros(len(self._filter) - 1)
+        self._response = _response(reflections) if reflections else None
 
     def make(self, samples: int) -> bytes:
         """Noise, PCM16."""
         if samples <= 0:
             return b""
         self._gain = _EASE * self._gain + (1 - _EASE) * self._wanted
-        places = (self._place + np.arange(samples)) % _TABLE
-        # Another way through the table each time: a loop of it would be a tone.
-        self._place = (self._place + samples + _STEP) % _TABLE
-        white = _WHITE[places] * self._gain
-        return to_pcm((white if len(self._filter) == 1 else self._coloured(white)).astype(np.float32))
-
-    def _coloured(self, white: Coefficients) -> Coefficients:
-        """The all-pole filter, one sample after the other: this is seldom, and short."""
-        past = list(self._memory)
-        weights = list(self._filter[1:])
-        out = []
-        for sample in white:
-            value = float(sample) - sum(weight * before for weight, before in zip(weights, past, strict=True))
-            past = [value, *past[:-1]]
-            out.append(value)
-        self._memory = np.array(past)
-        return np.array(out)
+        response = self._response
+        before = 0 if response is None else len(response) - 1
+        noise = _WHITE.take(np.arange(self._place - before, self._place + samples), mode="wrap")
+        self._place = (self._place + samples) % _TABLE
+        if response is not None:
+            noise = np.convolve(noise, response, "valid")
+        return to_pcm((noise * self._gain).astype(np.float32))
 
 
 def _gain(level_db: int) -> float:
     return 0.0 if level_db >= QUIETEST_DB else float(10 ** (-level_db / 20))
 
 
-def _reflections(samples: Coefficients, order: int) -> list[float]:
+def _reflections(samples: Numbers, order: int) -> list[float]:
     """Levinson and Durbin: the reflection coefficients of the samples' spectrum."""
     if order <= 0 or samples.size <= order or not samples.any():
         return []
@@ -106,20 +95,23 @@ def _reflections(samples: Coefficients, order: int) -> list[float]:
     return found
 
 
-def _direct(reflections: list[float]) -> tuple[Coefficients, float]:
-    """The filter's coefficients, and by how much less power its input needs than its output has. Stable: all are < 1."""
+def _response(reflections: list[float]) -> Numbers:
+    """What the all-pole filter makes of one sample: stable, as all coefficients are less than 1, and cut off where it is long.
+    Hostile ones make the filter's spectrum nearly 0 somewhere, which is as sharp as anybody needs."""
     weights: list[float] = []
-    loss = 1.0
     for reflection in reflections:
         weights = [
             weight + reflection * mirror for weight, mirror in zip(weights, weights[::-1], strict=True)
         ]
         weights.append(reflection)
-        loss *= 1 - reflection**2
-    return np.array([1.0, *weights]), loss
+    spectrum = np.fft.rfft([1.0, *weights], 2 * _TAPS)
+    spectrum[np.abs(spectrum) < _SHARPEST] = _SHARPEST
+    response = np.fft.irfft(1 / spectrum)[:_TAPS]
+    shape: Numbers = response / float(np.sqrt(np.sum(response**2)))
+    return shape
 
 
-def _white() -> Coefficients:
+def _white() -> Numbers:
     noise = np.random.default_rng(3389).standard_normal(_TABLE)
     return noise / float(np.sqrt(np.mean(noise**2)))
 

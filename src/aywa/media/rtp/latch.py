@@ -30,8 +30,7 @@ class Latch:
         self.refused = 0
         self.moves = 0
         self._rank = _STRANGER
-        self._hosts: frozenset[str] = frozenset()
-        self._others = frozenset(map(plain_host, hosts))
+        self._others = self._hosts = frozenset(map(plain_host, hosts))
         self._remote: tuple[str, int] | None = None
         self.negotiate(remote)
 

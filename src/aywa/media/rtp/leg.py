@@ -21,6 +21,7 @@ from aywa.core.events import (
 )
 from aywa.core.rtp.packet import Sender
 from aywa.core.rtp.plan import StreamPlan
+from aywa.core.rtp.quality import estimate
 from aywa.core.rtp.rtcp import Reports
 from aywa.media.plane import Plane
 from aywa.media.rtp.coding import decoder, encoder
@@ -77,7 +78,7 @@ class Surroundings:
 @dataclass(frozen=True, slots=True)
 class StreamReport:
     """How the leg's stream fares, both ways. Times in seconds. refused: packets of strangers. The far side's view of what we
-    send: remote_*; None where it never said."""
+    send: remote_*; None where it never said. opinion: the estimated mean opinion score (G.107)."""
 
     sent: int
     received: int
@@ -94,6 +95,8 @@ class StreamReport:
     round_trip_s: float | None
     remote_lost: int | None
     remote_jitter_s: float | None
+    opinion: float | None
+    remote_opinion: float | None
 
 
 class _Link:
@@ -132,7 +135,6 @@ class RtpLeg:
         self.leg_id = leg_plan.leg_id
         self.pair = pair
         self.plan = plan
-        self.unsent = 0
         self._around = around
         self._leg_plan = leg_plan
         self._signals = signals
@@ -141,19 +143,25 @@ class RtpLeg:
         self._leg: Leg | None = None
         self._srtp: Srtp | None = None
         self._srtp_before: Mapping[str, Any] | None = None
-        self._protect: Callable[[bytes], bytes] | None = None
         self._told_lost = False
         self._open = True
         hosts = (signalling_host,) if signalling_host else ()
         self.latch = Latch(plan.remote, hosts, settings.latch_s)
         self._destination: tuple[str, int] | None = None
         self._rtcp_source: Source | None = None
-        self.listening = Listening(around.plane.wheel, self._now, self._wire, settings, self.latch)
+        self.listening = Listening(
+            around.plane.wheel,
+            self._now,
+            pair.audio.recvfrom,
+            self._wire,
+            leg_plan.rate_hz,
+            settings,
+            self.latch,
+        )
+        self.listening.moved = self._aim
         # SRTP counts a stream's wraps, and the far side must not miss the first (RFC 3711 3.3.1).
         sender = Sender(chance(1 << 32), chance(1 << 15), chance(1 << 32))
-        self.talking = Talking(around.plane.wheel, self._now, self._transmit, sender, settings)
-        self._recvfrom = pair.audio.recvfrom
-        self._sendto = pair.audio.sendto
+        self.talking = Talking(around.plane.wheel, self._now, pair.audio.sendto, sender, settings)
         self._cname = f"{chance(1 << 48):012x}"
         self._reports = self._new_reports()
         self._chores_timer: Timer | None = None
@@ -170,7 +178,7 @@ class RtpLeg:
         self.listening.ear = Ear(leg.audio_received, leg.dtmf_received, self._reported)
         self._chores_timer = around.plane.wheel.at(self._now() + _CHORES_S, self._chores)
         self._apply(self.plan)
-        around.poller.add(self.pair.audio, self._readable)
+        around.poller.add(self.pair.audio, self.listening.readable)
         around.poller.add(self.pair.reports, self._readable_reports)
 
     def change(self, plan: StreamPlan) -> None:
@@ -205,12 +213,21 @@ class RtpLeg:
             unknown=listening.unknown,
             unproven=listening.unproven,
             refused=self.latch.refused,
-            unsent=self.unsent,
+            unsent=self.talking.unsent,
             jitter_s=0.0 if source is None else source.jitter_s,
             round_trip_s=remote.round_trip_s,
             remote_lost=remote.lost if remote.reports else None,
             remote_jitter_s=remote.jitter_s if remote.reports else None,
+            opinion=None
+            if source is None
+            else self._opinion(source.lost / max(1, source.expected), source.jitter_s),
+            remote_opinion=self._opinion(remote.lost / max(1, self.talking.sender.packets), remote.jitter_s)
+            if remote.reports
+            else None,
         )
+
+    def _opinion(self, lost_share: float, jitter_s: float) -> float:
+        return estimate(self.plan.codec, lost_share, jitter_s, self._reports.remote.round_trip_s)
 
     def snapshot(self) -> dict[str, Any]:
         """Plain values with which another process takes the leg up. Holds SRTP keys: never to be logged or journaled."""
@@ -249,19 +266,6 @@ class RtpLeg:
 
     # --- the sockets -------------------------------------------------------------------------------------------
 
-    def _readable(self, now: float) -> None:
-        try:
-            data, source = self._recvfrom(MOST_BYTES)
-        except OSError:
-            # Nothing there after all, or an answer (ICMP) to something that was sent.
-            return
-        listening = self.listening
-        if source != self.latch.source:
-            listening.take(data, source, now)
-            self._aim()
-            return
-        listening.take(data, source, now)
-
     def _readable_reports(self, now: float) -> None:
         try:
             data, source = self.pair.reports.recvfrom(MOST_BYTES)
@@ -272,20 +276,10 @@ class RtpLeg:
         elif self._reported(data, now):
             self._rtcp_source = source
 
-    def _transmit(self, packet: bytes) -> None:
-        destination = self._destination
-        if destination is None:
-            return
-        try:
-            protect = self._protect
-            self._sendto(packet if protect is None else protect(packet), destination)
-        except OSError:
-            self.unsent += 1
-
     def _aim(self) -> None:
         """Where audio goes: to whom sends."""
         self._destination = self.latch.destination if self._open else None
-        self.talking.sending(self.plan.sends and self._destination is not None)
+        self.talking.send_to(self._destination if self.plan.sends else None)
 
     # --- what was agreed ---------------------------------------------------------------------------------------
 
@@ -296,7 +290,7 @@ class RtpLeg:
             self.plan.receive_keys,
         ):
             self._srtp = self._secure(plan)
-        self._protect = None if self._srtp is None else self._srtp.protect
+        self.talking.protect = None if self._srtp is None else self._srtp.protect
         self.plan = plan
         coded = (codec, plan.payload_type, plan.ptime_ms, dict(plan.receive_types))
         if coded != self._coded:
@@ -352,7 +346,7 @@ class RtpLeg:
         listening, settings = self.listening, self._around.settings
         if not self.plan.receives or self._told_lost:
             return
-        limit_s = settings.next_packet_s if listening.heard else settings.first_packet_s
+        limit_s = settings.first_packet_s if listening.inbound.source is None else settings.next_packet_s
         if now - listening.last_s >= limit_s:
             self._told_lost = True
             self._signals.media_lost(f"no packet came for {limit_s:g} s")
@@ -383,7 +377,7 @@ class RtpLeg:
                 report if self._srtp is None else self._srtp.protect_rtcp(report), tuple(target[:2])
             )
         except OSError:
-            self.unsent += 1
+            self.talking.unsent += 1
 
     def _shut(self) -> None:
         if not self._open:

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 # Descriptors that one question may answer with; the rest is asked for at once.
 _MOST_EVENTS = 1024
 # Rounds in a row: a flood on some sockets must not keep the timers waiting.
-_MOST_ROUNDS = 8
+_MOST_ROUNDS = 2
 
 # Takes one datagram from its socket; is given the loop's time.
 Readable = Callable[[float], None]

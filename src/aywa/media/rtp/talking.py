@@ -21,16 +21,20 @@ from aywa.media.wheel import Timer, Wheel
 _LATE_S = FRAME_S
 
 _Change = Callable[[bytes], bytes]
+SendTo = Callable[[bytes, tuple[str, int]], object]
 
 
 class Talking:
-    """transmit(packet) puts it on the wire. `audio` is the way of nearly every packet."""
+    """sendto(packet, destination) puts it on the wire. `audio` is the way of nearly every packet.
+
+    protect: what a packet goes through before (SRTP), or None. unsent: packets that the system did not take.
+    """
 
     def __init__(
         self,
         wheel: Wheel,
         now: Callable[[], float],
-        transmit: Callable[[bytes], None],
+        sendto: SendTo,
         sender: Sender,
         settings: RtpSettings,
     ) -> None:
@@ -40,7 +44,10 @@ class Talking:
         self.next_s = now()
         self._wheel = wheel
         self._now = now
-        self._transmit = transmit
+        self._sendto = sendto
+        self._destination: tuple[str, int] = ("", 0)
+        self.protect: _Change | None = None
+        self.unsent = 0
         self._settings = settings
         self._sending = False
         self._silent = True
@@ -90,23 +97,25 @@ class Talking:
             ticks = round(FRAME_S * clock_hz)
             self._keys = KeySender(ticks, clock_hz, self._settings.key_s, self._settings.key_gap_s)
 
-    def sending(self, sends: bool) -> None:
-        """Whether anything leaves at all: a far side that holds us wants nothing."""
-        if sends and not self._sending:
+    def send_to(self, destination: tuple[str, int] | None) -> None:
+        """Where packets go from now on; None: nothing leaves, since a far side that holds us wants nothing."""
+        if destination is not None:
+            self._destination = destination
+        if destination is not None and not self._sending:
             self._marked = True
             self._sending = True
             now = self._now()
             self._skip(now, 0.0)
             if self._silent:
                 self._arm(now)
-        elif not sends:
+        elif destination is None:
             self._sending = False
             self._pending = b""
             self._disarm()
 
     def close(self) -> None:
         """Nothing leaves any more."""
-        self.sending(False)
+        self.send_to(None)
         if self._keys_timer is not None:
             self._keys_timer.cancel()
             self._keys_timer = None
@@ -129,7 +138,12 @@ class Talking:
         self._marked = False
         self.ticks += self._packet_ticks
         self.next_s += FRAME_S
-        self._transmit(packet)
+        # As _transmit: a call less for nearly every packet.
+        try:
+            protect = self.protect
+            self._sendto(packet if protect is None else protect(packet), self._destination)
+        except OSError:
+            self.unsent += 1
 
     def quiet(self) -> None:
         """The playout has stopped: silence follows when the last frame has been heard."""
@@ -167,6 +181,14 @@ class Talking:
         self.ticks += self._packet_ticks
         self.next_s += self._packet_s
         self._transmit(packet)
+
+    def _transmit(self, packet: bytes) -> None:
+        try:
+            protect = self.protect
+            self._sendto(packet if protect is None else protect(packet), self._destination)
+        except OSError:
+            # The far side may be back in a moment; the timeout knows how long that is.
+            self.unsent += 1
 
     def _skip(self, now: float, grace_s: float) -> None:
         """The clock of the timestamps goes on where nothing was sent."""
