@@ -47,6 +47,15 @@ class Baresip:
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
+    def rate_hz(self) -> int:
+        """Of the codec's audio: baresip itself changes no rates, so its WAV must have this one."""
+        return int(self.codecs.split(",")[0].split("/")[1])
+
+    @property
+    def channels(self) -> int:
+        return int(self.codecs.split(",")[0].split("/")[2])
+
+    @property
     def uri(self) -> str:
         return f"sip:phone@{self.host}:{self.port}"
 
@@ -131,7 +140,9 @@ class Baresip:
             "sip_trans_def udp",
             "call_local_timeout 120", "call_max_calls 4",
             f"audio_source aufile,{self.speech}", "audio_player aubridge,out", "audio_alert aubridge,alert",
-            "audio_level no", "ausrc_srate 8000", "auplay_srate 8000",
+            "audio_level no", f"ausrc_srate {self.rate_hz}", f"auplay_srate {self.rate_hz}",
+            f"ausrc_channels {self.channels}", f"auplay_channels {self.channels}",
+            "opus_stereo no", "opus_sprop_stereo no",
             "audio_buffer 20-160", "rtp_timeout 0", "rtcp_mux no", "jitter_buffer_delay 1-10",
             "rtp_ports 20000-30000",
             f"ctrl_tcp_listen 127.0.0.1:{self.control}",

@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -104,20 +104,20 @@ class Sipp:
 
 
 def free_udp_port(host: str = "127.0.0.1") -> int:
-    """An even UDP port that nobody uses, with the next one free too."""
+    """An even port that nobody uses, neither by UDP nor by TCP, with the next one free too."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     while True:
-        with (
-            socket.socket(family, socket.SOCK_DGRAM) as first,
-            socket.socket(family, socket.SOCK_DGRAM) as second,
-        ):
+        with ExitStack() as opened:
+            kinds = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
+            first, *others = [opened.enter_context(socket.socket(family, kind)) for kind in kinds * 2]
             first.bind((host, 0))
             port: int = first.getsockname()[1]
             if port % 2:
                 continue
             try:
-                second.bind((host, port + 1))
-            except OSError:
+                for other, number in zip(others, (port, port + 1, port + 1), strict=True):
+                    other.bind((host, number))
+            except (OSError, OverflowError):
                 continue
             return port
 

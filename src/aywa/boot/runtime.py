@@ -22,6 +22,7 @@ from aywa.adapters.llm.openai import OpenAiLlm
 from aywa.adapters.local import LocalEngine
 from aywa.adapters.srtp.libsrtp import LibSrtp
 from aywa.adapters.transports.websocket import WebSocketTransport
+from aywa.adapters.webhooks.assistant_request import HttpAssistantRequests
 from aywa.api.app import create_app
 from aywa.api.settings import ApiSettings
 from aywa.boot.artifacts import Artifacts
@@ -42,6 +43,7 @@ from aywa.boot.settings import RuntimeSettings, is_loopback
 from aywa.boot.stock import STOCK_RATE_HZ, speak_stock
 from aywa.boot.store import open_store
 from aywa.boot.tls import certificate, context
+from aywa.boot.tolls import tolls_from_environment
 from aywa.call.replies import PhraseCache, ReplyRoutes
 from aywa.call.router.board import HealthBoard
 from aywa.call.rules import RuleThreads
@@ -104,6 +106,7 @@ class Runtime:
         self.phone_address: PhoneAddress | None = None
         self._openai: OpenAiLlm | None = None
         self._endpointing = EndpointingHttp()
+        self._requests = HttpAssistantRequests()
         self._rules = RuleThreads()
         self._stock: dict[str, bytes] = {}
         self._phrases = PhraseCache()
@@ -135,7 +138,11 @@ class Runtime:
             vault=vault.vault,
             environment=settings.keys,
             routes=ProviderCheck(self.board),
-            phones=PhoneParts(telephone=self._phone if settings.phone.enabled else None),
+            phones=PhoneParts(
+                telephone=self._phone if settings.phone.enabled else None,
+                requests=self._requests,
+                tolls=tolls_from_environment(),
+            ),
         )
         scheduling = asyncio.get_running_loop().create_task(self.services.schedule.run(), name="schedule")
         parts.push_async_callback(_stopped, scheduling)
@@ -215,6 +222,7 @@ class Runtime:
     async def _open_media(self) -> None:
         settings = self.settings
         self._parts.push_async_callback(self._endpointing.close)
+        self._parts.push_async_callback(self._requests.close)
         self._parts.callback(self._rules.close)
         self._plane = Plane(
             asyncio.get_running_loop(), {rate: self._engine.vad(rate) for rate in (8000, 16000)}
