@@ -262,7 +262,7 @@ def test_the_answer_is_sent_until_it_is_acknowledged_and_acknowledged_each_time(
 def test_an_answer_that_is_never_acknowledged_ends_the_call() -> None:
     net = Pair()
     net.tamper = lambda wired: None if wired.name == "ACK" else wired.data
-    _, theirs = net.up()
+    net.up()
     net.run(40)
     assert (net.b.last(Ended).by, net.b.last(Ended).reason) == ("network", "no ACK")
     assert net.a.last(Ended).by == "remote"
