@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from aywa.core.numbers import PORT_MAX
 from aywa.ports.secrets import CannotOpen, Vault
 from aywa.ports.store import CredentialDocuments, Document, JsonObject
 from aywa.ports.telephony import Gateway, Registration, Trunk
@@ -22,6 +23,9 @@ from aywa.service.sealing import Seal
 from aywa.service.secret_fields import joined
 
 _log = structlog.get_logger("aywa.service.trunks")
+
+NETMASK_MIN = 24
+"""A wider network of IPv4 is no carrier's (contract 14.2)."""
 
 KEPT_MS = 5_000
 """What another process wrote is seen after so long at the latest."""
@@ -116,10 +120,9 @@ def is_within(source: str, networks: Sequence[str]) -> bool:
 
 def _gateway(body: Mapping[str, Any]) -> Gateway:
     host, protocol = _text(body.get("ip")).strip("[]"), _text(body.get("outboundProtocol")) or "udp"
-    port = body.get("port")
     return Gateway(
         host=host,
-        port=int(port) if isinstance(port, int | float) else 5060,
+        port=_within(body.get("port"), 1, PORT_MAX, 5060),
         transport=protocol.partition("/")[0],
         network="" if body.get("inboundEnabled") is False else _network(host, body.get("netmask")),
         outbound=body.get("outboundEnabled") is not False,
@@ -134,10 +137,13 @@ def _network(host: str, netmask: Any) -> str:
     except ValueError:
         return ""
     # The contract counts IPv4's bits; an IPv6 peer is one address.
-    bits = (
-        int(netmask) if isinstance(netmask, int | float) and address.version == 4 else address.max_prefixlen
-    )
+    bits = _within(netmask, NETMASK_MIN, 32, 32) if address.version == 4 else address.max_prefixlen
     return str(ipaddress.ip_network((host, bits), strict=False))
+
+
+def _within(value: Any, least: int, most: int, default: int) -> int:
+    """What an earlier release stored without looking must not let more in."""
+    return int(value) if isinstance(value, int | float) and least <= value <= most else default
 
 
 def _registration(plan: Any, username: str) -> Registration | None:
