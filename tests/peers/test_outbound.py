@@ -55,7 +55,6 @@ async def test_a_number_is_called(
     port, number = trunk
     sipp = Sipp(tmp_path, scenario, speech=speech, port=port, talk_ms=1500)
     async with sipp.started() as process:
-        await _listens(tmp_path, process)
         call_id = await runtime.dial(number, {"number": "+4930123456"})
         if reason == DELETED:
             await _until_in_progress(runtime, call_id)
@@ -75,7 +74,6 @@ async def test_nobody_answers(
     port, number = trunk
     sipp = Sipp(tmp_path, "uas_no_answer", speech=speech, port=port)
     async with sipp.started() as process:
-        await _listens(tmp_path, process)
         call_id = await runtime.dial(number, {"number": "+4930123456"})
         await asyncio.sleep(0.7)
         await runtime.ask("DELETE", f"/call/{call_id}")
@@ -90,7 +88,6 @@ async def test_an_answer_that_crosses_our_cancel_is_hung_up(
     port, number = trunk
     sipp = Sipp(tmp_path, "uas_cancel_race", speech=speech, port=port)
     async with sipp.started() as process:
-        await _listens(tmp_path, process)
         call_id = await runtime.dial(number, {"number": "+4930123456"})
         await asyncio.sleep(0.7)
         await runtime.ask("DELETE", f"/call/{call_id}")
@@ -127,14 +124,6 @@ async def test_nobody_is_there(runtime: PhoneRuntime) -> None:
         )
     finally:
         await runtime.forget(credential, number)
-
-
-async def _listens(folder: Path, process: asyncio.subprocess.Process) -> None:
-    """sipp says nothing when it is ready; what it logs begins then."""
-    async with asyncio.timeout(10):
-        while not (folder / "sipp.out").read_bytes():
-            assert process.returncode is None
-            await asyncio.sleep(0.02)
 
 
 async def _until_in_progress(runtime: PhoneRuntime, call_id: str) -> None:

@@ -74,6 +74,8 @@ class Host:
         self._calls: dict[str, _Running] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
+        # Told of each call whose session is over, also when it never had a leg.
+        self.over: Callable[[str], None] = lambda call_id: None
 
     # --- ports.calls.CallHost ------------------------------------------------------------------------------------
 
@@ -207,6 +209,7 @@ class Host:
             self._calls.pop(plan.call_id, None)
             # A session can end before its leg has, which nobody owns from then on.
             self._plane.send(CloseLeg(plan.call_id, session.conversation.lifecycle.reason or ""))
+            self.over(plan.call_id)
         if self._plane.has_leg(plan.call_id):
             await running.gone.wait()
         recording = await self._plane.recorded(plan.call_id)
