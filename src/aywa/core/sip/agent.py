@@ -132,7 +132,7 @@ class Agent:
         self.token = token
         self._paths = paths
         self._out: list[Action] = []
-        self._todo: deque[Done | Lookup] = deque()
+        self._todo: deque[Done | Lookup | Event] = deque()
         self._sessions: dict[str, Session] = {}
         self._by_dialog: dict[tuple[str, str], str] = {}
         self._by_invite: dict[str, str] = {}
@@ -443,8 +443,8 @@ class Agent:
         return contact_uri(flow, *self._paths.address_of(flow))
 
     def tell(self, event: Event) -> None:
-        """To the shell."""
-        self._out.append(event)
+        """To the shell, behind what was to be sent before."""
+        self._todo.append(event)
 
     def _timer(self) -> SessionTimer:
         return SessionTimer(self.settings.session_expires_s, self.settings.min_se_s)
@@ -461,10 +461,8 @@ class Agent:
         out, self._out = self._out, []
         return out
 
-    def _one(self, done: Done | Lookup) -> None:
+    def _one(self, done: Done | Lookup | Event) -> None:
         match done:
-            case Send() | Lookup():
-                self._out.append(done)
             case RequestReceived(key, request, flow):
                 self._requested(key, request, flow)
             case AckReceived(request, flow):
@@ -485,6 +483,8 @@ class Agent:
                 self.asking.ended(key)
             case Dropped(flow, _, _):
                 self._admission.blame(flow, Fault.MALFORMED, self.now)
+            case _:
+                self._out.append(done)
 
     def _session_of(self, request: Request) -> Session | None:
         key = self._by_dialog.get((request.call_id, request.to_address.tag or ""))
