@@ -249,6 +249,7 @@ def test_a_broken_way_ends_what_waits_for_an_answer(method: str) -> None:
     machine = client(method)
     assert machine.broke() == [TransactionFailed("k", "transport")]
     assert state(machine) is State.TERMINATED
+    assert machine.receive(answer(200, method), UDP, 1.0) == []
     done = client(method)
     done.receive(answer(500, method), UDP, 1.0)
     assert done.broke() == []
