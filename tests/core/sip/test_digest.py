@@ -5,7 +5,7 @@ from collections.abc import Callable
 from itertools import count
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
@@ -29,6 +29,7 @@ from aywa.core.sip.digest import (
 )
 from aywa.core.sip.message import Request, Response
 from aywa.core.sip.uri import Unreadable
+from tests.core.feed import examples
 
 ANNA = Account("anna", "pass:word")
 
@@ -425,6 +426,7 @@ class Counting(RuleBasedStateMachine):
 
 
 TestCounting = Counting.TestCase
+TestCounting.settings = settings(max_examples=40, deadline=None, derandomize=True)
 
 
 def test_uses_may_overtake_each_other() -> None:
@@ -444,6 +446,7 @@ def test_uses_may_overtake_each_other() -> None:
     assert use(4) is Proof.PROVEN
 
 
+@examples(100)
 @given(st.text(max_size=60), st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
 def test_any_words_are_judged(value: str, username: str) -> None:
     side = server()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from itertools import count
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aywa.core.sip.endpoint import SILENCE, Abilities, Endpoint, Limits, Refusal, Silence
@@ -21,6 +21,7 @@ from aywa.core.sip.flow import (
     TransactionFailed,
 )
 from aywa.core.sip.message import Request, Response, parse, respond_to
+from tests.core.feed import examples
 
 HERE, THERE = ("192.0.2.1", 5060), ("192.0.2.2", 5060)
 UDP = Flow("udp", HERE, THERE)
@@ -573,7 +574,7 @@ PAIRS = {
 }
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     st.data(),
     st.sampled_from(["udp", "tcp"]),
@@ -635,7 +636,7 @@ def test_whatever_the_network_does_both_sides_agree_and_forget(
         assert finals == [487 if cancelled and method == "INVITE" else status]
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     st.lists(
         st.one_of(

@@ -17,6 +17,7 @@ from aywa.core.sip.message import (
     respond_to,
 )
 from aywa.core.sip.uri import Unreadable
+from tests.core.feed import examples
 
 FIELDS = (
     "Via: SIP/2.0/UDP client.example:5070;branch=z9hG4bKa;rport, SIP/2.0/TCP first.example",
@@ -319,6 +320,7 @@ def judged(data: bytes) -> tuple[Request | Response | None, Malformed | None]:
         return None, fault
 
 
+@examples(100)
 @given(st.one_of(grammatical(), mutated(), st.binary(max_size=200)))
 def test_any_bytes_are_read_or_refused_and_what_was_read_can_be_written(data: bytes) -> None:
     message, fault = judged(data)

@@ -18,6 +18,7 @@ from aywa.core.sip.transaction import (
     ack_for,
     cancel_for,
 )
+from tests.core.feed import examples
 
 TIMERS = Timers()
 UDP = Flow("udp", ("192.0.2.1", 5060), ("192.0.2.2", 5060))
@@ -420,6 +421,7 @@ def step(machine: Any, what: str, status: int, now: float) -> list[Action]:
     return machine.repeated()
 
 
+@examples(100)
 @given(st.sampled_from(MAKERS), st.sampled_from([UDP, TCP]), STEPS)
 def test_in_any_order_a_machine_ends_and_says_so_at_most_once(
     make: Callable[[Flow], Any], flow: Flow, steps: list[tuple[str, int, float]]
