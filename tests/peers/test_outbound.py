@@ -105,9 +105,9 @@ async def test_a_sip_uri_is_called_and_both_speak(
     uri = await ready
     call_id = await runtime.dial(trunk[1], {"sipUri": uri.partition(";")[0]})
     told = report(await answering)
-    assert told["answered"]
-    assert told["heard"]
     call = await runtime.ended(call_id)
+    assert told["answered"], (told, call)
+    assert told["heard"]
     assert call["type"] == "outboundPhoneCall"
     assert call["endedReason"] == "customer-ended-call"
     assert "please" in str([m["message"] for m in call["messages"] if m["role"] == "user"]).lower()
