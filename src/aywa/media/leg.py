@@ -461,6 +461,7 @@ class MediaLeg:
         return Recorder(
             self._around.loop, self._around.executor(), self._plan.recording, self._plan.rate_hz,
             self._wire.width, self._wire.to_pcm, lambda detail: self._warn("recording_lost", detail),
+            self._plan.paced,
         )  # fmt: skip
 
     def _warn(self, code: str, detail: str) -> None:
