@@ -26,7 +26,7 @@ from aywa.core.sip.agent import Dial
 from aywa.core.sip.offer import LocalMedia
 from aywa.core.sip.trunk import Gateway as SipGateway
 from aywa.core.sip.trunk import Trunk as SipTrunk
-from aywa.core.sip.uri import SipUri, TelUri, parse_uri
+from aywa.core.sip.uri import SipUri, TelUri, escape_user, host_text, parse_uri
 from aywa.media.rtp.edge import RtpEdge
 from aywa.media.rtp.leg import NO_MEDIA, RtpLeg
 from aywa.media.rtp.ports import NoPorts, PortPair
@@ -116,13 +116,16 @@ class Phone:
                 ended_reasons.OUTBOUND_FAILED, f"no port for the call's audio: {error}"
             ) from error
         trunk = call.trunk
-        host = _host_of(call.uri) if trunk is None else _first_gateway(trunk)
+        host = _host_of(call.uri) if call.uri or trunk is None else _first_gateway(trunk)
         srtp = trunk is not None and any(gateway.srtp for gateway in trunk.gateways)
         dial = Dial(
             uri=call.uri or call.user,
             media=self._media(pair, host, srtp=srtp),
-            trunk="" if trunk is None else trunk.id,
-            from_uri=call.caller_id,
+            # A whole URI finds its own way, with the trunk's password if it is the trunk's.
+            trunk="" if trunk is None or call.uri else trunk.id,
+            username=trunk.username if trunk is not None and call.uri else "",
+            password=trunk.password if trunk is not None and call.uri else "",
+            from_uri=self._caller(call, pair),
             from_name=call.caller_name,
             headers=call.headers,
             asserted=call.caller_id if trunk is not None else "",
@@ -356,6 +359,12 @@ class Phone:
         if self.trunk_states.get(trunk) != state:
             self.trunk_states[trunk] = state
             _log.info("trunk", trunk=trunk, state=state)
+
+    def _caller(self, call: OutboundCall, pair: PortPair) -> str:
+        """A bare number where a trunk completes it, else a whole URI."""
+        if not call.uri or not call.caller_id or call.caller_id.startswith(("sip:", "sips:")):
+            return call.caller_id
+        return f"sip:{escape_user(call.caller_id)}@{host_text(self._edge.told_host(pair, _host_of(call.uri)))}"
 
     # --- media -----------------------------------------------------------------------------------------------------------
 

@@ -120,10 +120,12 @@ class MediaLeg:
         self._ear = Ear(batch, plan.rate_hz, settings.voice, self._judged, self._vad_failed)
         pace = Pace(
             plan.rate_hz, self._wire.width, self._wire.silence,
-            settings.lead_s if plan.lead_s is None else plan.lead_s, settings.advance_s, settings.queue_s, settings.rewind_s,
+            settings.lead_s if plan.lead_s is None else plan.lead_s, settings.advance_s, settings.queue_s,
+            settings.rewind_s, 1 if plan.paced else settings.batch_frames,
         )  # fmt: skip
         self._playout = Playout(plan.leg_id, pace, self._send_frame, self._post, plan.epoch_s)
         self._recorder = self._open_recorder()
+        self._flush_due_s = self._now()
         self._chores_timer = around.wheel.at(self._now() + settings.chores_s, self._chores)
 
     def open(self) -> None:
@@ -432,7 +434,8 @@ class MediaLeg:
         now = self._now()
         self._chores_timer = self._around.wheel.at(now + self._settings.chores_s, self._chores)
         self._tell_scores()
-        if self._recorder is not None:
+        if self._recorder is not None and now >= self._flush_due_s:
+            self._flush_due_s = now + self._settings.recording_flush_s - self._settings.chores_s / 2
             self._recorder.flush(now, self._settings.recording_queue_s)
         verdict = self._backlog.stands(self._buffered_bytes(), now)
         if verdict is Verdict.REFUSE:
