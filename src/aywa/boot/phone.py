@@ -364,7 +364,9 @@ class Phone:
         """A bare number where a trunk completes it, else a whole URI."""
         if not call.uri or not call.caller_id or call.caller_id.startswith(("sip:", "sips:")):
             return call.caller_id
-        return f"sip:{escape_user(call.caller_id)}@{host_text(self._edge.told_host(pair, _host_of(call.uri)))}"
+        return (
+            f"sip:{escape_user(call.caller_id)}@{host_text(self._edge.told_host(pair, _host_of(call.uri)))}"
+        )
 
     # --- media -----------------------------------------------------------------------------------------------------------
 
