@@ -32,13 +32,13 @@ from aywa.core.sip.events import (
     TrunkDown,
     TrunkUp,
 )
-from aywa.core.sip.flow import Flow, Send
+from aywa.core.sip.flow import AckReceived, Cancelled, Flow, Send
 from aywa.core.sip.message import Request, Response, parse
 from aywa.core.sip.offer import Srtp
 from aywa.core.sip.resolve import HostAddress, Srv
 from aywa.core.sip.trunk import Gateway, Trunk
 from tests.core.feed import examples
-from tests.core.sip.network import Network, Node, Pair, Wired, media
+from tests.core.sip.network import Network, Node, Pair, Peer, Wired, media, reply
 
 B_MEDIA = media("192.0.2.2", 5000)
 
@@ -468,10 +468,10 @@ def test_a_trunk_is_pinged_and_what_answers_comes_first() -> None:
     assert len(net.b.of(InviteReceived)) == 1
     net.a.paths.blocked.add(("192.0.2.2", 5060))
     net.run(40)
-    assert type(net.a.events[-1]) is TrunkDown
+    assert kinds(net.a)[-1] == TrunkDown.__name__
     net.a.paths.blocked.clear()
     net.run(40)
-    assert type(net.a.events[-1]) is TrunkUp
+    assert kinds(net.a)[-1] == TrunkUp.__name__
 
 
 def test_a_gateway_that_keeps_silent_is_given_up_for_the_next() -> None:
@@ -722,3 +722,34 @@ def test_other_words_arrive() -> None:
     assert net.a.of(MediaRefused) == []
     assert kinds(net.a)[0] == "Answered"
     assert isinstance(net.wire[0].message, Request)
+
+
+def test_a_call_that_another_agent_had() -> None:
+    net = Pair()
+    mine, _ = net.up()
+    values = net.a.agent.snapshot(mine, net.now)
+    assert values is not None
+    other = net.node("192.0.2.1")
+    key, actions = other.agent.take_up(values, net.now)
+    assert (key, actions, other.agent.calls) == (mine, [], (mine,))
+    assert other.agent.deadline is not None
+
+
+def test_what_belongs_to_nothing_is_passed_over() -> None:
+    net = Pair()
+    flow = Flow("udp", ("192.0.2.2", 5060), ("192.0.2.1", 5060))
+    invite = parse(INVITE.format(n=1, tag=";tag=9", method="INVITE", more="", body="").encode())
+    assert isinstance(invite, Request)
+    net.b.agent._one(Cancelled("nothing", invite, flow))
+    net.b.agent._one(AckReceived(invite, flow))
+    net.b.agent._note("nobody")
+    assert net.b.agent._settled() == []
+
+
+def test_a_question_that_is_answered_twice_is_told_once_it_is_final() -> None:
+    net = Network()
+    node, peer = net.node("192.0.2.1"), Peer(net)
+    peer.replies = lambda request: [reply(request, 100), reply(request, 200)]
+    net.do(node, node.agent.ping("sip:192.0.2.9", 0.0)[1])
+    net.run(1)
+    assert len(node.of(PingResult)) == 1

@@ -261,3 +261,10 @@ def test_replaces(text: str, replaces: Replaces | None) -> None:
 )
 def test_fragments(body: bytes, read: tuple[int, str]) -> None:
     assert read_fragment(body) == read
+
+
+def test_nothing_is_given_up_before_its_time() -> None:
+    net = called()
+    net.tell(net.a.agent.refer, "sip:carol@192.0.2.3", net.now)
+    net.a.agent._sessions[net.call].wake()
+    assert net.a.of(ReferProgress) == []

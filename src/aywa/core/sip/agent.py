@@ -408,12 +408,9 @@ class Agent:
         self.now = now
         key = str(values["key"])
         session = Session.from_dict(values, _Wire(self, lambda: self._touched.add(key)), self._find)
-        dialog = session.line.dialog
-        if dialog is not None:
-            self._sessions[key] = session
-            session.place = (dialog.call_id, dialog.local_tag)
-            self._by_dialog[session.place] = key
-            self._touched.add(key)
+        self._sessions[key] = session
+        self._by_dialog[session.place] = key
+        self._touched.add(key)
         return key, self._settled()
 
     # --- what calls need -------------------------------------------------------------------------------------------------
