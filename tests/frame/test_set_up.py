@@ -222,7 +222,8 @@ def test_ci_runs_every_check_and_sums_up(clone: Clone) -> None:
         "ruff check --output-format concise",
         "ruff format --check",
         "mypy ",
-        "python -m coverage run -m pytest",
+        "python -m coverage run -m pytest tests/core",
+        "python -m pytest --ignore tests/core",
     ]:
         assert call in calls
     assert "== summary" in ended.stderr
@@ -232,7 +233,8 @@ def test_all_pulls_every_model_and_runs_the_long_tests(clone: Clone) -> None:
     clone.run("script/test", "--all")
     calls = clone.calls()
     assert "aywa models pull" in calls
-    assert "python -m coverage run -m pytest --all" in calls
+    assert "python -m coverage run -m pytest --all tests/core" in calls
+    assert "python -m pytest --all --ignore tests/core" in calls
 
 
 def test_a_failing_check_fails_the_run_and_is_named(clone: Clone) -> None:

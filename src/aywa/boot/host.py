@@ -16,7 +16,7 @@ import structlog
 from aywa.adapters.transports.websocket import Refusal
 from aywa.boot.artifacts import Artifacts
 from aywa.boot.engine_version import engine_version
-from aywa.call.session import CLIENT_MESSAGES, Routes, Session, SessionPlan
+from aywa.call.session import Routes, Session, SessionPlan
 from aywa.call.template import builtin_variables, render_assistant
 from aywa.core import events as ev
 from aywa.core.cost import LLM, STT, TTS, Prices, Source, all_sources, source_of_route, sources_of
@@ -160,12 +160,7 @@ class Host:
             engine_version(),
             self._prices.rows(_sources(assistant, routes)),
         )
-        chosen = plan.assistant.get("clientMessages")
-        messages = (
-            frozenset(m for m in chosen if isinstance(m, str))
-            if isinstance(chosen, list)
-            else CLIENT_MESSAGES
-        )
+        messages = read_settings(plan.assistant).client_messages
         base_url = plan.call.get("artifactBaseUrl")
         ended_extra = {"recordingUrl": f"{base_url}/stereo-recording"} if base_url else {}
         warnings = (*plan.warnings, *settings_warnings(assistant), *self._cost_warnings(assistant))

@@ -32,6 +32,8 @@ from aywa.ports.tts import Tts, TtsOptions
 __all__ = ["CLOSE_S", "PhraseCache", "ReplyMaker", "ReplyRoutes", "synthesise"]
 
 Post = Callable[[ev.Event], None]
+TELL_EVERY_S = 0.25
+"""How old the model's words may become before the call is told of them; their costs and their budget go by it."""
 
 
 class PhraseCache:
@@ -176,6 +178,9 @@ class ReplyMaker:
     post: Post
     audio: dict[int, bytes] = field(default_factory=dict)
     _text: str = ""
+    _untold: list[str] = field(default_factory=list)
+    _told_s: float = 0.0
+    _sounds_until_s: float = 0.0
     _clauses: int = 0
     _usage: _Usage = field(default_factory=_Usage)
     _heard: asyncio.Event | None = None
@@ -205,6 +210,8 @@ class ReplyMaker:
             await making
         except* _Stopped as group:
             stopped = group.exceptions[0]
+        finally:
+            self._tell()
         if isinstance(stopped, _Stopped):
             self.post(ev.ReplyFailed(self.reply_id, stopped.step, stopped.code, str(stopped), stopped.route))
             return
@@ -287,7 +294,10 @@ class ReplyMaker:
     def _cut(self, cutter: ClauseCutter, text: str, clauses: asyncio.Queue[str | None]) -> None:
         if text:
             self._wrote(text)
-            _put(clauses, cutter.feed(text))
+            cut = cutter.feed(text)
+            if cut:
+                self._tell()
+            _put(clauses, cut)
 
     def _used(self, finished: Finished, route: ModelRoute | None) -> None:
         before = self._usage
@@ -299,8 +309,19 @@ class ReplyMaker:
         )
 
     def _wrote(self, text: str) -> None:
+        """The first of it is news at once; the rest is told with its clause, or every TELL_EVERY_S."""
+        first = not self._text
         self._text += text
-        self.post(ev.ReplyTextReceived(self.reply_id, text))
+        self._untold.append(text)
+        now = asyncio.get_running_loop().time()
+        if first or now >= self._told_s + TELL_EVERY_S:
+            self._told_s = now
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._untold:
+            self.post(ev.ReplyTextReceived(self.reply_id, "".join(self._untold), len(self._untold)))
+            self._untold.clear()
 
     async def _speak_all(self, clauses: asyncio.Queue[str | None]) -> None:
         while (clause := await clauses.get()) is not None:
@@ -313,7 +334,7 @@ class ReplyMaker:
         routes = self.routes
         # In the history the ends of lines are spaces.
         text = await routes.voicing.voice(clause)
-        speaking = routes.voices.speak(text, self._context, more=True)
+        speaking = routes.voices.speak(text, self._context, more=True, ahead_s=self._ahead_s)
         try:
             async with aclosing(speaking.pieces()) as pieces:
                 async for piece in pieces:
@@ -321,7 +342,14 @@ class ReplyMaker:
         finally:
             await speaking.close()
 
+    def _ahead_s(self) -> float:
+        """How long what was made so far will still sound, if it sounds since it was made."""
+        return self._sounds_until_s - asyncio.get_running_loop().time()
+
     def _made(self, text: str, pcm: bytes, words: tuple[ev.HeardWord, ...], route: str) -> None:
+        now = asyncio.get_running_loop().time()
+        sounds_s = len(pcm) / SAMPLE_BYTES / self.routes.voices.rate_hz
+        self._sounds_until_s = max(self._sounds_until_s, now) + sounds_s
         number = self._clauses
         self._clauses += 1
         self.audio[number] = pcm

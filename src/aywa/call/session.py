@@ -21,7 +21,7 @@ from aywa.call.rules import CallRules, RuleThreads
 from aywa.core import commands as do
 from aywa.core import events as ev
 from aywa.core.conversation import Conversation
-from aywa.core.settings import read_settings
+from aywa.core.settings import ALWAYS_TOLD, CLIENT_MESSAGES, read_settings
 from aywa.ports import media as to_media
 from aywa.ports.endpointing import EndpointingModel, EndpointingRequest
 from aywa.ports.errors import ProviderError
@@ -34,23 +34,17 @@ TURN_AUDIO_S = 8.0
 ROUNDING_S = 1e-6
 SHUTDOWN = "worker-shutdown"
 FAILED = "call.in-progress.error-vapifault-worker-died"
-# Contract 4.2, what a client gets when its assistant names no messages; the last four are ours.
-CLIENT_MESSAGES = frozenset(
-    "conversation-update function-call hang model-output speech-update status-update transfer-update "
-    "transcript tool-calls user-interrupted voice-input workflow.node.started assistant.started "
-    "turn-latency floor error warning".split()
-)
 # What may be dropped from a full inbox: more of the same is on its way, or nothing is decided on it.
 _SPARE = (
     ev.ClientMessageReceived,
     ev.VoiceScored,
     ev.VoiceSuspected,
+    ev.VoiceFaded,
     ev.PlayoutAdvanced,
     ev.ReplyTextReceived,
     ev.MediaWarned,
     ev.DtmfReceived,
 )
-_ALWAYS = frozenset(("status-update", "turn-latency", "floor", "error", "warning"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,7 +311,7 @@ class Session:
                 pass
 
     def _tell(self, command: do.TellClient) -> None:
-        if command.type not in _ALWAYS and command.type not in self._plan.client_messages:
+        if command.type not in ALWAYS_TOLD and command.type not in self._plan.client_messages:
             return
         body = {"type": command.type, **command.body}
         if body.get("status") == "ended":

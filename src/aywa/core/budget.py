@@ -36,7 +36,7 @@ class Budget:
                 self._rate_hz = self._rate_hz or event.rate_hz
                 self._meter.connected(now)
             case ev.ReplyTextReceived():
-                self._meter.wrote(event.reply_id)
+                self._meter.wrote(event.reply_id, event.pieces)
             case ev.ReplyCompleted():
                 counts = (event.prompt_tokens, event.cached_tokens, event.completion_tokens)
                 route = self._meter.by_route(LLM, event.route)

@@ -21,6 +21,8 @@ from aywa.core.turns.phrases import words_of
 Commands = list[do.Command]
 
 CLOSE_TIMEOUT_S = 3.0
+# What the record counts, whoever is told.
+_RECORDED = ("user-interrupted",)
 # An end that the runtime brings about, and that the caller is owed a word about.
 _OWED_A_WORD = "pipeline-error-"
 
@@ -105,7 +107,8 @@ class Conversation:
         cmds = self._intercept_end(self._keep_to_budget(cmds, now), now)
         if self.lifecycle.state is CallState.IN_PROGRESS:
             cmds += self.silence.observe(now, sounding=self.floor.sounding, reason=self._gap_reason(now))
-        return cmds
+        told = self._settings.client_messages
+        return [c for c in cmds if c.__class__ is not do.TellClient or c.type in told or c.type in _RECORDED]
 
     # --- routing -------------------------------------------------------------------------------------------------
 
@@ -156,6 +159,8 @@ class Conversation:
                 return floor.voice_suspected(now)
             case ev.VoiceStopped():
                 return floor.voice_stopped(event, now)
+            case ev.VoiceFaded():
+                return floor.voice_faded(event)
             case ev.VoiceLevelMeasured():
                 return floor.voice_measured(event, now)
             case ev.TranscriptReceived():

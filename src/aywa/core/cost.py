@@ -166,11 +166,11 @@ class Meter:
         """A request left for the model, so long."""
         self._open[request_id] = _Request(source or self.source(LLM), characters)
 
-    def wrote(self, request_id: int) -> None:
-        """A piece of the answer, about a token, came back."""
+    def wrote(self, request_id: int, pieces: int = 1) -> None:
+        """So many pieces of the answer, each about a token, came back."""
         request = self._open.get(request_id)
         if request is not None:
-            request.pieces += 1
+            request.pieces += pieces
 
     def answered(
         self, request_id: int, prompt: int, cached: int, completion: int, source: Source | None = None

@@ -78,6 +78,14 @@ class VoiceSuspected:
 
 
 @dataclass(frozen=True, slots=True)
+class VoiceFaded:
+    """The voice has been too soft to be heard for about 0.1 s, and the detector has not ended it yet: it may be over."""
+
+    leg_id: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class VoiceScored:
     """For the record only: the voice probability of consecutive windows, one byte (0-255) each."""
 
@@ -232,10 +240,11 @@ class EndpointingAnswered:
 
 @dataclass(frozen=True, slots=True)
 class ReplyTextReceived:
-    """The model wrote a piece of the reply."""
+    """The model wrote some of the reply. pieces: in how many, which is about how many tokens."""
 
     reply_id: int
     text: str
+    pieces: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +339,7 @@ Event = (
     | VoiceStopped
     | VoiceLevelMeasured
     | VoiceSuspected
+    | VoiceFaded
     | VoiceScored
     | PlayoutStarted
     | PlayoutAdvanced
@@ -361,6 +371,7 @@ MediaEvent = (
     | VoiceStopped
     | VoiceLevelMeasured
     | VoiceSuspected
+    | VoiceFaded
     | VoiceScored
     | PlayoutStarted
     | PlayoutAdvanced

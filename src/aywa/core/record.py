@@ -162,7 +162,7 @@ class CallRecord:
         self.meter.asked(int(data["reply_id"]), characters_of(data.get("messages")))
 
     def _on_text(self, at_s: float, data: Mapping[str, Any]) -> None:
-        self.meter.wrote(int(data["reply_id"]))
+        self.meter.wrote(int(data["reply_id"]), int(data.get("pieces", 1)))
 
     def _on_request_over(self, at_s: float, data: Mapping[str, Any]) -> None:
         self.meter.cut(int(data["reply_id"]))

@@ -29,6 +29,15 @@ INTERRUPTIONS = (
     "pause", "nope", "nah", "nevermind", "never", "bad", "actually",
 )  # fmt: skip
 
+# Contract 4.2, what a client gets when its assistant names no messages; the last four are ours.
+CLIENT_MESSAGES = frozenset(
+    "conversation-update function-call hang model-output speech-update status-update transfer-update "
+    "transcript tool-calls user-interrupted voice-input workflow.node.started assistant.started "
+    "turn-latency floor error warning".split()
+)
+# A client that lives on this connection cannot do without them.
+ALWAYS_TOLD = frozenset(("status-update", "turn-latency", "floor", "error", "warning"))
+
 EAGERNESS = ("fast", "balanced", "patient")
 IDLE_MESSAGES = ("Are you still there?",)
 SILENT_CALLER = "customer.speech.timeout"
@@ -264,6 +273,7 @@ class AssistantSettings:
     budget_message: str = ""
     chunks: ChunkPlan = field(default_factory=ChunkPlan)
     caches_sentences: bool = True
+    client_messages: frozenset[str] = CLIENT_MESSAGES
 
 
 def read_settings(document: Mapping[str, Any]) -> AssistantSettings:
@@ -294,9 +304,16 @@ def read_settings(document: Mapping[str, Any]) -> AssistantSettings:
         fillers=_fillers(_mapping(document.get("fillerPlan"))),
         max_dollars=_optional(costs.get("maxDollars")) or None,
         budget_message=_text(costs.get("message")),
+        client_messages=_client_messages(document.get("clientMessages")),
         chunks=read_chunk_plan(voice.get("chunkPlan")),
         caches_sentences=voice.get("cachingEnabled") is not False,
     )
+
+
+def _client_messages(chosen: object) -> frozenset[str]:
+    if not isinstance(chosen, list):
+        return CLIENT_MESSAGES
+    return ALWAYS_TOLD | {kind for kind in chosen if isinstance(kind, str)}
 
 
 def _start(plan: Mapping[str, Any], model: Mapping[str, Any], document: Mapping[str, Any]) -> StartSpeaking:

@@ -74,12 +74,17 @@ class Ear:
     def _arrived(self, blocks: int) -> list[float]:
         """When each block of the next window arrived: with the frame that completed it."""
         arrivals = self._arrivals
-        times = []
-        for _ in range(blocks):
-            self._scored += self._block_samples
-            while arrivals[0][0] < self._scored:
-                arrivals.popleft()
-            times.append(arrivals[0][1])
+        scored, block = self._scored, self._block_samples
+        times: list[float] = []
+        while True:
+            until, at_s = arrivals[0]
+            ended = min((until - scored) // block, blocks - len(times))
+            times += [at_s] * ended
+            scored += ended * block
+            if len(times) == blocks:
+                break
+            arrivals.popleft()
+        self._scored = scored
         return times
 
 

@@ -23,6 +23,7 @@ from aywa.core.events import (
     LegEnded,
     MediaEvent,
     MediaWarned,
+    VoiceFaded,
     VoiceLevelMeasured,
     VoiceScored,
     VoiceStarted,
@@ -270,9 +271,10 @@ class MediaLeg:
             if detector.level_due and (level_db := detector.level_now_db) is not None:
                 self._post(VoiceLevelMeasured(self.leg_id, self.last_audio_s or 0.0, level_db))
         if moment is None:
-            detector = self._ear.detector
             if not detector.active and detector.voiced_windows == 1:
                 self._post(VoiceSuspected(self.leg_id, self.last_audio_s or 0.0))
+            elif detector.fades:
+                self._post(VoiceFaded(self.leg_id, self.last_audio_s or 0.0))
             return
         self._paused_for_voice = self._paused_for_voice and moment.started
         if moment.started:

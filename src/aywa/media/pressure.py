@@ -34,11 +34,12 @@ class AudioClock:
         """A frame that sounds so long."""
         if self._taken_until is None:
             self._taken_until = self._sent_until = now
-        earliest = now - self._late_s
-        self._sent_until = max(self._sent_until, earliest) + seconds
-        if self._sent_until - now > self._end_s:
+        # For every frame of every leg: comparing costs a quarter of what max() does.
+        earliest, sent, taken = now - self._late_s, self._sent_until, self._taken_until
+        self._sent_until = sent = (sent if sent > earliest else earliest) + seconds
+        if sent - now > self._end_s:
             return Verdict.END
-        taken = max(self._taken_until, earliest) + seconds
+        taken = (taken if taken > earliest else earliest) + seconds
         if taken - now > self._ahead_s:
             return Verdict.REFUSE
         self._taken_until = taken

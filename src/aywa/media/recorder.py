@@ -58,6 +58,7 @@ class Recorder:
         self._executor = executor
         self._rate_hz = rate_hz
         self._width = width
+        self._frame_samples = round(FRAME_S * rate_hz)
         self._lost = lost
         self._why_lost = ""
         self._file = _StereoFile(path, rate_hz, width, decode)
@@ -73,10 +74,12 @@ class Recorder:
         if self._why_lost:
             return
         samples = len(frame) // self._width
-        arrived = self._place(now) - min(samples, round(FRAME_S * self._rate_hz))
-        if arrived > self._left_end + jitter_s * self._rate_hz:
-            self._left_end = arrived
-        start = max(self._left_end, self._handed)
+        start = self._left_end
+        # Not before the frame's own beginning, of a longer one than usual: of its last 20 ms.
+        arrived = (now - self._began_s) * self._rate_hz - min(samples, self._frame_samples)
+        if arrived > start + jitter_s * self._rate_hz:
+            start = round(arrived)
+        start = start if start > self._handed else self._handed
         self._left_end = start + samples
         self._pieces.append((_LEFT, start, frame))
 

@@ -22,6 +22,7 @@ DENSE = frozenset(
     (
         "VoiceScored",
         "VoiceSuspected",
+        "VoiceFaded",
         "VoiceLevelMeasured",
         "PlayoutAdvanced",
         "ReplyTextReceived",

@@ -168,6 +168,8 @@ class LabelledMedia(ScriptedMedia):
             leg.post(kind(leg.leg_id, moment.at_s, moment.level_db))
         elif not ear.detector.active and ear.detector.voiced_windows == 1:
             leg.post(ev.VoiceSuspected(leg.leg_id, arrived_s[-1]))
+        elif ear.detector.fades:
+            leg.post(ev.VoiceFaded(leg.leg_id, arrived_s[-1]))
         if arrived_s[-1] - ear.told_s >= TOLD_EVERY_S:
             ear.told_s = arrived_s[-1]
             self._tell_scores(leg, ear)

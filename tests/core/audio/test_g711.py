@@ -59,3 +59,10 @@ def test_the_error_of_every_sample_is_a_small_part_of_it(
     # Half a step is 1/32 of the value (a segment has 16), and the loudest are clipped.
     assert (np.abs(back - EVERY_SAMPLE) <= magnitude / 30 + 17).all()
     assert (np.diff(back) >= 0).all()
+
+
+@pytest.mark.parametrize("encode", [g711.pcm_to_mulaw, g711.pcm_to_alaw])
+def test_short_and_long_pieces_have_the_same_codes(encode: Callable[[bytes], bytes]) -> None:
+    pcm = EVERY_SAMPLE.tobytes()
+    frames = [pcm[at : at + 320] for at in range(0, len(pcm), 320)]
+    assert b"".join(map(encode, frames)) == encode(pcm)

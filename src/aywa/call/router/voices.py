@@ -6,7 +6,7 @@ A call that had to take another voice keeps it: a voice that changes twice is wo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from math import isfinite
@@ -27,8 +27,12 @@ from aywa.ports.tts import Tts, TtsChunk, TtsOptions
 
 # How often one clause is begun anew, whoever speaks it.
 MAX_ATTEMPTS = 4
-# A piece of a clause is given on when it is so long: shorter ones would cost more than they gain.
+# A piece of a clause is given on when it is so long: the first while the caller waits, the next while little is ahead of
+# his ear, and the others. Each costs as much work as a second of audio.
+FIRST_PIECE_S = 0.08
 PIECE_S = 0.2
+LONG_PIECE_S = 1.0
+AHEAD_S = 0.5
 # Nobody says a word of it so slowly: more audio is not of this text.
 SECONDS_A_CHARACTER = 1.0
 SECONDS_AT_LEAST = 20.0
@@ -88,9 +92,17 @@ class VoiceRouter:
         """The voice that speaks now."""
         return self._routes[self._current]
 
-    def speak(self, text: Voiced | str, context: str = "", *, more: bool = False) -> Speaking:
-        """Begins nothing yet: iterate the pieces. context, more: as in TtsOptions."""
-        return Speaking(self, unchanged(text) if isinstance(text, str) else text, context, more)
+    def speak(
+        self,
+        text: Voiced | str,
+        context: str = "",
+        *,
+        more: bool = False,
+        ahead_s: Callable[[], float] = lambda: 0.0,
+    ) -> Speaking:
+        """Begins nothing yet: iterate the pieces. context, more: as in TtsOptions. ahead_s: audio that the caller has before
+        him."""
+        return Speaking(self, unchanged(text) if isinstance(text, str) else text, context, more, ahead_s)
 
     async def warm(self) -> None:
         """Makes the next clause quick. Never raises."""
@@ -123,6 +135,7 @@ class Speaking:
     text: Voiced
     context: str
     more: bool
+    ahead_s: Callable[[], float]
     _attempt: Attempt[TtsChunk] | None = None
 
     async def pieces(self) -> AsyncGenerator[Piece, None]:
@@ -243,7 +256,7 @@ class Speaking:
                     route.name, "overlong", "its audio does not end", fault=Fault.PROVIDER, retryable=True
                 )
             # What is there whole need not be cut.
-            piece = None if attempt.ready else sound.take()
+            piece = None if attempt.ready else sound.take(_least_s(self.ahead_s()))
             if piece is not None:
                 yield piece
                 since_s = loop.time()
@@ -286,8 +299,8 @@ class _Sound:
             self._other.append((chunk.rate_hz, []))
         self._other[-1][1].append(chunk.pcm)
 
-    def take(self) -> Piece | None:
-        """What can be given on by now."""
+    def take(self, least_s: float) -> Piece | None:
+        """What can be given on by now, if it is so long."""
         if not self._streams or len(self._words) < 2:
             return None
         have = len(self._pcm) // SAMPLE_BYTES
@@ -304,7 +317,7 @@ class _Sound:
             # Some sound must be left for the words that are.
             if self._given_samples < edge < have:
                 best = span.last, edge
-        if best is None or best[1] - self._given_samples < PIECE_S * self.rate_hz:
+        if best is None or best[1] - self._given_samples < least_s * self.rate_hz:
             return None
         return self._piece(*best)
 
@@ -375,6 +388,12 @@ def _rest(text: Voiced, words: int) -> Voiced:
         for span in text.spans[len(gone) :]
     )  # fmt: skip
     return Voiced(" ".join(text.written.split()[words:]), " ".join(text.spoken.split()[voiced:]), spans)
+
+
+def _least_s(ahead_s: float) -> float:
+    if ahead_s <= 0.0:
+        return FIRST_PIECE_S
+    return PIECE_S if ahead_s < AHEAD_S else LONG_PIECE_S
 
 
 def _bare(word: str) -> str:

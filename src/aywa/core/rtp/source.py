@@ -30,13 +30,14 @@ class Source:
 
     __slots__ = (
         "_bad", "_base", "_counted", "_expected_before", "_last_at_s", "_last_timestamp", "_received_before",
-        "clock_hz", "duplicates", "highest", "jitter_ticks", "late", "received", "restarts", "ssrc",
+        "clock_hz", "duplicates", "highest", "jitter_ticks", "late", "received", "restarts", "ssrc", "wraps",
     )  # fmt: skip
 
     def __init__(self, ssrc: int, sequence: int, clock_hz: int, wraps: int = 1) -> None:
         self.ssrc = ssrc
         self.clock_hz = clock_hz
         # At least a wrap above zero, so that what comes late at the beginning has a number too.
+        self.wraps = wraps
         self.highest = (wraps << 16) + sequence - 1
         self.jitter_ticks = 0.0
         self.received = 0
@@ -94,6 +95,11 @@ class Source:
     def expected(self) -> int:
         """Packets that were sent, as far as the numbers tell."""
         return self._counted + self.highest - self._base + 1
+
+    @property
+    def reported(self) -> int:
+        """The highest extended number as a report tells it, whose wraps begin at 0."""
+        return self.highest - (self.wraps << 16)
 
     @property
     def lost(self) -> int:

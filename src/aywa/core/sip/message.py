@@ -134,8 +134,12 @@ class Message:
     @property
     def via(self) -> Via:
         """The topmost: of the hop that sent the request."""
-        hops = split_list(self.headers.get("via") or "")
-        return parse_via(hops[0] if hops else "")
+        return parse_via(self.top_via)
+
+    @property
+    def top_via(self) -> str:
+        """The topmost as it is written; empty when there is none. Empty members of the list are none (RFC 3261 7.3.1)."""
+        return next((member for value in self.headers.get_all("via") for member in split_list(value)), "")
 
     @property
     def vias(self) -> list[Via]:

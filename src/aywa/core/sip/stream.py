@@ -32,6 +32,8 @@ class Framer:
         self._held = bytearray()
         # The whole length of the message in front, once its head is known.
         self._wanted: int | None = None
+        # One end of line was seen, and nothing since.
+        self._half_ping = False
         # How far the end of the head has been looked for already.
         self._searched = 0
 
@@ -42,18 +44,13 @@ class Framer:
             return []
         self._held += data
         found: list[bytes | KeepAlive] = []
-        alive = 0
         while self._held and not self.broken:
-            if self._wanted is None:
-                keep_alive = self._keep_alive()
-                if keep_alive is not None:
-                    alive += 1
-                    if alive <= KEEP_ALIVES_MAX:
-                        found.append(keep_alive)
-                    continue
-                if self._held.startswith((b"\r", b"\n")):
-                    # One end of line so far: a pong, or half a ping. The next bytes tell; a pong asks for no answer.
+            if self._wanted is None and self._held.startswith((b"\r", b"\n")):
+                if not self._end_of_line(found):
                     break
+                continue
+            self._half_ping = False
+            if self._wanted is None:
                 self._measure(found)
             if self._wanted is None or len(self._held) < self._wanted:
                 break
@@ -62,17 +59,23 @@ class Framer:
             self._wanted, self._searched = None, 0
         return found
 
-    def _keep_alive(self) -> KeepAlive | None:
-        if self._held.startswith(PING_BYTES):
-            del self._held[: len(PING_BYTES)]
-            return KeepAlive.PING
-        if self._held.startswith(PONG_BYTES) and len(self._held) > 2 and self._held[2:3] != b"\r":
-            del self._held[: len(PONG_BYTES)]
-            return KeepAlive.PONG
-        if self._held[:1] == b"\n":
+    def _end_of_line(self, found: list[bytes | KeepAlive]) -> bool:
+        """Between messages: takes one end of line away. False: the rest of it has not come yet."""
+        if not self._held.startswith(PONG_BYTES):
+            if len(self._held) == 1 and self._held == b"\r":
+                return False
             del self._held[:1]
-            return KeepAlive.PONG
-        return None
+            return True
+        del self._held[: len(PONG_BYTES)]
+        if self._half_ping:
+            kind: KeepAlive | None = KeepAlive.PING
+        else:
+            # One that ends what has come is a pong; should another follow it was half a ping.
+            kind = None if self._held else KeepAlive.PONG
+        self._half_ping = not self._half_ping
+        if kind is not None and sum(isinstance(each, KeepAlive) for each in found) < KEEP_ALIVES_MAX:
+            found.append(kind)
+        return True
 
     def _measure(self, found: list[bytes | KeepAlive]) -> None:
         end = END_OF_HEAD.search(self._held, self._searched, HEAD_MAX_BYTES + 4)

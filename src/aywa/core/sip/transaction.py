@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from aywa.core.sip.fields import split_list
 from aywa.core.sip.flow import Action, Flow, Key, ResponseReceived, Send, TransactionFailed
 from aywa.core.sip.headers import Headers
 from aywa.core.sip.message import MAX_FORWARDS, Request, Response, respond_to
@@ -141,6 +140,8 @@ class InviteClient(ClientTransaction):
         self.cancel_sent = False
 
     def receive(self, response: Response, flow: Flow, now: float) -> list[Action]:
+        if self.state is State.TERMINATED:
+            return []
         waiting = self.state in (State.CALLING, State.PROCEEDING)
         if response.status < 200:
             if not waiting:
@@ -378,7 +379,7 @@ def cancel_for(request: Request, headers: Iterable[tuple[str, str]] = ()) -> Req
 
 
 def _companion(request: Request, method: str, to: str) -> Headers:
-    made = Headers([("Via", split_list(request.headers.get("via") or "")[0])])
+    made = Headers([("Via", request.top_via)])
     for route in request.headers.get_all("route"):
         made.add("Route", route)
     made.add("Max-Forwards", str(MAX_FORWARDS))

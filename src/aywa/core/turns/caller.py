@@ -28,6 +28,8 @@ LEAST_WORD_S = 0.12
 BABBLE_S = 6.0
 # Before that it is asked about once.
 PROBE_AFTER_S = 4.0
+# Nor is it asked about every soft moment.
+FADES_APART_S = 0.5
 # A recogniser whose partials hold all words so soon after the voice is as good as its answer to finalize.
 PROMPT_LAG_S = 0.16
 # A partial may come a little sooner than the soonest that was complete so far.
@@ -79,6 +81,9 @@ class CallerTurn:
         self._voiced = False
         self._grew_s = 0.0
         self._probed_s = float("-inf")
+        # When it was asked because the voice was fading, and whether it has answered, and nothing was heard since.
+        self._faded_s: float | None = None
+        self._fade_answered = False
         self._committed: deque[tuple[str, float]] = deque(maxlen=_TURNS_KEPT)
         self._partial_s = 0.0
         self._confirmed_once = False
@@ -111,6 +116,7 @@ class CallerTurn:
         self._wait = None
         self._voiced = True
         self._grew_s = at_s
+        self._faded_s = None
         if self.state is CallerState.SILENT:
             self.started_s = at_s
         elif self.state is CallerState.PAUSED:
@@ -128,6 +134,22 @@ class CallerTurn:
         if self.state is not CallerState.SPEAKING:
             return
         self._pause(at_s)
+        if self._faded_s is None or at_s > self._faded_s:
+            return
+        # It was asked after the last voice: that need not be done again.
+        self._asked.add(Ask.FINALIZE)
+        if self._fade_answered:
+            self._confirmed_once = True
+            self._transcript.confirm()
+
+    def voice_faded(self, at_s: float) -> bool:
+        """The voice may be over; whether the recogniser is to be asked for all words already."""
+        if self.state is not CallerState.SPEAKING:
+            return False
+        if self._faded_s is not None and at_s < self._faded_s + FADES_APART_S:
+            return False
+        self._faded_s, self._fade_answered = at_s, False
+        return True
 
     def babbles(self, now: float) -> bool:
         """Takes a voice that has brought no words for BABBLE_S for a pause; True when it did."""
@@ -174,7 +196,8 @@ class CallerTurn:
             self._pause(now)
         before = self.text
         # A confirmation that was asked before the voice came back does not hold all words.
-        current = result.confirmed and self.state is not CallerState.SPEAKING
+        speaking = self.state is CallerState.SPEAKING
+        current = result.confirmed and not speaking
         self._transcript.apply(
             TranscriptReceived(result.leg_id, result.text, result.is_final, current, result.words)
         )
@@ -185,6 +208,13 @@ class CallerTurn:
             self._confirmed_once = True
         elif not current:
             self._partial_s = now
+        if speaking and self._faded_s is not None:
+            if result.confirmed:
+                self._fade_answered = True
+                self.confirmed_s = now
+            elif self.text != before:
+                # More was said than what was asked about.
+                self._faded_s = None
         if self.text != before:
             self._grew_s = now
             if self.hums:

@@ -259,6 +259,12 @@ class Floor:
             self._hold_until_s = now + SUSPICION_S
         return []
 
+    def voice_faded(self, event: ev.VoiceFaded) -> Commands:
+        """The caller's voice may be over: its words are asked for before that is certain. A contest asks by itself."""
+        if self._contest is None and self.caller.voice_faded(event.at_s):
+            return [do.FinalizeTranscript(self.leg_id)]
+        return []
+
     def recogniser_broke(self) -> Commands:
         """Another one will be opened, and begins afresh."""
         self.caller.recogniser_broke()
@@ -316,7 +322,7 @@ class Floor:
         if reply is not None:
             reply.marks.token_s = reply.marks.token_s or now
             reply.text += event.text
-            reply.tokens += 1
+            reply.tokens += event.pieces
         return []
 
     def clause_synthesized(self, event: ev.ClauseSynthesized, now: float) -> Commands:
@@ -401,6 +407,8 @@ class Floor:
         if reply.ends_call:
             self.leave_by_s = max(self.leave_by_s, now + LEAVE_TIMEOUT_S)
         reply.advanced_to = event.position
+        if self._settings.client_messages.isdisjoint(("assistant.speechStarted", "transcript")):
+            return []
         heard = reply.ledger.heard(event.position)
         body = {"text": heard, "turn": self._turn, "source": "model", "timing": "word-progress"}
         return [
@@ -950,6 +958,9 @@ class Floor:
         return do.TellClient("transcript", {"role": role, "transcriptType": kind, "transcript": text})
 
     def _conversation(self) -> do.TellClient:
+        if "conversation-update" not in self._settings.client_messages:
+            # The whole history, for nobody.
+            return do.TellClient("conversation-update")
         chat = [dict(m) for m in self._history.chat()]
         body = {"messages": list(self._history.messages), "messagesOpenAIFormatted": chat}
         return do.TellClient("conversation-update", body)

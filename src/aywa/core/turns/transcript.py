@@ -38,6 +38,10 @@ class TurnTranscript:
             self._finals.append(self._partial)
             self._partial = ""
 
+    def confirm(self) -> None:
+        """What was told before the voice ended proves to be all."""
+        self.confirmed = True
+
     def voice_resumed(self) -> None:
         """More is being said: what was confirmed is not all any more."""
         self.confirmed = False

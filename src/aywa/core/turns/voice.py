@@ -20,6 +20,7 @@ class VoiceSettings:
 
     start_windows and stop_windows: consecutive windows that decide. faint_windows: so many without a loud block end the
     voice, too, if the last of them is below faint_probability: the detector's word falls later than the sound does.
+    fading_windows: so many without a loud block, and the voice may be over although the detector still hears one.
     below_peak_db: quieter than the utterance's own
     level by this much is not voice. above_floor_db: nor is what rises above the noise by less. least_db: nor is what
     is quieter than this (dBFS), however silent the line. fade_db_per_s: how fast the utterance's level is forgotten.
@@ -33,6 +34,7 @@ class VoiceSettings:
     stop_windows: int = 2
     faint_windows: int = 2
     faint_probability: float = 0.65
+    fading_windows: int = 3
     below_peak_db: float = 30.0
     above_floor_db: float = 6.0
     least_db: float = -62.0
@@ -67,7 +69,7 @@ class VoiceDetector:
     """One leg's. window_s: seconds between the windows it is fed.
 
     active: voice has started and not stopped. voiced_windows: of the present voice, even before it counts as one.
-    quiet_windows: since the last voiced one of an active voice."""
+    quiet_windows: since the last voiced one of an active voice. soft_windows: of it without a loud block, up to now."""
 
     def __init__(self, window_s: float, settings: VoiceSettings | None = None) -> None:
         self._settings = settings or VoiceSettings()
@@ -83,6 +85,7 @@ class VoiceDetector:
         self._stopped_s = float("-inf")
         self.quiet_windows = 0
         self.voiced_windows = 0
+        self.soft_windows = 0
         self.active = False
 
     def heard(
@@ -114,10 +117,16 @@ class VoiceDetector:
         """The last window was the active voice's eighth, sixteenth and so on (256 ms): its level is worth telling."""
         return self.active and self.quiet_windows == 0 and self.voiced_windows % self._level_every == 0
 
+    @property
+    def fades(self) -> bool:
+        """With the last window the active voice has been without a loud block for `fading_windows`."""
+        return self.active and self.soft_windows == self._settings.fading_windows
+
     def start(self) -> VoiceMoment:
         """Takes what was voiced so far for a beginning, before enough windows have said so."""
         self.active = True
         self.quiet_windows = 0
+        self.soft_windows = 0
         return VoiceMoment(started=True, at_s=self._began_s(), level_db=self.level_db)
 
     def stop(self) -> VoiceMoment:
@@ -138,6 +147,7 @@ class VoiceDetector:
         return self.start() if self.voiced_windows >= settings.start_windows else None
 
     def _while_active(self, probability: float, levels_db: Sequence[float]) -> VoiceMoment | None:
+        self.soft_windows = 0 if max(levels_db) >= self._threshold_db() else self.soft_windows + 1
         if probability >= self._settings.stop_probability:
             self.quiet_windows = 0
             self.voiced_windows += 1
