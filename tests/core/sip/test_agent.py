@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aywa.core.rtp.plan import Codec
-from aywa.core.sip.agent import Dial
 from aywa.core.sip.asking import PATIENCE_S
+from aywa.core.sip.dial import Dial
 from aywa.core.sip.events import (
     Answered,
     Banned,
@@ -52,9 +52,9 @@ def at_rest(net: Network) -> None:
     net.run(4000)
     for node in net.nodes.values():
         assert node.agent.calls == ()
-        assert node.agent._sessions == {}
-        assert node.agent._by_dialog == {}
-        assert node.agent._by_invite == {}
+        assert node.agent._calls._sessions == {}
+        assert node.agent._calls._by_place == {}
+        assert node.agent._calls._by_invite == {}
         assert len(node.agent.asking) == 0
         assert node.agent._endpoint.transactions == (0, 0)
 
@@ -344,8 +344,8 @@ def test_whatever_is_lost_doubled_or_late_both_sides_agree_on_the_end(
     net.run(60)
     both_up = bool(net.a.agent.calls) and bool(net.b.agent.calls)
     if both_up:
-        plan = net.a.agent._sessions[mine].line.plan
-        far = net.b.agent._sessions[theirs].line.plan
+        plan = net.a.agent._calls._sessions[mine].line.plan
+        far = net.b.agent._calls._sessions[theirs].line.plan
         assert plan is not None
         assert far is not None
         assert (plan.sends, plan.receives) == (far.receives, far.sends)
@@ -615,7 +615,12 @@ def test_who_sends_nonsense_is_banned_within_seconds() -> None:
     net.b = net.node("192.0.2.2", open_networks=())
     flow = Flow("udp", ("192.0.2.2", 5060), ("203.0.113.5", 5060))
     for _ in range(20):
-        net.do(net.b, net.b.agent.receive(b"INVITE nonsense\r\n\r\n", flow, net.now))
+        net.do(
+            net.b,
+            net.b.agent.receive(
+                b"INVITE sip:x SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\n\r\n", flow, net.now
+            ),
+        )
         net.run(0.1)
     assert (net.b.last(Banned).address, net.b.last(Banned).why) == ("203.0.113.5", "malformed")
     assert len(net.b.of(Banned)) == 1
@@ -626,7 +631,7 @@ def test_who_sends_nonsense_is_banned_within_seconds() -> None:
 
 def replaces_of(net: Pair, call: str) -> str:
     """The Replaces field that means b's call."""
-    session = next(each for each in net.b.agent._sessions.values() if each.line.key == call)
+    session = next(each for each in net.b.agent._calls._sessions.values() if each.line.key == call)
     dialog = session.line.dialog
     assert dialog is not None
     return f"{dialog.call_id};to-tag={dialog.local_tag};from-tag={dialog.remote_tag}"
@@ -742,7 +747,7 @@ def test_what_belongs_to_nothing_is_passed_over() -> None:
     assert isinstance(invite, Request)
     net.b.agent._one(Cancelled("nothing", invite, flow))
     net.b.agent._one(AckReceived(invite, flow))
-    net.b.agent._note("nobody")
+    net.b.agent._calls.touch("nobody")
     assert net.b.agent._settled() == []
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from aywa.core.sip.agent import Dial
 from aywa.core.sip.asking import LOOKUP_S, MOST_NAMES, PATIENCE_S, Asking, contact_uri
+from aywa.core.sip.dial import Dial
 from aywa.core.sip.digest import DigestServer
 from aywa.core.sip.endpoint import Endpoint
 from aywa.core.sip.events import Answered, Ended, Lookup, PingResult

@@ -198,7 +198,7 @@ def test_the_timer_is_granted(
 def test_an_offer_waits_for_the_answer_and_nothing_is_sent_before_its_time() -> None:
     net = Calling()
     net.ring_up(SUPPORTED)
-    session = next(iter(net.a.agent._sessions.values()))
+    session = next(iter(net.a.agent._calls._sessions.values()))
     assert session.callee is not None
     session.callee.wake()
     net.tell(net.a.agent.ring, net.now, media())

@@ -325,7 +325,7 @@ def timed(request: Request) -> list[Response]:
 def test_the_call_may_end_before_it_is_tried_again() -> None:
     net = called(491)
     net.tell(net.a.agent.hold, True, net.now)
-    session = net.a.agent._sessions[net.call]
+    session = net.a.agent._calls._sessions[net.call]
     net.tell(net.a.agent.hang_up, net.now)
     net.now += 10
     net.a.agent.now = net.now

@@ -127,13 +127,13 @@ def test_another_process_goes_on_in_the_middle_of_the_call(srtp: Srtp, side: str
     net = Pair()
     mine, theirs = net.up(media=media(srtp=srtp))
     node, call = (net.a, mine) if side == "a" else (net.b, theirs)
-    before = node.agent._sessions[call].line.plan
+    before = node.agent._calls._sessions[call].line.plan
     values = json.loads(json.dumps(node.agent.snapshot(call, net.now)))
     node.agent = Agent(node.agent.settings, node.paths, tokens(99))
     key, actions = node.agent.take_up(values, net.now)
     net.do(node, actions)
     assert (key, node.agent.calls) == (call, (call,))
-    assert node.agent._sessions[call].line.plan == before
+    assert node.agent._calls._sessions[call].line.plan == before
     # Hold from both sides, and a digit, and the end.
     net.do(node, node.agent.hold(call, True, net.now))
     net.run(2)
@@ -207,7 +207,7 @@ def test_whatever_comes_the_call_ends_once_and_nothing_is_left(
     net = Calling()
     net.ring_up(body=OFFER if offered else b"")
     agent = net.a.agent
-    tag = next(iter(agent._sessions.values())).line.dialog
+    tag = next(iter(agent._calls._sessions.values())).line.dialog
     assert tag is not None
     cseq = 1
     for step in steps:
@@ -239,7 +239,7 @@ def test_whatever_comes_the_call_ends_once_and_nothing_is_left(
     net.tell(agent.hang_up, net.now)
     net.run(4000)
     assert len(net.a.of(Ended)) == 1
-    assert agent._sessions == {}
+    assert agent._calls._sessions == {}
     assert agent._endpoint.transactions == (0, 0)
     assert len(agent.asking) == 0
 
@@ -275,7 +275,7 @@ def test_whatever_is_answered_the_call_ends_once_and_nothing_is_left(
     net.tell(net.a.agent.hang_up, net.now)
     net.run(4000)
     assert len(net.a.of(Ended)) == 1
-    assert net.a.agent._sessions == {}
+    assert net.a.agent._calls._sessions == {}
     assert net.a.agent._endpoint.transactions == (0, 0)
     assert len(net.a.agent.asking) == 0
 
@@ -385,5 +385,5 @@ def test_before_and_after_the_answer_some_things_mean_nothing() -> None:
     net.tell(net.a.agent.refer, "sip:carol@192.0.2.3", net.now)
     assert net.peer.requests("REFER") == []
     net.tell(net.a.agent.answer, media(), net.now)
-    next(iter(net.a.agent._sessions.values())).cancelled(net.invite)
+    next(iter(net.a.agent._calls._sessions.values())).cancelled(net.invite)
     assert net.a.of(Ended) == []

@@ -54,6 +54,7 @@ class Session:
         """Makes it an inbound call."""
         line = self.line
         line.dialog = Dialog.of_callee(request, line.wire.word())
+        self.place = (line.dialog.call_id, line.dialog.local_tag)
         line.learn(request, flow)
         self.callee = Callee(line, key, request, self._accepting)
         if "100rel" not in request.headers.tokens("require"):
