@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -57,6 +59,22 @@ class PhoneRuntime:
                 found = await self.ask("GET", f"/call/{call_id}")
                 await asyncio.sleep(0.05)
         return found
+
+    async def until_in_progress(self, call_id: str) -> None:
+        """Until somebody answered."""
+        async with asyncio.timeout(STORED_S):
+            while (await self.ask("GET", f"/call/{call_id}"))["status"] != "in-progress":
+                await asyncio.sleep(0.05)
+
+    async def events_of(self, sip_call_id: str, kind: str) -> list[Mapping[str, Any]]:
+        """What the journal has of a kind in the call with this Call-ID."""
+        call = await self.call_of(sip_call_id)
+        file = self.dev.home / "artifacts" / call["id"] / "events.jsonl.gz"
+        async with asyncio.timeout(STORED_S):
+            while not await asyncio.to_thread(file.exists):
+                await asyncio.sleep(0.05)
+        rows = [json.loads(line) for line in gzip.decompress(await asyncio.to_thread(file.read_bytes)).splitlines()]
+        return [row["data"] for row in rows if row["kind"] == kind]
 
     async def trunk(self, port: int, **more: Any) -> tuple[str, str]:
         """A trunk to a port of the loopback and a number on it: the ids of credential and number."""

@@ -19,12 +19,12 @@ import structlog
 from aywa.adapters.transports.sip.port import SipPort
 from aywa.boot.host import Host
 from aywa.boot.phone_settings import DEMO_USER, PhoneSettings
+from aywa.boot.phone_trunk import sip_trunk
 from aywa.core import ended_reasons
 from aywa.core.rtp.plan import StreamPlan
 from aywa.core.sip import events as sip
 from aywa.core.sip.agent import Dial
 from aywa.core.sip.offer import LocalMedia
-from aywa.core.sip.trunk import Gateway as SipGateway
 from aywa.core.sip.trunk import Trunk as SipTrunk
 from aywa.core.sip.uri import SipUri, TelUri, escape_user, host_text, parse_uri
 from aywa.media.rtp.edge import RtpEdge
@@ -116,6 +116,9 @@ class Phone:
                 ended_reasons.OUTBOUND_FAILED, f"no port for the call's audio: {error}"
             ) from error
         trunk = call.trunk
+        if trunk is not None:
+            # It may have been written a moment ago.
+            self._know(trunk)
         host = _host_of(call.uri) if call.uri or trunk is None else _first_gateway(trunk)
         srtp = trunk is not None and any(gateway.srtp for gateway in trunk.gateways)
         dial = Dial(
@@ -326,34 +329,23 @@ class Phone:
         agent = self.port.agent
         agent.set_accounts({account.username: account.password for account in accounts} | self._own_account())
         for gone in self._trunks.keys() - trunks.keys():
+            del self._trunks[gone]
             self.port.carry_out(agent.remove_trunk(gone, self.port.now()))
             self.trunk_states.pop(gone, None)
         for trunk in trunks.values():
-            if self._trunks.get(trunk.id) != trunk:
-                self.port.carry_out(agent.set_trunk(self._sip_trunk(trunk), self.port.now()))
-        self._trunks = trunks
+            self._know(trunk)
 
     def _own_account(self) -> dict[str, str]:
         return {DEMO_USER: self.settings.password} if self.settings.password else {}
 
     def _sip_trunk(self, trunk: Trunk) -> SipTrunk:
-        gateways = tuple(
-            SipGateway(gateway.host, gateway.port, gateway.transport, gateway.outbound)
-            for gateway in trunk.gateways
-        )
-        registration = trunk.registration
-        return SipTrunk(
-            name=trunk.id,
-            gateways=gateways,
-            networks=trunk.networks,
-            username=registration.username if registration is not None else trunk.username,
-            password=trunk.password,
-            realm=registration.realm if registration is not None else "",
-            register=registration is not None,
-            domain=registration.domain if registration is not None else "",
-            expires_s=self.settings.register_s,
-            ping_s=self.settings.ping_s if any(gateway.ping for gateway in trunk.gateways) else None,
-        )
+        return sip_trunk(trunk, self.settings.register_s, self.settings.ping_s)
+
+    def _know(self, trunk: Trunk) -> None:
+        """The SIP port has the trunk as it is now."""
+        if self._trunks.get(trunk.id) != trunk:
+            self._trunks[trunk.id] = trunk
+            self.port.carry_out(self.port.agent.set_trunk(self._sip_trunk(trunk), self.port.now()))
 
     def _trunk_is(self, trunk: str, state: str) -> None:
         if self.trunk_states.get(trunk) != state:

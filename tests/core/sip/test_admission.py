@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,14 +25,14 @@ CARRIER = Flow("udp", ("192.0.2.1", 5060), ("198.51.100.3", 5060))
 
 
 class Door:
-    def __init__(self, **settings: object) -> None:
+    def __init__(self, **settings: Any) -> None:
         self.told: list[Banned] = []
         self.trunks = [TrunkWatch(Trunk("t", networks=("198.51.100.0/24",)), StubWire())]
         self.admission = Admission(
             AgentSettings(**settings),
             tokens(3),
             lambda: self.trunks,
-            self.told.append,  # type: ignore[arg-type]
+            self.told.append,
         )
         self.admission.exempt(self.trunks[0].trunk.networks)
 

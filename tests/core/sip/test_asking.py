@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from aywa.core.sip.agent import Dial
 from aywa.core.sip.asking import LOOKUP_S, MOST_NAMES, PATIENCE_S, Asking, contact_uri
+from aywa.core.sip.dial import Dial
 from aywa.core.sip.digest import DigestServer
 from aywa.core.sip.endpoint import Endpoint
 from aywa.core.sip.events import Answered, Ended, Lookup, PingResult
@@ -250,3 +250,38 @@ def test_a_connection_that_is_gone_is_opened_again() -> None:
 def test_addresses_of_ours() -> None:
     assert contact_uri(Flow("udp", ("h", 1), ("r", 2)), "2001:db8::1", 5060) == "sip:aywa@[2001:db8::1]:5060"
     assert contact_uri(Flow("tls", ("h", 1), ("r", 2)), "[::1]", 5061) == "sip:aywa@[::1]:5061;transport=tls"
+
+
+def test_a_place_that_was_left_fails_unheard_and_a_second_name_is_asked_for() -> None:
+    net, (slow, well) = two_gateways("192.0.2.8", "192.0.2.9")
+    well.replies = lambda request: [reply(request, 180)] if request.method == "INVITE" else []
+    dial(net)
+    node = net.nodes["192.0.2.1", 5060]
+    # The first never says anything: its transaction fails after the second has begun to ring.
+    net.run(40)
+    assert len(slow.requests("INVITE")) > 1
+    assert node.of(Ended) == []
+    made, out, failures = asking()
+    made.ask(
+        Ask(asked("OPTIONS"), Hop(("sip:name.example",)), unconcerned, failures.append, lambda: 2), None, 0.0
+    )
+    made.wake(LOOKUP_S)
+    made.wake(2 * LOOKUP_S)
+    assert out == [
+        Lookup("NAPTR", "name.example"),
+        Lookup("SRV", "_sip._udp.name.example"),
+        Lookup("SRV", "_sip._tcp.name.example"),
+    ]
+    assert failures == []
+
+
+def test_who_has_said_something_is_not_left_for_another() -> None:
+    net, (slow, well) = two_gateways("192.0.2.8", "192.0.2.9")
+    slow.replies = lambda request: [reply(request, 180)] if request.method == "INVITE" else []
+    dial(net)
+    net.run(10)
+    node = net.nodes["192.0.2.1", 5060]
+    flow = Flow("udp", node.local, slow.local)
+    net.do(node, node.agent.flow_lost(flow, net.now))
+    assert (node.last(Ended).by, node.last(Ended).status) == ("network", 503)
+    assert well.requests("INVITE") == []
