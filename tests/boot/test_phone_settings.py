@@ -28,6 +28,7 @@ def test_everything_can_be_set() -> None:
             "RUNTIME_SIP_SRTP": "Required",
             "RUNTIME_SIP_PASSWORD": "secret",
             "RUNTIME_SIP_NETWORKS": "10.0.0.0/8 192.168.1.7",
+            "RUNTIME_SIP_CPU_MOST": "0.75",
         }
     )
     assert settings == PhoneSettings(
@@ -44,6 +45,7 @@ def test_everything_can_be_set() -> None:
         srtp="required",
         password="secret",
         networks=("10.0.0.0/8", "192.168.1.7"),
+        cpu_most=0.75,
     )
     assert "secret" not in repr(settings)
 
@@ -61,6 +63,7 @@ def test_one_public_address_is_enough_for_both() -> None:
         ("RUNTIME_SIP_TLS_PORT", "x", "a port"),
         ("RUNTIME_MEDIA_PORTS", "20000", "a range of ports"),
         ("RUNTIME_MEDIA_PORTS", "20100-20000", "a range of ports"),
+        ("RUNTIME_SIP_CPU_MOST", "7", "a share"),
         ("RUNTIME_SIP_SRTP", "sometimes", "one of never, optional, required"),
         ("RUNTIME_SIP_NETWORKS", "10.0.0.0/40", "networks"),
     ],

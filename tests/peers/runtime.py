@@ -7,6 +7,7 @@ import gzip
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tests.e2e.dev import Dev
@@ -63,17 +64,19 @@ class PhoneRuntime:
     async def until_in_progress(self, call_id: str) -> None:
         """Until somebody answered."""
         async with asyncio.timeout(STORED_S):
-            while (await self.ask("GET", f"/call/{call_id}"))["status"] != "in-progress":
-                await asyncio.sleep(0.05)
+            status = ""
+            while status != "in-progress":
+                status = (await self.ask("GET", f"/call/{call_id}"))["status"]
 
     async def events_of(self, sip_call_id: str, kind: str) -> list[Mapping[str, Any]]:
         """What the journal has of a kind in the call with this Call-ID."""
         call = await self.call_of(sip_call_id)
         file = self.dev.home / "artifacts" / call["id"] / "events.jsonl.gz"
+        packed = b""
         async with asyncio.timeout(STORED_S):
-            while not await asyncio.to_thread(file.exists):
-                await asyncio.sleep(0.05)
-        rows = [json.loads(line) for line in gzip.decompress(await asyncio.to_thread(file.read_bytes)).splitlines()]
+            while not packed:
+                packed = await asyncio.to_thread(_read, file)
+        rows = [json.loads(line) for line in gzip.decompress(packed).splitlines()]
         return [row["data"] for row in rows if row["kind"] == kind]
 
     async def trunk(self, port: int, **more: Any) -> tuple[str, str]:
@@ -98,3 +101,8 @@ class PhoneRuntime:
         """Places a call; its id."""
         body = {"assistant": dict(ASSISTANT), "phoneNumberId": number_id, "customer": dict(customer)} | more
         return str((await self.ask("POST", "/call", body))["id"])
+
+
+def _read(file: Path) -> bytes:
+    """Empty while it is not there."""
+    return file.read_bytes() if file.exists() else b""

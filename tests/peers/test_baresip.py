@@ -36,7 +36,6 @@ LINES = (
 
 async def _talks(runtime: PhoneRuntime, folder: Path, codec: str, account: str, transport: str) -> str:
     """What is wrong with the call; empty when nothing is."""
-    folder.mkdir()
     _, rate, channels = codec.split("/")
     speech = wav_of(folder, int(rate), int(channels))
     phone = Baresip(folder / "baresip", speech, codecs=codec, account=account, transport=transport)
@@ -51,7 +50,9 @@ async def _talks(runtime: PhoneRuntime, folder: Path, codec: str, account: str, 
     loud = _loud_seconds(phone.recordings()["heard"])
     good = call["endedReason"] == "customer-ended-call" and loud >= 3 and said >= 2
     good = good and any(word in heard for word in SPOKEN_WORDS)
-    return "" if good else f"{call['endedReason']}, {loud} s heard, {said} messages said, understood {heard!r}"
+    return (
+        "" if good else f"{call['endedReason']}, {loud} s heard, {said} messages said, understood {heard!r}"
+    )
 
 
 async def test_speech_goes_both_ways_in_every_codec(runtime: PhoneRuntime, tmp_path: Path) -> None:

@@ -15,7 +15,12 @@ from tests.peers.runtime import PhoneRuntime
 from tests.peers.sipp import Ran, Sipp
 
 CALLS = ("uac_call", "uac_late_offer", "uac_hold", "uac_info_dtmf", "uac_refer", "uac_cancel_late")
-NO_CALLS = {"uac_options": "demo", "uac_unknown": "nobody", "uac_no_codec": "demo", "uac_interval_small": "demo"}
+NO_CALLS = {
+    "uac_options": "demo",
+    "uac_unknown": "nobody",
+    "uac_no_codec": "demo",
+    "uac_interval_small": "demo",
+}
 
 
 async def _run(sipps: Mapping[str, Sipp]) -> dict[str, Ran]:
@@ -27,7 +32,9 @@ async def _run(sipps: Mapping[str, Sipp]) -> dict[str, Ran]:
 
 
 def _call_id(messages: str) -> str:
-    return next(line.split(":", 1)[1].strip() for line in messages.splitlines() if line.startswith("Call-ID:"))
+    return next(
+        line.split(":", 1)[1].strip() for line in messages.splitlines() if line.startswith("Call-ID:")
+    )
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
@@ -63,7 +70,13 @@ async def test_many_at_once(runtime: PhoneRuntime, speech: Path, tmp_path: Path)
 async def test_lost_messages_are_sent_again(runtime: PhoneRuntime, speech: Path, tmp_path: Path) -> None:
     # sipp loses a fifth of what it sends and receives.
     lossy = Sipp(
-        tmp_path, "uac_call", runtime.place, speech=speech, calls=10, extra=("-lost", "20", "-nd"), talk_ms=500
+        tmp_path,
+        "uac_call",
+        runtime.place,
+        speech=speech,
+        calls=10,
+        extra=("-lost", "20", "-nd"),
+        talk_ms=500,
     )
     await _run({"lossy": lossy})
 

@@ -18,12 +18,13 @@ import structlog
 
 from aywa.adapters.transports.sip.port import SipPort
 from aywa.boot.host import Host
+from aywa.boot.phone_gate import Gate
 from aywa.boot.phone_settings import DEMO_USER, PhoneSettings
 from aywa.boot.phone_trunk import sip_trunk
 from aywa.core import ended_reasons
 from aywa.core.rtp.plan import StreamPlan
 from aywa.core.sip import events as sip
-from aywa.core.sip.agent import Dial
+from aywa.core.sip.dial import Dial
 from aywa.core.sip.offer import LocalMedia
 from aywa.core.sip.trunk import Trunk as SipTrunk
 from aywa.core.sip.uri import SipUri, TelUri, escape_user, host_text, parse_uri
@@ -80,6 +81,7 @@ class Phone:
         self.port: SipPort
         self.router: Router
         self._empty = asyncio.Event()
+        self._gate = Gate(settings.cpu_most, self._gate_closes)
         self._closing = False
 
     def open(self, port: SipPort, router: Router) -> None:
@@ -89,10 +91,12 @@ class Phone:
         self._host.over = self._call_over
         router.on_change(self._configured)
         self._configured()
+        self._gate.start()
 
     async def close(self, within_s: float) -> None:
         """Hangs up what is left; the calls' host is closed before."""
         self._closing = True
+        self._gate.stop()
         for line in list(self._lines.values()):
             self._hang_up(line)
         if self._lines:
@@ -167,6 +171,11 @@ class Phone:
                 _log.warning("sip_banned", address=event.address, why=event.why)
             case _:
                 pass
+
+    def _gate_closes(self, closed: bool) -> None:
+        """While this process has no time left, whoever calls is told when to come again."""
+        _log.warning("calls_refused" if closed else "calls_taken_again", cpu_most=self.settings.cpu_most)
+        self.port.agent.refuse_new(self.settings.retry_after_s if closed else None)
 
     # --- inbound -----------------------------------------------------------------------------------------------------
 

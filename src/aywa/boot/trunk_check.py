@@ -24,7 +24,7 @@ from aywa.boot.phone_trunk import sip_trunk
 from aywa.core.rtp.plan import StreamPlan
 from aywa.core.sip import events as sip
 from aywa.core.sip.admission import AgentSettings
-from aywa.core.sip.agent import Dial
+from aywa.core.sip.dial import Dial
 from aywa.core.sip.flow import Flow
 from aywa.core.sip.message import Malformed, Response, parse
 from aywa.core.sip.offer import LocalMedia
@@ -86,12 +86,17 @@ class TrunkCheck:
         """Each as it is found. After a fault that makes the rest pointless nothing follows."""
         gateway = next((one for one in self._trunk.gateways if one.outbound), None)
         if gateway is None:
-            yield Finding("gateway", False, "the trunk has no gateway for calls that go out", "set outboundEnabled")
+            yield Finding(
+                "gateway", False, "the trunk has no gateway for calls that go out", "set outboundEnabled"
+            )
             return
         address = await self._address(gateway)
         if address is None:
             yield Finding(
-                "name", False, f"{gateway.host} has no address in the DNS", "mend the gateway's ip, or your DNS"
+                "name",
+                False,
+                f"{gateway.host} has no address in the DNS",
+                "mend the gateway's ip, or your DNS",
             )
             return
         yield Finding("name", True, f"{gateway.host} is {address}")
@@ -158,7 +163,7 @@ class TrunkCheck:
                     self._seen.add((params.get("received") or message.via.host, int(port) if port else None))
 
     async def _event(self, *kinds: type[Kind], within_s: float) -> Kind | None:
-        """The next of these, what is none of them passed over."""
+        """The next of these; what is none of them is passed over."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 while True:
@@ -184,7 +189,9 @@ class TrunkCheck:
                 f" {gateway.port} out of your firewall",
             )  # fmt: skip
         if result.status == 408:
-            return Finding("OPTIONS", False, f"{place} answers 408: what is behind it does not", "ask the carrier")
+            return Finding(
+                "OPTIONS", False, f"{place} answers 408: what is behind it does not", "ask the carrier"
+            )
         took_ms = result.round_trip_s * 1000
         return Finding("OPTIONS", True, f"{place} answers {result.status} after {took_ms:.0f} ms")
 
@@ -214,12 +221,14 @@ class TrunkCheck:
         result = await self._event(sip.Registered, sip.RegistrationFailed, within_s=ANSWER_S)
         if isinstance(result, sip.Registered):
             return Finding("registration", True, f"registered at {domain} for {result.expires_s} s")
-        if result is None:
+        if not isinstance(result, sip.RegistrationFailed):
             return Finding("registration", False, f"{domain} does not answer REGISTER", "ask the carrier")
         mend = "check sipRegisterPlan.domain and realm"
         if result.status in (401, 403, 407):
             mend = "check authUsername, authPassword and sipRegisterPlan.username"
-        return Finding("registration", False, f"{domain} answers {result.status} {result.reason}".rstrip(), mend)
+        return Finding(
+            "registration", False, f"{domain} answers {result.status} {result.reason}".rstrip(), mend
+        )
 
     def _ports(self) -> Finding:
         """How many pairs of the media range can be bound."""
@@ -294,7 +303,9 @@ class TrunkCheck:
             f" jitter {arrivals.jitter_s * 1000:.0f} ms"
         )
         if arrivals.lost > 0.02 * arrivals.packets:
-            return Finding("audio", False, told, "the way loses packets: look at the line, or at its other traffic")
+            return Finding(
+                "audio", False, told, "the way loses packets: look at the line, or at its other traffic"
+            )
         return Finding("audio", True, told)
 
 

@@ -41,8 +41,12 @@ def check(
     ] = None,
     number: Annotated[str | None, typer.Option("--call", help="Place a test call to this number.")] = None,
     caller: Annotated[str, typer.Option("--from", help="Number that the test call comes from.")] = "",
-    host: Annotated[str, typer.Option("--host", help="Address of this machine. [the one that leads there]")] = "",
-    trace: Annotated[bool, typer.Option("--trace", help="Print the SIP messages, without credentials.")] = False,
+    host: Annotated[
+        str, typer.Option("--host", help="Address of this machine. [the one that leads there]")
+    ] = "",
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Print the SIP messages, without credentials.")
+    ] = False,
     org: Annotated[str | None, typer.Option("--org", help="Organisation: id or name. [the oldest]")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -123,7 +127,9 @@ def _given(gateway: str, transport: str, username: str, register: str | None) ->
     password = ""
     if username:
         password = os.environ.get("AYWA_TRUNK_PASSWORD") or typer.prompt("Password", hide_input=True)
-    place = Gateway(name.strip("[]"), int(port) if port else (5061 if transport == "tls" else 5060), transport)
+    place = Gateway(
+        name.strip("[]"), int(port) if port else (5061 if transport == "tls" else 5060), transport
+    )
     registration = Registration(register, username) if register is not None else None
     return Trunk("checked", "", gateway, (place,), username, password, registration, leading_plus=True)
 
@@ -147,5 +153,7 @@ def _stored(org: str | None, credential: str) -> Trunk:
     except (NotFound, CannotStart) as error:
         runtime.fail(str(error))
     if found is None:
-        runtime.fail(f"There is no byo-sip-trunk credential {runtime.printable(credential)[:80]} in {home()}.")
+        runtime.fail(
+            f"There is no byo-sip-trunk credential {runtime.printable(credential)[:80]} in {home()}."
+        )
     return found
