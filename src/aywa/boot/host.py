@@ -77,6 +77,8 @@ class Host:
         self._calls: dict[str, _Running] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
+        # Told of each call whose session is over, also when it never had a leg.
+        self.over: Callable[[str], None] = lambda call_id: None
 
     # --- ports.calls.CallHost ------------------------------------------------------------------------------------
 
@@ -125,6 +127,16 @@ class Host:
             )
         if not hmac.compare_digest(query.get("token", "").encode(), running.token.encode()):
             return _refuse(401, "Unauthorized", "the token is wrong: use websocketCallUrl as it was given")
+        return self._leg_plan(running)
+
+    def leg_plan(self, call_id: str) -> LegPlan | None:
+        """What the leg of a prepared call is to be, for a transport of this process; None when the call is over."""
+        running = self._calls.get(call_id)
+        if running is None or running.session.conversation.lifecycle.over:
+            return None
+        return self._leg_plan(running)
+
+    def _leg_plan(self, running: _Running) -> LegPlan:
         plan = running.plan
         recording = self._artifacts.recording(plan.call_id) if _keeps_recording(plan.assistant) else None
         return LegPlan(
@@ -205,6 +217,7 @@ class Host:
             self._ended(plan.call_id)
             # A session can end before its leg has, which nobody owns from then on.
             self._plane.send(CloseLeg(plan.call_id, session.conversation.lifecycle.reason or ""))
+            self.over(plan.call_id)
         if self._plane.has_leg(plan.call_id):
             await running.gone.wait()
         recording = await self._plane.recorded(plan.call_id)
