@@ -39,6 +39,9 @@ class _Ear:
     def send_audio(self, frame: bytes) -> None:
         self.times.append(time.perf_counter())
 
+    def quiet(self) -> None:
+        """Nothing to do."""
+
     def send_text(self, text: str) -> None:
         """Nothing is said in text."""
 

@@ -42,6 +42,9 @@ class Line:
     def send_audio(self, frame: bytes) -> None:
         self.audio.append(frame)
 
+    def quiet(self) -> None:
+        pass
+
     def send_text(self, text: str) -> None:
         self.texts.append(text)
 

@@ -56,7 +56,7 @@ def test_the_first_reason_stands() -> None:
 
 
 def test_every_cause_of_a_leg_has_a_reason() -> None:
-    assert set(LEG_REASONS) == {"closed", "lost", "flooded", "malformed", "unread", "local"}
+    assert set(LEG_REASONS) == {"closed", "lost", "flooded", "malformed", "unread", "local", "forwarded"}
 
 
 @examples(150)

@@ -22,6 +22,7 @@ from tests.core.feed import LEG, RATE_HZ, WORD, clause
 PUBLISHED = frozenset(
     (
         "customer-ended-call",
+        "assistant-forwarded-call",
         "phone-call-provider-closed-websocket",
         "call.in-progress.error-assistant-did-not-receive-customer-audio",
         "call.in-progress.error-providerfault-transport-never-connected",

@@ -62,6 +62,7 @@ class FarSide:
     keys: str = ""
     has_keys: bool = False
     buffered: int = 0
+    quieted: int = 0
     fail: bool = False
     answers_close: bool = True
     leg: MediaLeg | None = None
@@ -72,6 +73,9 @@ class FarSide:
         # Several may come together: it plays them one after the other.
         size = self.frame_bytes
         self.frames += [(self.now(), frame[at : at + size]) for at in range(0, len(frame), size)]
+
+    def quiet(self) -> None:
+        self.quieted += 1
 
     def send_text(self, text: str) -> None:
         self._may_fail()

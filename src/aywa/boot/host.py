@@ -25,7 +25,7 @@ from aywa.core.settings import read_settings
 from aywa.media.plane import Plane
 from aywa.ports.calls import CallPlan, CallRefused
 from aywa.ports.journal import Journal
-from aywa.ports.media import CloseLeg, LegPlan
+from aywa.ports.media import FORWARDED, CloseLeg, LegPlan
 from aywa.service.contradictions import settings_warnings
 
 _log = structlog.get_logger("aywa.boot.host")
@@ -37,17 +37,20 @@ NO_WORKER = "call.start.error-vapifault-worker-not-available"
 
 @dataclass(slots=True)
 class _Running:
-    """A call that is here. gone: its leg is not connected any more."""
+    """A call that is here. gone: its leg is not connected any more. forwarded: it is, but with somebody else."""
 
     plan: CallPlan
     session: Session
     token: str
     gone: asyncio.Event = field(default_factory=asyncio.Event)
+    forwarded: bool = False
 
     def post(self, event: ev.MediaEvent) -> None:
         """What the leg tells, to the session."""
         if isinstance(event, ev.LegEnded):
-            self.gone.set()
+            if self.forwarded or event.cause != FORWARDED:
+                self.gone.set()
+            self.forwarded = True
         self.session.post(event)
 
 
@@ -218,7 +221,8 @@ class Host:
             # A session can end before its leg has, which nobody owns from then on.
             self._plane.send(CloseLeg(plan.call_id, session.conversation.lifecycle.reason or ""))
             self.over(plan.call_id)
-        if self._plane.has_leg(plan.call_id):
+        if running.forwarded or self._plane.has_leg(plan.call_id):
+            # Also whom it was forwarded to belongs to its recording.
             await running.gone.wait()
         recording = await self._plane.recorded(plan.call_id)
         if session.conversation.lifecycle.reason == DELETED:

@@ -34,7 +34,8 @@ class LegConnected:
 
 @dataclass(frozen=True, slots=True)
 class LegEnded:
-    """The party's audio path is gone. cause: closed (by the far side), lost, flooded, unread, malformed, local."""
+    """The party's audio path is gone. cause: closed (by the far side), lost, flooded, unread, malformed, local,
+    forwarded (it goes on without the brain)."""
 
     leg_id: str
     cause: str

@@ -45,6 +45,7 @@ LEG_REASONS: dict[str, str] = {
     "malformed": "call.in-progress.error-assistant-did-not-receive-customer-audio",
     "unread": "phone-call-provider-closed-websocket",
     "local": "manually-canceled",
+    "forwarded": "assistant-forwarded-call",
 }
 NEVER_CONNECTED = "call.in-progress.error-providerfault-transport-never-connected"
 NO_AUDIO = "call.in-progress.error-assistant-did-not-receive-customer-audio"

@@ -32,6 +32,7 @@ from aywa.core.events import (
     VoiceSuspected,
 )
 from aywa.core.turns.voice import VoiceMoment
+from aywa.media.bridge import Side
 from aywa.media.ear import Ear
 from aywa.media.playout import Pace, Playout
 from aywa.media.pressure import AudioClock, Backlog, Sparingly, TextQuota, Verdict
@@ -41,14 +42,15 @@ from aywa.media.vad_batch import VadBatch
 from aywa.media.wheel import Timer, Wheel
 from aywa.media.wire import wire
 from aywa.ports.media import (
+    FORWARDED,
     Arm,
     AudioSink,
     CloseLeg,
     Connection,
     Drop,
     Finish,
+    LegMessage,
     LegPlan,
-    MediaMessage,
     Pause,
     Play,
     Resume,
@@ -85,6 +87,8 @@ class MediaLeg:
     ) -> None:
         settings = around.settings
         self.leg_id = plan.leg_id
+        # By which the plane knows it.
+        self.key = plan.leg_id
         self.last_audio_s: float | None = None
         self.recorded: asyncio.Future[Recording] | None = None
         self._plan = plan
@@ -109,6 +113,8 @@ class MediaLeg:
         self._malformed = 0
         self._closing = False
         self._ended = False
+        self._forwarded = False
+        self._side: Side | None = None
         self._clock = AudioClock(settings.ahead_s, settings.ahead_end_s, settings.late_s)
         self._texts = TextQuota(settings.texts_per_s, settings.texts_end)
         self._backlog = Backlog(settings.unread_s * bytes_per_s, settings.unread_for_s)
@@ -150,11 +156,16 @@ class MediaLeg:
         # What is too old is forgotten now and then.
         self._recent.append(payload)
         pcm = self._wire.to_pcm(payload)
-        if self._sink is not None:
-            self._feed(self._sink, pcm)
         if self._recorder is not None:
             self._recorder.heard(payload, now, self._settings.recording_jitter_s)
-        self._ear.hear(pcm, self.last_audio_s)
+        if self._side is not None:
+            self._side.heard(pcm)
+            # Not for the brain; but its clocks go on.
+            pcm = bytes(len(pcm))
+        if self._sink is not None:
+            self._feed(self._sink, pcm)
+        if not self._forwarded:
+            self._ear.hear(pcm, self.last_audio_s)
 
     def text_received(self, text: str) -> None:
         """A text frame: one JSON object."""
@@ -170,7 +181,9 @@ class MediaLeg:
 
     def dtmf_received(self, digit: str) -> None:
         """A key was pressed on the far side."""
-        if not (self._ended or self._closing):
+        if self._ended or self._closing:
+            return
+        if self._side is None or not self._side.pressed(digit):
             self._post(DtmfReceived(self.leg_id, digit))
 
     def disconnected(self, cause: str, detail: str = "") -> None:
@@ -179,7 +192,7 @@ class MediaLeg:
 
     # --- from the brain ----------------------------------------------------------------------------------------
 
-    def carry_out(self, message: MediaMessage) -> None:
+    def carry_out(self, message: LegMessage) -> None:
         """Does at once what the message says."""
         if self._ended or self._closing:
             return
@@ -219,6 +232,46 @@ class MediaLeg:
         pcm = self._wire.to_pcm(b"".join(self._recent))
         wanted = int(min(seconds, self._settings.recent_s) * self._plan.rate_hz) * 2
         return resample_pcm(pcm[-wanted:] if wanted else b"", self._plan.rate_hz, RECENT_HZ)
+
+    # --- with another leg --------------------------------------------------------------------------------------
+
+    @property
+    def rate_hz(self) -> int:
+        """Of its audio."""
+        return self._plan.rate_hz
+
+    def side(self) -> Side:
+        """Its place in a bridge: from now on it hears what that says."""
+        if self._side is None:
+            self._side = Side(self, self._around.wheel, self._now)
+        return self._side
+
+    def part(self) -> None:
+        """It is its brain's again."""
+        if self._side is not None:
+            self._side.leave()
+            self._side = None
+            self._connection.quiet()
+
+    def send_joined(self, pcm: bytes, heard_from_s: float) -> None:
+        """20 ms from the bridge."""
+        self._transmit(self._wire.from_pcm(pcm), heard_from_s)
+
+    def send_keys(self, digits: str) -> None:
+        """Keys from the party that it is joined with."""
+        if not (self._ended or self._closing):
+            self._send_dtmf(digits)
+
+    def hand_over(self) -> None:
+        """The brain goes, the party stays."""
+        if self._forwarded or self._ended or self._closing:
+            return
+        self._playout.drop(self._now())
+        self._tell_scores()
+        self._ear.close()
+        self._sink = None
+        self._post(LegEnded(self.leg_id, FORWARDED))
+        self._forwarded = True
 
     def shut(self, code: int, reason: str) -> None:
         """Ends the leg without waiting for the far side."""
@@ -330,6 +383,12 @@ class MediaLeg:
             self._warn_sparingly("playout_full", f"{unfit * self._seconds_per_byte:.3f} s did not fit")
 
     def _send_frame(self, frame: bytes, heard_from_s: float) -> None:
+        if self._side is not None:
+            self._side.whisper(self._wire.to_pcm(frame))
+        else:
+            self._transmit(frame, heard_from_s)
+
+    def _transmit(self, frame: bytes, heard_from_s: float) -> None:
         try:
             self._connection.send_audio(frame)
         except Exception as error:  # noqa: BLE001 - a transport may fail in any way
@@ -418,8 +477,11 @@ class MediaLeg:
         for timer in (self._frame_timer, self._close_timer, self._chores_timer):
             if timer is not None:
                 timer.cancel()
-        self._ear.close()
-        self._tell_scores()
+        if self._side is not None:
+            self._side.leave()
+        if not self._forwarded:
+            self._ear.close()
+            self._tell_scores()
         self._sink = None
         self._recent.clear()
         if self._recorder is not None:
@@ -475,6 +537,8 @@ class MediaLeg:
             self._warn(code, detail)
 
     def _post(self, event: MediaEvent) -> None:
+        if self._forwarded and not isinstance(event, LegEnded):
+            return
         try:
             self._plan.post(event)
         except Exception:

@@ -14,7 +14,17 @@ from aywa.media.recorder import Recording
 from aywa.media.settings import MediaSettings
 from aywa.media.vad_batch import VadBatch
 from aywa.media.wheel import Wheel
-from aywa.ports.media import AudioSink, Connection, LegPlan, MediaMessage
+from aywa.ports.media import (
+    AudioSink,
+    Connection,
+    HandOver,
+    Hold,
+    Join,
+    LegPlan,
+    MediaMessage,
+    Part,
+    Retrieve,
+)
 from aywa.ports.vad import Vad
 
 SERVICE_RESTART = 1012
@@ -68,8 +78,23 @@ class Plane:
     def send(self, message: MediaMessage) -> None:
         """Carries the message out. For a leg that is gone it does nothing."""
         leg = self._legs.get(message.leg_id)
-        if leg is not None:
-            leg.carry_out(message)
+        if leg is None:
+            return
+        match message:
+            case Join(other_id=other_id):
+                other = self._legs.get(other_id)
+                if other is not None and other is not leg:
+                    leg.side().join(other.side())
+            case Hold(pcm=pcm, rate_hz=rate_hz):
+                leg.side().hold(pcm, rate_hz)
+            case Retrieve():
+                leg.side().retrieve()
+            case Part():
+                leg.part()
+            case HandOver(as_id=as_id):
+                self._hand_over(leg, as_id)
+            case _:
+                leg.carry_out(message)
 
     def listen(self, leg_id: str, sink: AudioSink | None, rate_hz: int) -> None:
         """Gives the leg's inbound audio to the sink (None: stops)."""
@@ -105,8 +130,15 @@ class Plane:
             self._writer.shutdown(wait=False)
             self._writer = None
 
+    def _hand_over(self, leg: MediaLeg, as_id: str) -> None:
+        if as_id not in self._legs:
+            del self._legs[leg.key]
+            leg.key = as_id
+            self._legs[as_id] = leg
+            leg.hand_over()
+
     def _leg_gone(self, leg: MediaLeg) -> None:
-        del self._legs[leg.leg_id]
+        del self._legs[leg.key]
         if leg.recorded is None:
             return
         self._recordings[leg.leg_id] = leg.recorded

@@ -8,7 +8,7 @@ silence sent while starved or paused does not count.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -99,7 +99,53 @@ class CloseLeg:
     reason: str
 
 
-MediaMessage = Play | Finish | Pause | Resume | Drop | Arm | SendText | SendDtmf | CloseLeg
+@dataclass(frozen=True, slots=True)
+class Join:
+    """The two parties hear each other from now on, and press keys for each other. The brain hears silence from either leg;
+    what it plays to a leg is a whisper: that party alone hears it, over the other. Ends a hold of either."""
+
+    leg_id: str
+    other_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The leg is joined with nobody any more, and on hold no more: the brain hears it again."""
+
+    leg_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The party hears pcm (at rate_hz), again and again, in the place of whom it is joined with, who hears nothing of it; the
+    brain hears silence. Empty: silence."""
+
+    leg_id: str
+    pcm: bytes = field(repr=False)
+    rate_hz: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieve:
+    """The hold is over; whoever was joined is again."""
+
+    leg_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """The brain has the leg no more: LegEnded(cause="forwarded") is posted, and nothing after it but the LegEnded with which
+    the connection ends. For messages it is as_id from now on; its recording goes on."""
+
+    leg_id: str
+    as_id: str
+
+
+FORWARDED = "forwarded"
+"""The cause of a leg's end for a brain that gave it away."""
+
+LegMessage = Play | Finish | Pause | Resume | Drop | Arm | SendText | SendDtmf | CloseLeg
+MediaMessage = LegMessage | Join | Part | Hold | Retrieve | HandOver
 
 
 class AudioSink(Protocol):
@@ -130,6 +176,9 @@ class Connection(Protocol):
 
     def send_audio(self, frame: bytes) -> None:
         """One frame in the wire's format."""
+
+    def quiet(self) -> None:
+        """No more audio follows for now, where nothing else tells: a stream that must not stop goes on by itself."""
 
     def send_text(self, text: str) -> None:
         """One text message."""

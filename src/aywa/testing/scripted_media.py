@@ -123,7 +123,7 @@ class ScriptedMedia:
                 leg.sent.append(message.text)
             case m.CloseLeg():
                 self.disconnect(leg.leg_id, "local")
-            case m.SendDtmf():
+            case m.SendDtmf() | m.Join() | m.Part() | m.Hold() | m.Retrieve() | m.HandOver():
                 pass
 
     def listen(self, leg_id: str, sink: AudioSink | None, rate_hz: int) -> None:

@@ -278,6 +278,9 @@ class _Connection(WSListener):
     def send_audio(self, frame: bytes) -> None:
         self._socket.send(WSMsgType.BINARY, frame)
 
+    def quiet(self) -> None:
+        """A client knows when nothing comes."""
+
     def send_text(self, text: str) -> None:
         self._socket.send(WSMsgType.TEXT, text)
 

@@ -34,7 +34,7 @@ from aywa.media.rtp.talking import Talking
 from aywa.media.wheel import Timer
 from aywa.media.wire import wire
 from aywa.ports.codec import CodingMaker
-from aywa.ports.media import Leg, LegPlan
+from aywa.ports.media import FORWARDED, Leg, LegPlan
 from aywa.ports.srtp import Srtp, SrtpMaker
 
 NO_MEDIA = "no_media"
@@ -104,6 +104,7 @@ class _Link:
 
     def __init__(self, talking: Talking, signals: LegSignals) -> None:
         self.send_audio: SendAudio = talking.audio
+        self.quiet = talking.quiet
         self._talking = talking
         self._signals = signals
 
@@ -260,7 +261,7 @@ class RtpLeg:
         """What the plane tells of this leg, on its way to the brain."""
         if isinstance(event, _STOPS):
             self.talking.quiet()
-        elif isinstance(event, LegEnded):
+        elif isinstance(event, LegEnded) and event.cause != FORWARDED:
             self._shut()
         self._leg_plan.post(event)
 
