@@ -75,6 +75,7 @@ class FarSide:
         self.frames += [(self.now(), frame[at : at + size]) for at in range(0, len(frame), size)]
 
     def quiet(self) -> None:
+        self._may_fail()
         self.quieted += 1
 
     def send_text(self, text: str) -> None:

@@ -101,6 +101,31 @@ async def test_keys_go_to_the_other_party() -> None:
         assert two.far.keys == "58"
 
 
+async def test_while_keys_are_sent_there_is_no_audio() -> None:
+    async with rig() as at:
+        one, two = pair(at)
+        await one.speak(0.4)
+        two.leg.dtmf_received("1")
+        two.leg.dtmf_received("w")
+        since = at.loop.time()
+        await two.speak(1.5)
+        gap = next(sent_s for sent_s, _ in one.far.frames if sent_s > since) - since
+        assert 0.74 <= gap <= 0.78
+        assert one.far.quieted == 2
+        assert len(pcm_of(two, since)) >= 74
+
+
+async def test_a_connection_that_fails_while_joined_ends_its_leg() -> None:
+    async with rig() as at:
+        one, two = pair(at)
+        await one.speak(0.1)
+        one.far.fail = True
+        at.plane.send(Part("one"))
+        await asyncio.sleep(0.1)
+        assert [end.cause for end in one.of(LegEnded)] == ["lost"]
+        assert not two.of(LegEnded)
+
+
 @pytest.mark.parametrize("rate_hz", [8000, 16000])
 async def test_music_on_hold_is_for_one_side_and_goes_round(rate_hz: int) -> None:
     async with rig() as at:

@@ -318,6 +318,54 @@ async def test_no_caller_is_forwarded_to_where_nobody_may_call(world: World) -> 
     assert "only be called from a number with a SIP trunk" in (await world.refused("demo")).message
 
 
+async def test_a_far_side_sends_its_call_only_to_where_the_list_lets_it(world: World) -> None:
+    await world.number(number="+493012345", assistantId=await world.assistant())
+    plan = await world.taken()
+    router = world.services.router
+    placed = await router.refer("org", plan.call_id, "tel:+493011111;phone-context=x")
+    assert isinstance(placed, OutboundCall)
+    assert (placed.call_id, placed.user, placed.caller_id) == (plan.call_id, "493011111", "+493012345")
+    placed = await router.refer("org", plan.call_id, "sip:desk@pbx.example")
+    assert isinstance(placed, OutboundCall)
+    assert (placed.uri, placed.trunk) == ("sip:desk@pbx.example", None)
+    for org_id, call_id, target in (
+        ("org", plan.call_id, "tel:+19001234567"),
+        ("other", plan.call_id, "tel:+493011111"),
+        ("org", "no such call", "tel:+493011111"),
+    ):
+        refused = await router.refer(org_id, call_id, target)
+        assert isinstance(refused, Refusal)
+        assert refused.status == 603
+
+
+async def test_an_hourly_limit_alone_lets_no_far_side_send_calls_on(tmp_path: Path) -> None:
+    store = await open_sqlite(tmp_path / "aywa.db")
+    await store.organisations.insert(Organisation("org", "org", 1))
+    host, server = Host(), Server()
+    phones = PhoneParts(host, server, TollRules((), 60), "https://api.example")
+    world = World(
+        join_services(store, host, vault=AesGcmVault(bytes(32)), phones=phones), host, server, store
+    )
+    await world.number(number="+493012345", assistantId=await world.assistant())
+    plan = await world.taken()
+    refused = await world.services.router.refer("org", plan.call_id, "tel:+493011111")
+    await store.close()
+    assert isinstance(refused, Refusal)
+    assert (refused.status, "RUNTIME_OUTBOUND_ALLOW" in refused.message) == (603, True)
+
+
+async def test_no_call_is_sent_on_while_the_store_is_away(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_args: Any) -> Any:
+        raise StoreUnavailable("/secret/path")
+
+    monkeypatch.setattr(world.store.calls, "get", away)
+    refused = await world.services.router.refer("org", "call", "tel:+493011111")
+    assert isinstance(refused, Refusal)
+    assert refused.status == 503
+
+
 async def test_a_store_that_is_away_is_a_503(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     async def away(*_args: Any) -> Any:
         raise StoreUnavailable("/secret/path")

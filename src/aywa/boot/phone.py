@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine
 from ipaddress import ip_address, ip_network
 from math import ceil
 from typing import Any
@@ -18,7 +17,9 @@ import structlog
 
 from aywa.adapters.transports.sip.port import SipPort
 from aywa.boot.host import Host
+from aywa.boot.phone_coupling import Forwarding, Referral, TakeOver, Transferring
 from aywa.boot.phone_gate import Gate
+from aywa.boot.phone_line import Line, LineSignals
 from aywa.boot.phone_settings import DEMO_USER, PhoneSettings
 from aywa.boot.phone_trunk import sip_trunk
 from aywa.core import ended_reasons
@@ -29,32 +30,29 @@ from aywa.core.sip.offer import LocalMedia
 from aywa.core.sip.trunk import Trunk as SipTrunk
 from aywa.core.sip.uri import SipUri, TelUri, escape_user, host_text, parse_uri
 from aywa.media.rtp.edge import RtpEdge
-from aywa.media.rtp.leg import NO_MEDIA, RtpLeg
+from aywa.media.rtp.leg import NO_MEDIA
 from aywa.media.rtp.ports import NoPorts, PortPair
 from aywa.ports.calls import CallPlan, CallRefused
 from aywa.ports.journal import StoreUnavailable
-from aywa.ports.media import MediaPlane, SendDtmf
-from aywa.ports.telephony import Forward, InboundInvite, OutboundCall, Refusal, Router, Trunk
+from aywa.ports.media import AudioFormat, LegPlan, MediaPlane, SendDtmf
+from aywa.ports.telephony import (
+    Forward,
+    InboundInvite,
+    OutboundCall,
+    Refusal,
+    Router,
+    Transfer,
+    TransferNews,
+    TransferVerb,
+    Trunk,
+)
 
 _log = structlog.get_logger("aywa.boot.phone")
 
 UNAVAILABLE = 503
 NOT_ACCEPTABLE = 488
+TRANSFER_FAILED = "call.in-progress.error-transfer-failed"
 _NORMAL = sip.Reason("Q.850", 16, "Normal call clearing")
-
-
-@dataclass(slots=True)
-class _Line:
-    """One leg on the SIP port. call: the agent's key. call_id: the call that it belongs to, when that is known."""
-
-    call: str
-    call_id: str = ""
-    host: str = ""
-    pair: PortPair | None = None
-    rtp: RtpLeg | None = None
-    outbound: OutboundCall | None = None
-    over: bool = False
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
 
 class Phone:
@@ -70,11 +68,11 @@ class Phone:
     ) -> None:
         self.settings = settings
         self._host = host
-        self._plane = plane
+        self.plane = plane
         self._edge = edge
         self._codecs = codecs
         self._networks = [ip_network(one, strict=False) for one in settings.networks]
-        self._lines: dict[str, _Line] = {}
+        self._lines: dict[str, Line] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._trunks: dict[str, Trunk] = {}
         self.trunk_states: dict[str, str] = {}
@@ -111,10 +109,14 @@ class Phone:
 
     def dial(self, call: OutboundCall) -> None:
         """As the port says."""
+        self.place(call, Line("", call.call_id))
+
+    def place(self, call: OutboundCall, line: Line, shared: PortPair | None = None) -> None:
+        """Dials on the line. shared: another leg's ports, which this one is to go on with. Raises CallRefused."""
         if self._closing:
             raise CallRefused(ended_reasons.OUTBOUND_FAILED, "the runtime is shutting down")
         try:
-            pair = self._edge.reserve(self._media_host())
+            pair = shared or self._edge.reserve(self._media_host())
         except (NoPorts, OSError) as error:
             raise CallRefused(
                 ended_reasons.OUTBOUND_FAILED, f"no port for the call's audio: {error}"
@@ -140,8 +142,29 @@ class Phone:
             ring_s=call.ring_s,
         )
         key, actions = self.port.agent.dial(dial, self.port.now())
-        self._lines[key] = _Line(key, call.call_id, host, pair, outbound=call)
+        line.call, line.host, line.outbound, line.org_id = key, host, call, call.org_id
+        line.pair = None if shared is not None else pair
+        self._lines[key] = line
         self.port.carry_out(actions)
+
+    # --- ports.telephony.Transfers -----------------------------------------------------------------------------------
+
+    def transfer(self, transfer: Transfer, tell: Callable[[TransferNews], None]) -> None:
+        """As the port says."""
+        call_id = transfer.call.call_id
+        line = next((line for line in self._lines.values() if line.call_id == call_id and line.rtp), None)
+        if line is None or line.over or line.coupling is not None:
+            why = "it is not a phone call that runs here" if line is None else "it is being transferred"
+            raise CallRefused(TRANSFER_FAILED, f"call {call_id} cannot be transferred: {why}")
+        if transfer.verb is TransferVerb.REFER:
+            Referral(self, line, transfer, tell).begin(self.target(transfer.call))
+        else:
+            Transferring(self, line, transfer, tell).begin()
+
+    def target(self, call: OutboundCall) -> str:
+        """The address of whom a call is to be placed to."""
+        trunk = None if call.trunk is None else self._sip_trunk(call.trunk)
+        return call.uri or (trunk.address(call.user) if trunk else "")
 
     # --- events ------------------------------------------------------------------------------------------------------
 
@@ -158,9 +181,16 @@ class Phone:
                 line = self._lines.get(call)
                 if line is not None and line.rtp is not None:
                     line.rtp.digit(digit)
-            case sip.ReferReceived(call=call):
-                # Whom a caller may send us to is nothing that a caller decides.
-                self.port.carry_out(self.port.agent.refuse_refer(call, 603, self.port.now()))
+            case sip.Progress(call=call):
+                line = self._lines.get(call)
+                if line is not None and line.coupling is not None:
+                    line.coupling.progress(line, event)
+            case sip.ReferProgress(call=call):
+                line = self._lines.get(call)
+                if line is not None and isinstance(line.coupling, Referral):
+                    line.coupling.news(event)
+            case sip.ReferReceived():
+                self._spawn(self._referred(event), f"sip: refer {event.call}")
             case sip.TrunkUp(trunk=trunk) | sip.Registered(trunk=trunk):
                 self._trunk_is(trunk, "up")
             case sip.TrunkDown(trunk=trunk, why=why):
@@ -180,10 +210,15 @@ class Phone:
     # --- inbound -----------------------------------------------------------------------------------------------------
 
     def _invited(self, event: sip.InviteReceived) -> None:
-        line = self._lines[event.call] = _Line(event.call, host=event.flow.remote[0])
+        line = self._lines[event.call] = Line(event.call, host=event.flow.remote[0])
+        replaced = self._lines.get(event.replaces)
+        if replaced is not None and replaced.rtp is not None and event.has_offer:
+            # Somebody else takes the caller's place in his call (RFC 3891).
+            TakeOver(self, replaced, line).answer()
+            return
         self._spawn(self._route(line, event), f"sip: route {event.call}")
 
-    async def _route(self, line: _Line, event: sip.InviteReceived) -> None:
+    async def _route(self, line: Line, event: sip.InviteReceived) -> None:
         answer: CallPlan | Forward | Refusal
         try:
             answer = await self.router.route(_invite(event, self._trusts(event.flow.remote[0])))
@@ -193,7 +228,7 @@ class Phone:
         agent, now = self.port.agent, self.port.now()
         match answer:
             case CallPlan():
-                line.call_id = answer.call_id
+                line.call_id, line.org_id = answer.call_id, answer.org_id
                 self._answer(line, event)
             case Refusal():
                 if not line.over:
@@ -204,28 +239,50 @@ class Phone:
                         agent.reject(line.call, answer.status, now, answer.phrase, retry_after_s=retry)
                     )
             case Forward(call=call):
-                # Until legs can be bridged here, the caller's own network makes the call (RFC 3261 21.3.3).
-                trunk = None if call.trunk is None else self._sip_trunk(call.trunk)
-                contact = ("Contact", f"<{call.uri or (trunk.address(call.user) if trunk else '')}>")
-                self.port.carry_out(agent.reject(line.call, 302, now, headers=(contact,)))
+                if not line.over:
+                    Forwarding(self, line).begin(call)
 
-    def _answer(self, line: _Line, event: sip.InviteReceived) -> None:
+    def _answer(self, line: Line, event: sip.InviteReceived) -> None:
         """The call is prepared: the phone is picked up."""
         if line.over:
             # The caller was gone before there was an answer.
             self._host.end(line.call_id, ended_reasons.CALLER_GAVE_UP)
             return
-        agent = self.port.agent
+        media = self.media_for(line)
+        if media is not None:
+            self.port.carry_out(self.port.agent.ring(line.call, self.port.now()))
+            self.port.carry_out(self.port.agent.answer(line.call, media, self.port.now()))
+
+    def media_for(self, line: Line, shared: PortPair | None = None) -> LocalMedia | None:
+        """What a line that is called offers; None: there is no port, and the caller was told."""
+        if line.rtp is not None:
+            return self._media(line.rtp.pair, line.host)
         try:
-            line.pair = self._edge.reserve(self._media_host())
+            pair = shared or line.pair or self._edge.reserve(self._media_host())
         except (NoPorts, OSError) as error:
             _log.warning("no_media_port", error=str(error))
-            retry = self.settings.retry_after_s
+            retry, agent = self.settings.retry_after_s, self.port.agent
             self.port.carry_out(agent.reject(line.call, UNAVAILABLE, self.port.now(), retry_after_s=retry))
+            return None
+        line.pair = None if shared is not None else pair
+        return self._media(pair, line.host)
+
+    async def _referred(self, event: sip.ReferReceived) -> None:
+        """The far side wants the call to go on with somebody else: only where the router lets it."""
+        line, agent = self._lines.get(event.call), self.port.agent
+        answer: OutboundCall | Refusal = Refusal(603)
+        if line is not None and line.call_id and line.coupling is None and line.rtp is not None:
+            try:
+                answer = await self.router.refer(line.org_id, line.call_id, event.target)
+            except Exception:  # noqa: BLE001 - a router that breaks is a REFER refused
+                _log.exception("refer_not_judged", call_id=line.call_id)
+                answer = Refusal(500)
+        if isinstance(answer, Refusal) or line is None or line.over or line.coupling is not None:
+            status = answer.status if isinstance(answer, Refusal) else 491
+            self.port.carry_out(agent.refuse_refer(event.call, status, self.port.now()))
             return
-        media = self._media(line.pair, event.flow.remote[0])
-        self.port.carry_out(agent.ring(line.call, self.port.now()))
-        self.port.carry_out(agent.answer(line.call, media, self.port.now()))
+        self.port.carry_out(agent.accept_refer(event.call, self.port.now()))
+        TakeOver(self, line, Line("")).dial(answer, event)
 
     # --- while it runs -------------------------------------------------------------------------------------------------
 
@@ -233,28 +290,48 @@ class Phone:
         line = self._lines.get(call)
         if line is None or line.over:
             return
+        if line.coupling is not None and line.coupling.media(line, plan, answered=answered):
+            return
         if line.rtp is not None:
             line.rtp.change(plan)
             return
         if line.outbound is not None and not answered:
             # Early media: nobody is there to be heard yet.
             return
-        leg_plan = self._host.leg_plan(line.call_id)
+        if self.open_leg(line, plan):
+            self.send_digits(line)
+
+    def open_leg(self, line: Line, plan: StreamPlan) -> bool:
+        """The line's leg joins the media plane; False: it could not, and is hung up."""
+        leg_plan = self._leg_plan(line)
         pair, line.pair = line.pair, None
         if leg_plan is None or pair is None:
             if pair is not None:
                 pair.release()
             self._hang_up(line)
-            return
+            return False
+        line.signals = LineSignals(self, line)
         try:
-            line.rtp = self._edge.open(pair, plan, leg_plan, _Signals(self, line), line.host)
+            line.rtp = self._edge.open(pair, plan, leg_plan, line.signals, line.host)
         except (ValueError, LookupError) as error:
             _log.warning("leg_not_opened", call_id=line.call_id, error=str(error))
             self._host.end(line.call_id, ended_reasons.INBOUND_FAILED)
             self._hang_up(line)
-            return
+            return False
+        line.leg_id = leg_plan.leg_id
+        return True
+
+    def send_digits(self, line: Line) -> None:
+        """An extension, now that somebody answered."""
         if line.outbound is not None and line.outbound.digits:
-            self._plane.send(SendDtmf(line.call_id, line.outbound.digits))
+            self.plane.send(SendDtmf(line.leg_id, line.outbound.digits))
+
+    def _leg_plan(self, line: Line) -> LegPlan | None:
+        if line.call_id:
+            return self._host.leg_plan(line.call_id)
+        # No assistant has this leg: nobody needs to hear of it.
+        now = self.port.now()
+        return LegPlan(f"line {line.call}", AudioFormat.MULAW, 8000, now, lambda event: None)
 
     def _ended(self, event: sip.Ended) -> None:
         line = self._lines.pop(event.call, None)
@@ -263,6 +340,8 @@ class Phone:
         line.over = True
         if not self._lines:
             self._empty.set()
+        if line.coupling is not None:
+            line.coupling.ended(line, event)
         if line.pair is not None:
             line.pair.release()
             line.pair = None
@@ -274,7 +353,7 @@ class Phone:
         elif line.call_id:
             self._host.end(line.call_id, self._why_unanswered(line, event, cause))
 
-    def _leg_ended(self, line: _Line, event: sip.Ended, cause: int | None) -> None:
+    def _leg_ended(self, line: Line, event: sip.Ended, cause: int | None) -> None:
         assert line.rtp is not None
         if event.by == "local":
             line.rtp.close("local")
@@ -282,27 +361,27 @@ class Phone:
         outbound = line.outbound is not None
         network = event.by == "network"
         reason = ended_reasons.of_hang_up(outbound=outbound, cause=cause, network=network)
-        if reason != ended_reasons.HUNG_UP:
+        if reason != ended_reasons.HUNG_UP and line.call_id:
             self._host.end(line.call_id, reason)
         line.rtp.close("lost" if network else "closed", event.reason)
 
-    def _why_unanswered(self, line: _Line, event: sip.Ended, cause: int | None) -> str:
+    def _why_unanswered(self, line: Line, event: sip.Ended, cause: int | None) -> str:
         if line.outbound is not None:
             return ended_reasons.of_dial(event.status, cause)
         return ended_reasons.of_invite(answered=event.answered, cancelled=event.by == "remote")
 
-    def hang_up(self, line: _Line) -> None:
+    def hang_up(self, line: Line) -> None:
         """The brain closed the leg."""
         self._hang_up(line)
 
-    def media_lost(self, line: _Line, detail: str) -> None:
+    def media_lost(self, line: Line, detail: str) -> None:
         """The far side sends nothing."""
         if line.rtp is not None:
             rtp, line.rtp = line.rtp, None
             rtp.close(NO_MEDIA, detail)
         self._hang_up(line)
 
-    def send_keys(self, line: _Line, digits: str) -> bool:
+    def send_keys(self, line: Line, digits: str) -> bool:
         """Keys by INFO, where the stream has no telephone events."""
         if line.over:
             return False
@@ -317,7 +396,7 @@ class Phone:
             if line.call_id == call_id and line.rtp is None:
                 self._hang_up(line)
 
-    def _hang_up(self, line: _Line) -> None:
+    def _hang_up(self, line: Line) -> None:
         if not line.over:
             self.port.carry_out(self.port.agent.hang_up(line.call, self.port.now(), reason=_NORMAL))
 
@@ -392,26 +471,6 @@ class Phone:
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-class _Signals:
-    """media.rtp.leg.LegSignals of one line."""
-
-    def __init__(self, phone: Phone, line: _Line) -> None:
-        self._phone = phone
-        self._line = line
-
-    def hang_up(self, reason: str) -> None:
-        """As the protocol says."""
-        self._phone.hang_up(self._line)
-
-    def media_lost(self, detail: str) -> None:
-        """As the protocol says."""
-        self._phone.media_lost(self._line, detail)
-
-    def send_keys(self, digits: str) -> bool:
-        """As the protocol says."""
-        return self._phone.send_keys(self._line, digits)
 
 
 def _invite(event: sip.InviteReceived, trusted: bool) -> InboundInvite:

@@ -22,6 +22,9 @@ LATE_S = 0.1
 WHISPER_S = 5.0
 # Of music on hold; what is longer is cut.
 MUSIC_S = 300.0
+# While keys are sent, nothing else is: a stream has one or the other (RFC 4733 2.6). Of a key with the gap behind it, and of
+# the pauses between keys.
+KEY_S, PAUSES_S = 0.25, {"w": 0.5, "W": 1.0}
 
 
 class Party(Protocol):
@@ -35,7 +38,10 @@ class Party(Protocol):
         """20 ms for the party, and when it begins to hear them (loop time)."""
 
     def send_keys(self, digits: str) -> None:
-        """Keys for the party."""
+        """Keys for the party; the leg then tells its side (`keys`)."""
+
+    def quiet(self) -> None:
+        """No audio follows for a while."""
 
 
 class Side:
@@ -53,6 +59,7 @@ class Side:
         self._music_at = 0
         # What this side hears of the other.
         self._relay: Relay | None = None
+        self._keys_until_s = 0.0
         self._next_s = now()
         self._timer: Timer | None = wheel.at(self._next_s, self._beat)
 
@@ -75,6 +82,12 @@ class Side:
             return False
         self.other.party.send_keys(digit)
         return True
+
+    def keys(self, digits: str) -> None:
+        """The party is sent keys, and no audio meanwhile."""
+        seconds = sum(PAUSES_S.get(digit, KEY_S) for digit in digits)
+        self._keys_until_s = max(self._keys_until_s, self._now()) + seconds
+        self.party.quiet()
 
     def whisper(self, pcm: bytes) -> None:
         """What the party alone hears."""
@@ -132,7 +145,8 @@ class Side:
         if self._whisper:
             frame = mix(frame, bytes(self._whisper[: self._frame_bytes]))
             del self._whisper[: self._frame_bytes]
-        self.party.send_joined(frame, beat_s)
+        if now >= self._keys_until_s:
+            self.party.send_joined(frame, beat_s)
 
     def _of_music(self) -> bytes:
         music, size = self._music or b"", self._frame_bytes

@@ -251,7 +251,14 @@ class MediaLeg:
         if self._side is not None:
             self._side.leave()
             self._side = None
+            self.quiet()
+
+    def quiet(self) -> None:
+        """No audio follows for a while."""
+        try:
             self._connection.quiet()
+        except Exception as error:  # noqa: BLE001 - a transport may fail in any way
+            self._connection_failed(error)
 
     def send_joined(self, pcm: bytes, heard_from_s: float) -> None:
         """20 ms from the bridge."""
@@ -422,6 +429,8 @@ class MediaLeg:
             self._connection_failed(error)
 
     def _send_dtmf(self, digits: str) -> None:
+        if self._side is not None:
+            self._side.keys(digits)
         try:
             carried = self._connection.send_dtmf(digits)
         except Exception as error:  # noqa: BLE001 - a transport may fail in any way

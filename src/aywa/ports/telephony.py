@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Protocol
 
 from aywa.ports.calls import CallPlan
@@ -152,6 +153,9 @@ class Router(Protocol):
     async def accounts(self) -> Sequence[Account]:
         """All of them. Raises StoreUnavailable."""
 
+    async def refer(self, org_id: str, call_id: str, target: str) -> OutboundCall | Refusal:
+        """Whether a live call's far side may send the call to the target, a SIP or tel URI (REFER). Never raises."""
+
     def on_change(self, tell: Callable[[], None]) -> None:
         """tell: called when trunks or accounts may not be what they were."""
 
@@ -161,6 +165,54 @@ class Telephone(Protocol):
 
     def dial(self, call: OutboundCall) -> None:
         """Begins, and tells the call's host what becomes of it. Raises CallRefused when it cannot even begin."""
+
+
+class TransferVerb(StrEnum):
+    """How a caller gets to somebody else. REFER: his own side calls (RFC 3515). DIAL: we do, and stay in between."""
+
+    REFER = "refer"
+    DIAL = "dial"
+
+
+class TransferStatus(StrEnum):
+    """How a transfer stands (contract 11.3). CONNECTED, then COMPLETED; the others are its end, and CANCELLED is the caller's
+    hanging up before anybody answered."""
+
+    CONNECTED = "connected"
+    COMPLETED = "completed"
+    BUSY = "busy"
+    NO_ANSWER = "no-answer"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A live call's caller is to be connected with somebody else, without a word before. call: whom, with the live call's id;
+    whether anybody may be called there is settled before. music: what the caller hears meanwhile (PCM16 at music_hz), over
+    and over; empty: a ringing tone. headers of the call go into the INVITE, or the REFER."""
+
+    call: OutboundCall
+    verb: TransferVerb = TransferVerb.REFER
+    music: bytes = field(default=b"", repr=False)
+    music_hz: int = 8000
+
+
+@dataclass(frozen=True, slots=True)
+class TransferNews:
+    """sip_status: of the final answer, 0 without."""
+
+    status: TransferStatus
+    sip_status: int = 0
+    reason: str = ""
+
+
+class Transfers(Protocol):
+    """Passes callers on."""
+
+    def transfer(self, transfer: Transfer, tell: Callable[[TransferNews], None]) -> None:
+        """Begins; tell(news) is called as it goes on. When it goes well, the call's leg ends as "forwarded"; when it does not,
+        the call goes on with its assistant. Raises CallRefused when that call is not here, or is being transferred."""
 
 
 class AssistantRequests(Protocol):

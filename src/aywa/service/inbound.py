@@ -6,6 +6,7 @@ What is for somebody and cannot be answered is put on record, and goes to the nu
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -259,6 +260,21 @@ class Inbound:
         if key is None:
             raise _NotAnswered(FAILED, "; ".join(found.problems) or "the server's credential does not exist")
         return server | {"authenticationPlan": key.extra.get("authenticationPlan")}
+
+    # --- a caller sends us on ---------------------------------------------------------------------------------------
+
+    async def refer(self, org_id: str, call_id: str, target: str) -> OutboundCall | Refusal:
+        """As the port says: only where the toll guard has a list, and the target is on it."""
+        try:
+            call = json.loads(await self._calls.get(org_id, call_id))
+            number = await self._numbers.use(org_id, str(call.get("phoneNumberId") or ""))
+            placed = await self._outbound.referred(number, target)
+        except (NotFound, Rejected, CallRefused) as refusal:
+            _log.info("refer_refused", call_id=call_id, why=str(refusal))
+            return Refusal(603, "Decline", message=str(refusal))
+        except StoreUnavailable:
+            return Refusal(503, "Service Unavailable", message="the store does not answer")
+        return replace(placed, call_id=call_id)
 
     # --- nobody does -----------------------------------------------------------------------------------------------
 

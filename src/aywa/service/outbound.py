@@ -128,6 +128,19 @@ class Outbound:
         self.judge(number.org_id, target.destination, "destination")
         return _placed(number.org_id, number, trunk, target)
 
+    async def referred(self, number: NumberInUse, target: str) -> OutboundCall:
+        """A SIP or tel URI that a call's far side names. It costs its owner, not the caller: so it must be on the list, and an
+        hourly limit alone does not do. Raises Rejected, CallRefused."""
+        if not self._guard.rules.listed:
+            raise Rejected(["target of a REFER must be on RUNTIME_OUTBOUND_ALLOW, which is empty"])
+        to_number = target.lower().startswith("tel:")
+        place = (
+            {"type": "number", "number": target[4:].partition(";")[0]}
+            if to_number
+            else {"type": "sip", "sipUri": target}
+        )
+        return await self.forwarded(number, place, str(number.body.get("number") or ""))
+
     async def _trunk(self, number: NumberInUse) -> Trunk | None:
         credential_id = number.body.get("credentialId")
         if credential_id is None:
