@@ -410,6 +410,8 @@ def assistant() -> dict[str, Any]:
     return {
         "name": "bench",
         "firstMessageMode": "assistant-waits-for-user",
+        # With many calls the first turn comes late: nobody is to be asked whether they are there.
+        "messagePlan": {"idleTimeoutSeconds": 60},
         "clientMessages": [],
         "transcriber": {"provider": "deepgram", "model": "nova-3"},
         "model": {

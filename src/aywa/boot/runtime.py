@@ -71,7 +71,9 @@ _log = structlog.get_logger("aywa.boot")
 
 TALK_PAGE = Path(__file__).parent.parent / "api" / "talk"
 WORKER_DIED = "call.in-progress.error-vapifault-worker-died"
-GC_OLD_THRESHOLD = 50
+GC_THRESHOLDS = (10_000, 10, 50)
+"""New containers until the young ones are looked through, and how much more seldom the older ones are. Most garbage of a call goes
+without the collector."""
 SWITCH_S = 0.0005
 LISTEN_BACKLOG = 2048
 
@@ -162,8 +164,7 @@ class Runtime:
         # What is alive now stays: let the collector leave it alone, and look for old garbage seldom.
         gc.collect()
         gc.freeze()
-        young, middle, _ = gc.get_threshold()
-        gc.set_threshold(young, middle, GC_OLD_THRESHOLD)
+        gc.set_threshold(*GC_THRESHOLDS)
         # The journal's, the store's and the recordings' threads must not hold up the loop for the usual 5 ms.
         self._parts.callback(sys.setswitchinterval, sys.getswitchinterval())
         sys.setswitchinterval(SWITCH_S)
