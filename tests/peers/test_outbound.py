@@ -87,6 +87,7 @@ async def test_a_sip_uri_is_called_and_both_speak(runtime: PhoneRuntime, spoken:
     assert told["heard"]
     assert call["type"] == "outboundPhoneCall"
     assert call["endedReason"] == "customer-ended-call"
+    assert call["phoneCallProviderId"] == told["sip_call_id"]
     assert "please" in str([m["message"] for m in call["messages"] if m["role"] == "user"]).lower()
 
 
