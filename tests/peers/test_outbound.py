@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from aywa.testing.script import Pause, Say
 from aywa.testing.softphone.phone import Setup
 from aywa.testing.softphone.talk import Answer, Softphone, report
@@ -74,6 +76,7 @@ async def test_every_answer_has_its_reason(runtime: PhoneRuntime, speech: Path, 
     assert not failed, failed
 
 
+@pytest.mark.all
 async def test_a_sip_uri_is_called_and_both_speak(runtime: PhoneRuntime, spoken: bytes) -> None:
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     phone = Softphone(Setup(), on_ready=ready.set_result)
