@@ -20,11 +20,24 @@ SPOKEN = Path("/usr/share/asterisk/sounds/en_US_f_Allison/vm-intro.wav")
 SPOKEN_WORDS = ("please", "message", "tone")
 
 
-@pytest.fixture(scope="session")
-def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PhoneRuntime]:
+# What the calls' media runs in: every test of a call holds in both layouts.
+LAYOUTS = {
+    "one process": {"RUNTIME_MEDIA_PROCESSES": "0"},
+    "media apart": {"RUNTIME_MEDIA_PROCESSES": "2", "RUNTIME_MEDIA_PRIORITY": "normal"},
+}
+
+
+@pytest.fixture(scope="session", params=LAYOUTS)
+def runtime(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PhoneRuntime]:
     """`aywa dev --tiny`, shared by the tests of a session: they must leave it as they found it."""
     port = free_udp_port()
-    dev = Dev(tmp_path_factory.mktemp("phone") / "home", options=("--tiny", "--sip-port", str(port)))
+    dev = Dev(
+        tmp_path_factory.mktemp("phone") / "home",
+        options=("--tiny", "--sip-port", str(port)),
+        environment=LAYOUTS[request.param],
+    )
     with started(dev):
         yield PhoneRuntime(dev, port)
 
