@@ -258,6 +258,7 @@ class _Outbox:
         """At once."""
         if leg_id in self._audio:
             self._send_audio({leg_id: self._audio.pop(leg_id)})
+        self._own_up()
         waiting = self._pipe.waiting_bytes
         if waiting > self._settings.stuck_bytes:
             log.error("the brain has not read %d bytes: media gives it up", waiting)
@@ -277,8 +278,13 @@ class _Outbox:
             for leg_id, pcm in legs.items():
                 self._dropped[leg_id] += len(pcm)
             return
-        dropped, self._dropped = self._dropped, defaultdict(int)
-        for leg_id, size in dropped.items():
-            detail = f"{size} bytes of audio were not heard: the runtime did not keep up"
-            self._pipe.send(of_event(MediaWarned(leg_id, "brain_behind", detail)))
+        self._own_up()
         self._pipe.send({"is": "audio", "legs": legs})
+
+    def _own_up(self) -> None:
+        """Says what was dropped, as soon as the brain reads again."""
+        if self._dropped and self._pipe.waiting_bytes <= self._settings.behind_bytes:
+            dropped, self._dropped = self._dropped, defaultdict(int)
+            for leg_id, size in dropped.items():
+                detail = f"{size} bytes of audio were not heard: the runtime did not keep up"
+                self._pipe.send(of_event(MediaWarned(leg_id, "brain_behind", detail)))
