@@ -11,15 +11,16 @@ but the partials'. The end of a turn is waited for 0.5 s, whatever was said (sta
 
 Turn: last voiced frame sent -> the reply's first frame received, both at the caller. From the second turn of every call until
 the first call is done: CPU (of the process, by the kernel's count, as a share of the core and a call; rig_cpu: of all others, of
-their core: near 100 % it is the rig that is late), new connections at the vendors by turn. Memory: resident set with n calls
+their core: near 100 % it is the rig that is late), connections by turn: waited, those that a request or a recogniser waited
+for; ahead, those made before anybody needed them; new, all that the vendors accepted. Memory: resident set with n calls
 minus that with one, by further call. Underruns: PlayoutStarved on record. Premature: a reply's frame before the turn's last
 voiced one. Discarded: requests to the model beyond one a turn.
 
 Known systems on the same work (2 cores): 899-950 ms and 5.4 % a call at 10 (pipecat-ai 1.14), 1014 ms and 2.9 % (livekit-agents
 1.8.9); 10-15 and 20-25 calls on one core before p95 doubles or audio underruns. Neither recorded.
 
-Prints {"p50_ms_1", "p95_ms_1", "cpu_50", "memory_mb_100", "new_connections_100", "underruns_150", ... "samples"} and the same
-with `_50_tls` for TLS to the vendors.
+Prints {"p50_ms_1", "p95_ms_1", "cpu_50", "memory_mb_100", "waited_connections_100", "underruns_150", ... "samples"} and the
+same with `_50_tls` for TLS to the vendors.
 """
 
 from __future__ import annotations
@@ -114,7 +115,8 @@ class Engine:
 
 
 async def serve(data: Path, url: str) -> None:
-    """Prints its address and key as one JSON line, then runs until its standard input closes."""
+    """Prints its address and key as one JSON line, and its counts for every line that it is given, until its standard input
+    closes."""
     from aywa.boot.logs import configure_logs
     from aywa.boot.runtime import Runtime
     from aywa.boot.settings import RuntimeSettings
@@ -130,7 +132,9 @@ async def serve(data: Path, url: str) -> None:
         await runtime.start()
         await runtime.ready()
         _answer({"url": runtime.addresses.api, "key": runtime.key})
-        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+        while await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline):
+            made, waited = runtime.connections
+            _answer({"made": made, "waited": waited})
     finally:
         await runtime.stop()
 
@@ -295,7 +299,7 @@ class Load:
     cpu_s: float = 0.0
     rig_s: float = 0.0
     rss_mb: float = 0.0
-    connections: int = 0
+    connections: Counter[str] = field(default_factory=Counter)
     requests: int = 0
     events: Counter[str] = field(default_factory=Counter)
 
@@ -315,7 +319,10 @@ class Load:
             "rig_cpu": round(100 * self.rig_s / self.seconds, 1),
             "rss_mb": round(self.rss_mb, 1),
             "memory_mb": round((self.rss_mb - alone_mb) / max(1, calls - 1), 3),
-            "new_connections": round(self.connections / max(1, self.steady_turns), 4),
+            **{
+                f"{kind}_connections": round(self.connections[kind] / max(1, self.steady_turns), 4)
+                for kind in ("waited", "ahead", "new")
+            },
             "underruns": self.events["PlayoutStarved"],
             "premature": sum(t.heard_s < t.sent_s for t in self.turns),
             "unanswered": sum(t.heard_s == math.inf for t in self.turns),
@@ -333,24 +340,25 @@ async def measure(
         script = data / "sentences.json"
         _write(script, [sentence.words for sentence in sentences])
         async with AsyncExitStack() as stack:
-            http = await stack.enter_async_context(aiohttp.ClientSession())
+            # Kept, or its own connections would count as the runtime's.
+            kept = aiohttp.TCPConnector(keepalive_timeout=3600)
+            http = await stack.enter_async_context(aiohttp.ClientSession(connector=kept))
             secure = ("--tls", str(data / "tls")) if tls else ()
             simulating = ("--simulate", str(script), "--jitter", str(options.jitter), *secure)
-            vendors, simulator = await stack.enter_async_context(_program(*simulating, core=options.cores[0]))
-            serving = ("--serve", str(data / "runtime"), "--vendors", vendors["url"])
+            vendors = await stack.enter_async_context(_program(*simulating, core=options.cores[0]))
+            url = vendors.said["url"]
+            serving = ("--serve", str(data / "runtime"), "--vendors", url)
             trust = {"SSL_CERT_FILE": str(data / "tls" / "certificate.pem")} if tls else {}
-            async with _program(*serving, core=options.cores[-1], profile=options.profile, more=trust) as (
-                runtime,
-                pid,
-            ):
-                callers = await _call(http, runtime, calls, turns, sentences)
+            program = _program(*serving, core=options.cores[-1], profile=options.profile, more=trust)
+            async with program as runtime:
+                callers = await _call(http, runtime.said, calls, turns, sentences)
                 ticking = asyncio.create_task(_tick(callers))
-                await _steady(http, vendors["url"], (pid, simulator), callers, load)
+                await _steady(http, vendors, runtime, callers, load)
                 ticking.cancel()
                 for caller in callers:
                     if caller.transport is not None:
                         caller.transport.disconnect()
-                load.requests = (await _counters(http, vendors["url"]))["requests"].get("openai.chat", 0)
+                load.requests = (await _counters(http, url))["requests"].get("openai.chat", 0)
                 await asyncio.sleep(1.0)
         load.turns = [turn for caller in callers for turn in caller.turns]
         load.events = _events(data)
@@ -402,6 +410,8 @@ def assistant() -> dict[str, Any]:
     return {
         "name": "bench",
         "firstMessageMode": "assistant-waits-for-user",
+        # With many calls the first turn comes late: nobody is to be asked whether they are there.
+        "messagePlan": {"idleTimeoutSeconds": 60},
         "clientMessages": [],
         "transcriber": {"provider": "deepgram", "model": "nova-3"},
         "model": {
@@ -430,15 +440,15 @@ async def _tick(callers: Sequence[Caller]) -> None:
 
 
 async def _steady(
-    http: aiohttp.ClientSession, url: str, pids: tuple[int, int], callers: Sequence[Caller], load: Load
+    http: aiohttp.ClientSession, vendors: Program, runtime: Program, callers: Sequence[Caller], load: Load
 ) -> None:
     """Watches the calls to their end, and the processes from everybody's second turn until the first call is done."""
-    await _counters(http, url)
+    await _connections(http, vendors, runtime)
     await _until(lambda: all(caller.answered >= 1 for caller in callers))
-    pid, simulator = pids
+    pid, simulator = runtime.pid, vendors.pid
     began_s, cpu_s = time.perf_counter(), _cpu_s(pid)
     rig_s = _cpu_s(simulator) + time.process_time()
-    before = (await _counters(http, url))["connections"]
+    before = await _connections(http, vendors, runtime)
     await _until(lambda: any(caller.done for caller in callers))
     load.seconds = time.perf_counter() - began_s
     load.cpu_s = _cpu_s(pid) - cpu_s
@@ -446,7 +456,15 @@ async def _steady(
     load.rss_mb = _rss_mb(pid)
     load.steady_turns = sum(began_s <= t.sent_s < math.inf for c in callers for t in c.turns)
     await _until(lambda: all(caller.done for caller in callers))
-    load.connections = (await _counters(http, url))["connections"] - before
+    load.connections = await _connections(http, vendors, runtime)
+    load.connections.subtract(before)
+
+
+async def _connections(http: aiohttp.ClientSession, vendors: Program, runtime: Program) -> Counter[str]:
+    """Until now, as both sides count them."""
+    made = await runtime.ask()
+    accepted = (await _counters(http, vendors.said["url"]))["connections"]
+    return Counter(waited=made["waited"], ahead=made["made"] - made["waited"], new=accepted)
 
 
 async def _until(happened: Callable[[], bool]) -> None:
@@ -469,11 +487,40 @@ def _rss_mb(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+@dataclass(frozen=True, slots=True)
+class Program:
+    """This file as another process. said: what it told first."""
+
+    process: asyncio.subprocess.Process
+    said: Mapping[str, Any]
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self.process.pid
+
+    async def ask(self) -> dict[str, Any]:
+        """What it counts."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(b"\n")
+        return await _told(self.process)
+
+
+async def _told(process: asyncio.subprocess.Process) -> dict[str, Any]:
+    """Its next line of JSON."""
+    assert process.stdout is not None
+    while not (line := await process.stdout.readline()).startswith(b"{"):
+        if not line:
+            raise SystemExit("a process of the benchmark said nothing")
+    told: dict[str, Any] = json.loads(line)
+    return told
+
+
 @asynccontextmanager
 async def _program(
     *arguments: str, core: int, profile: str = "", more: Mapping[str, str] | None = None
-) -> AsyncIterator[tuple[dict[str, Any], int]]:
-    """This file as another process on one core. Gives what it says first, and its number."""
+) -> AsyncIterator[Program]:
+    """This file as another process on one core."""
     profiling = ("-m", "cProfile", "-o", profile) if profile else ()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -486,15 +533,9 @@ async def _program(
         stdout=subprocess.PIPE,
         env={**os.environ, **(more or {})},
     )
-    assert process.stdout is not None
     assert process.stdin is not None
     try:
-        line = b""
-        while not line.startswith(b"{"):
-            line = await process.stdout.readline()
-            if not line:
-                raise SystemExit(f"{arguments[0]} said nothing")
-        yield json.loads(line), process.pid
+        yield Program(process, await _told(process))
     finally:
         process.stdin.close()
         await process.wait()

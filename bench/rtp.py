@@ -30,6 +30,7 @@ import uvloop
 
 from aywa.adapters.local.silero import SileroVad
 from aywa.adapters.models.cache import models_dir
+from aywa.boot.runtime import GC_THRESHOLDS
 from aywa.core.audio.frame import FRAME_S
 from aywa.core.audio.g711 import pcm_to_mulaw
 from aywa.core.events import MediaEvent, PlayoutFinished
@@ -229,8 +230,10 @@ async def measure(
         await asyncio.sleep((REPLY_S + PAUSE_S) / calls)
         agent.speak()
     await asyncio.sleep(1)
+    # As the runtime does when it is ready.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
     since_ns, before, wall = time.time_ns(), time.process_time(), time.perf_counter()
     await asyncio.sleep(seconds)
     cpu = (time.process_time() - before) / (time.perf_counter() - wall)

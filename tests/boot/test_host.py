@@ -65,6 +65,7 @@ class House:
     plane: Plane
     journal: RecordedJournal
     folder: Path
+    ended: list[str]
 
     def call(self, call_id: str = "call-1", assistant: Mapping[str, Any] = GREETS) -> str:
         plan = CallPlan(call_id, "org-1", "vapi.websocketCall", assistant, AudioFormat.PCM16, 16000, 0)
@@ -97,6 +98,7 @@ class House:
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     plane = Plane(asyncio.get_running_loop(), {16000: LoudVad(16000)})
     journal = RecordedJournal()
+    ended: list[str] = []
     reply = ReplyRoutes(ScriptedLlm(), ScriptedTts(), TtsOptions(16000))
     host = Host(
         plane,
@@ -106,8 +108,9 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         lambda: "ws://here",
         calls_max=2,
         prices=load_prices({}).prices,
+        ended=ended.append,
     )
-    yield House(host, plane, journal, tmp_path / "artifacts")
+    yield House(host, plane, journal, tmp_path / "artifacts", ended)
     await host.close(5.0)
     await plane.close()
 
@@ -123,6 +126,23 @@ async def test_the_limit_is_answered_with_429(house: House) -> None:
     await house.until_over("call-2")
     assert house.ask(second).status == 404  # type: ignore[attr-defined]
     house.call("call-3")
+
+
+async def test_who_made_the_routes_is_told_when_the_call_needs_them_no_more(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _ = house.call("call-1"), house.call("call-2")
+    assert house.host.end("call-1", "manually-canceled")
+    await house.until_over("call-1")
+    assert house.ended == ["call-1"]
+
+    def broken(*_: object) -> Routes:
+        raise RuntimeError("nobody is there")
+
+    monkeypatch.setattr(house.host, "_routes", broken)
+    with pytest.raises(RuntimeError):
+        house.call("call-3")
+    assert house.ended == ["call-1", "call-3"]
 
 
 async def test_a_runtime_that_is_ending_takes_no_calls(house: House) -> None:

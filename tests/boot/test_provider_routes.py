@@ -39,9 +39,9 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     found: list[tuple[Any, ...]] = []
     adapter = Providers._adapter
 
-    def note(self: Providers, make: Any, arguments: Any, **named: Any) -> Any:
+    def note(self: Providers, call_id: str, make: Any, arguments: Any, **named: Any) -> Any:
         found.append((make.__name__, *arguments, named))
-        return adapter(self, make, arguments, **named)
+        return adapter(self, call_id, make, arguments, **named)
 
     monkeypatch.setattr(Providers, "_adapter", note)
     return found
@@ -85,7 +85,7 @@ async def test_calls_share_an_adapter_only_if_all_that_makes_it_is_the_same(prov
     assert len({id(each) for each in (one, model("b"), model(url="http://x"), model(name="gpt-5"))}) == 4
 
 
-async def test_more_adapters_than_are_kept_let_the_oldest_go_later(
+async def test_more_adapters_than_are_kept_let_the_oldest_go(
     providers: Providers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MAX_ADAPTERS", 3)
@@ -98,7 +98,7 @@ async def test_more_adapters_than_are_kept_let_the_oldest_go_later(
     for key in ("1", "2", "0", "3", "4"):
         _ = llm(key)
     assert llm("0") is first
-    assert (len(providers._kept), len(providers._leaving)) == (3, 2)
+    assert len(providers._kept) == 3
 
 
 def test_secrets_are_not_in_what_adapters_are_known_by() -> None:

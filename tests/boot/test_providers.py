@@ -39,8 +39,10 @@ async def providers() -> AsyncIterator[Providers]:
     await made.close()
 
 
-def plan(assistant: Mapping[str, Any], keys: Mapping[str, ProviderKey] = KEYS) -> CallPlan:
-    return CallPlan("call-1", "org-1", "webCall", assistant, AudioFormat.PCM16, 8000, 0, keys=keys)
+def plan(
+    assistant: Mapping[str, Any], keys: Mapping[str, ProviderKey] = KEYS, call_id: str = "call-1"
+) -> CallPlan:
+    return CallPlan(call_id, "org-1", "webCall", assistant, AudioFormat.PCM16, 8000, 0, keys=keys)
 
 
 def named(one: KnownProvider) -> dict[str, Any]:
@@ -252,23 +254,38 @@ async def test_adapters_are_shared_between_calls_of_the_same_key_and_no_others(p
     assert llm({"openai": ProviderKey(SECRET, "http://127.0.0.1:1/other")}) is not first
 
 
-async def test_of_too_many_the_longest_unused_is_closed_when_no_call_can_be_using_it(
+async def test_of_too_many_the_longest_unused_is_closed_as_soon_as_its_last_call_has_ended(
     providers: Providers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(boot, "MAX_ADAPTERS", 2)
-    monkeypatch.setattr(boot, "LET_GO_S", 0.0)
     closed: list[str] = []
 
     async def close(self: OpenAiLlm) -> None:
         closed.append(self._model)
 
     monkeypatch.setattr(OpenAiLlm, "close", close)
-    for model in ("a", "b", "a", "c"):
-        _ = providers.routes(plan({MODEL: {"provider": "openai", "model": model}}), HERE)
-    await asyncio.sleep(0.01)
-    assert closed == ["b"]
+
+    async def after(*ended: str) -> list[str]:
+        for call_id in ended:
+            providers.ended(call_id)
+        await asyncio.sleep(0)
+        return closed
+
+    for call_id, model in (("1", "a"), ("2", "b"), ("3", "a"), ("4", "b")):
+        _ = providers.routes(plan({MODEL: {"provider": "openai", "model": model}}, call_id=call_id), HERE)
+    assert await after("3", "3", "nobody") == []
+    # Nobody needs it any more, and it is kept: another call may come.
+    assert await after("1") == []
+    for model in ("c", "d"):
+        _ = providers.routes(plan({MODEL: {"provider": "openai", "model": model}}, call_id=model), HERE)
+    assert await after() == ["a"]
+    assert await after("2") == ["a"]
+    assert await after("4") == ["a", "b"]
+    # One that came back into use is another one.
+    _ = providers.routes(plan({MODEL: {"provider": "openai", "model": "b"}}, call_id="5"), HERE)
+    assert await after() == ["a", "b"]
     await providers.close()
-    assert sorted(closed) == ["a", "b", "c"]
+    assert sorted(closed) == ["a", "b", "b", "c", "d"]
 
 
 async def test_closing_ends_the_connections(providers: Providers) -> None:
@@ -278,7 +295,7 @@ async def test_closing_ends_the_connections(providers: Providers) -> None:
         found = providers.routes(plan({MODEL: {"provider": "openai", "model": "gpt-4.1"}}, keys), HERE)
         request = LlmRequest((ChatMessage("user", "Hello"),))
         assert [delta async for delta in found.models[0].llm.stream(request)]
-        assert vendors.open_connections == 1
+        assert vendors.open_connections
         await providers.close()
         async with asyncio.timeout(2):
             while vendors.open_connections:  # noqa: ASYNC110 - the far side notices when it does

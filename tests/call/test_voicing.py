@@ -9,7 +9,7 @@ import pytest
 
 from aywa.call.rules import RuleThreads
 from aywa.call.voicing import MATCHES_MAX, REPLACE_S, TRIES_MAX, Voicing
-from aywa.core.settings import REPLACEMENT_MAX, ChunkPlan, FormatPlan, Pattern, Replacement
+from aywa.core.settings import REPLACEMENT_MAX, ChunkPlan, FormatPlan, Pattern, Replacement, read_settings
 
 # Goes back and forth over every way to cut the text.
 ENDLESS = Pattern("(a|aa)+$")
@@ -37,6 +37,22 @@ async def test_without_expressions_nothing_goes_to_a_thread() -> None:
     assert await spoken(Voicing(), "It is $5.") == "It is five dollars."
     assert await spoken(Voicing(language="de"), "Es sind $5.") == "Es sind $5."
     assert threading.active_count() == before
+
+
+async def test_figures_are_read_in_the_language_that_is_spoken() -> None:
+    for document, said in (
+        ({}, "It is five dollars."),
+        ({"voice": {"language": "en-GB"}}, "It is five dollars."),
+        ({"voice": {"language": "de"}}, "It is $5."),
+        ({"transcriber": {"language": "de"}}, "It is $5."),
+    ):
+        assert await spoken(Voicing.of(read_settings(document)), "It is $5.") == said
+
+
+async def test_a_call_has_the_plan_of_its_assistant(threads: RuleThreads) -> None:
+    plan = {"formatPlan": {"replacements": [{"type": "regex", "regex": "a+", "value": "b"}]}}
+    call = Voicing.of(read_settings({"voice": {"chunkPlan": plan}}), threads)
+    assert await spoken(call, "aaa") == "b"
 
 
 async def test_expressions_replace_what_they_match(threads: RuleThreads) -> None:

@@ -102,6 +102,20 @@ async def test_tells_what_is_said_while_it_is_said(question: Path, tmp_path: Pat
     assert "never shown" not in result.stderr
 
 
+async def test_a_filler_is_not_the_reply(
+    question: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ "One moment", a pause, and then the reply itself."""
+    monkeypatch.setattr(sys.modules["aywa.cli.talk"], "LAST_QUIET_S", 0.2)
+    out = tmp_path / "call.wav"
+    result = await call(quick(tells=True, hole=(5, 20)), question, out, "--after-greeting")
+    assert result.exit_code == 0, result.stderr
+    with wave.open(str(out)) as file:
+        heard = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)[:, 1]
+    # The greeting and the reply, both whole.
+    assert np.count_nonzero(heard) == 2 * 10 * 320
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

@@ -11,10 +11,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
+from aywa.adapters.wire.reserve import SPARE_LEAST
 from aywa.ports.errors import CODES, Fault, ProviderError
 from aywa.ports.llm import ChatMessage, Finished, Llm, LlmDelta, LlmRequest, TextDelta, ToolCallDelta
 from aywa.testing.fault_proxy import Deed, FaultProxy, NetworkFault
@@ -42,12 +43,22 @@ TOOL = {
 }
 
 
+class Dialling(Llm, Protocol):
+    """One that counts its connections, and those of them that a request waited for."""
+
+    @property
+    def connections(self) -> int: ...
+
+    @property
+    def waited(self) -> int: ...
+
+
 @dataclass(frozen=True)
 class Wire:
     """route: of the simulated vendor. make: the adapter, given the vendors' URL and a key. *: how the vendor says so."""
 
     route: str
-    make: Callable[[str, str], Llm]
+    make: Callable[[str, str], Dialling]
     quota: Trouble
     unknown_model: Trouble
     too_long: Trouble
@@ -61,7 +72,7 @@ class Rig:
     wire: Wire
     vendors: SimulatedVendors
     proxy: FaultProxy
-    llm: Llm
+    llm: Dialling
 
     def next(self, **plan: Any) -> None:
         self.vendors.plans.next(self.wire.route, Plan(**plan))
@@ -226,18 +237,40 @@ class WireContract(LlmContract):
 
     # --- connections -------------------------------------------------------------------------------------------
 
-    async def test_after_the_first_turn_no_connection_is_made(self, rig: Rig) -> None:
+    async def test_after_the_first_turn_no_turn_waits_for_a_connection(self, rig: Rig) -> None:
         for _ in range(5):
             await take(rig.llm)
-        assert rig.vendors.connections == 1
+        assert (rig.llm.waited, rig.llm.connections) == (1, 1 + SPARE_LEAST)
+        await until(lambda: rig.vendors.connections == rig.llm.connections, 1)
 
     async def test_a_warm_route_needs_no_handshake(self, rig: Rig) -> None:
         await rig.llm.warm(ASKED)
         await rig.llm.warm(ASKED)
         assert rig.asked == []
-        await until(lambda: rig.vendors.connections == 1, 1)
+        await until(lambda: rig.vendors.connections == SPARE_LEAST, 1)
+        rig.proxy.hold()
         await take(rig.llm)
-        assert rig.vendors.connections == 1
+        assert rig.llm.waited == 0
+
+    async def test_more_and_more_at_once_wait_for_no_handshake_and_nor_do_those_after_one_that_was_left(
+        self, rig: Rig
+    ) -> None:
+        rig.vendors.plans.set(rig.wire.route, Plan(text="One two three.", first_s=0.02, per_s=500))
+        await rig.llm.warm(ASKED)
+        for most in range(SPARE_LEAST, 5 * SPARE_LEAST, SPARE_LEAST):
+            # Whoever needed a new connection now would not get his answer.
+            rig.proxy.hold()
+            asked = len(rig.asked) + most
+            asking = [asyncio.create_task(take(rig.llm)) for _ in range(most)]
+            await until(lambda asked=asked: len(rig.asked) == asked, LIMIT_S)  # type: ignore[misc]
+            asking[0].cancel()
+            _, *answers = await asyncio.gather(*asking, return_exceptions=True)
+            assert [text_of(one) for one in answers] == ["One two three."] * (most - 1)  # type: ignore[arg-type]
+            rig.proxy.release()
+            await until(lambda: rig.vendors.connections == rig.llm.connections, 1)
+        assert rig.llm.waited == 0
+        # Those that were used at once, those that were left, and the spare ones: not one for each request.
+        assert rig.llm.connections == most + SPARE_LEAST + 4
 
     async def test_a_kept_connection_that_is_gone_is_replaced_at_once(self, rig: Rig) -> None:
         for deed in (Deed.CUT, Deed.RESET):
@@ -332,7 +365,7 @@ class WireContract(LlmContract):
             assert error.mend or fault is Fault.PROVIDER
             assert error.retry_after_s == trouble.retry_after_s
         # A refusal is a whole answer: its connection serves on.
-        assert rig.vendors.connections == 1
+        assert (rig.llm.waited, rig.llm.connections) == (1, 1 + SPARE_LEAST)
 
     async def test_a_cut_may_be_tried_again(self, rig: Rig) -> None:
         for after in (None, 0, 1, 2):
@@ -359,6 +392,10 @@ class WireContract(LlmContract):
             await asyncio.sleep(0.02)
             error = await failed(rig.llm)
             assert (error.fault, error.retryable) == (Fault.NETWORK, True), after_bytes
+            # Nobody there, or somebody who did not come to his end.
+            begun = {0: False, 10: False, 900: True, 1100: True}.get(after_bytes)
+            if begun is not None:
+                assert error.code == ("cut_short" if begun else "unreachable"), after_bytes
         rig.proxy.do(Deed.RESET)
         assert text_of(await take(rig.llm)) == "One two three."
 
@@ -418,8 +455,9 @@ class WireContract(LlmContract):
         told: list[str] = []
         for key in (KEY, WRONG_KEY, f"{KEY}\n"):
             async with rigged(wire, key) as rig:
-                rig.vendors.plans.next(rig.wire.route, *(Plan(text=WORDS, trouble=one) for one in troubles))
-                for _ in troubles:
+                for trouble in troubles:
+                    # For every try: what is cut before its answer is asked for again on a connection that is not kept.
+                    rig.vendors.plans.set(rig.wire.route, Plan(text=WORDS, trouble=trouble))
                     error = await failed(rig.llm)
                     assert error.code in CODES
                     told += [*_all_of(error), "".join(traceback.format_exception(error))]

@@ -8,10 +8,11 @@ import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import pytest
 
+from aywa.adapters.wire.reserve import SPARE_LEAST
 from aywa.core.audio.g711 import mulaw_to_pcm, pcm_to_mulaw
 from aywa.ports.errors import CODES, Fault, ProviderError
 from aywa.ports.stt import Word
@@ -29,6 +30,16 @@ OTHER = "Please hold the line."
 VOICE = "sim-voice"
 PATIENCE_S = 5.0
 AT_ONCE_S = 1.0
+
+
+class Dialling(Tts, Protocol):
+    """One that counts its connections, and how many texts waited for one."""
+
+    @property
+    def connections(self) -> int: ...
+
+    @property
+    def waited(self) -> int: ...
 
 
 class VoiceContract:
@@ -82,7 +93,7 @@ class TtsContract(VoiceContract):
     knows_models: ClassVar[bool] = True
     quota_code: ClassVar[str] = "quota_exceeded"
 
-    def make(self, url: str, key: str = KEY, **settings: Any) -> Tts:
+    def make(self, url: str, key: str = KEY, **settings: Any) -> Dialling:
         """The route to a simulator."""
         raise NotImplementedError
 
@@ -103,7 +114,7 @@ class TtsContract(VoiceContract):
             yield proxy
 
     @pytest.fixture
-    async def tts(self, proxy: FaultProxy) -> AsyncIterator[Tts]:
+    async def tts(self, proxy: FaultProxy) -> AsyncIterator[Dialling]:
         tts = self.make(proxy.url)
         yield tts
         await tts.close()
@@ -203,12 +214,42 @@ class TtsContract(VoiceContract):
 
     # --- connections ---------------------------------------------------------------------------------------------
 
-    async def test_only_the_first_text_makes_a_connection(self, proxy: FaultProxy, tts: Tts) -> None:
-        await tts.warm(self.options())
-        assert proxy.connections == 1
+    async def test_only_the_first_text_waits_for_a_connection(
+        self, vendors: SimulatedVendors, tts: Dialling
+    ) -> None:
         for number in range(4):
             await self.say(tts, OTHER, self.options(context=f"reply {number}"))
-        assert proxy.connections == 1
+        assert (tts.waited, tts.connections) == (1, 1 if self.shared else 1 + SPARE_LEAST)
+        await comes_true(lambda: vendors.connections == tts.connections)
+
+    async def test_a_warm_route_needs_no_handshake(self, proxy: FaultProxy, tts: Dialling) -> None:
+        await tts.warm(self.options())
+        await tts.warm(self.options())
+        assert proxy.connections == tts.connections == (1 if self.shared else SPARE_LEAST)
+        proxy.hold()
+        await self.say(tts, OTHER)
+        assert tts.waited == 0
+
+    async def test_more_and_more_at_once_wait_for_no_handshake_and_nor_do_those_after_one_that_was_left(
+        self, vendors: SimulatedVendors, proxy: FaultProxy, tts: Dialling
+    ) -> None:
+        vendors.plans.set(self.route, Plan(first_s=0.02, realtime=50.0))
+        await tts.warm(self.options())
+        for most in range(SPARE_LEAST, 5 * SPARE_LEAST, SPARE_LEAST):
+            # Whoever needed a new connection now would not be heard.
+            proxy.hold()
+            asked = len(vendors.world.asked(self.route)) + most
+            said = [asyncio.create_task(self.say(tts, OTHER)) for _ in range(most)]
+            await comes_true(lambda asked=asked: len(vendors.world.asked(self.route)) == asked)  # type: ignore[misc]
+            said[0].cancel()
+            _, *heard = await asyncio.gather(*said, return_exceptions=True)
+            assert [sound(chunks) for chunks in heard] == [self.made(OTHER)] * (most - 1)  # type: ignore[arg-type]
+            proxy.release()
+            await tts.warm(self.options())
+            await comes_true(lambda: vendors.connections == tts.connections)
+        assert tts.waited == 0
+        # Those that were used at once, those that were left, and the spare ones: not one for each text.
+        assert tts.connections <= (3 if self.shared else most + SPARE_LEAST + 4)
 
     async def test_a_connection_that_died_meanwhile_is_replaced_at_once(
         self, proxy: FaultProxy, tts: Tts
@@ -225,7 +266,7 @@ class TtsContract(VoiceContract):
     # --- leaving -------------------------------------------------------------------------------------------------
 
     async def test_an_abandoned_text_is_stopped_at_once_and_the_next_is_whole(
-        self, vendors: SimulatedVendors, proxy: FaultProxy, tts: Tts
+        self, vendors: SimulatedVendors, tts: Dialling
     ) -> None:
         vendors.plans.next(self.route, Plan(realtime=2.0))
         chunks = tts.synthesize(TEXT, self.options(context="reply", more=True))
@@ -234,8 +275,8 @@ class TtsContract(VoiceContract):
         asked = vendors.world.asked(self.route)[-1]
         await comes_true(lambda: self.stopped(asked))
         assert sound(await self.say(tts, OTHER, self.options(context="reply"))) == self.made(OTHER)
-        if self.shared:
-            assert proxy.connections == 1
+        # Only the first text did.
+        assert tts.waited == 1
 
     async def test_a_text_that_is_abandoned_before_its_first_audio_is_stopped_too(
         self, vendors: SimulatedVendors, tts: Tts
@@ -298,7 +339,7 @@ class TtsContract(VoiceContract):
         proxy.do(deed)
         with pytest.raises(ProviderError) as caught:
             heard += sound(await rest(chunks))
-        assert caught.value.retryable
+        assert (caught.value.code, caught.value.retryable) == ("cut_short", True)
         assert self.made(TEXT).startswith(heard)
         assert sound(await self.say(tts, OTHER)) == self.made(OTHER)
 

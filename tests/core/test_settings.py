@@ -55,6 +55,23 @@ def test_what_a_call_may_cost(plan: Any, limit: float | None, message: str) -> N
     assert (settings.max_dollars, settings.budget_message) == (limit, message)
 
 
+@pytest.mark.parametrize(
+    ("voice", "transcriber", "language"),
+    [
+        ({}, {}, "en"),
+        ({"language": "de"}, {"language": "en"}, "de"),
+        ({"voiceId": "x"}, {"language": "pt-BR"}, "pt-BR"),
+        # Words that are no language: several, or whichever it is.
+        ({"language": "multi"}, {"language": "auto"}, "en"),
+        ({"language": "german"}, {"language": "zh_Hant"}, "zh_Hant"),
+        ({"language": 5}, {"language": ["de"]}, "en"),
+        ("junk", None, "en"),
+    ],
+)
+def test_what_language_is_spoken(voice: Any, transcriber: Any, language: str) -> None:
+    assert read_settings({"voice": voice, "transcriber": transcriber}).language == language
+
+
 def test_every_field_is_read() -> None:
     settings = read_settings(
         {

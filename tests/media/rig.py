@@ -65,10 +65,13 @@ class FarSide:
     fail: bool = False
     answers_close: bool = True
     leg: MediaLeg | None = None
+    frame_bytes: int = 640
 
     def send_audio(self, frame: bytes) -> None:
         self._may_fail()
-        self.frames.append((self.now(), frame))
+        # Several may come together: it plays them one after the other.
+        size = self.frame_bytes
+        self.frames += [(self.now(), frame[at : at + size]) for at in range(0, len(frame), size)]
 
     def send_text(self, text: str) -> None:
         self._may_fail()
@@ -172,7 +175,7 @@ class Rig:
             times.append(self.loop.time())
 
         plan = LegPlan(leg_id, audio, rate_hz, self.loop.time(), post, recording, lead_s)
-        far = FarSide(self.loop.time)
+        far = FarSide(self.loop.time, frame_bytes=rate_hz // 50 * (1 if audio is AudioFormat.MULAW else 2))
         leg = self.plane.add_leg(plan, far)
         far.leg = leg
         return Call(leg, far, plan, events, times)

@@ -167,8 +167,9 @@ async def test_a_reply_leaves_on_the_legs_own_beat() -> None:
         at.plane.send(Finish("leg", 1))
         await asyncio.sleep(2)
         assert call.far.times[:4] == [0.0137] * 4
-        assert call.far.times[4:7] == [0.035, 0.055, 0.075]
-        assert np.allclose(np.diff(call.far.times[4:]), 0.02)
+        assert call.far.times[4:8] == [0.055, 0.055, 0.095, 0.095]
+        assert np.allclose(np.diff(call.far.times[4::2]), 0.04)
+        assert call.far.times[4::2] == call.far.times[5::2]
         assert numbers(call.far.audio) == numbers(ramp(320 * 50))
         assert [round(e.at_s, 6) for e in call.of(PlayoutStarted)] == [0.0137]
         assert [e.position for e in call.of(PlayoutAdvanced)] == [25 * 320, 50 * 320]
@@ -198,7 +199,7 @@ async def test_pause_resume_and_drop() -> None:
         at.plane.send(Pause("leg"))
         await asyncio.sleep(1)
         position = call.of(PlayoutPaused)[0].position
-        assert position == 320 * 9 == 320 * len(call.far.frames)
+        assert position == 320 * 8 == 320 * len(call.far.frames)
         at.plane.send(Resume("leg", position))
         await asyncio.sleep(0.1)
         at.plane.send(Drop("leg"))
@@ -670,4 +671,8 @@ async def test_a_hundred_legs_share_a_few_runs_of_the_detector() -> None:
         calls = [at.call(str(number)) for number in range(100)]
         await asyncio.gather(*(call.speak(0.32, 0) for call in calls))
         await asyncio.sleep(0.1)
-        assert {len(run) for run in at.vads[16000].runs} == {32, 4}
+        runs = [len(run) for run in at.vads[16000].runs]
+        # Ten windows of each, and what 32 rows of a run leave over.
+        assert sum(runs) == 1000
+        assert max(runs) == 32
+        assert len(runs) <= 10 * 4

@@ -28,13 +28,18 @@ class Desk:
     frames: list[tuple[float, bytes]] = field(default_factory=list)
     heard_from: list[float] = field(default_factory=list)
     events: list[MediaEvent] = field(default_factory=list)
+    messages: int = 0
 
     def __post_init__(self) -> None:
         self.playout = Playout("leg", self.pace, self.take, self.events.append, epoch_s=100.0)
 
     def take(self, frame: bytes, heard_from_s: float) -> None:
-        self.frames.append((round(self.now - 100, 6), frame))
-        self.heard_from.append(round(heard_from_s - 100, 6))
+        # Several that leave together are still frames of 20 ms, played one after the other.
+        size = FRAME * self.pace.width
+        self.messages += 1
+        for nth, at in enumerate(range(0, len(frame), size)):
+            self.frames.append((round(self.now - 100, 6), frame[at : at + size]))
+            self.heard_from.append(round(heard_from_s + nth * 0.02 - 100, 6))
 
     def wait(self, seconds: float) -> None:
         until = self.now + seconds
@@ -65,6 +70,16 @@ def test_the_first_frame_and_the_lead_leave_at_once_then_one_every_20_ms() -> No
     assert desk.times == [0, 0, 0, 0, 0.02, 0.04, 0.06, 0.08]
     assert desk.heard_from == [0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14]
     assert desk.sent == numbers(ramp(8 * FRAME))
+
+
+def test_frames_leave_in_pairs_the_second_with_less_of_a_lead() -> None:
+    desk = Desk(replace(PACE, batch=2))
+    desk.play(9 * FRAME)
+    desk.wait(1)
+    assert desk.times == [0, 0, 0, 0, 0.04, 0.04, 0.08, 0.08, 0.12]
+    assert desk.messages == 4
+    assert desk.heard_from == [0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14, 0.16]
+    assert desk.sent == numbers(ramp(9 * FRAME))
 
 
 def test_without_a_lead_frames_leave_when_they_are_heard() -> None:

@@ -36,7 +36,7 @@ class Listener:
 def batch(rows: int = 64, rate_hz: int = 8000) -> tuple[VadBatch, LoudVad]:
     loop = asyncio.get_running_loop()
     vad = LoudVad(rate_hz)
-    return VadBatch(loop, Wheel(loop, 0.005), vad, 0.005, rows), vad
+    return VadBatch(loop, Wheel(loop, 0.005), vad, (0.005, 0.01, 0.02), rows), vad
 
 
 LOUD, QUIET = square(16384, 256), bytes(512)

@@ -116,9 +116,9 @@ class Baresip:
                             return told
                     await self._changed.wait()
         except TimeoutError:
-            told = [event.get("type") or event for event in self.events]
+            seen = [event.get("type") or event for event in self.events]
             raise AssertionError(
-                f"{name} did not happen within {within_s:.0f} s, but {told}: {self.log}"
+                f"{name} did not happen within {within_s:.0f} s, but {seen}: {self.log}"
             ) from None
 
     @property

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -64,11 +62,7 @@ def wav_of(
     whole = np.zeros(round(whole_s * rate_hz), "<i2")
     start = round(silence_s * rate_hz)
     whole[start : start + sentence.size] = sentence
+    folder.mkdir(exist_ok=True)
     file = folder / f"speech-{rate_hz}-{channels}.wav"
     file.write_bytes(write_wav(whole if channels == 1 else np.stack([whole] * channels, 1), rate_hz))
     return file
-
-
-def body_of(answer: Any) -> Any:
-    """JSON of bytes."""
-    return json.loads(answer)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tests.e2e.dev import Dev
@@ -58,6 +61,24 @@ class PhoneRuntime:
                 await asyncio.sleep(0.05)
         return found
 
+    async def until_in_progress(self, call_id: str) -> None:
+        """Until somebody answered."""
+        async with asyncio.timeout(STORED_S):
+            status = ""
+            while status != "in-progress":
+                status = (await self.ask("GET", f"/call/{call_id}"))["status"]
+
+    async def events_of(self, sip_call_id: str, kind: str) -> list[Mapping[str, Any]]:
+        """What the journal has of a kind in the call with this Call-ID."""
+        call = await self.call_of(sip_call_id)
+        file = self.dev.home / "artifacts" / call["id"] / "events.jsonl.gz"
+        packed = b""
+        async with asyncio.timeout(STORED_S):
+            while not packed:
+                packed = await asyncio.to_thread(_read, file)
+        rows = [json.loads(line) for line in gzip.decompress(packed).splitlines()]
+        return [row["data"] for row in rows if row["kind"] == kind]
+
     async def trunk(self, port: int, **more: Any) -> tuple[str, str]:
         """A trunk to a port of the loopback and a number on it: the ids of credential and number."""
         gateway = {"ip": "127.0.0.1", "port": port} | more.pop("gateway", {})
@@ -80,3 +101,8 @@ class PhoneRuntime:
         """Places a call; its id."""
         body = {"assistant": dict(ASSISTANT), "phoneNumberId": number_id, "customer": dict(customer)} | more
         return str((await self.ask("POST", "/call", body))["id"])
+
+
+def _read(file: Path) -> bytes:
+    """Empty while it is not there."""
+    return file.read_bytes() if file.exists() else b""

@@ -84,11 +84,20 @@ class Sipp:
                 env={**os.environ, "TERM": "dumb"},
             )
         try:
+            if self.place is None:
+                await self._listens(process)
             yield process
         finally:
             if process.returncode is None:
                 process.kill()
             await process.wait()
+
+    async def _listens(self, process: asyncio.subprocess.Process) -> None:
+        """It says nothing when it is ready: the system's own table of sockets does."""
+        table = Path("/proc/net/udp" if self.transport == "udp" else "/proc/net/tcp")
+        async with asyncio.timeout(STOP_S):
+            while f":{self.port:04X} " not in await asyncio.to_thread(table.read_text):
+                assert process.returncode is None, _text(self.folder / "sipp.out")
 
     def _scenario_file(self) -> Path:
         """The scenario, and what it names in square brackets that sipp does not know by itself."""

@@ -33,6 +33,8 @@ class Peer:
     """A reply stops this many frames after the caller's voice; None: never."""
     hole: tuple[int, int] | None = None
     """After so many frames of a reply, send nothing for so many."""
+    tells: bool = False
+    """It says when a reply begins and ends (speech-update)."""
     hang_up_after: int | None = None
     ended_status: str = "ended"
     answer: tuple[int, Any] | None = None
@@ -83,6 +85,7 @@ class Peer:
         for text in self.texts:
             await socket.send_str(text)
         line = _Line(self, audio["format"] == "mulaw")
+        told = False
         async for message in socket:
             if isinstance(message.data, str):
                 self.controls.append(json.loads(message.data))
@@ -90,6 +93,10 @@ class Peer:
             elif isinstance(message.data, bytes):
                 for frame in line.frame(message.data):
                     await socket.send_bytes(frame)
+                if self.tells and told != line.speaks:
+                    told = line.speaks
+                    update = {"type": "speech-update", "status": "started" if told else "stopped"}
+                    await socket.send_json(update | {"role": "assistant"})
                 if self.hang_up_after is not None and self.frames >= self.hang_up_after:
                     ended = {
                         "type": "status-update",
@@ -118,6 +125,11 @@ class _Line:
         self._voice = self._silence = 0
         self._sent = 0
         self._reply("Hello.", peer.greeting_frames, 0)
+
+    @property
+    def speaks(self) -> bool:
+        """A reply has begun, and there is more of it."""
+        return bool(self._queue)
 
     def frame(self, payload: bytes) -> list[bytes]:
         self._peer.frames += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from aywa.testing.script import Backchannel, BargeIn, HangUp, Pause, Say, Script, Step, WaitReply
 from aywa.testing.wire import FRAME_S, SentFrame
@@ -11,11 +12,18 @@ RATE = 8000
 LOUD = np.full(160, 5000, "<i2").tobytes()
 
 
-def play(script: Script, heard_s: tuple[tuple[float, float], ...] = ()) -> list[SentFrame]:
-    """Runs a script to its end; audio arrives in the given intervals."""
+def play(
+    script: Script,
+    heard_s: tuple[tuple[float, float], ...] = (),
+    told: tuple[tuple[float, dict[str, str]], ...] = (),
+) -> list[SentFrame]:
+    """Runs a script to its end; audio arrives in the given intervals, messages at their times."""
     sent: list[SentFrame] = []
     for number in range(5000):
         now_s = number * FRAME_S
+        for at_s, message in told:
+            if at_s <= now_s < at_s + FRAME_S:
+                script.told(message)
         if any(from_s <= now_s < until_s for from_s, until_s in heard_s):
             assert script.heard(now_s, LOUD).audible
         frame = script.next_frame(now_s)
@@ -59,6 +67,23 @@ def test_waits_longer_when_asked_to() -> None:
 def test_a_reply_from_before_the_question_is_no_answer_to_it() -> None:
     sent = play(script(WaitReply(), Say(LOUD * 10), WaitReply(timeout_s=5)), ((0.0, 1.0),))
     assert 6.4 < len(sent) * FRAME_S < 6.8
+
+
+def update(status: str, role: str = "assistant") -> dict[str, str]:
+    return {"type": "speech-update", "status": status, "role": role}
+
+
+def test_a_reply_goes_on_until_the_runtime_says_that_it_is_over_where_it_says_so() -> None:
+    """As after "one moment"."""
+    heard_s, told = ((0.5, 1.0), (3.0, 4.0)), ((0.5, update("started")), (0.8, update("stopped", "user")))
+    over = (4.0, update("stopped"))
+    assert len(play(script(WaitReply()), heard_s, (*told, over))) * FRAME_S == pytest.approx(1.4, abs=0.05)
+    wait = script(WaitReply(told=True))
+    assert len(play(wait, heard_s, (*told, over))) * FRAME_S == pytest.approx(4.4, abs=0.05)
+    # It forgot to, or says nothing at all.
+    wait = script(WaitReply(told=True, timeout_s=6.0))
+    assert len(play(wait, heard_s, told)) * FRAME_S == pytest.approx(6.0, abs=0.05)
+    assert len(play(script(WaitReply(told=True)), heard_s)) * FRAME_S == pytest.approx(1.4, abs=0.05)
 
 
 def test_an_answer_that_began_in_the_trailing_silence_counts() -> None:

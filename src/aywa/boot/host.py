@@ -52,7 +52,8 @@ class _Running:
 
 
 class Host:
-    """ports.calls.CallHost over the media plane. media_url: answers ws:// or wss:// and host of the media port."""
+    """ports.calls.CallHost over the media plane. media_url: answers ws:// or wss:// and host of the media port. ended: is told
+    which call needs its routes no more."""
 
     def __init__(
         self,
@@ -63,6 +64,7 @@ class Host:
         media_url: Callable[[], str],
         calls_max: int,
         prices: Prices | None = None,
+        ended: Callable[[str], None] = lambda call_id: None,
     ) -> None:
         self._plane = plane
         self._journal = journal
@@ -71,9 +73,12 @@ class Host:
         self._media_url = media_url
         self._calls_max = calls_max
         self._prices = prices or Prices()
+        self._ended = ended
         self._calls: dict[str, _Running] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
+        # Told of each call whose session is over, also when it never had a leg.
+        self.over: Callable[[str], None] = lambda call_id: None
 
     # --- ports.calls.CallHost ------------------------------------------------------------------------------------
 
@@ -83,8 +88,12 @@ class Host:
             raise CallRefused(NO_WORKER, "the runtime is shutting down: try again in a moment")
         if len(self._calls) >= self._calls_max:
             raise CallRefused(TOO_MANY, f"{self._calls_max} calls are running, the limit (calls_max)", 429)
-        routes = self._routes(plan)
-        session = Session(self._session_plan(plan, routes), routes, self._plane, self._journal)
+        try:
+            routes = self._routes(plan)
+            session = Session(self._session_plan(plan, routes), routes, self._plane, self._journal)
+        except BaseException:
+            self._ended(plan.call_id)
+            raise
         running = _Running(plan, session, secrets.token_urlsafe(24))
         self._calls[plan.call_id] = running
         task = asyncio.get_running_loop().create_task(self._run(running), name=f"call {plan.call_id}")
@@ -205,8 +214,10 @@ class Host:
             _log.exception("call_failed", call_id=plan.call_id)
         finally:
             self._calls.pop(plan.call_id, None)
+            self._ended(plan.call_id)
             # A session can end before its leg has, which nobody owns from then on.
             self._plane.send(CloseLeg(plan.call_id, session.conversation.lifecycle.reason or ""))
+            self.over(plan.call_id)
         if self._plane.has_leg(plan.call_id):
             await running.gone.wait()
         recording = await self._plane.recorded(plan.call_id)

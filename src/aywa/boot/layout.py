@@ -22,6 +22,7 @@ from aywa.core.rtp.plan import StreamPlan
 from aywa.media.apart.edge import ApartEdge
 from aywa.media.apart.plane import JoinedPlane
 from aywa.media.apart.process import MediaUnavailable
+from aywa.media.apart.settings import ApartSettings
 from aywa.media.plane import Plane
 from aywa.media.recorder import Recording
 from aywa.media.rtp.edge import RtpEdge
@@ -110,7 +111,9 @@ def open_layout(here: Plane, phones: PhoneSettings, silero: Path) -> Layout:
         return Layout(here, edge, _at_once, lambda: None, close)
     plan = {"silero": str(silero), "rtp": asdict(settings), "priority": phones.media_priority}
     command = (sys.executable, "-m", "aywa.boot.media_process", json.dumps(plan))
-    apart = ApartEdge(loop, command, phones.media_processes, settings)
+    apart = ApartEdge(
+        loop, command, phones.media_processes, settings, ApartSettings(cpu_most=phones.cpu_most)
+    )
     apart.start()
     plane = JoinedPlane(here, apart)
 

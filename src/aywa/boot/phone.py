@@ -19,15 +19,16 @@ import structlog
 from aywa.adapters.transports.sip.port import SipPort
 from aywa.boot.host import Host
 from aywa.boot.layout import PhoneEdge, PhoneLeg
+from aywa.boot.phone_gate import Gate
 from aywa.boot.phone_settings import DEMO_USER, PhoneSettings
+from aywa.boot.phone_trunk import sip_trunk
 from aywa.core import ended_reasons
 from aywa.core.rtp.plan import StreamPlan
 from aywa.core.sip import events as sip
-from aywa.core.sip.agent import Dial
+from aywa.core.sip.dial import Dial
 from aywa.core.sip.offer import LocalMedia
-from aywa.core.sip.trunk import Gateway as SipGateway
 from aywa.core.sip.trunk import Trunk as SipTrunk
-from aywa.core.sip.uri import SipUri, TelUri, parse_uri
+from aywa.core.sip.uri import SipUri, TelUri, escape_user, host_text, parse_uri
 from aywa.media.rtp.leg import NO_MEDIA
 from aywa.media.rtp.ports import NoPorts, PortPair
 from aywa.ports.calls import CallPlan, CallRefused
@@ -82,18 +83,22 @@ class Phone:
         self.port: SipPort
         self.router: Router
         self._empty = asyncio.Event()
+        self._gate = Gate(settings.cpu_most, self._gate_closes)
         self._closing = False
 
     def open(self, port: SipPort, router: Router) -> None:
         """The port whose events this takes, and who says where calls go."""
         self.port = port
         self.router = router
+        self._host.over = self._call_over
         router.on_change(self._configured)
         self._configured()
+        self._gate.start()
 
     async def close(self, within_s: float) -> None:
         """Hangs up what is left; the calls' host is closed before."""
         self._closing = True
+        self._gate.stop()
         for line in list(self._lines.values()):
             self._hang_up(line)
         if self._lines:
@@ -117,13 +122,19 @@ class Phone:
                 ended_reasons.OUTBOUND_FAILED, f"no port for the call's audio: {error}"
             ) from error
         trunk = call.trunk
-        host = _host_of(call.uri) if trunk is None else _first_gateway(trunk)
+        if trunk is not None:
+            # It may have been written a moment ago.
+            self._know(trunk)
+        host = _host_of(call.uri) if call.uri or trunk is None else _first_gateway(trunk)
         srtp = trunk is not None and any(gateway.srtp for gateway in trunk.gateways)
         dial = Dial(
             uri=call.uri or call.user,
             media=self._media(pair, host, srtp=srtp),
-            trunk="" if trunk is None else trunk.id,
-            from_uri=call.caller_id,
+            # A whole URI finds its own way, with the trunk's password if it is the trunk's.
+            trunk="" if trunk is None or call.uri else trunk.id,
+            username=trunk.username if trunk is not None and call.uri else "",
+            password=trunk.password if trunk is not None and call.uri else "",
+            from_uri=self._caller(call, pair),
             from_name=call.caller_name,
             headers=call.headers,
             asserted=call.caller_id if trunk is not None else "",
@@ -162,6 +173,11 @@ class Phone:
                 _log.warning("sip_banned", address=event.address, why=event.why)
             case _:
                 pass
+
+    def _gate_closes(self, closed: bool) -> None:
+        """While this process has no time left, whoever calls is told when to come again."""
+        _log.warning("calls_refused" if closed else "calls_taken_again", cpu_most=self.settings.cpu_most)
+        self.port.agent.refuse_new(self.settings.retry_after_s if closed else None)
 
     # --- inbound -----------------------------------------------------------------------------------------------------
 
@@ -297,6 +313,12 @@ class Phone:
                 self.port.carry_out(self.port.agent.send_digit(line.call, digit, 160, self.port.now()))
         return True
 
+    def _call_over(self, call_id: str) -> None:
+        """The call ended before its leg was there: whoever still rings for it need not."""
+        for line in list(self._lines.values()):
+            if line.call_id == call_id and line.rtp is None:
+                self._hang_up(line)
+
     def _hang_up(self, line: _Line) -> None:
         if not line.over:
             self.port.carry_out(self.port.agent.hang_up(line.call, self.port.now(), reason=_NORMAL))
@@ -318,39 +340,36 @@ class Phone:
         agent = self.port.agent
         agent.set_accounts({account.username: account.password for account in accounts} | self._own_account())
         for gone in self._trunks.keys() - trunks.keys():
+            del self._trunks[gone]
             self.port.carry_out(agent.remove_trunk(gone, self.port.now()))
             self.trunk_states.pop(gone, None)
         for trunk in trunks.values():
-            if self._trunks.get(trunk.id) != trunk:
-                self.port.carry_out(agent.set_trunk(self._sip_trunk(trunk), self.port.now()))
-        self._trunks = trunks
+            self._know(trunk)
 
     def _own_account(self) -> dict[str, str]:
         return {DEMO_USER: self.settings.password} if self.settings.password else {}
 
     def _sip_trunk(self, trunk: Trunk) -> SipTrunk:
-        gateways = tuple(
-            SipGateway(gateway.host, gateway.port, gateway.transport, gateway.outbound)
-            for gateway in trunk.gateways
-        )
-        registration = trunk.registration
-        return SipTrunk(
-            name=trunk.id,
-            gateways=gateways,
-            networks=trunk.networks,
-            username=registration.username if registration is not None else trunk.username,
-            password=trunk.password,
-            realm=registration.realm if registration is not None else "",
-            register=registration is not None,
-            domain=registration.domain if registration is not None else "",
-            expires_s=self.settings.register_s,
-            ping_s=self.settings.ping_s if any(gateway.ping for gateway in trunk.gateways) else None,
-        )
+        return sip_trunk(trunk, self.settings.register_s, self.settings.ping_s)
+
+    def _know(self, trunk: Trunk) -> None:
+        """The SIP port has the trunk as it is now."""
+        if self._trunks.get(trunk.id) != trunk:
+            self._trunks[trunk.id] = trunk
+            self.port.carry_out(self.port.agent.set_trunk(self._sip_trunk(trunk), self.port.now()))
 
     def _trunk_is(self, trunk: str, state: str) -> None:
         if self.trunk_states.get(trunk) != state:
             self.trunk_states[trunk] = state
             _log.info("trunk", trunk=trunk, state=state)
+
+    def _caller(self, call: OutboundCall, pair: PortPair) -> str:
+        """A bare number where a trunk completes it, else a whole URI."""
+        if not call.uri or not call.caller_id or call.caller_id.startswith(("sip:", "sips:")):
+            return call.caller_id
+        return (
+            f"sip:{escape_user(call.caller_id)}@{host_text(self._edge.told_host(pair, _host_of(call.uri)))}"
+        )
 
     # --- media -----------------------------------------------------------------------------------------------------------
 

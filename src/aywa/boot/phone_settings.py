@@ -25,7 +25,8 @@ class PhoneSettings:
     same for audio. first_media_port, last_media_port: of RTP. srtp: never, optional, required. tls_authorities: a file of
     those whose certificates are believed; tls_verify: whether they must be. password: of the account `demo`.
     networks: who may call `demo` without it. media_processes: 0: the calls' audio is handled in the runtime's own process; else
-    in so many beside it, one a core. media_priority: what they ask the system for: normal, high, realtime."""
+    in so many beside it, one a core. media_priority: what they ask the system for: normal, high, realtime. cpu_most: of a
+    processor; above that new calls are refused, to come again after retry_after_s."""
 
     enabled: bool = True
     hosts: tuple[str, ...] = ()
@@ -46,6 +47,7 @@ class PhoneSettings:
     register_s: int = 300
     ping_s: float = 30.0
     retry_after_s: int = 10
+    cpu_most: float = 0.9
 
 
 def phone_from_environment(environment: Mapping[str, str] | None = None) -> PhoneSettings:
@@ -70,6 +72,7 @@ def phone_from_environment(environment: Mapping[str, str] | None = None) -> Phon
         srtp=read.choice("RUNTIME_SIP_SRTP", ("never", "optional", "required"), "optional"),
         password=read.text("RUNTIME_SIP_PASSWORD"),
         networks=read.networks("RUNTIME_SIP_NETWORKS", PhoneSettings().networks),
+        cpu_most=read.share("RUNTIME_SIP_CPU_MOST", PhoneSettings().cpu_most),
     )
 
 
@@ -90,6 +93,14 @@ class _Reader:
         if given not in _YES | _NO:
             raise CannotStart(f"{name} must be true or false, got {given[:40]!r}")
         return given in _YES
+
+    def share(self, name: str, otherwise: float) -> float:
+        given = self.text(name)
+        if not given:
+            return otherwise
+        if not re.fullmatch(r"[01]?\.\d{1,3}|1|1\.0", given) or not 0.1 <= float(given) <= 1:
+            raise CannotStart(f"{name} must be a share of a processor, 0.1 to 1, got {given[:40]!r}")
+        return float(given)
 
     def choice(self, name: str, choices: tuple[str, ...], otherwise: str) -> str:
         given = self.text(name).lower() or otherwise

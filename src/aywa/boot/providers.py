@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -41,9 +41,8 @@ OPENAI_URL = "https://api.openai.com/v1"
 ANTHROPIC_URL = "https://api.anthropic.com"
 OPENAI_MODEL = "gpt-4.1"
 ANTHROPIC_MODEL = "claude-sonnet-4-5"
-# Adapters kept; of the others the one unused the longest is closed when no call can still be using it.
+# Adapters kept; of the others the one unused the longest is closed, as soon as its last call has ended.
 MAX_ADAPTERS = 500
-LET_GO_S = 4 * 3600.0
 # A document's number that is none, or beyond any sense.
 NUMBER_MAX = 1e12
 # A model of the customer's own may take its time: as long as its `timeoutSeconds`, and no longer than the caller waits.
@@ -53,7 +52,13 @@ CUSTOM_FIRST_MAX_S = 60.0
 JsonObject = Mapping[str, Any]
 
 
-class _Closing(Protocol):
+class _Adapter(Protocol):
+    @property
+    def connections(self) -> int: ...
+
+    @property
+    def waited(self) -> int: ...
+
     async def close(self) -> None: ...
 
 
@@ -98,11 +103,15 @@ class Providers:
     """Makes adapters and keeps them."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, _Closing] = OrderedDict()
+        self._kept: OrderedDict[str, _Adapter] = OrderedDict()
+        # Call -> the adapters that it may use; adapter -> how many calls may; and those that are not kept any more.
+        self._calls: dict[str, set[_Adapter]] = {}
+        self._users: Counter[_Adapter] = Counter()
+        self._evicted: set[_Adapter] = set()
         self._leaving: set[asyncio.Task[None]] = set()
 
     def routes(self, plan: CallPlan, local: LocalRoutes) -> CallRoutes:
-        """Who works for the call."""
+        """Who works for the call, until it has `ended`."""
         found = CallRoutes()
         for document in chain(plan.assistant, MODEL):
             self._model(document, plan, local, found)
@@ -112,12 +121,27 @@ class Providers:
             self._ear(document, plan, local, found)
         return found
 
+    def ended(self, call_id: str) -> None:
+        """The call uses nobody any more."""
+        for adapter in self._calls.pop(call_id, ()):
+            self._users[adapter] -= 1
+            if not self._users[adapter]:
+                del self._users[adapter]
+                if adapter in self._evicted:
+                    self._let_go(adapter)
+
+    @property
+    def connections(self) -> tuple[int, int]:
+        """How many the adapters that are kept have made, and for how many of them somebody waited."""
+        adapters = self._kept.values()
+        return sum(each.connections for each in adapters), sum(each.waited for each in adapters)
+
     async def close(self) -> None:
         """Closes every adapter."""
-        for task in list(self._leaving):
-            task.cancel()
-        adapters, self._kept = list(self._kept.values()), OrderedDict()
-        _ = await asyncio.gather(*(adapter.close() for adapter in adapters), return_exceptions=True)
+        adapters = [*self._kept.values(), *self._evicted]
+        self._kept, self._evicted = OrderedDict(), set()
+        closing = (adapter.close() for adapter in adapters)
+        _ = await asyncio.gather(*closing, *self._leaving, return_exceptions=True)
 
     # --- kinds -------------------------------------------------------------------------------------------------------
 
@@ -134,12 +158,13 @@ class Providers:
                 llm, model = local.llm, local.llm_model
             case "openai" if key is not None and (key.key or key.base_url):
                 url, model = key.base_url or OPENAI_URL, model or OPENAI_MODEL
-                llm = self._adapter(OpenAiLlm, (url, key.key, model))
+                llm = self._adapter(plan.call_id, OpenAiLlm, (url, key.key, model))
             case "anthropic" if key is not None and key.key:
                 url, model = key.base_url or ANTHROPIC_URL, model or ANTHROPIC_MODEL
-                llm = self._adapter(AnthropicLlm, (url, key.key, model))
+                llm = self._adapter(plan.call_id, AnthropicLlm, (url, key.key, model))
             case "custom-llm" if _text(document.get("url")):
                 llm = self._adapter(
+                    plan.call_id,
                     CustomLlm,
                     (_text(document["url"]), model),
                     key="" if key is None else key.key,
@@ -152,10 +177,14 @@ class Providers:
                     # What the customer gives his own model holds, also where another could be asked.
                     more["first_of_many_s"] = more["first_s"]
             case _ if key is not None and provider in COMPATIBLE and _reachable(provider, key):
-                llm = self._adapter(compatible_llm, (provider, key.key, model), base_url=key.base_url)
+                llm = self._adapter(
+                    plan.call_id, compatible_llm, (provider, key.key, model), base_url=key.base_url
+                )
             case _ if key is not None and key.base_url and known(MODEL, provider) is None:
                 # Whoever has an address of his own speaks what nearly all speak.
-                llm = self._adapter(OpenAiLlm, (key.base_url, key.key, model, provider), compatible=True)
+                llm = self._adapter(
+                    plan.call_id, OpenAiLlm, (key.base_url, key.key, model, provider), compatible=True
+                )
             case _:
                 if provider:
                     found.problems.append(_missing(MODEL, provider))
@@ -178,14 +207,22 @@ class Providers:
             case "custom-voice" if _text(_mapping(document.get("server")).get("url")) == LOCAL_URL:
                 tts, options = local.tts, TtsOptions(plan.rate_hz)
             case "11labs" if key is not None and key.key:
-                tts = self._adapter(ElevenLabsTts, (key.key,), **_given(base_url=key.base_url, model=model))
+                tts = self._adapter(
+                    plan.call_id, ElevenLabsTts, (key.key,), **_given(base_url=key.base_url, model=model)
+                )
             case "cartesia" if key is not None and key.key:
-                tts = self._adapter(CartesiaTts, (key.key,), **_given(base_url=key.base_url, model=model))
+                tts = self._adapter(
+                    plan.call_id, CartesiaTts, (key.key,), **_given(base_url=key.base_url, model=model)
+                )
             case "openai" if key is not None and key.key:
-                tts = self._adapter(OpenAiTts, (key.key,), **_given(base_url=key.base_url, model=model))
+                tts = self._adapter(
+                    plan.call_id, OpenAiTts, (key.key,), **_given(base_url=key.base_url, model=model)
+                )
             case "custom-voice" if _text(_mapping(document.get("server")).get("url")):
                 server = _mapping(document["server"])
-                tts = self._adapter(CustomVoice, (_text(server["url"]),), headers=_headers(server))
+                tts = self._adapter(
+                    plan.call_id, CustomVoice, (_text(server["url"]),), headers=_headers(server)
+                )
             case _:
                 if provider:
                     found.problems.append(_missing(VOICE, provider))
@@ -203,10 +240,13 @@ class Providers:
                 stt, document = local.stt, {}
             case "deepgram" if key is not None and key.key:
                 model = _text(document.get("model"))
-                stt = self._adapter(DeepgramStt, (key.key,), **_given(base_url=key.base_url, model=model))
+                stt = self._adapter(
+                    plan.call_id, DeepgramStt, (key.key,), **_given(base_url=key.base_url, model=model)
+                )
             case "custom-transcriber" if _text(_mapping(document.get("server")).get("url")):
                 server = _mapping(document["server"])
                 stt = self._adapter(
+                    plan.call_id,
                     CustomTranscriberStt,
                     (_text(server["url"]),),
                     headers=_headers(server),
@@ -220,8 +260,8 @@ class Providers:
 
     # --- adapters ----------------------------------------------------------------------------------------------------
 
-    def _adapter(self, make: Callable[..., Any], arguments: Sequence[Any], **named: Any) -> Any:
-        """The one of the process. Known by a digest: what makes it holds secrets."""
+    def _adapter(self, call_id: str, make: Callable[..., Any], arguments: Sequence[Any], **named: Any) -> Any:
+        """The one of the process, for the call. Known by a digest: what makes it holds secrets."""
         told = json.dumps([make.__name__, list(arguments), named], sort_keys=True, default=repr)
         name = hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
         adapter = self._kept.get(name)
@@ -229,19 +269,24 @@ class Providers:
             adapter = self._kept[name] = make(*arguments, **named)
             if len(self._kept) > MAX_ADAPTERS:
                 _, oldest = self._kept.popitem(last=False)
-                self._let_go(oldest)
+                self._evicted.add(oldest)
+                if not self._users[oldest]:
+                    self._let_go(oldest)
         self._kept.move_to_end(name)
+        used = self._calls.setdefault(call_id, set())
+        if adapter not in used:
+            used.add(adapter)
+            self._users[adapter] += 1
         return adapter
 
-    def _let_go(self, adapter: _Closing) -> None:
-        async def later() -> None:
-            try:
-                await asyncio.sleep(LET_GO_S)
-            finally:
-                with suppress(Exception):
-                    await adapter.close()
+    def _let_go(self, adapter: _Adapter) -> None:
+        self._evicted.discard(adapter)
 
-        task = asyncio.get_running_loop().create_task(later(), name="closing an adapter")
+        async def close() -> None:
+            with suppress(Exception):
+                await adapter.close()
+
+        task = asyncio.get_running_loop().create_task(close(), name="closing an adapter")
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
 

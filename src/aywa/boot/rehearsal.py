@@ -162,7 +162,7 @@ class Rehearsal:
             TtsOptions(self.rate_hz),
             stock=self.stock,
             stock_rate_hz=self.rate_hz,
-            voicing=Voicing(read_settings(self.assistant).chunks),
+            voicing=Voicing.of(read_settings(self.assistant)),
         )
         return Routes(stt, reply, turn_model, endpointing=self.endpointing)
 

@@ -7,6 +7,7 @@ import contextlib
 import gc
 import os
 import socket
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -68,7 +69,10 @@ _log = structlog.get_logger("aywa.boot")
 
 TALK_PAGE = Path(__file__).parent.parent / "api" / "talk"
 WORKER_DIED = "call.in-progress.error-vapifault-worker-died"
-GC_OLD_THRESHOLD = 50
+GC_THRESHOLDS = (10_000, 10, 50)
+"""New containers until the young ones are looked through, and how much more seldom the older ones are. Most garbage of a call
+goes without the collector."""
+SWITCH_S = 0.0005
 LISTEN_BACKLOG = 2048
 
 
@@ -159,8 +163,10 @@ class Runtime:
         # What is alive now stays: let the collector leave it alone, and look for old garbage seldom.
         gc.collect()
         gc.freeze()
-        young, middle, _ = gc.get_threshold()
-        gc.set_threshold(young, middle, GC_OLD_THRESHOLD)
+        gc.set_threshold(*GC_THRESHOLDS)
+        # The journal's, the store's and the recordings' threads must not hold up the loop for the usual 5 ms.
+        self._parts.callback(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(SWITCH_S)
 
     async def serve(self) -> None:
         """Returns when HTTP is no longer answered."""
@@ -182,6 +188,11 @@ class Runtime:
         s = "" if self.settings.loopback else "s"
         host = _shown_host(self.settings.host)
         return Addresses(f"http{s}://{host}:{self.port}", f"ws{s}://{host}:{self._media_port}")
+
+    @property
+    def connections(self) -> tuple[int, int]:
+        """To providers: how many were made, and for how many of them somebody waited."""
+        return self._providers.connections
 
     # --- the parts -----------------------------------------------------------------------------------------------
 
@@ -233,6 +244,7 @@ class Runtime:
             lambda: self.addresses.media,
             settings.calls_max,
             self._prices,
+            self._providers.ended,
         )
         transport = WebSocketTransport(plane, self._host.open_call)
         self._parts.push_async_callback(transport.close)
@@ -322,7 +334,7 @@ class Runtime:
             stock=self._stock,
             stock_rate_hz=STOCK_RATE_HZ,
             phrases=self._phrases,
-            voicing=Voicing(settings.chunks, threads=self._rules),
+            voicing=Voicing.of(settings, self._rules),
             sentences=self._sentences.of(plan.org_id) if settings.caches_sentences else None,
         )
         return Routes(

@@ -166,7 +166,10 @@ class Recogniser:
         self._kept.add(pcm, KEPT_FRAMES if spoken or self._owed else WAITING_FRAMES, spoken=spoken)
         stream = self._stream
         if stream is not None:
-            self._tell(lambda: stream.feed(pcm))
+            try:
+                stream.feed(pcm)
+            except Exception as error:  # noqa: BLE001 - as in `_tell`, without a function for every frame
+                self._give_up(error)
 
     def voice(self, active: bool) -> None:
         """What the voice detector found."""

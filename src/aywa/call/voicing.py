@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import regex
 
 from aywa.call.rules import RuleThreads
-from aywa.core.settings import ChunkPlan, Pattern, Replacement
+from aywa.core.settings import AssistantSettings, ChunkPlan, Pattern, Replacement
 from aywa.core.turns.js_pattern import PatternError, group_names, translate
 from aywa.core.voicing.format import voice_text
 from aywa.core.voicing.js_value import expand, longest
@@ -40,6 +40,11 @@ class Voicing:
     _compiled: dict[Pattern, tuple[regex.Pattern[str], Mapping[str, int]]] = field(default_factory=dict)
     _late: Counter[Pattern] = field(default_factory=Counter)
     _plain: bool = True
+
+    @classmethod
+    def of(cls, settings: AssistantSettings, threads: RuleThreads | None = None) -> Voicing:
+        """As the assistant's document says."""
+        return cls(settings.chunks, settings.language, threads)
 
     def __post_init__(self) -> None:
         self._plain = not any(each.pattern for each in self.plan.format.replacements)

@@ -86,7 +86,7 @@ def talk(
     url = address.url_of(url)
     key = address.key_of(key)
     if sip is not None:
-        steps = _steps(sound.pcm(TELEPHONE_HZ), after_greeting)
+        steps = _steps(sound.pcm(TELEPHONE_HZ), after_greeting, told=False)
         placed = asyncio.run(_call_by_sip(sip, steps, (username, password), (url, key or "")))
         _write(out, placed)
         _show(placed, as_json)
@@ -143,18 +143,18 @@ async def _call(
     import signal
     from contextlib import suppress
 
-    steps = _steps(sound.pcm(caller.rate_hz), after_greeting)
+    steps = _steps(sound.pcm(caller.rate_hz), after_greeting, told=True)
     # Only the main thread of a process hears signals.
     with suppress(ValueError, RuntimeError):
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, caller.hang_up)
     return await caller.call(assistant, steps)
 
 
-def _steps(pcm: bytes, after_greeting: bool) -> list[Step]:
+def _steps(pcm: bytes, after_greeting: bool, *, told: bool) -> list[Step]:
     from aywa.testing.script import Say, WaitReply
 
-    steps: list[Step] = [Say(pcm), WaitReply(AFTERWARDS_S, LAST_QUIET_S)]
-    return [WaitReply(GREETING_S), *steps] if after_greeting else steps
+    steps: list[Step] = [Say(pcm), WaitReply(AFTERWARDS_S, LAST_QUIET_S, told=told)]
+    return [WaitReply(GREETING_S, told=told), *steps] if after_greeting else steps
 
 
 async def _call_by_sip(

@@ -83,6 +83,7 @@ MODEL_DEADLINE_S = 1.0
 
 # More than any setting may be: a number past it, below 0 or not finite is malformed.
 _MOST = 1e9
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 _CONFIDENCE = re.compile(r"(?P<on>[^\[]+)\[confidence=(?P<low>[\d.]+):(?P<high>[\d.]+)\]\Z")
 
 
@@ -274,6 +275,7 @@ class AssistantSettings:
     chunks: ChunkPlan = field(default_factory=ChunkPlan)
     caches_sentences: bool = True
     client_messages: frozenset[str] = CLIENT_MESSAGES
+    language: str = "en"
 
 
 def read_settings(document: Mapping[str, Any]) -> AssistantSettings:
@@ -307,6 +309,7 @@ def read_settings(document: Mapping[str, Any]) -> AssistantSettings:
         client_messages=_client_messages(document.get("clientMessages")),
         chunks=read_chunk_plan(voice.get("chunkPlan")),
         caches_sentences=voice.get("cachingEnabled") is not False,
+        language=_language(voice, _mapping(document.get("transcriber"))),
     )
 
 
@@ -314,6 +317,12 @@ def _client_messages(chosen: object) -> frozenset[str]:
     if not isinstance(chosen, list):
         return CLIENT_MESSAGES
     return ALWAYS_TOLD | {kind for kind in chosen if isinstance(kind, str)}
+
+
+def _language(*parts: Mapping[str, Any]) -> str:
+    """Of what is said: a BCP 47 tag, the first that is one."""
+    named = (_text(part.get("language")) for part in parts)
+    return next((tag for tag in named if _LANGUAGE.fullmatch(tag)), "en")
 
 
 def _start(plan: Mapping[str, Any], model: Mapping[str, Any], document: Mapping[str, Any]) -> StartSpeaking:

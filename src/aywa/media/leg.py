@@ -97,7 +97,6 @@ class MediaLeg:
         bytes_per_s = plan.rate_hz * self._wire.width
         self._seconds_per_byte = 1 / bytes_per_s
         self._recent: deque[bytes] = deque()
-        self._recent_bytes = 0
         self._recent_most = int(settings.recent_s * bytes_per_s)
         self._sink: AudioSink | None = None
         self._sink_resampler: Resampler | None = None
@@ -120,10 +119,12 @@ class MediaLeg:
         self._ear = Ear(batch, plan.rate_hz, settings.voice, self._judged, self._vad_failed)
         pace = Pace(
             plan.rate_hz, self._wire.width, self._wire.silence,
-            settings.lead_s if plan.lead_s is None else plan.lead_s, settings.advance_s, settings.queue_s, settings.rewind_s,
+            settings.lead_s if plan.lead_s is None else plan.lead_s, settings.advance_s, settings.queue_s,
+            settings.rewind_s, 1 if plan.paced else settings.batch_frames,
         )  # fmt: skip
         self._playout = Playout(plan.leg_id, pace, self._send_frame, self._post, plan.epoch_s)
         self._recorder = self._open_recorder()
+        self._flush_due_s = self._now()
         self._chores_timer = around.wheel.at(self._now() + settings.chores_s, self._chores)
 
     def open(self) -> None:
@@ -146,7 +147,8 @@ class MediaLeg:
             self._ahead(verdict)
             return
         self.last_audio_s = now - self._plan.epoch_s
-        self._remember(payload)
+        # What is too old is forgotten now and then.
+        self._recent.append(payload)
         pcm = self._wire.to_pcm(payload)
         if self._sink is not None:
             self._feed(self._sink, pcm)
@@ -227,11 +229,10 @@ class MediaLeg:
 
     # --- inbound -----------------------------------------------------------------------------------------------
 
-    def _remember(self, payload: bytes) -> None:
-        self._recent.append(payload)
-        self._recent_bytes += len(payload)
-        while self._recent_bytes - len(self._recent[0]) >= self._recent_most:
-            self._recent_bytes -= len(self._recent.popleft())
+    def _forget_old(self) -> None:
+        spare = sum(map(len, self._recent)) - self._recent_most
+        while self._recent and (spare := spare - len(self._recent[0])) >= 0:
+            _ = self._recent.popleft()
 
     def _feed(self, sink: AudioSink, pcm: bytes) -> None:
         resampler = self._sink_resampler
@@ -432,7 +433,9 @@ class MediaLeg:
         now = self._now()
         self._chores_timer = self._around.wheel.at(now + self._settings.chores_s, self._chores)
         self._tell_scores()
-        if self._recorder is not None:
+        self._forget_old()
+        if self._recorder is not None and now >= self._flush_due_s:
+            self._flush_due_s = now + self._settings.recording_flush_s - self._settings.chores_s / 2
             self._recorder.flush(now, self._settings.recording_queue_s)
         verdict = self._backlog.stands(self._buffered_bytes(), now)
         if verdict is Verdict.REFUSE:
@@ -461,6 +464,7 @@ class MediaLeg:
         return Recorder(
             self._around.loop, self._around.executor(), self._plan.recording, self._plan.rate_hz,
             self._wire.width, self._wire.to_pcm, lambda detail: self._warn("recording_lost", detail),
+            self._plan.paced,
         )  # fmt: skip
 
     def _warn(self, code: str, detail: str) -> None:

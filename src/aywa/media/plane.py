@@ -35,7 +35,7 @@ class Plane:
         self._loop = loop
         self.wheel = Wheel(loop, self.settings.slot_s)
         self._batches = {
-            rate: VadBatch(loop, self.wheel, vad, self.settings.slot_s, self.settings.batch_rows)
+            rate: VadBatch(loop, self.wheel, vad, self.settings.batch_slots_s, self.settings.batch_rows)
             for rate, vad in vads.items()
         }
         self._legs: dict[str, MediaLeg] = {}

@@ -1,6 +1,6 @@
 """One leg's outgoing audio: a reply's samples in, frames out at the pace of the far side's ear.
 
-The first frame of a talkspurt leaves at once, `lead_s` of audio follows it at once, then a frame every 20 ms.
+The first frame of a talkspurt leaves at once and `lead_s` of audio with it, then `batch` frames together as they fall due.
 The clock is `heard_until`: when the far side will have played all that was sent, if it plays without a break; a frame
 leaves `lead_s` before that. Positions count the reply's samples that have left; padding and silence do not count.
 Time is an argument and sending a callable, so this knows no loop. It refuses to decide what is said.
@@ -34,7 +34,8 @@ class _State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How the audio is cut and timed. width: bytes of a sample. silence: one sample of it, in the wire's format."""
+    """How the audio is cut and timed. width: bytes of a sample. silence: one sample of it, in the wire's format. batch:
+    frames of 20 ms that leave together, of which the last has less of a lead."""
 
     rate_hz: int
     width: int
@@ -43,6 +44,7 @@ class Pace:
     advance_s: float
     queue_s: float
     rewind_s: float
+    batch: int = 1
 
 
 # A frame may leave this much before its time: less than any clock's grain.
@@ -50,7 +52,7 @@ _GRAIN_S = 1e-6
 
 
 class Playout:
-    """send(frame, heard_from_s) takes a frame in the wire's format and when the far side begins to play it (loop time);
+    """send(frames, heard_from_s) takes frames in the wire's format and when the far side begins to play them (loop time);
     post(make) takes an event. `due_s`: when `tick` wants to be called, or None."""
 
     def __init__(
@@ -78,6 +80,9 @@ class Playout:
         self._last = False
         self._told_start = False
         self._untold_frames = 0
+        self._batch_s = (pace.batch - 1) * FRAME_S
+        self._leaving = bytearray()
+        self._leaving_from_s = 0.0
         self.heard_until_s = float("-inf")
         self.due_s: float | None = None
 
@@ -141,6 +146,13 @@ class Playout:
 
     def tick(self, now: float) -> None:
         """Sends what is due."""
+        self._cut_due(now)
+        if self._leaving:
+            frames = bytes(self._leaving)
+            self._leaving.clear()
+            self._send(frames, self._leaving_from_s)
+
+    def _cut_due(self, now: float) -> None:
         if not self._flowing():
             return
         # The far side ran dry (the loop was held up): its ear starts anew, and a burst would only delay it.
@@ -150,8 +162,11 @@ class Playout:
             if not self._ready():
                 self._wait(now)
                 return
-            self._send_frame(now)
-        self.due_s = self.heard_until_s - self._pace.lead_s if self._flowing() else None
+            self._cut_frame(now)
+        if self._flowing():
+            self.due_s = self.heard_until_s - self._pace.lead_s + self._batch_s
+        else:
+            self.due_s = None
 
     def _flowing(self) -> bool:
         return self._state is _State.FLOWING
@@ -190,7 +205,7 @@ class Playout:
             self.due_s = self.heard_until_s
             return
         if len(self._audio) > self._next:
-            self._send_frame(now)
+            self._cut_frame(now)
         if self._last:
             # The end was told after the last whole frame had left.
             self._end(PlayoutFinished, now)
@@ -199,14 +214,16 @@ class Playout:
         self.due_s = None
         self._tell(PlayoutStarved, now)
 
-    def _send_frame(self, now: float) -> None:
+    def _cut_frame(self, now: float) -> None:
         frame = bytes(self._audio[self._next : self._next + self._frame])
         self._next += len(frame)
         if len(frame) < self._frame:
             frame += self._pace.silence * ((self._frame - len(frame)) // self._pace.width)
         heard_from_s = max(self.heard_until_s, now)
         self.heard_until_s = heard_from_s + FRAME_S
-        self._send(frame, heard_from_s)
+        if not self._leaving:
+            self._leaving_from_s = heard_from_s
+        self._leaving += frame
         self._told(now)
         if self._last and self._next == len(self._audio) and self._flowing():
             self._end(PlayoutFinished, now)

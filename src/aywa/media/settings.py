@@ -11,10 +11,13 @@ from aywa.core.turns.voice import VoiceSettings
 class MediaSettings:
     """Times in seconds of audio or of the loop's clock.
 
-    slot_s: the wheel's and the voice batch's slot. batch_rows: windows in one run of the detector.
-    lead_s: how far ahead of the far side's ear frames leave. advance_s: how often playout's position is told.
+    slot_s: the wheel's slot. batch_slots_s: the voice batch's, with few, some and many legs (vad_batch.LEGS).
+    batch_rows: windows in one run of the detector.
+    lead_s: how far ahead of the far side's ear frames leave. batch_frames: how many leave together.
+    advance_s: how often playout's position is told.
     queue_s: a reply's audio that has not left. rewind_s: audio that has left and can be played again.
-    chores_s: how often a leg tells its voice probabilities, writes its recording and looks at its backlog.
+    chores_s: how often a leg tells its voice probabilities and looks at its backlog.
+    recording_flush_s: how often it writes its recording.
     quiet_s: voice ends when no audio at all comes for so long.
     recent_s: inbound audio kept for the turn model.
     ahead_s: a client further ahead of its clock loses the excess; ahead_end_s: its leg ends. late_s: how much audio a
@@ -26,8 +29,10 @@ class MediaSettings:
     """
 
     slot_s: float = 0.005
+    batch_slots_s: tuple[float, float, float] = (0.005, 0.01, 0.02)
     batch_rows: int = 32
     lead_s: float = 0.06
+    batch_frames: int = 2
     advance_s: float = 0.5
     queue_s: float = 600.0
     rewind_s: float = 30.0
@@ -43,6 +48,7 @@ class MediaSettings:
     texts_per_s: int = 50
     texts_end: int = 1000
     close_s: float = 5.0
+    recording_flush_s: float = 2.0
     recording_jitter_s: float = 0.06
     recording_queue_s: float = 30.0
     voice: VoiceSettings = field(default_factory=VoiceSettings)

@@ -19,9 +19,9 @@ CODES = frozenset(
     "unauthorized forbidden bad_key bad_url bad_request not_found unknown_voice unknown_model not_a_stream refused "
     # Another try, later or elsewhere, may go well.
     "quota rate_limited unavailable failed unreachable cut_short closed deadline unanswered malformed overlong slow "
-    "busy cancelled".split()
+    "busy cancelled silent".split()
 )
-"""Every code that an adapter gives."""
+"""Every code that a provider's failure is told with, by its adapter or by whoever asked it."""
 
 
 class ProviderError(Exception):

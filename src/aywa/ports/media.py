@@ -112,7 +112,8 @@ class AudioSink(Protocol):
 class LegPlan:
     """What a leg is to be. epoch_s: the loop time of the call's at_s = 0. post: takes the leg's events, never blocks.
     recording: stereo WAV to write (left: this leg, right: what was sent to it), or None. lead_s: how far ahead of the far
-    side's ear frames leave, where that is not the plane's own."""
+    side's ear frames leave, where that is not the plane's own. paced: the far side sends by a clock, which may drift from
+    ours."""
 
     leg_id: str
     format: AudioFormat
@@ -121,6 +122,7 @@ class LegPlan:
     post: Callable[[MediaEvent], None]
     recording: Path | None = None
     lead_s: float | None = None
+    paced: bool = False
 
 
 class Connection(Protocol):

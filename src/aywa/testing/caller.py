@@ -195,7 +195,9 @@ class ScriptedCaller:
                 pcm = decode_mulaw(message.data) if self.audio is AudioFormat.MULAW else message.data
                 record.received.append(script.heard(now_s, pcm))
             elif message.type is aiohttp.WSMsgType.TEXT:
-                self._take_event(TextEvent(now_s, _object(message.data)), record)
+                event = TextEvent(now_s, _object(message.data))
+                script.told(event.message)
+                self._take_event(event, record)
         if record.closed_s == record.opened_s:
             record.closed_s = loop.time()
 

@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that does to a connection what networks do: cuts, resets, stalls, swallows, slows, refuses.
+"""A TCP proxy on loopback that does to a connection what networks do: cuts, resets, stalls, swallows, slows, refuses, holds up.
 
 It counts connections and bytes and says when either side went away. It does not look into what it carries.
 """
@@ -86,6 +86,8 @@ class FaultProxy:
         self._server: asyncio.Server | None = None
         self._port = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._passing = asyncio.Event()
+        self._passing.set()
 
     async def __aenter__(self) -> FaultProxy:
         await self.listen()
@@ -127,6 +129,14 @@ class FaultProxy:
             self._server.close()
             self._server = None
 
+    def hold(self) -> None:
+        """Of connections made from now on nothing is passed on until `release`: a handshake that takes its time."""
+        self._passing.clear()
+
+    def release(self) -> None:
+        """Connections that were held go on, and new ones pass at once."""
+        self._passing.set()
+
     def do(self, deed: Deed, *ways: str) -> None:
         """To every connection that is open, now."""
         for line in self.lines:
@@ -162,6 +172,7 @@ class FaultProxy:
                 pass
             line.client_left.set()
             return
+        await self._passing.wait()
         far_reader, far_writer = await asyncio.open_connection(self._far.hostname, self._far.port)
         line._writers.append(far_writer)
         ways = [

@@ -6,8 +6,9 @@ and never speaks into a reply that is not there: such a barge-in or backchannel 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -45,10 +46,12 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class WaitReply:
-    """Be silent until a reply to what was said last has been heard to its end: quiet_s without audio to play."""
+    """Be silent until a reply to what was said last has been heard to its end: quiet_s without audio to play. told: a runtime
+    that said that it began to speak (speech-update) must have said that it is done, too; a pause after "one moment" is none."""
 
     timeout_s: float = PATIENCE_S
     quiet_s: float = QUIET_S
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,7 @@ class Script:
         self._now_s = -np.inf
         self._asked_s = -np.inf
         self._ear = _Ear()
+        self._spoken_to = False
         self._silence = bytes(self.frame_bytes)
         self._frames = self._play(steps)
 
@@ -117,6 +121,11 @@ class Script:
         frame = ReceivedFrame(now_s, pcm, is_audible(pcm))
         self._ear.take(frame, duration_s(pcm, self.rate_hz))
         return frame
+
+    def told(self, message: Mapping[str, Any]) -> None:
+        """Takes a text message that arrived."""
+        if message.get("type") == "speech-update" and message.get("role") == "assistant":
+            self._spoken_to = message.get("status") == "started"
 
     def next_frame(self, now_s: float) -> SentFrame | None:
         """The 20 ms to send now; None to hang up, as `hang_up` says."""
@@ -158,7 +167,10 @@ class Script:
 
     def _wait_reply(self, step: WaitReply) -> Iterator[SentFrame]:
         until_s = self._now_s + step.timeout_s
-        while self._now_s < until_s and not self._ear.finished(self._now_s, self._asked_s, step.quiet_s):
+        while self._now_s < until_s and not (
+            self._ear.finished(self._now_s, self._asked_s, step.quiet_s)
+            and not (step.told and self._spoken_to)
+        ):
             yield self._silent()
 
     def _speak_into_reply(self, kind: Kind, step: BargeIn | Backchannel) -> Iterator[SentFrame]:

@@ -76,7 +76,12 @@ def test_encoder_and_decoder_do_not_disturb_each_other(coding: Coding) -> None:
     assert together == alone
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    max_examples=50,
+    deadline=None,
+    derandomize=True,
+)
 @given(payload=st.binary(max_size=300))
 def test_bytes_from_nowhere_are_audio_or_nothing(coding: Coding, payload: bytes) -> None:
     pcm = coding.decode(payload)

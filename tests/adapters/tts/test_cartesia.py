@@ -187,7 +187,7 @@ async def test_a_context_that_expires_under_a_text_is_made_again(last: dict[str,
         for _ in range(2):
             assert sound(await say(tts, context="reply", more=True)) == PCM
         assert len(began) == 2
-        assert tts.dialled == 1
+        assert tts.connections == 1
 
 
 @pytest.mark.parametrize(
@@ -243,4 +243,4 @@ async def test_an_error_that_is_nobodys_is_everybodys() -> None:
     async with far_side(answer) as tts:
         both = await asyncio.gather(say(tts), say(tts, "Fail."), return_exceptions=True)
         assert [getattr(error, "code", None) for error in both] == ["rate_limited", "rate_limited"]
-        assert tts.dialled == 1
+        assert tts.connections == 1

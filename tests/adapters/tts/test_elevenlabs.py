@@ -115,7 +115,8 @@ class TestContract(TtsContract):
         # And the message has arrived.
         await self.say(tts, OTHER)
         await asyncio.gather(*(self.say(tts, OTHER) for _ in range(10)))
-        assert proxy.connections == 2
+        # And one that is spare.
+        assert (proxy.connections, tts.waited) == (3, 1)
 
     async def test_a_connection_that_never_lets_go_of_a_context_is_left(
         self,
@@ -140,7 +141,36 @@ class TestContract(TtsContract):
         await self.say(tts, OTHER)
         await asyncio.sleep(0.1)
         assert sound(await self.say(tts, OTHER)) == self.made(OTHER)
-        assert tts.dialled == 2
+        assert tts.waited == tts.connections == 2
+
+    async def test_one_that_waited_too_long_is_replaced_before_it_is_needed(
+        self, tts: ElevenLabsTts, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("aywa.adapters.wire.reserve.AGAIN_S", 0.01)
+        monkeypatch.setattr("aywa.adapters.tts.elevenlabs.INACTIVITY_S", 0.05)
+        await self.say(tts, OTHER)
+        await comes_true(lambda: tts.connections == 2)
+        assert tts.waited == 1
+
+    async def test_a_connection_beyond_need_goes_when_it_was_idle_long_enough(
+        self,
+        vendors: SimulatedVendors,
+        tts: ElevenLabsTts,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        vendors.plans.set(self.route, Plan(first_s=0.02))
+        await asyncio.gather(*(self.say(tts, OTHER) for _ in range(6)))
+        await self.say(tts, OTHER)
+        await comes_true(lambda: vendors.open_connections == 2)
+        monkeypatch.setattr(contexts, "KEEP_S", 0.0)
+        await self.say(tts, OTHER)
+        # Of late six were in use, and who knows.
+        assert vendors.open_connections == 2
+        monkeypatch.setattr("aywa.adapters.wire.reserve.PEAK_S", 0.0)
+        await self.say(tts, OTHER)
+        await comes_true(lambda: vendors.open_connections == 1)
+        await self.say(tts, OTHER)
+        assert (tts.connections, vendors.open_connections) == (2, 1)
 
     async def test_a_model_without_contexts(self, tts: ElevenLabsTts) -> None:
         assert (

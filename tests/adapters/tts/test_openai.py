@@ -6,10 +6,9 @@ from typing import Any
 
 from aywa.adapters.tts.openai import OpenAiTts
 from aywa.ports.tts import TtsOptions
-from aywa.testing.fault_proxy import FaultProxy
 from aywa.testing.vendors.plan import Break, Plan, Trouble
 from aywa.testing.vendors.server import SimulatedVendors
-from tests.contracts.tts import KEY, OTHER, TEXT, TtsContract, comes_true, sound
+from tests.contracts.tts import KEY, OTHER, TEXT, TtsContract, sound
 
 
 class TestContract(TtsContract):
@@ -60,14 +59,3 @@ class TestContract(TtsContract):
         trouble = Trouble(Break.REFUSE, status=429, retry_after_s=7)
         vendors.plans.next(self.route, Plan(trouble=trouble))
         assert (await self.fails(tts)).retry_after_s == 7
-
-    async def test_after_a_text_that_was_left_the_next_makes_no_connection(
-        self, vendors: SimulatedVendors, proxy: FaultProxy, tts: OpenAiTts
-    ) -> None:
-        vendors.plans.next(self.route, Plan(realtime=2.0))
-        chunks = tts.synthesize(TEXT, self.options())
-        await anext(chunks)
-        await chunks.aclose()
-        await comes_true(lambda: proxy.connections == 2)
-        await self.say(tts, OTHER)
-        assert proxy.connections == 2

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -30,8 +30,10 @@ from aywa.adapters.wire.http import (
     ServerEvent,
     retry_after_s,
 )
+from aywa.adapters.wire.reserve import SPARE_LEAST
 from aywa.boot.tls import certificate, context
 from aywa.ports.errors import CODES, Fault, ProviderError
+from aywa.testing.fault_proxy import FaultProxy, NetworkFault
 from aywa.testing.vendors.server import SimulatedVendors
 from tests.adapters.llm.far import CUT, END, HOLD, Far, Step, far_side, head, piece, plain
 
@@ -64,6 +66,12 @@ async def failed(http: HttpRoute, **more: Any) -> ProviderError:
     return error.value
 
 
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not true():  # noqa: ASYNC110 - the far side counts, it does not tell
+            await asyncio.sleep(0.002)
+
+
 # --- asking ------------------------------------------------------------------------------------------------------
 
 
@@ -86,7 +94,7 @@ async def test_a_request_is_as_it_was_asked_for() -> None:
     assert first.headers["accept-encoding"] == "identity"
     assert "cookie" not in first.headers
     assert (second.line, second.body) == ("GET /v1/voices HTTP/1.1", None)
-    assert (far.connections, http.connections) == (1, 1)
+    assert http.waited == 1
 
 
 async def test_a_cookie_is_not_kept() -> None:
@@ -231,7 +239,7 @@ async def test_the_vendors_code_says_more_than_the_status(body: bytes) -> None:
         assert "no_money" in str(error)
         # The connection serves on.
         await failed(http)
-        assert http.connections == 1
+        assert http.waited == 1
 
 
 @pytest.mark.parametrize(
@@ -308,22 +316,22 @@ def test_a_date_to_wait_for() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "code"),
     [
-        [b"HTTP/1.1 banana\r\n\r\n", HOLD],
-        [b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", HOLD],
-        [b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n", HOLD],
-        [head(), b"zz\r\n", HOLD],
-        [head(), piece(b"x"), b"zz\r\n", HOLD],
-        [head(), piece(b"x"), CUT],
-        [CUT],
+        ([b"HTTP/1.1 banana\r\n\r\n", HOLD], "unreachable"),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", HOLD], "unreachable"),
+        ([b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n", HOLD], "unreachable"),
+        ([head(), b"zz\r\n", HOLD], "unreachable"),
+        ([head(), piece(b"x"), b"zz\r\n", HOLD], "cut_short"),
+        ([head(), piece(b"x"), CUT], "cut_short"),
+        ([CUT], "unreachable"),
     ],
 )
-async def test_nothing_of_the_library_hangs_on_a_failure(answer: list[Step]) -> None:
+async def test_nothing_of_the_library_hangs_on_a_failure(answer: list[Step], code: str) -> None:
     # Its exceptions hold the request with its headers, and so the key.
     async with route(answer, headers={"Authorization": SECRET}) as (http, _):
         error = await failed(http)
-    assert (error.code, error.fault, error.retryable) == ("unreachable", Fault.NETWORK, True)
+    assert (error.code, error.fault, error.retryable) == (code, Fault.NETWORK, True)
     assert (error.__cause__, error.__context__) == (None, None)
 
 
@@ -376,7 +384,7 @@ async def test_over_tls_the_certificate_counts(tmp_path: Path) -> None:
             made = vendors.connections
             async with trusting.ask("GET", "/_counters") as answer:
                 assert (await answer.json(1000))["connections"] == made
-            assert trusting.connections == 1
+            assert trusting.waited == 0
         finally:
             await suspicious.close()
             await trusting.close()
@@ -396,9 +404,10 @@ async def test_so_many_connections_are_warm() -> None:
                 await answer.drain()
 
         await asyncio.gather(asked(), asked(), asked())
-        assert far.connections == 3
         await asked()
-        assert far.connections == 3
+        assert http.waited == 0
+        # Three were in use at once, so others are spare.
+        assert http.connections == 3 + SPARE_LEAST
 
 
 async def test_warming_can_be_cancelled() -> None:
@@ -418,7 +427,64 @@ async def test_an_answer_that_is_left_costs_its_connection_only() -> None:
             await far.gone.wait()
         async with http.ask("GET", "/") as answer:
             assert await anext(answer.chunks()) == b"y"
-        assert http.connections == 2
+        assert http.waited == 1
+        # The one that was lost was replaced.
+        assert http.connections == 2 + SPARE_LEAST
+
+
+async def test_connections_beyond_what_is_used_of_late_go_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with SimulatedVendors() as vendors:
+        http = HttpRoute("vendor", vendors.url, NAMES)
+
+        async def asked() -> int:
+            async with http.ask("GET", "/_counters") as answer:
+                return int((await answer.json(10_000))["open"])
+
+        try:
+            _ = await asyncio.gather(*(asked() for _ in range(6)))
+            await until(lambda: vendors.open_connections == 6 + SPARE_LEAST)
+            monkeypatch.setattr("aywa.adapters.wire.reserve.PEAK_S", 0.0)
+            left = [await asked() for _ in range(8)]
+            await until(lambda: vendors.open_connections == 1 + SPARE_LEAST)
+            assert left == sorted(left, reverse=True)
+            assert len(set(left)) > 3
+            assert http.waited == 6
+        finally:
+            await http.close()
+
+
+async def test_a_far_side_that_keeps_no_connection_is_not_dialled_again_at_once() -> None:
+    dialled = 0
+
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal dialled
+        dialled += 1
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    async with server:
+        http = HttpRoute("vendor", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", NAMES)
+        try:
+            await http.warm()
+            await until(lambda: dialled == SPARE_LEAST and not http._open)
+            _ = await failed(http)
+            # Only the request's own.
+            assert (dialled, http.waited) == (SPARE_LEAST + 1, 1)
+        finally:
+            await http.close()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_closing_stops_what_is_being_dialled(scheme: str) -> None:
+    async with FaultProxy("http://127.0.0.1:9", NetworkFault(half_open=True)) as proxy:
+        http = HttpRoute("vendor", proxy.url.replace("http", scheme), NAMES)
+        warming = asyncio.create_task(http.warm())
+        await until(lambda: proxy.connections == SPARE_LEAST)
+        async with asyncio.timeout(1):
+            await http.close()
+            await warming
+        await http.warm()
+        await until(lambda: proxy.open == 0)
 
 
 async def test_closing_twice_and_asking_afterwards() -> None:

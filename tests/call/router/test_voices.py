@@ -22,7 +22,7 @@ from aywa.core.route_health import BREAK_AFTER, Failure
 from aywa.core.settings import FormatPlan
 from aywa.core.voicing.format import voice_text
 from aywa.core.voicing.text import Voiced, unchanged
-from aywa.ports.errors import ProviderError
+from aywa.ports.errors import CODES, ProviderError
 from aywa.ports.stt import Word
 from aywa.ports.tts import TtsChunk, TtsOptions
 from aywa.testing.scripted_providers import broken
@@ -280,6 +280,14 @@ async def test_an_only_voice_that_died_is_asked_for_the_rest() -> None:
     assert choir.voices[0].asked[1].endswith("six seven eight.")
     assert choir.told.kinds == ["RouteFailed"] * len(choir.voices[0].asked)
     assert len(choir.voices[0].asked) <= MAX_ATTEMPTS
+    await choir.sound()
+
+
+async def test_who_says_nothing_of_the_rest_has_failed_with_a_known_code() -> None:
+    dying = [*slowly(speech(TEXT, EVERY)[:8]), broken("a")]
+    choir = Choir([Voice([dying, []])])
+    assert (await choir.fails()).code == "silent"
+    assert {note["code"] for _, note in choir.told.notes} <= CODES
     await choir.sound()
 
 

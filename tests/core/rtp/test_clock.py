@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aywa.core.rtp.clock import LEAP_S, SLIP_S, WINDOW_S, SenderClock, Timeline
+from tests.core.feed import examples
 
 FRAME_S = 0.02
 
@@ -100,6 +101,7 @@ def test_a_skew_needs_some_time() -> None:
     assert clock.skew_ppm == pytest.approx(0.0, abs=1e-3)
 
 
+@examples(100)
 @given(st.lists(st.tuples(st.integers(0, 0xFFFFFFFF), st.floats(0, 5)), max_size=80))
 def test_whatever_the_timestamps_say_places_are_near_to_now(packets: list[tuple[int, float]]) -> None:
     timeline = Timeline(48_000)

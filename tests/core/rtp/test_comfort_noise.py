@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from aywa.core.audio.frame import shorts, to_pcm
 from aywa.core.rtp.comfort_noise import MOST_ORDER, QUIETEST_DB, USUAL_DB, ComfortNoise, describe
+from tests.core.feed import examples
 
 
 def level_db(pcm: bytes) -> float:
@@ -82,6 +83,7 @@ def test_the_same_stream_sounds_the_same_and_is_no_loop() -> None:
     assert len(set(heard)) == 200
 
 
+@examples(100)
 @given(st.lists(st.binary(max_size=40), max_size=10), st.integers(1, 400))
 def test_whatever_is_told_the_noise_is_bounded(payloads: list[bytes], samples: int) -> None:
     noise = ComfortNoise()
@@ -90,6 +92,7 @@ def test_whatever_is_told_the_noise_is_bounded(payloads: list[bytes], samples: i
         assert len(noise.make(samples)) == 2 * samples
 
 
+@examples(100)
 @given(st.binary(max_size=200).map(lambda pcm: pcm[: len(pcm) // 2 * 2]), st.integers(0, 20))
 def test_any_audio_can_be_described(pcm: bytes, order: int) -> None:
     payload = describe(pcm, order)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from aywa.core.audio.frame import frame_bytes, shorts
 from aywa.core.rtp.concealment import Concealment
+from tests.core.feed import examples
 
 RATE = 8000
 FRAME = frame_bytes(RATE)
@@ -82,6 +83,7 @@ def test_of_nothing_and_of_silence_comes_silence(frames: list[bytes]) -> None:
     assert len(concealment.heard(short)) == 20
 
 
+@examples(100)
 @given(
     st.lists(
         st.one_of(st.binary(max_size=400).map(lambda pcm: pcm[: len(pcm) // 2 * 2]), st.integers(1, 400))

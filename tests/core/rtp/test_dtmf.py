@@ -24,6 +24,7 @@ from aywa.core.rtp.dtmf import (
     KeyStarted,
     Pausing,
 )
+from tests.core.feed import examples
 
 STEP = 160
 
@@ -138,6 +139,7 @@ def test_events_that_are_no_keys() -> None:
     assert receive([(block(FLASH, 160, end=True), 0)])[0] == KeyStarted("!", -10)
 
 
+@examples(100)
 @given(
     st.lists(
         st.tuples(st.binary(max_size=12), st.integers(0, 0xFFFFFFFF), st.booleans(), st.floats(0, 1)),
@@ -229,6 +231,7 @@ def test_a_late_slot_still_leaves_a_gap() -> None:
     assert second.ticks == 30_001
 
 
+@examples(100)
 @given(st.text(alphabet=KEYS + "wWabcd", min_size=1, max_size=12), st.sampled_from([80, 160, 240]), st.data())
 def test_what_is_dialled_arrives_though_a_third_is_lost_or_doubled(
     keys: str, step: int, data: st.DataObject

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aywa.core.rtp.jitter import MOST_PACKETS, Fate, JitterBuffer, JitterSettings
+from tests.core.feed import examples
 
 FRAME_S = 0.02
 TICKS = 160
@@ -238,7 +239,7 @@ def test_packets_of_another_length() -> None:
     assert buffer.packet_s == pytest.approx(0.03)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(
     st.lists(
         st.one_of(

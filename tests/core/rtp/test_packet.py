@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aywa.core.rtp.packet import HEADER_BYTES, MOST_BYTES, Sender, build, is_rtcp, parse
+from tests.core.feed import examples
 
 PLAIN = bytes.fromhex("80 80 1234 00000140 deadbeef") + b"audio"
 
@@ -18,6 +19,7 @@ def test_a_plain_packet_there_and_back() -> None:
     assert build(0, True, 0x1234, 320, 0xDEADBEEF, b"audio") == PLAIN
 
 
+@examples(100)
 @given(
     st.integers(0, 127), st.booleans(), st.integers(0, 0xFFFF), st.integers(0, 0xFFFFFFFF),
     st.integers(0, 0xFFFFFFFF), st.binary(max_size=400),
@@ -75,12 +77,14 @@ def test_what_is_too_long_is_no_packet() -> None:
     assert parse(PLAIN[:12] + bytes(MOST_BYTES - 11)) is None
 
 
+@examples(100)
 @given(st.binary(max_size=80))
 def test_any_bytes_are_a_packet_or_none_and_no_payload_is_longer_than_they(data: bytes) -> None:
     packet = parse(data)
     assert packet is None or len(packet[5]) <= len(data) - HEADER_BYTES
 
 
+@examples(100)
 @given(st.sampled_from([0x80, 0x90, 0xA0, 0xB3]), st.binary(min_size=11, max_size=60))
 def test_any_bytes_behind_a_good_first_one(first: int, rest: bytes) -> None:
     packet = parse(bytes([first]) + rest)

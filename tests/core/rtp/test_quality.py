@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from aywa.core.rtp.plan import Codec
 from aywa.core.rtp.quality import BEST_RATING, estimate, opinion, rating
+from tests.core.feed import examples
 
 
 def test_a_good_line() -> None:
@@ -36,6 +37,7 @@ def test_loss_costs_most_where_it_comes_in_a_row_and_delay_from_the_knee_on() ->
     assert rating(Codec.PCMU, 0.0, 0.4) == pytest.approx(BEST_RATING - 9.6 - 0.11 * 222.7)
 
 
+@examples(100)
 @given(
     st.sampled_from(list(Codec)), st.floats(-1, 2), st.floats(-1, 5), st.one_of(st.none(), st.floats(0, 60)),
     st.floats(0, 0.5),

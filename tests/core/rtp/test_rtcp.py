@@ -23,6 +23,7 @@ from aywa.core.rtp.rtcp import (
     parse,
 )
 from aywa.core.rtp.source import Inbound
+from tests.core.feed import examples
 
 BLOCK = Block(0xAABBCCDD, 0.25, 7, 0x1FFFF, 80, 0x12345678, 65536)
 SENT = Sent(0x0102030405060708, 160, 50, 8000)
@@ -105,12 +106,14 @@ def test_no_more_than_is_bearable() -> None:
     assert parse(bytes.fromhex("80c90200") + bytes(MOST_BYTES)) is None
 
 
+@examples(100)
 @given(st.binary(max_size=120))
 def test_any_bytes_are_reports_or_none(data: bytes) -> None:
     records = parse(data)
     assert records is None or len(records) <= len(data) // 4
 
 
+@examples(100)
 @given(
     st.sampled_from([200, 201, 202, 203, 204, 207]),
     st.integers(0, 63),

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aywa.core.rtp.source import MOST_DROPOUT, MOST_MISORDER, QUIET_S, REFUSED, Inbound, Source
+from tests.core.feed import examples
 
 TICKS = 160
 FRAME_S = 0.02
@@ -79,6 +80,7 @@ def test_timestamps_that_go_back_and_events_that_have_none() -> None:
     assert source.jitter_ticks == pytest.approx(480 / 16)
 
 
+@examples(100)
 @given(st.integers(0, 0xFFFF), st.lists(st.integers(0, 0xFFFF), max_size=60))
 def test_no_order_of_numbers_loses_their_meaning(first: int, sequences: list[int]) -> None:
     source = Source(1, first, 8000)
@@ -93,6 +95,7 @@ def test_no_order_of_numbers_loses_their_meaning(first: int, sequences: list[int
     assert source.expected >= 1
 
 
+@examples(100)
 @given(st.integers(0, 0xFFFF), st.lists(st.integers(-MOST_MISORDER + 1, MOST_DROPOUT - 1), max_size=60))
 def test_steps_within_the_limits_are_followed_exactly(first: int, steps: list[int]) -> None:
     source = Source(1, first, 8000)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aywa.core.rtp.srtp_keys import MOST_PACKETS, KeyRefused, SrtpKeys, SrtpSuite, new_keys, read_inline
+from tests.core.feed import examples
 
 SUITE = SrtpSuite.AES_CM_128_HMAC_SHA1_80
 MASTER = bytes(range(30))
@@ -63,6 +64,7 @@ def test_what_is_refused(parameter: str) -> None:
     assert KEY not in str(refused.value)
 
 
+@examples(100)
 @given(st.text(max_size=80))
 def test_any_text_is_keys_or_refused(text: str) -> None:
     for parameter in (text, "inline:" + text, f"inline:{KEY}|{text}"):

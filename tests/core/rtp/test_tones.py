@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aywa.core.audio import g711
 from aywa.core.audio.frame import shorts, to_float, to_pcm
 from aywa.core.rtp.dtmf import KeyEnded, KeyEvent, KeyStarted
 from aywa.core.rtp.tones import TONE_KEYS, ToneReceiver, tone
+from tests.core.feed import examples
 
 KEYS = "0123456789*#ABCD"
 
@@ -108,7 +109,7 @@ def test_what_is_no_key_has_no_tone() -> None:
     assert 10_000 < int(np.abs(sound).max()) < 14_000
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.lists(st.binary(max_size=1500).map(lambda pcm: pcm[: len(pcm) // 2 * 2]), max_size=10))
 def test_in_any_sound_keys_go_down_and_up_by_turns(pieces: list[bytes]) -> None:
     receiver = ToneReceiver(8000)
@@ -116,7 +117,7 @@ def test_in_any_sound_keys_go_down_and_up_by_turns(pieces: list[bytes]) -> None:
     keys_of(events)
 
 
-@given(st.text(alphabet=KEYS, min_size=1, max_size=6), st.integers(1, 700))
-@settings(max_examples=30)
+@examples(30)
+@given(st.text(alphabet=KEYS, min_size=1, max_size=6), st.integers(20, 700))
 def test_however_it_is_cut_the_same_is_heard(keys: str, samples: int) -> None:
     assert keys_of(heard(dialled(keys), frame=2 * samples)) == keys

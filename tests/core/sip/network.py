@@ -8,7 +8,9 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Any
 
-from aywa.core.sip.agent import Action, Agent, AgentSettings, Dial
+from aywa.core.sip.admission import AgentSettings
+from aywa.core.sip.agent import Action, Agent
+from aywa.core.sip.dial import Dial
 from aywa.core.sip.dialog import Dialog
 from aywa.core.sip.events import Event, InviteReceived, Lookup
 from aywa.core.sip.flow import Flow, Send

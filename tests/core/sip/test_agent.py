@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aywa.core.rtp.plan import Codec
-from aywa.core.sip.agent import Dial
 from aywa.core.sip.asking import PATIENCE_S
+from aywa.core.sip.dial import Dial
 from aywa.core.sip.events import (
     Answered,
     Banned,
@@ -32,13 +32,13 @@ from aywa.core.sip.events import (
     TrunkDown,
     TrunkUp,
 )
-from aywa.core.sip.flow import Flow, Send
+from aywa.core.sip.flow import AckReceived, Cancelled, Flow, Send
 from aywa.core.sip.message import Request, Response, parse
 from aywa.core.sip.offer import Srtp
 from aywa.core.sip.resolve import HostAddress, Srv
 from aywa.core.sip.trunk import Gateway, Trunk
 from tests.core.feed import examples
-from tests.core.sip.network import Network, Node, Pair, Wired, media
+from tests.core.sip.network import Network, Node, Pair, Peer, Wired, media, reply
 
 B_MEDIA = media("192.0.2.2", 5000)
 
@@ -52,9 +52,9 @@ def at_rest(net: Network) -> None:
     net.run(4000)
     for node in net.nodes.values():
         assert node.agent.calls == ()
-        assert node.agent._sessions == {}
-        assert node.agent._by_dialog == {}
-        assert node.agent._by_invite == {}
+        assert node.agent._calls._sessions == {}
+        assert node.agent._calls._by_place == {}
+        assert node.agent._calls._by_invite == {}
         assert len(node.agent.asking) == 0
         assert node.agent._endpoint.transactions == (0, 0)
 
@@ -344,8 +344,8 @@ def test_whatever_is_lost_doubled_or_late_both_sides_agree_on_the_end(
     net.run(60)
     both_up = bool(net.a.agent.calls) and bool(net.b.agent.calls)
     if both_up:
-        plan = net.a.agent._sessions[mine].line.plan
-        far = net.b.agent._sessions[theirs].line.plan
+        plan = net.a.agent._calls._sessions[mine].line.plan
+        far = net.b.agent._calls._sessions[theirs].line.plan
         assert plan is not None
         assert far is not None
         assert (plan.sends, plan.receives) == (far.receives, far.sends)
@@ -468,10 +468,10 @@ def test_a_trunk_is_pinged_and_what_answers_comes_first() -> None:
     assert len(net.b.of(InviteReceived)) == 1
     net.a.paths.blocked.add(("192.0.2.2", 5060))
     net.run(40)
-    assert type(net.a.events[-1]) is TrunkDown
+    assert kinds(net.a)[-1] == TrunkDown.__name__
     net.a.paths.blocked.clear()
     net.run(40)
-    assert type(net.a.events[-1]) is TrunkUp
+    assert kinds(net.a)[-1] == TrunkUp.__name__
 
 
 def test_a_gateway_that_keeps_silent_is_given_up_for_the_next() -> None:
@@ -615,7 +615,12 @@ def test_who_sends_nonsense_is_banned_within_seconds() -> None:
     net.b = net.node("192.0.2.2", open_networks=())
     flow = Flow("udp", ("192.0.2.2", 5060), ("203.0.113.5", 5060))
     for _ in range(20):
-        net.do(net.b, net.b.agent.receive(b"INVITE nonsense\r\n\r\n", flow, net.now))
+        net.do(
+            net.b,
+            net.b.agent.receive(
+                b"INVITE sip:x SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\n\r\n", flow, net.now
+            ),
+        )
         net.run(0.1)
     assert (net.b.last(Banned).address, net.b.last(Banned).why) == ("203.0.113.5", "malformed")
     assert len(net.b.of(Banned)) == 1
@@ -626,7 +631,7 @@ def test_who_sends_nonsense_is_banned_within_seconds() -> None:
 
 def replaces_of(net: Pair, call: str) -> str:
     """The Replaces field that means b's call."""
-    session = next(each for each in net.b.agent._sessions.values() if each.line.key == call)
+    session = next(each for each in net.b.agent._calls._sessions.values() if each.line.key == call)
     dialog = session.line.dialog
     assert dialog is not None
     return f"{dialog.call_id};to-tag={dialog.local_tag};from-tag={dialog.remote_tag}"
@@ -722,3 +727,34 @@ def test_other_words_arrive() -> None:
     assert net.a.of(MediaRefused) == []
     assert kinds(net.a)[0] == "Answered"
     assert isinstance(net.wire[0].message, Request)
+
+
+def test_a_call_that_another_agent_had() -> None:
+    net = Pair()
+    mine, _ = net.up()
+    values = net.a.agent.snapshot(mine, net.now)
+    assert values is not None
+    other = net.node("192.0.2.1")
+    key, actions = other.agent.take_up(values, net.now)
+    assert (key, actions, other.agent.calls) == (mine, [], (mine,))
+    assert other.agent.deadline is not None
+
+
+def test_what_belongs_to_nothing_is_passed_over() -> None:
+    net = Pair()
+    flow = Flow("udp", ("192.0.2.2", 5060), ("192.0.2.1", 5060))
+    invite = parse(INVITE.format(n=1, tag=";tag=9", method="INVITE", more="", body="").encode())
+    assert isinstance(invite, Request)
+    net.b.agent._one(Cancelled("nothing", invite, flow))
+    net.b.agent._one(AckReceived(invite, flow))
+    net.b.agent._calls.touch("nobody")
+    assert net.b.agent._settled() == []
+
+
+def test_a_question_that_is_answered_twice_is_told_once_it_is_final() -> None:
+    net = Network()
+    node, peer = net.node("192.0.2.1"), Peer(net)
+    peer.replies = lambda request: [reply(request, 100), reply(request, 200)]
+    net.do(node, node.agent.ping("sip:192.0.2.9", 0.0)[1])
+    net.run(1)
+    assert len(node.of(PingResult)) == 1

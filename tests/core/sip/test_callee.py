@@ -126,6 +126,13 @@ def test_ringing_is_reliable_only_where_it_must_be() -> None:
     assert net.peer.statuses("INVITE") == [180, 200]
 
 
+def test_an_update_while_the_offer_waits() -> None:
+    net = Calling()
+    net.ring_up()
+    net.tell(net.a.agent.ring, net.now)
+    assert net.ask("UPDATE", body=OFFER).status == 500
+
+
 def test_who_never_acknowledges_is_refused() -> None:
     net = Calling()
     net.ring_up(REQUIRED)
@@ -186,3 +193,15 @@ def test_the_timer_is_granted(
     answer = next(each for each in net.peer.responses("INVITE") if each.status == 200)
     assert answer.headers.get("session-expires") == granted
     assert answer.headers.get("require") == required
+
+
+def test_an_offer_waits_for_the_answer_and_nothing_is_sent_before_its_time() -> None:
+    net = Calling()
+    net.ring_up(SUPPORTED)
+    session = next(iter(net.a.agent._calls._sessions.values()))
+    assert session.callee is not None
+    session.callee.wake()
+    net.tell(net.a.agent.ring, net.now, media())
+    session.callee.wake()
+    assert net.peer.statuses("INVITE") == [100, 183]
+    assert net.ask("UPDATE", body=HELD).status == 200

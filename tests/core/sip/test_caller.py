@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from aywa.core.sip.caller import Caller
 from aywa.core.sip.events import Answered, Ended, Progress
+from aywa.core.sip.line import Hop, Line
 from aywa.core.sip.message import Request, Response
-from tests.core.sip.network import HELD, OFFER, SDP_TYPE, Called, reply
+from aywa.core.sip.offer import Negotiation
+from aywa.core.sip.session_timer import SessionTimer
+from tests.core.sip.lines import StubWire
+from tests.core.sip.network import HELD, OFFER, Called, media, reply
 
 
 def scripted(*steps: tuple[int, str, bytes, tuple[tuple[str, str], ...]]) -> Called:
@@ -154,7 +159,6 @@ def test_a_progress_without_a_tag_is_told() -> None:
     net = Called(replies)
     net.dial()
     assert net.a.last(Progress).plan is not None
-    assert SDP_TYPE[0] == "Content-Type"
 
 
 def test_silence_after_hanging_up() -> None:
@@ -165,3 +169,19 @@ def test_silence_after_hanging_up() -> None:
     net.run(200)
     assert len(net.a.of(Ended)) == 1
     assert len(net.a.agent.asking) == 0
+
+
+def test_what_comes_after_the_end_of_it_changes_nothing() -> None:
+    wire = StubWire()
+    line = Line("k", wire, SessionTimer())
+    line.negotiation = Negotiation(media(), wire.token)
+    caller = Caller(line, "sip:bob@192.0.2.9", Hop(("sip:bob@192.0.2.9",)), (), 60.0)
+    caller.invite("<sip:alice@192.0.2.1>;tag=a", "<sip:bob@192.0.2.9>", "c1")
+    assert wire.asked[0].next_cseq() == 2
+    wire.fail("transport")
+    wire.answer(486)
+    wire.answer(100)
+    wire.answer(180)
+    wire.fail("timeout")
+    assert [type(event) for event in wire.events] == [Ended]
+    assert caller.fork("far") is None

@@ -294,3 +294,48 @@ def test_before_the_answer_there_is_nothing_to_change() -> None:
     net.tell(net.a.agent.hold, True, net.now)
     net.tell(net.a.agent.renegotiate, media(), net.now)
     assert net.peer.requests("INVITE") == []
+
+
+def test_provisional_answers_and_calls_without_a_timer() -> None:
+    left = [100, 200]
+
+    def replies(request: Request) -> list[Response]:
+        if request.to_address.tag and request.method in ("INVITE", "UPDATE"):
+            return [reply(request, status, body=HELD if status == 200 else b"") for status in left]
+        return answers(request)
+
+    net = Called(replies, session_expires_s=0)
+    net.dial()
+    net.tell(net.a.agent.hold, True, net.now)
+    assert net.a.last(MediaChanged).plan.on_hold
+    assert "Session-Expires" not in reinvites(net)[0].headers
+    net = Called(lambda request: [reply(request, 100), *timed(request)])
+    net.dial()
+    net.run(151)
+    assert len(net.peer.requests("UPDATE")) == 1
+    assert net.a.agent.calls == (net.call,)
+
+
+def timed(request: Request) -> list[Response]:
+    if request.method == "ACK":
+        return []
+    return [reply(request, 200, UPDATABLE, TIMER, body=OFFER if request.method == "INVITE" else b"")]
+
+
+def test_the_call_may_end_before_it_is_tried_again() -> None:
+    net = called(491)
+    net.tell(net.a.agent.hold, True, net.now)
+    session = net.a.agent._calls._sessions[net.call]
+    net.tell(net.a.agent.hang_up, net.now)
+    net.now += 10
+    net.a.agent.now = net.now
+    session._change.wake()
+    assert len(reinvites(net)) == 1
+
+
+def test_a_refresh_from_the_far_side_and_a_bare_answer() -> None:
+    net = Calling(session_expires_s=0)
+    net.up()
+    refreshed = net.ask("UPDATE")
+    assert "Session-Expires" not in refreshed.headers
+    assert net.ask("UPDATE", ("Session-Expires", "300")).headers.get("require") is None

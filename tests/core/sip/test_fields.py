@@ -23,6 +23,7 @@ from aywa.core.sip.fields import (
     write_params,
 )
 from aywa.core.sip.uri import SipUri, Unreadable
+from tests.core.feed import examples
 
 # What may stand in a field that was read: no ends of lines.
 LINES = st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), max_size=60)
@@ -52,6 +53,7 @@ def test_a_list_of_open_quotes_costs_no_more_than_its_length() -> None:
         split_list("," + '"\\' * 500_000)
 
 
+@examples(100)
 @given(LINES)
 def test_quoting_is_undone(text: str) -> None:
     quoted = quote(text)
@@ -216,6 +218,7 @@ def test_seconds_are_read_as_far_as_they_can_be(text: str | None, seconds: int) 
     assert parse_seconds(text, 7) == seconds
 
 
+@examples(100)
 @given(LINES)
 def test_any_value_is_read_or_refused(text: str) -> None:
     for read in (parse_address, parse_via, parse_cseq, parse_params, parse_value):
@@ -226,6 +229,7 @@ def test_any_value_is_read_or_refused(text: str) -> None:
                 continue
 
 
+@examples(100)
 @given(LINES, st.dictionaries(st.sampled_from(["tag", "q", "+sip.instance"]), LINES))
 def test_what_we_write_is_what_is_read(display: str, params: dict[str, str | None]) -> None:
     address = Address("sip:a@b", display.strip(" \t"), params)

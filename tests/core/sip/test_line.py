@@ -8,6 +8,7 @@ from aywa.core.sip.dialog import Dialog
 from aywa.core.sip.events import Ended, MediaChanged
 from aywa.core.sip.flow import Flow
 from aywa.core.sip.line import Line, fields_of, has_sdp, unconcerned
+from aywa.core.sip.message import respond_to
 from aywa.core.sip.offer import Negotiation
 from aywa.core.sip.session_timer import SessionTimer
 from tests.core.sip.lines import FLOW, StubWire, asked
@@ -68,6 +69,24 @@ def test_before_there_is_a_dialog() -> None:
     assert [type(event) for event in wire.events] == [Ended]
     line.hang_up_for(488, "x")
     assert len(wire.asked) == len(wire.events) == 1
+
+
+def test_this_side_cannot_go_on() -> None:
+    line, wire = made()
+    line.hang_up_for(488, "x")
+    assert wire.asked[0].request.method == "BYE"
+    assert wire.asked[0].request.headers.get("reason") == 'SIP;cause=488;text="x"'
+    assert [type(event) for event in wire.events] == [Ended]
+    answer = line.answer("t", asked("INFO"), 200, body=b"sdp")
+    assert answer.headers.get("content-type") == "application/sdp"
+    trying = asked("INVITE")
+    assert line.answer("t", trying, 100).to_address.tag is None
+
+
+def test_an_answer_says_nothing_of_abilities_unless_it_does() -> None:
+    line, _ = made(("Supported", "timer"))
+    line.learn(respond_to(asked("INVITE"), 200), FLOW)
+    assert line.supported == {"timer"}
 
 
 def test_the_far_side_s_abilities() -> None:

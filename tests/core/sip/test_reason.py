@@ -18,6 +18,7 @@ from aywa.core.sip.headers import Headers
         (("SIP;cause=603", "SIP;cause=486"), Reason("SIP", 603)),
         (("SIP;cause=x", "SIP", "SIP;cause=1000"), None),
         (('SIP;text="open',), None),
+        (('SIP;cause=1, SIP;text="open',), None),
         (('SIP;cause=1;text="' + "x" * 300 + '"',), Reason("SIP", 1, "x" * reason.TEXT_CHARS)),
     ],
 )

@@ -158,7 +158,7 @@ def test_what_the_far_side_asks_for_is_told_done_and_told_of() -> None:
 
 
 def refer(net: Calling, target: str, *fields: tuple[str, str], cseq: int = 50) -> Request:
-    session = next(iter(net.a.agent._sessions.values()))
+    session = next(iter(net.a.agent._calls._sessions.values()))
     assert session.line.dialog is not None
     ours = session.line.dialog
     dialog = Dialog(ours.call_id, ours.remote, ours.local, "sip:demo@192.0.2.1", (), cseq - 1)
@@ -261,3 +261,10 @@ def test_replaces(text: str, replaces: Replaces | None) -> None:
 )
 def test_fragments(body: bytes, read: tuple[int, str]) -> None:
     assert read_fragment(body) == read
+
+
+def test_nothing_is_given_up_before_its_time() -> None:
+    net = called()
+    net.tell(net.a.agent.refer, "sip:carol@192.0.2.3", net.now)
+    net.a.agent._calls._sessions[net.call].wake()
+    assert net.a.of(ReferProgress) == []

@@ -127,13 +127,13 @@ def test_another_process_goes_on_in_the_middle_of_the_call(srtp: Srtp, side: str
     net = Pair()
     mine, theirs = net.up(media=media(srtp=srtp))
     node, call = (net.a, mine) if side == "a" else (net.b, theirs)
-    before = node.agent._sessions[call].line.plan
+    before = node.agent._calls._sessions[call].line.plan
     values = json.loads(json.dumps(node.agent.snapshot(call, net.now)))
     node.agent = Agent(node.agent.settings, node.paths, tokens(99))
     key, actions = node.agent.take_up(values, net.now)
     net.do(node, actions)
     assert (key, node.agent.calls) == (call, (call,))
-    assert node.agent._sessions[call].line.plan == before
+    assert node.agent._calls._sessions[call].line.plan == before
     # Hold from both sides, and a digit, and the end.
     net.do(node, node.agent.hold(call, True, net.now))
     net.run(2)
@@ -207,7 +207,7 @@ def test_whatever_comes_the_call_ends_once_and_nothing_is_left(
     net = Calling()
     net.ring_up(body=OFFER if offered else b"")
     agent = net.a.agent
-    tag = next(iter(agent._sessions.values())).line.dialog
+    tag = next(iter(agent._calls._sessions.values())).line.dialog
     assert tag is not None
     cseq = 1
     for step in steps:
@@ -239,7 +239,7 @@ def test_whatever_comes_the_call_ends_once_and_nothing_is_left(
     net.tell(agent.hang_up, net.now)
     net.run(4000)
     assert len(net.a.of(Ended)) == 1
-    assert agent._sessions == {}
+    assert agent._calls._sessions == {}
     assert agent._endpoint.transactions == (0, 0)
     assert len(agent.asking) == 0
 
@@ -275,6 +275,115 @@ def test_whatever_is_answered_the_call_ends_once_and_nothing_is_left(
     net.tell(net.a.agent.hang_up, net.now)
     net.run(4000)
     assert len(net.a.of(Ended)) == 1
-    assert net.a.agent._sessions == {}
+    assert net.a.agent._calls._sessions == {}
     assert net.a.agent._endpoint.transactions == (0, 0)
     assert len(net.a.agent.asking) == 0
+
+
+# --- the ends --------------------------------------------------------------------------------------------------------
+
+
+def test_nobody_answers_in_time() -> None:
+    net = Called(lambda request: [reply(request, 180)] if request.method == "INVITE" else answers(request))
+    net.dial(ring_s=20.0)
+    net.run(25)
+    assert (net.a.last(Ended).by, net.a.last(Ended).status) == ("local", 408)
+    assert len(net.peer.requests("CANCEL")) == 1
+
+
+def test_ringing_early_and_refusing_in_words() -> None:
+    net = Calling()
+    net.ring_up(("Require", "100rel"))
+    net.tell(net.a.agent.ring, net.now)
+    reliable = net.peer.responses("INVITE")[0]
+    assert net.ask("PRACK", ("RAck", f"{reliable.headers.get('rseq')} 1 INVITE")).status == 200
+    net.tell(net.a.agent.reject, 200, net.now)
+    net.tell(net.a.agent.hang_up, net.now)
+    assert net.peer.statuses("INVITE")[-1] == 603
+
+
+def test_a_reliable_answer_that_is_not_acknowledged_is_sent_again() -> None:
+    net = Calling()
+    net.ring_up(("Require", "100rel"))
+    net.tell(net.a.agent.ring, net.now)
+    net.run(3)
+    assert net.peer.statuses("INVITE") == [180, 180, 180]
+
+
+def test_given_up_by_cancel_or_bye() -> None:
+    for method in ("CANCEL", "BYE"):
+        net = Calling()
+        net.ring_up()
+        net.tell(net.a.agent.ring, net.now)
+        if method == "BYE":
+            assert net.ask("BYE").status == 200
+        else:
+            cancel = net.invite.copy()
+            cancel.method = "CANCEL"
+            cancel.headers.set("CSeq", "1 CANCEL")
+            net.peer.send(cancel)
+        assert net.peer.statuses("INVITE")[-1] == 487
+        assert net.a.last(Ended).by == "remote"
+
+
+def test_an_answer_that_is_never_acknowledged() -> None:
+    net = Calling()
+    net.ring_up()
+    net.tell(net.a.agent.answer, media(), net.now)
+    net.run(33)
+    assert (net.a.last(Ended).by, net.a.last(Ended).reason) == ("network", "no ACK")
+    assert len(net.peer.requests("BYE")) >= 1
+
+
+def test_hanging_up_waits_for_the_ack() -> None:
+    net = Calling()
+    net.ring_up()
+    net.tell(net.a.agent.answer, media(), net.now)
+    net.tell(net.a.agent.hang_up, net.now)
+    assert net.peer.requests("BYE") == []
+    net.peer.send(net.dialog.ack(1))
+    net.peer.send(net.dialog.ack(1))
+    assert len(net.peer.requests("BYE")) == 1
+
+
+def test_the_far_side_does_not_know_the_call_any_more() -> None:
+    net = Called()
+    net.dial()
+    net.peer.replies = lambda request: [reply(request, 481)]
+    net.tell(net.a.agent.hold, True, net.now)
+    assert (net.a.last(Ended).by, net.a.last(Ended).status) == ("network", 481)
+
+
+def test_who_does_not_refresh_has_left() -> None:
+    net = Called(lambda request: [reply(request, 200, ("Session-Expires", "300;refresher=uas"), body=OFFER)])
+    net.dial()
+    net.run(300)
+    assert net.a.last(Ended).reason == "session expired"
+
+
+def test_transfers_and_new_media_pass_through() -> None:
+    net = Called()
+    net.dial()
+    net.tell(net.a.agent.refer, "sip:carol@192.0.2.3", net.now)
+    net.tell(net.a.agent.renegotiate, media("192.0.2.1", 4010), net.now)
+    net.tell(net.a.agent.refer_status, 200, "OK", net.now)
+    net.tell(net.a.agent.refuse_refer, 603, net.now)
+    assert len(net.peer.requests("REFER")) == 1
+    assert len(net.peer.requests("INVITE")) == 2
+    dialog = net.dialog
+    net.peer.send(dialog.request("REFER", (("Refer-To", "<sip:x@192.0.2.3>"),)))
+    dialog.local = dialog.local.with_tag("other")
+    net.peer.send(dialog.request("INFO"))
+    assert net.peer.statuses("INFO") == [481]
+
+
+def test_before_and_after_the_answer_some_things_mean_nothing() -> None:
+    net = Calling()
+    net.ring_up()
+    net.tell(net.a.agent.ring, net.now)
+    net.tell(net.a.agent.renegotiate, media(), net.now)
+    net.tell(net.a.agent.refer, "sip:carol@192.0.2.3", net.now)
+    assert net.peer.requests("REFER") == []
+    net.tell(net.a.agent.answer, media(), net.now)
+    next(iter(net.a.agent._calls._sessions.values())).cancelled(net.invite)
+    assert net.a.of(Ended) == []

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from aywa.core.sip.message import BODY_MAX_BYTES, HEAD_MAX_BYTES, Malformed, parse
 from aywa.core.sip.stream import KEEP_ALIVES_MAX, PING_BYTES, PONG_BYTES, Framer, KeepAlive
+from tests.core.feed import examples
 
 
 def message(body: bytes = b"", *, length: str | None = None) -> bytes:
@@ -23,6 +24,7 @@ PARTS = st.lists(
 )
 
 
+@examples(100)
 @given(PARTS, st.lists(st.integers(min_value=1, max_value=60), min_size=1))
 def test_however_the_stream_is_cut_the_messages_are_the_same(parts: list[bytes], sizes: list[int]) -> None:
     stream = b"".join(parts)
@@ -90,6 +92,7 @@ def test_a_message_in_single_bytes_is_not_searched_from_its_start_each_time() ->
     assert framer.receive(b"\r\nl: 0\r\n\r\n") == [data + b"\r\nl: 0\r\n\r\n"]
 
 
+@examples(100)
 @given(st.lists(st.binary(max_size=200), max_size=10))
 def test_any_bytes_are_held_within_the_bound(chunks: list[bytes]) -> None:
     framer = Framer()

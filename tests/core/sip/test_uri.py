@@ -17,6 +17,7 @@ from aywa.core.sip.uri import (
     read_number,
     unescape,
 )
+from tests.core.feed import examples
 
 
 def sip(text: str) -> SipUri:
@@ -167,6 +168,7 @@ def test_numbers_are_plain_digits_up_to_a_bound() -> None:
             read_number(text, 255)
 
 
+@examples(100)
 @given(st.text(max_size=80))
 def test_any_text_is_read_or_refused(text: str) -> None:
     for start in ("", "sip:", "tel:"):
@@ -177,6 +179,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         assert parse_uri(str(uri)).same(uri)
 
 
+@examples(100)
 @given(st.text(min_size=1, max_size=40))
 def test_any_name_can_stand_before_the_at(name: str) -> None:
     encodable = name.encode("utf-8", "replace").decode()

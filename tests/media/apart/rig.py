@@ -132,7 +132,7 @@ class Rig:
 @asynccontextmanager
 async def rig(processes: int = 1, **settings: Any) -> AsyncIterator[Rig]:
     """settings: of ApartSettings, and of the child."""
-    plan = {name: settings.pop(name) for name in ("clock_off_s",) if name in settings}
+    plan = {name: settings.pop(name) for name in ("clock_off_s", "busy") if name in settings}
     first = free_range(8)
     rtp = RtpSettings(first_port=first, last_port=first + 15, drain_s=0.05, rest_s=0.05)
     apart = replace(ApartSettings(beat_s=0.1, back_off_s=(0.0, 0.1)), **settings)

@@ -207,6 +207,20 @@ async def test_a_process_that_goes_between_reservation_and_answer() -> None:
         assert not opened.plane.has_leg("leg")
 
 
+async def test_a_busy_process_gets_no_new_legs() -> None:
+    async with rig(busy=0.95, beat_s=0.02) as opened:
+        await opened.edge.ready()
+        (process,) = opened.edge.processes
+        pair = opened.edge.reserve(HOST)
+        await until(lambda: process.busy)
+        with pytest.raises(NoPorts, match="no time left"):
+            opened.edge.reserve(HOST)
+        # What was promised is kept.
+        plan = LegPlan("leg", AudioFormat.PCM16, 16000, opened.loop.time(), lambda event: None)
+        opened.edge.open(pair, _stream(), plan, Signals(), HOST)
+        assert opened.plane.has_leg("leg")
+
+
 # --- ports ---------------------------------------------------------------------------------------------------------
 
 

@@ -57,6 +57,11 @@ class CustomLlm:
         """How many were ever made."""
         return self._http.connections
 
+    @property
+    def waited(self) -> int:
+        """For how many of them a request waited."""
+        return self._http.waited
+
     async def stream(self, request: LlmRequest) -> AsyncIterator[LlmDelta]:
         """As the port says."""
         flushes = Flushes()

@@ -76,6 +76,11 @@ class OpenAiLlm:
         """How many were ever made."""
         return self._http.connections
 
+    @property
+    def waited(self) -> int:
+        """For how many of them a request waited."""
+        return self._http.waited
+
     async def stream(self, request: LlmRequest) -> AsyncIterator[LlmDelta]:
         """As the port says."""
         body = self._body(request)

@@ -39,14 +39,22 @@ class CustomTranscriberStt:
     ) -> None:
         sent = {SECRET_HEADER: secret} if secret else {}
         self._address = Address(name, websocket_url(url, ""), {**sent, **(headers or {})}, _MEND, _MEND, tls)
+        self.connections = 0
+        """How many were ever made: a call waits for each."""
 
     @property
     def name(self) -> str:
         """The route's name."""
         return self._address.route
 
+    @property
+    def waited(self) -> int:
+        """For how many of them a call waited."""
+        return self.connections
+
     async def open(self, options: SttOptions) -> CustomTranscriberStream:
         """As the port says."""
+        self.connections += 1
         socket = await connect(self._address, _SETTINGS)
         start = {
             "type": "start",

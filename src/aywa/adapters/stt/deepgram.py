@@ -95,6 +95,10 @@ class DeepgramStt:
         self._tls = tls
         self._warm: dict[tuple[str, float], deque[_DeepgramStream]] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self.connections = 0
+        """How many were ever made."""
+        self.waited = 0
+        """For how many of them a call waited."""
 
     @property
     def name(self) -> str:
@@ -109,6 +113,7 @@ class DeepgramStt:
             stream = waiting.pop()
             if stream.is_open:
                 return stream
+        self.waited += 1
         return await self._opened(address, options)
 
     async def warm(self, options: SttOptions) -> None:
@@ -141,6 +146,7 @@ class DeepgramStt:
             task.add_done_callback(self._closing.discard)
 
     async def _opened(self, address: Address, options: SttOptions) -> _DeepgramStream:
+        self.connections += 1
         socket = await connect(address, _SETTINGS, lambda refused: _refined(address, refused))
         made = FluxStream if _is_flux(self._model_of(options)) else NovaStream
         return made(socket, options)

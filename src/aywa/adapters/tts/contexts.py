@@ -1,6 +1,6 @@
 """Many syntheses over few WebSockets, for voices whose wire knows contexts: who gets which message, and when a place is free.
 
-A connection is made when no open one has a free place, and kept. What a context does not read is bounded and holds up
+A connection is made in the background while places are still free, and kept. What a context does not read is bounded and holds up
 nobody else; late audio of one that was given up is thrown away. Refuses to know what a message means: `Wire` says it.
 """
 
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+from aywa.adapters.wire.reserve import Reserve
 from aywa.adapters.wire.websocket import (
     Address,
     Ending,
@@ -31,6 +32,10 @@ MOST_CONNECTIONS = 256
 """Of one route: with five contexts on each, more calls than a process holds."""
 MOST_UNREAD_BYTES = 8 << 20
 """Of one clause, as it came: several minutes of speech."""
+SPARE_CONTEXTS = 4
+"""Places that are spare, at least: a reply takes several at once, one for each clause."""
+KEEP_S = 120.0
+"""How long a connection without a context is kept where there are places enough."""
 LET_GO_S = 10.0
 """How long a context that was given up may keep its place before its connection counts as stuck."""
 
@@ -214,6 +219,7 @@ class _Connection:
         self._wire = owner.wire
         self._contexts: dict[str, Context] = {}
         self._reserved = 0
+        self._idle_since_s = self.loop.time()
         self._retired = False
         self._socket: WebSocket | None = None
         # Why it is not usable: what the vendor says may come before anybody has a context on it.
@@ -232,14 +238,25 @@ class _Connection:
         return self._socket is None
 
     @property
+    def used(self) -> int:
+        """Places."""
+        return len(self._contexts) + self._reserved
+
+    @property
     def free(self) -> int:
         """Places."""
-        return self._wire.most_contexts - len(self._contexts) - self._reserved if self.usable else 0
+        return self._wire.most_contexts - self.used if self.usable else 0
+
+    @property
+    def idle_s(self) -> float:
+        """Since its last context."""
+        return 0.0 if self.used else self.loop.time() - self._idle_since_s
 
     async def open(self, context_id: str) -> Context:
         """Raises ProviderError."""
         kept = self._socket is not None
         self._reserved += 1
+        self._owner.took(self.address)
         try:
             # The dialling is everybody's: who stops waiting does not stop it.
             if not self.dialling.done():
@@ -276,7 +293,7 @@ class _Connection:
         """Takes no new context, and leaves after the last."""
         self._retired = True
         self._owner.forget(self)
-        if not self._contexts and not self._reserved:
+        if not self.used:
             self._leave()
 
     async def close(self) -> None:
@@ -308,13 +325,14 @@ class _Connection:
         elif context is not None:
             context.take(parsed, len(message), self._wire)
             if self._wire.ends_context(parsed):
+                self._owner.served(self.address)
                 self._forget(context)
                 context.end(None, "ended")
 
     def ended(self, ending: Ending) -> None:
         """It is over."""
         self._retired = True
-        self._owner.forget(self)
+        self._owner.forget(self, kept=self.used > 0)
         self._end_all(lambda: self._wire.ending(ending) or ending.error(self.address), ending.cause)
 
     # --- inside --------------------------------------------------------------------------------------------------
@@ -324,7 +342,7 @@ class _Connection:
             self._socket = await connect(self.address, self._owner.settings, self._wire.refine)
         except BaseException:
             self._retired = True
-            self._owner.forget(self)
+            self._owner.forget(self, kept=False)
             raise
         self._socket.receive(self)
 
@@ -335,13 +353,13 @@ class _Connection:
             return
         # Not said whose: it is everybody's, and the connection is not to be trusted.
         self._retired = True
-        self._owner.forget(self)
+        self._owner.forget(self, kept=False)
         self._end_all(lambda: self._wire.failure(message), "failed")
         self._leave()
 
     def _break(self, code: str, reason: str) -> None:
         self._retired = True
-        self._owner.forget(self)
+        self._owner.forget(self, kept=False)
         self._end_all(lambda: self.address.error(code, reason, Fault.PROVIDER, retryable=True), "malformed")
         self._leave()
 
@@ -360,7 +378,8 @@ class _Connection:
 
     def _forget(self, context: Context) -> None:
         self._contexts.pop(context.id, None)
-        if self._retired and not self._contexts and not self._reserved:
+        self._idle_since_s = self.loop.time()
+        if self._retired and not self.used:
             self._leave()
 
     def _leave(self) -> None:
@@ -369,13 +388,17 @@ class _Connection:
 
 
 class Contexts:
-    """A route's connections."""
+    """A route's connections. While an address is used, places are free at it."""
 
     def __init__(self, wire: Wire, settings: WebSocketSettings | None = None) -> None:
         self.wire = wire
         self.settings = settings or WebSocketSettings()
-        self.dialled = 0
+        self.connections = 0
+        """How many were ever made."""
+        self.waited = 0
+        """How many contexts waited for one."""
         self._connections: list[_Connection] = []
+        self._reserves: dict[Address, Reserve] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._ids = count(1)
         self._closed = False
@@ -383,16 +406,20 @@ class Contexts:
     async def open(self, address: Address, *, fresh: bool = False) -> Context:
         """A context at the address, on the fullest connection that has a place. fresh: on one that is not open yet. Raises
         ProviderError."""
-        return await self._connection(address, fresh=fresh).open(f"c{next(self._ids)}")
+        connection = self._connection(address, fresh=fresh)
+        self.waited += connection.fresh
+        return await connection.open(f"c{next(self._ids)}")
 
     async def warm(self, address: Address) -> None:
-        """Sees to it that a place is free at once. Never raises."""
-        try:
-            connection = self._connection(address)
-        except ProviderError:
+        """Sees to it that places are free at once. Never raises."""
+        if self._closed:
             return
-        # Not awaited itself: what it raises is for who needs it.
-        await asyncio.wait([connection.dialling])
+        there = self._at(address)
+        self._reserve(address).used(sum(each.used for each in there), asyncio.get_running_loop().time())
+        self._dial_ahead(address)
+        # Not awaited themselves: what they raise is for who needs them.
+        if dialling := [each.dialling for each in self._at(address) if each.fresh]:
+            await asyncio.wait(dialling)
 
     async def close(self) -> None:
         """Closes all; what runs ends with ProviderError."""
@@ -401,10 +428,32 @@ class Contexts:
         while self._closing:
             await asyncio.wait(list(self._closing))
 
-    def forget(self, connection: _Connection) -> None:
-        """It takes no new contexts."""
-        if connection in self._connections:
-            self._connections.remove(connection)
+    def took(self, address: Address) -> None:
+        """Of a connection: a place at the address was taken."""
+        now = asyncio.get_running_loop().time()
+        there, reserve = self._at(address), self._reserve(address)
+        reserve.used(sum(each.used for each in there), now)
+        idle = max(there, key=lambda each: each.idle_s)
+        one = self.wire.most_contexts
+        if idle.idle_s > KEEP_S and reserve.has_too_many(len(there) * one, one, now):
+            idle.retire()
+        self._dial_ahead(address)
+
+    def served(self, address: Address) -> None:
+        """Of a connection: it was of use."""
+        self._reserve(address).served()
+
+    def forget(self, connection: _Connection, *, kept: bool = True) -> None:
+        """It takes no new contexts. kept: not so that it could not be made, or was closed for no context's sake: then another
+        would go the same way now."""
+        if connection not in self._connections:
+            return
+        self._connections.remove(connection)
+        loop, address = asyncio.get_running_loop(), connection.address
+        if kept:
+            self._dial_ahead(address)
+        elif not self._closed:
+            loop.call_later(self._reserve(address).put_off(loop.time()), self._dial_ahead, address)
 
     def close_soon(self, socket: WebSocket) -> None:
         """Closes it without anybody waiting."""
@@ -412,22 +461,40 @@ class Contexts:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
+    def _at(self, address: Address) -> list[_Connection]:
+        return [each for each in self._connections if _same(each.address, address)]
+
+    def _reserve(self, address: Address) -> Reserve:
+        """Of the address; one that was not used for long is forgotten."""
+        now = asyncio.get_running_loop().time()
+        if address not in self._reserves:
+            self._reserves = {at: each for at, each in self._reserves.items() if each.spare(now)}
+        return self._reserves.setdefault(address, Reserve(SPARE_CONTEXTS))
+
+    def _dial_ahead(self, address: Address) -> None:
+        """In the background: no context waits for it."""
+        if self._closed:
+            return
+        places = sum(each.used + each.free for each in self._at(address))
+        lacking = self._reserve(address).lacking(places, asyncio.get_running_loop().time())
+        while lacking > 0 and len(self._connections) < MOST_CONNECTIONS:
+            lacking -= self._dial(address).free
+
     def _connection(self, address: Address, *, fresh: bool = False) -> _Connection:
         if self._closed:
             raise address.error("closed", "it was closed", Fault.RUNTIME)
-        there = [
-            each
-            for each in self._connections
-            if each.free > 0 and _same(each.address, address) and (each.fresh or not fresh)
-        ]
+        there = [each for each in self._at(address) if each.free > 0 and (each.fresh or not fresh)]
         if there:
-            # The fullest first: those that are left over fall idle, and the vendor closes them.
-            return min(there, key=lambda each: each.free)
+            # One that stands, and the fullest first: those that are left over fall idle.
+            return min(there, key=lambda each: (each.fresh, each.free))
         if len(self._connections) >= MOST_CONNECTIONS:
             raise address.error(
                 "busy", f"{MOST_CONNECTIONS} connections are full", Fault.RUNTIME, retryable=True
             )
-        self.dialled += 1
+        return self._dial(address)
+
+    def _dial(self, address: Address) -> _Connection:
+        self.connections += 1
         connection = _Connection(self, address)
         self._connections.append(connection)
         return connection
@@ -440,7 +507,7 @@ def _look_at(dialling: asyncio.Task[None]) -> None:
 
 
 def _same(one: Address, other: Address) -> bool:
-    return one.url == other.url and dict(one.headers) == dict(other.headers)
+    return one.url == other.url and one.headers == other.headers
 
 
 def _parsed(message: Message) -> JsonObject | None:

@@ -13,7 +13,6 @@ from contextlib import aclosing
 from typing import Any
 
 from aywa.adapters.tts.sound import Sound, speakable
-from aywa.adapters.tts.spare import SpareConnection
 from aywa.adapters.wire.http import HttpRoute, Names
 from aywa.ports.errors import Fault
 from aywa.ports.tts import TtsCapabilities, TtsChunk, TtsOptions
@@ -46,7 +45,6 @@ class CustomVoice:
         self._message = dict(message or {})
         names = Names("the credential of the voice's `server`", "the voice's `server.url`", kind="voice")
         self._http = HttpRoute(name, url, names, headers=headers, tls=tls)
-        self._spare = SpareConnection(self._http)
 
     @property
     def name(self) -> str:
@@ -54,9 +52,14 @@ class CustomVoice:
         return self._http.name
 
     @property
-    def dialled(self) -> int:
-        """Connections made so far."""
+    def connections(self) -> int:
+        """How many were ever made."""
         return self._http.connections
+
+    @property
+    def waited(self) -> int:
+        """For how many of them a text waited."""
+        return self._http.waited
 
     async def synthesize(self, text: str, options: TtsOptions) -> AsyncGenerator[TtsChunk]:
         """As the port says."""
@@ -70,23 +73,22 @@ class CustomVoice:
             "sampleRate": options.rate_hz,
         }
         sound = Sound(options.rate_hz, self._http.error)
-        with self._spare.after_leaving():
-            async with self._http.ask("POST", "", body={"message": message}) as answer:
-                if answer.content_type.startswith("text/") or answer.content_type == "application/json":
-                    raise self._http.not_a_stream(answer.content_type)
-                head: bytes | None = b""
-                async with aclosing(answer.chunks()) as pieces:
-                    async for piece in pieces:
-                        if head is not None:
-                            piece = head = head + piece
-                            if len(head) < _HEAD_BYTES:
-                                continue
-                            self._check(head)
-                            head = None
-                        if chunk := sound.audio(piece):
-                            yield chunk
-                if head and (chunk := sound.audio(head)):
-                    yield chunk
+        async with self._http.ask("POST", "", body={"message": message}) as answer:
+            if answer.content_type.startswith("text/") or answer.content_type == "application/json":
+                raise self._http.not_a_stream(answer.content_type)
+            head: bytes | None = b""
+            async with aclosing(answer.chunks()) as pieces:
+                async for piece in pieces:
+                    if head is not None:
+                        piece = head = head + piece
+                        if len(head) < _HEAD_BYTES:
+                            continue
+                        self._check(head)
+                        head = None
+                    if chunk := sound.audio(piece):
+                        yield chunk
+            if head and (chunk := sound.audio(head)):
+                yield chunk
         sound.end()
 
     async def warm(self, options: TtsOptions) -> None:
@@ -95,7 +97,6 @@ class CustomVoice:
 
     async def close(self) -> None:
         """As the port says."""
-        await self._spare.close()
         await self._http.close()
 
     def _check(self, head: bytes) -> None:

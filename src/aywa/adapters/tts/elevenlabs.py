@@ -86,9 +86,14 @@ class ElevenLabsTts:
         return self._name
 
     @property
-    def dialled(self) -> int:
-        """Connections made so far."""
-        return self._contexts.dialled
+    def connections(self) -> int:
+        """How many were ever made."""
+        return self._contexts.connections
+
+    @property
+    def waited(self) -> int:
+        """How many texts waited for one."""
+        return self._contexts.waited
 
     async def synthesize(self, text: str, options: TtsOptions) -> AsyncGenerator[TtsChunk]:
         """As the port says."""

@@ -13,7 +13,6 @@ from typing import Any
 
 from aywa.adapters.tts import fields
 from aywa.adapters.tts.sound import Sound, speakable
-from aywa.adapters.tts.spare import SpareConnection
 from aywa.adapters.wire.http import HttpRoute, Names, Refusal
 from aywa.ports.errors import Fault
 from aywa.ports.tts import TtsCapabilities, TtsChunk, TtsOptions
@@ -63,7 +62,6 @@ class OpenAiTts:
             refusals=_REFUSALS,
             tls=tls,
         )
-        self._spare = SpareConnection(self._http)
 
     @property
     def name(self) -> str:
@@ -71,23 +69,27 @@ class OpenAiTts:
         return self._http.name
 
     @property
-    def dialled(self) -> int:
-        """Connections made so far."""
+    def connections(self) -> int:
+        """How many were ever made."""
         return self._http.connections
+
+    @property
+    def waited(self) -> int:
+        """For how many of them a text waited."""
+        return self._http.waited
 
     async def synthesize(self, text: str, options: TtsOptions) -> AsyncGenerator[TtsChunk]:
         """As the port says."""
         if not speakable(text):
             return
         sound = Sound(RATE_HZ, self._http.error)
-        with self._spare.after_leaving():
-            async with self._http.ask("POST", "/audio/speech", body=self._body(text, options)) as answer:
-                if answer.content_type.startswith("text/") or answer.content_type == "application/json":
-                    raise self._http.not_a_stream(answer.content_type)
-                async with aclosing(answer.chunks()) as pieces:
-                    async for piece in pieces:
-                        if chunk := sound.audio(piece):
-                            yield chunk
+        async with self._http.ask("POST", "/audio/speech", body=self._body(text, options)) as answer:
+            if answer.content_type.startswith("text/") or answer.content_type == "application/json":
+                raise self._http.not_a_stream(answer.content_type)
+            async with aclosing(answer.chunks()) as pieces:
+                async for piece in pieces:
+                    if chunk := sound.audio(piece):
+                        yield chunk
         sound.end()
 
     async def warm(self, options: TtsOptions) -> None:
@@ -96,7 +98,6 @@ class OpenAiTts:
 
     async def close(self) -> None:
         """As the port says."""
-        await self._spare.close()
         await self._http.close()
 
     def _body(self, text: str, options: TtsOptions) -> dict[str, Any]:

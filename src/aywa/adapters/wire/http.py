@@ -1,4 +1,4 @@
-"""The HTTP connections of one route, kept between requests, and the names of their failures.
+"""The HTTP connections of one route, kept between requests and made ahead of them, and the names of their failures.
 
 It refuses to try again (the router does), to follow redirects (a key would travel along), and to quote what a vendor's
 error says (it may hold the key or the caller's words): only the vendor's codes that the adapter knows are named.
@@ -15,19 +15,21 @@ import re
 import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import partial
 from time import time
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
 
+from aywa.adapters.wire.reserve import Reserve
 from aywa.ports.errors import Fault, ProviderError
 
 CONNECT_S = 5.0
@@ -51,6 +53,7 @@ RETRY_AFTER_MAX_S = 86_400.0
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
+_LET_GO = {"Connection": "close"}
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -98,7 +101,8 @@ class _Dialled(Exception):
 
 
 class HttpRoute:
-    """One route to one vendor. The session is made on first use and kept, so that a turn pays no handshake."""
+    """One route to one vendor. Its connections are kept, and while it is used some are free: a connection that is taken, or
+    lost with an answer that nobody wanted to its end, is replaced in the background, so that no turn pays a handshake."""
 
     def __init__(
         self,
@@ -121,9 +125,17 @@ class HttpRoute:
         self._http: aiohttp.ClientSession | None = None
         self._closed = False
         self._reading: set[aiohttp.ClientResponse] = set()
-        self._bodies: _Bodies = WeakKeyDictionary()
+        self._bodies: WeakKeyDictionary[ResponseHandler, aiohttp.StreamReader] = WeakKeyDictionary()
+        self._reserve = Reserve()
+        # Requests that have a connection or want one, and those of them whose connection goes with them.
+        self._using = self._going = 0
+        self._dialling: set[asyncio.Task[None]] = set()
+        self._later: asyncio.TimerHandle | None = None
+        self._open: set[ResponseHandler] = set()
         self.connections = 0
         """How many were ever made."""
+        self.waited = 0
+        """For how many of them a request waited."""
 
     # --- asking ------------------------------------------------------------------------------------------------
 
@@ -141,38 +153,43 @@ class HttpRoute:
         """An answer 200, as far as its head. body: sent as JSON; data: as it is. inspect: is shown an error's status and
         body first. Raises ProviderError; leaving it before its end closes the connection."""
         self._check_headers(headers or {})
-        response = await self._send(method, path, body, data, headers)
-        self._reading.add(response)
-        self._watch(response)
-        try:
-            async with response:
-                if response.status != 200:
-                    raise await self._refused(response, inspect)
-                yield HttpAnswer(self, response)
-        finally:
-            self._reading.discard(response)
+        with self._in_use() as more:
+            response = await self._send(method, path, body, data, {**(headers or {}), **more})
+            self._reserve.served()
+            self._reading.add(response)
+            self._watch(response)
+            try:
+                async with response:
+                    if response.status != 200:
+                        raise await self._refused(response, inspect)
+                    yield HttpAnswer(self, response)
+            finally:
+                self._reading.discard(response)
 
     async def warm(self, connections: int = 1) -> None:
-        """Has so many connections ready, TLS done, without a request that a vendor would count. Never raises."""
+        """Has so many connections free, and as many as are to be spare, TLS done, without a request that a vendor would
+        count. Never raises."""
         if self._closed:
             return
-        held: list[aiohttp.connector.Connection] = []
-        try:
-            for _ in range(connections):
-                connection = await self._dial()
-                held.append(connection)
-        except (aiohttp.ClientError, ValueError, OSError):
-            # Whoever asks in earnest is told; this only saves time.
-            pass
-        finally:
-            for connection in held:
-                connection.release()
+        now = asyncio.get_running_loop().time()
+        self._reserve.used(self._using, now)
+        self._dial_soon(
+            max(connections + self._using - self._places, self._reserve.lacking(self._places, now))
+        )
+        if self._dialling:
+            await asyncio.wait(list(self._dialling))
 
     async def close(self) -> None:
         """Closes the connections; whoever still reads gets a ProviderError."""
         self._closed = True
+        if self._later is not None:
+            self._later.cancel()
+        for task in self._dialling:
+            task.cancel()
         for response in self._reading:
             response.close()
+        if self._dialling:
+            await asyncio.wait(list(self._dialling))
         if self._http is not None:
             await self._http.close()
 
@@ -203,33 +220,97 @@ class HttpRoute:
                 raise failure
 
     def _watch(self, response: aiohttp.ClientResponse) -> None:
-        """A body that aiohttp cannot read any further (a chunk without a length) closes the connection and leaves its
-        reader waiting for ever; here the reader is told."""
-        protocol = None if response.connection is None else response.connection.protocol
-        if protocol is None:
-            return
-        if protocol not in self._bodies and (closed := protocol.closed) is not None:
-            closed.add_done_callback(partial(_lost, self._bodies, ref(protocol)))
-        self._bodies[protocol] = response.content
+        """Notes whose body the connection carries."""
+        if response.connection is not None and response.connection.protocol is not None:
+            self._bodies[response.connection.protocol] = response.content
 
-    async def _dial(self) -> aiohttp.connector.Connection:
-        held: list[aiohttp.connector.Connection] = []
+    # --- connections ---------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _in_use(self) -> Iterator[Mapping[str, str]]:
+        """Around a request. Gives the header that lets its connection go with it where there are more than enough."""
+        now = asyncio.get_running_loop().time()
+        self._using += 1
+        self._reserve.used(self._using, now)
+        going = self._reserve.has_too_many(len(self._open) - self._going, 1, now)
+        self._going += going
+        self._dial_ahead()
+        try:
+            yield _LET_GO if going else {}
+        finally:
+            self._using -= 1
+            self._going -= going
+            # What was left before its end is closed by now, and noted a turn of the loop later.
+            self._open = {connected for connected in self._open if connected.is_connected()}
+            self._dial_ahead()
+
+    @property
+    def _places(self) -> int:
+        """Connections that stand, used or free, or soon will: a request that finds none makes its own."""
+        return max(len(self._open), self._using) + len(self._dialling)
+
+    def _dial_ahead(self) -> None:
+        self._dial_soon(self._reserve.lacking(self._places, asyncio.get_running_loop().time()))
+
+    def _dial_soon(self, connections: int) -> None:
+        """In the background: no request waits for it."""
+        if self._closed:
+            return
+        for _ in range(connections):
+            task = asyncio.get_running_loop().create_task(self._dial(), name=f"dial {self.name}")
+            self._dialling.add(task)
+            task.add_done_callback(self._dialled)
+
+    def _dialled(self, task: asyncio.Task[None]) -> None:
+        self._dialling.discard(task)
+        # Until now it counted twice.
+        self._dial_ahead()
+
+    async def _dial(self) -> None:
+        """One more connection, free. Never raises: whoever asks in earnest is told."""
 
         async def only_connect(request: aiohttp.ClientRequest, _: object) -> aiohttp.ClientResponse:
             session = self._session()
-            assert session.connector is not None
-            # A pooled connection is taken, if there is one: then nothing is made.
-            held.append(await session.connector.connect(request, [], session.timeout))
+            assert isinstance(session.connector, _Connector)
+            await session.connector.add(request, session.timeout)
             raise _Dialled
 
-        with suppress(_Dialled):
-            await self._session().request("GET", self._url(""), middlewares=(only_connect,))
-        return held[0]
+        try:
+            with suppress(_Dialled):
+                await self._session().request("GET", self._url(""), middlewares=(only_connect,))
+        except (aiohttp.ClientError, ValueError, OSError):
+            self._reserve.put_off(asyncio.get_running_loop().time())
+
+    def made(self, connected: ResponseHandler) -> None:
+        """Of the connector: a connection stands."""
+        self.connections += 1
+        self._open.add(connected)
+        if (closed := connected.closed) is not None:
+            closed.add_done_callback(partial(self._lost, connected))
+
+    def _lost(self, connected: ResponseHandler, closed: asyncio.Future[None]) -> None:
+        # Looked at, or the loop would complain that nobody has.
+        _ = closed.cancelled() or closed.exception()
+        known = connected in self._open
+        self._open.discard(connected)
+        body = self._bodies.get(connected)
+        if body is not None and not body.is_eof():
+            # One that aiohttp cannot read any further (a chunk without a length) closes the connection and leaves its
+            # reader waiting for ever; here the reader is told.
+            if body.exception() is None:
+                body.set_exception(aiohttp.ClientPayloadError())
+        elif known and not self._closed:
+            # The far side did not keep it: another now would go the same way.
+            loop = asyncio.get_running_loop()
+            if self._later is not None:
+                self._later.cancel()
+            self._later = loop.call_later(self._reserve.put_off(loop.time()), self._dial_ahead)
 
     def _session(self) -> aiohttp.ClientSession:
         if self._http is None:
             tracing = aiohttp.TraceConfig()
             tracing.on_connection_reuseconn.append(_note_kept)
+            tracing.on_connection_create_start.append(self._note_waiting)
             self._http = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
                 # How many at once is the router's to say.
@@ -242,6 +323,9 @@ class HttpRoute:
                 trace_configs=[tracing],
             )
         return self._http
+
+    async def _note_waiting(self, session: aiohttp.ClientSession, context: Any, parameters: object) -> None:
+        self.waited += 1
 
     def _url(self, path: str) -> str:
         """The path goes behind the base URL's own, before its query."""
@@ -303,8 +387,9 @@ class HttpRoute:
             mend=f"check {self.names.url}",
         )
 
-    def translated(self, error: Exception) -> ProviderError:
-        """aiohttp's failures. They are named by their type alone: their texts hold addresses and headers."""
+    def translated(self, error: Exception, *, begun: bool = False) -> ProviderError:
+        """aiohttp's failures. They are named by their type alone: their texts hold addresses and headers. begun: an answer
+        had."""
         kind = type(error).__name__
         check_url = f"check {self.names.url}"
         if self._closed:
@@ -316,7 +401,9 @@ class HttpRoute:
             return self.error("unreachable", "its certificate is not trusted", Fault.CONFIG, mend=mend)
         if isinstance(error, aiohttp.ClientError | OSError):
             mend = check_url if isinstance(error, aiohttp.ClientConnectorError) else ""
-            return self.error("unreachable", kind, Fault.NETWORK, retryable=True, mend=mend)
+            return self.error(
+                "cut_short" if begun else "unreachable", kind, Fault.NETWORK, retryable=True, mend=mend
+            )
         return self.malformed(f"its answer is not HTTP ({kind})")
 
     def refused(
@@ -442,7 +529,7 @@ class HttpAnswer:
         try:
             return await self._response.content.readany()
         except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
-            failure = self._route.translated(error)
+            failure = self._route.translated(error, begun=True)
         # Out here, so that nothing of aiohttp's, whose repr may hold our headers, hangs on it.
         raise failure
 
@@ -455,15 +542,23 @@ class HttpAnswer:
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Counts what it makes, also ahead of any request."""
+    """Tells of what it makes, and makes connections that are free."""
 
     def __init__(self, route: HttpRoute, **settings: Any) -> None:
         super().__init__(**settings)
         self._route = route
 
+    async def add(self, request: aiohttp.ClientRequest, timeout: aiohttp.ClientTimeout) -> None:
+        """A connection as the request would need one, even if another is free."""
+        made = await self._create_connection(request, [], timeout)
+        if self.closed:
+            made.close()
+            return
+        Connection(self, request.connection_key, made, asyncio.get_running_loop()).release()
+
     async def _create_connection(self, *args: Any, **kwargs: Any) -> Any:
         made = await super()._create_connection(*args, **kwargs)
-        self._route.connections += 1
+        self._route.made(made)
         return made
 
 
@@ -483,18 +578,6 @@ def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
         if (option := getattr(socket, name, None)) is not None:
             made.setsockopt(socket.IPPROTO_TCP, option, value)
     return made
-
-
-_Bodies = WeakKeyDictionary[ResponseHandler, aiohttp.StreamReader]
-
-
-def _lost(bodies: _Bodies, protocol: ref[ResponseHandler], closed: asyncio.Future[None]) -> None:
-    # Looked at, or the loop would complain that nobody has.
-    _ = closed.cancelled() or closed.exception()
-    gone = protocol()
-    body = None if gone is None else bodies.get(gone)
-    if body is not None and not body.is_eof() and body.exception() is None:
-        body.set_exception(aiohttp.ClientPayloadError())
 
 
 async def _note_kept(session: aiohttp.ClientSession, context: Any, parameters: object) -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from heapq import heappop, heappush
 from typing import Any
 
 from aywa.core.sip import info
 from aywa.core.sip.admission import Admission, AgentSettings
 from aywa.core.sip.asking import Asking, Paths, contact_uri
+from aywa.core.sip.calls import Calls
+from aywa.core.sip.dial import Dial, address_of, fields_for, sender_of
 from aywa.core.sip.digest import Account, DigestClient
 from aywa.core.sip.endpoint import Abilities, Endpoint
 from aywa.core.sip.events import (
@@ -43,37 +43,19 @@ from aywa.core.sip.guard import Fault
 from aywa.core.sip.line import Ask, Hop, Line, fields_of, has_sdp
 from aywa.core.sip.message import Request, Response, respond_to
 from aywa.core.sip.offer import LocalMedia, Negotiation
-from aywa.core.sip.refer import Replaces, read_replaces
 from aywa.core.sip.session import Session
 from aywa.core.sip.session_timer import SessionTimer
 from aywa.core.sip.trunk import Trunk, TrunkWatch, options
-from aywa.core.sip.uri import Unreadable, parse_uri
+from aywa.core.sip.uri import Unreadable
 
 Action = Send | Lookup | Event
 WORD_BYTES = 10
+# The verdicts on a message that nobody's telephone would send.
+MALFORMED = frozenset((400, 416, 501, 505, 513))
 METHODS = frozenset("INVITE ACK CANCEL BYE OPTIONS INFO PRACK UPDATE REFER NOTIFY REGISTER".split())
 # What a telephone that registers with us is told; it is not kept, since it is never called.
 REGISTERED_S = 3600
 MOST_CONTACTS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Dial:
-    """An outbound call. uri: an address, or with a trunk a bare number. from_uri: the same for who calls. replaces: the
-    Replaces field of a transfer. asserted, diversion: addresses or numbers."""
-
-    uri: str
-    media: LocalMedia
-    trunk: str = ""
-    from_uri: str = ""
-    from_name: str = ""
-    headers: Fields = ()
-    asserted: str = ""
-    diversion: str = ""
-    username: str = ""
-    password: str = field(default="", repr=False)
-    ring_s: float = 60.0
-    replaces: str = ""
 
 
 class _Wire:
@@ -132,16 +114,10 @@ class Agent:
         self.token = token
         self._paths = paths
         self._out: list[Action] = []
-        self._todo: deque[Done | Lookup] = deque()
-        self._sessions: dict[str, Session] = {}
-        self._by_dialog: dict[tuple[str, str], str] = {}
-        self._by_invite: dict[str, str] = {}
+        self._todo: deque[Done | Lookup | Event] = deque()
+        self._calls = Calls()
         self._trunks: dict[str, TrunkWatch] = {}
         self._digests: dict[str, DigestClient] = {}
-        self._touched: set[str] = set()
-        self._due: list[tuple[float, int, str]] = []
-        self._noted: dict[str, float] = {}
-        self._count = 0
         self._admission = Admission(settings, token, self._trunks.values, self.tell)
         self._endpoint = Endpoint(
             self.word,
@@ -176,9 +152,7 @@ class Agent:
     @property
     def deadline(self) -> float | None:
         """When it wants to be woken."""
-        while self._due and self._noted.get(self._due[0][2]) != self._due[0][0]:
-            heappop(self._due)
-        due = [self._endpoint.deadline, self.asking.deadline, self._due[0][0] if self._due else None]
+        due = [self._endpoint.deadline, self.asking.deadline, self._calls.deadline]
         due += [watch.deadline for watch in self._trunks.values()]
         return min((each for each in due if each is not None), default=None)
 
@@ -189,13 +163,7 @@ class Agent:
         self.asking.wake(now)
         for watch in list(self._trunks.values()):
             watch.wake()
-        while self._due and self._due[0][0] <= now:
-            at, _, key = heappop(self._due)
-            session = self._sessions.get(key)
-            if session is not None and self._noted.get(key) == at:
-                del self._noted[key]
-                session.wake()
-                self._touched.add(key)
+        self._calls.wake(now)
         return self._settled()
 
     # --- trunks and the door ---------------------------------------------------------------------------------------------
@@ -246,47 +214,27 @@ class Agent:
     @property
     def calls(self) -> tuple[str, ...]:
         """Those that are not over."""
-        return tuple(key for key, session in self._sessions.items() if not session.line.ended)
+        return self._calls.up
 
     def dial(self, dial: Dial, now: float) -> tuple[str, list[Action]]:
         """Calls somebody."""
         self.now = now
         key, call_id, tag = self.word(), self.word(), self.word()
-        line = Line(key, _Wire(self, lambda: self._touched.add(key)), self._timer(), dial.trunk)
+        line = Line(key, self._wire(key), self._timer(), dial.trunk)
         line.negotiation = Negotiation(dial.media, self.token)
         if dial.username:
             line.credentials = (dial.username, dial.password)
         watch = self._trunks.get(dial.trunk)
-        uri = self._address(dial.uri, watch)
+        trunk = watch.trunk if watch is not None else None
+        uri = address_of(dial.uri, trunk)
         hop = watch.hop() if watch is not None else Hop((uri,))
-        local = str(Address(self._address(dial.from_uri, watch, sender=True), dial.from_name, {"tag": tag}))
-        session = self._sessions[key] = Session(line, self._find, owns=True)
+        local = Address(sender_of(dial.from_uri, trunk), dial.from_name, {"tag": tag})
+        session = Session(line, self._calls.find, owns=True)
         session.place = (call_id, tag)
-        self._by_dialog[session.place] = key
-        caller = session.call(uri, hop, self._dial_fields(dial, watch), dial.ring_s)
-        self._touched.add(key)
-        caller.invite(local, f"<{uri}>", call_id)
+        self._calls.add(session)
+        fields = (("User-Agent", self.settings.user_agent), *fields_for(dial, trunk))
+        session.call(uri, hop, fields, dial.ring_s).invite(str(local), f"<{uri}>", call_id)
         return key, self._settled()
-
-    def _dial_fields(self, dial: Dial, watch: TrunkWatch | None) -> Fields:
-        made = [("User-Agent", self.settings.user_agent)]
-        if dial.asserted:
-            made.append(("P-Asserted-Identity", f"<{self._address(dial.asserted, watch)}>"))
-        if dial.diversion:
-            made.append(("Diversion", f"<{self._address(dial.diversion, watch)}>"))
-        if dial.replaces:
-            made.append(("Replaces", dial.replaces))
-        return (*made, *dial.headers)
-
-    def _address(self, text: str, watch: TrunkWatch | None, *, sender: bool = False) -> str:
-        """An address as it is, a bare number or name at the trunk."""
-        try:
-            parse_uri(text)
-        except Unreadable:
-            if watch is None:
-                return "sip:anonymous@anonymous.invalid" if sender else "sip:invalid"
-            return watch.trunk.address(text or (watch.trunk.username if sender else ""))
-        return text
 
     def ring(
         self, call: str, now: float, media: LocalMedia | None = None, headers: Fields = ()
@@ -299,9 +247,8 @@ class Agent:
 
         def answer(session: Session) -> None:
             session.answer(media, headers)
-            replaced = self._sessions.get(session.replaces)
+            replaced = self._calls.get(session.replaces)
             if session.line.answered and replaced is not None:
-                self._touched.add(session.replaces)
                 replaced.hang_up(Reason("SIP", 200, "replaced"), ())
 
         return self._do(call, now, answer)
@@ -348,7 +295,7 @@ class Agent:
         target then if none is given."""
 
         def refer(session: Session) -> None:
-            other = self._sessions.get(replaces_call)
+            other = self._calls.get(replaces_call)
             dialog = other.line.dialog if other is not None else None
             uri = target or (dialog.target if dialog is not None else "")
             session.refer(uri, dialog, headers)
@@ -382,16 +329,16 @@ class Agent:
 
         wire = _Wire(self, lambda: None)
         watch = self._trunks.get(trunk)
-        request = options(wire, self._address(uri, watch), self._address("", watch, sender=True))
+        config = watch.trunk if watch is not None else None
+        request = options(wire, address_of(uri, config), sender_of("", config))
         hop = watch.hop() if watch is not None and not uri else Hop((uri,))
         self.ask(Ask(request, hop, answered, failed, lambda: 2, trunk))
         return key, self._settled()
 
     def _do(self, call: str, now: float, command: Callable[[Session], None]) -> list[Action]:
         self.now = now
-        session = self._sessions.get(call)
+        session = self._calls.get(call)
         if session is not None:
-            self._touched.add(call)
             command(session)
         return self._settled()
 
@@ -400,20 +347,14 @@ class Agent:
     def snapshot(self, call: str, now: float) -> dict[str, Any] | None:
         """A call that is up as plain values, with its secrets; None of any other."""
         self.now = now
-        session = self._sessions.get(call)
+        session = self._calls.get(call)
         return session.to_dict() if session is not None else None
 
     def take_up(self, values: Mapping[str, Any], now: float) -> tuple[str, list[Action]]:
         """Goes on with a call that another process had; by the same key."""
         self.now = now
         key = str(values["key"])
-        session = Session.from_dict(values, _Wire(self, lambda: self._touched.add(key)), self._find)
-        dialog = session.line.dialog
-        if dialog is not None:
-            self._sessions[key] = session
-            session.place = (dialog.call_id, dialog.local_tag)
-            self._by_dialog[session.place] = key
-            self._touched.add(key)
+        self._calls.add(Session.from_dict(values, self._wire(key), self._calls.find))
         return key, self._settled()
 
     # --- what calls need -------------------------------------------------------------------------------------------------
@@ -443,8 +384,11 @@ class Agent:
         return contact_uri(flow, *self._paths.address_of(flow))
 
     def tell(self, event: Event) -> None:
-        """To the shell."""
-        self._out.append(event)
+        """To the shell, behind what was to be sent before."""
+        self._todo.append(event)
+
+    def _wire(self, key: str) -> _Wire:
+        return _Wire(self, lambda: self._calls.touch(key))
 
     def _timer(self) -> SessionTimer:
         return SessionTimer(self.settings.session_expires_s, self.settings.min_se_s)
@@ -455,47 +399,41 @@ class Agent:
         """Carries everything out that follows, and what the shell has to do."""
         while self._todo:
             self._one(self._todo.popleft())
-        for key in self._touched:
-            self._note(key)
-        self._touched.clear()
+        self._calls.settle()
         out, self._out = self._out, []
         return out
 
-    def _one(self, done: Done | Lookup) -> None:
+    def _one(self, done: Done | Lookup | Event) -> None:
         match done:
-            case Send() | Lookup():
-                self._out.append(done)
             case RequestReceived(key, request, flow):
                 self._requested(key, request, flow)
             case AckReceived(request, flow):
-                session = self._session_of(request)
+                session = self._calls.of_request(request)
                 if session is not None:
                     session.acknowledged(request)
             case Cancelled(key, request, _):
-                session = self._sessions.get(self._by_invite.get(key, ""))
+                session = self._calls.of_invite(key)
                 if session is not None:
-                    self._touched.add(session.line.key)
                     session.cancelled(request)
             case ResponseReceived(key, response, flow):
+                # Who answers us is no stranger, however much it sends.
+                self._admission.guard.trust(flow.remote[0], self.now)
                 self.asking.received(key, response, flow, self.now)
             case TransactionFailed(key, why):
                 self.asking.failed(key, why, self.now)
             case TransactionEnded(key):
-                self._by_invite.pop(key, None)
+                self._calls.invite_over(key)
                 self.asking.ended(key)
-            case Dropped(flow, _, _):
-                self._admission.blame(flow, Fault.MALFORMED, self.now)
-
-    def _session_of(self, request: Request) -> Session | None:
-        key = self._by_dialog.get((request.call_id, request.to_address.tag or ""))
-        if key is None:
-            return None
-        self._touched.add(key)
-        return self._sessions.get(key)
+            case Dropped(flow, _, status):
+                # Not for what any far side may do: a late response, a CANCEL that crossed, a method that is not ours.
+                if status in MALFORMED:
+                    self._admission.blame(flow, Fault.MALFORMED, self.now)
+            case _:
+                self._out.append(done)
 
     def _requested(self, key: str, request: Request, flow: Flow) -> None:
         if request.to_address.tag is not None:
-            session = self._session_of(request)
+            session = self._calls.of_request(request)
             if session is None:
                 self._refuse(key, request, 481)
             else:
@@ -521,7 +459,7 @@ class Agent:
 
     def _invited(self, key: str, request: Request, flow: Flow) -> None:
         admitted = self._admission.admitted
-        if len(self._sessions) >= self.settings.calls:
+        if len(self._calls) >= self.settings.calls:
             self._refuse(key, request, 503, ("Retry-After", "5"))
             return
         unknown = request.headers.tokens("require") - {"100rel", "timer", "replaces"}
@@ -536,21 +474,17 @@ class Agent:
         if request.body and not has_sdp(request):
             self._refuse(key, request, 415, ("Accept", "application/sdp"))
             return
-        status, replaced = self._replaced(request)
+        status, replaced = self._calls.replaced(request)
         if status:
             self._refuse(key, request, status)
             return
         call = self.word()
         trunk = admitted.trunks[0] if admitted.trunks else ""
-        line = Line(call, _Wire(self, lambda: self._touched.add(call)), timer, trunk)
-        session = self._sessions[call] = Session(line, self._find, owns=False)
+        line = Line(call, self._wire(call), timer, trunk)
+        session = Session(line, self._calls.find, owns=False)
         session.replaces = replaced
         session.called(key, request, flow)
-        assert line.dialog is not None
-        session.place = (line.dialog.call_id, line.dialog.local_tag)
-        self._by_dialog[session.place] = call
-        self._by_invite[key] = call
-        self._touched.add(call)
+        self._calls.add(session, key)
         self.tell(
             InviteReceived(
                 call=call,
@@ -561,7 +495,8 @@ class Agent:
                 user=admitted.user,
                 flow=flow,
                 headers=fields_of(request),
-                asserted=_uri(request.headers.get("p-asserted-identity")),
+                # RFC 3325 5: only a network that is trusted may say so.
+                asserted="" if admitted.user else _uri(request.headers.get("p-asserted-identity")),
                 diversion=_uri(request.headers.get("diversion")),
                 replaces=replaced,
                 has_offer=has_sdp(request),
@@ -569,53 +504,6 @@ class Agent:
                 trunks=admitted.trunks,
             )
         )
-
-    # --- which call is meant ---------------------------------------------------------------------------------------------
-
-    def _find(self, replaces: Replaces) -> str:
-        key = self._by_dialog.get((replaces.call_id, replaces.to_tag), "")
-        session = self._sessions.get(key)
-        dialog = session.line.dialog if session is not None else None
-        return key if dialog is not None and dialog.remote_tag == replaces.from_tag else ""
-
-    def _replaced(self, request: Request) -> tuple[int, str]:
-        """The status to refuse with, or 0, and the call that the new one takes the place of (RFC 3891 3)."""
-        values = request.headers.get_all("replaces")
-        if not values:
-            return 0, ""
-        replaces = read_replaces(values[0]) if len(values) == 1 else None
-        if replaces is None:
-            return 400, ""
-        key = self._find(replaces)
-        session = self._sessions.get(key)
-        if session is None:
-            return 481, ""
-        if session.line.ended:
-            return 603, ""
-        if not session.line.answered:
-            # A call that somebody else began, and we have not answered, is not to be taken over.
-            return (0, key) if session.owns else (481, "")
-        return (486, "") if replaces.early_only else (0, key)
-
-    # --- deadlines -------------------------------------------------------------------------------------------------------
-
-    def _note(self, key: str) -> None:
-        session = self._sessions.get(key)
-        if session is None:
-            return
-        session.note_end()
-        if session.forgotten:
-            del self._sessions[key]
-            self._noted.pop(key, None)
-            self._by_dialog.pop(session.place, None)
-            return
-        deadline = session.deadline
-        if deadline is None:
-            self._noted.pop(key, None)
-        elif deadline != self._noted.get(key):
-            self._noted[key] = deadline
-            self._count += 1
-            heappush(self._due, (deadline, self._count, key))
 
 
 def _party(address: Address) -> Party:

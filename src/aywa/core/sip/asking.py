@@ -300,15 +300,23 @@ class Asking:
         for ticket in [ticket for ticket, at in self._timed.items() if now >= at]:
             self._time(ticket, None)
             wish = self._wishes[ticket]
-            if wish.resolution is None:
-                if wish.key is not None and wish.sent is not None:
-                    self._left[wish.key] = wish.sent
-                    self._out(self._endpoint.cancel(wish.key, now))
-                self._next(ticket, wish, "timeout", now)
-            elif (question := wish.resolution.question) is not None:
-                wish.resolution.answer(question, ())
-                if not self._resolve(ticket, wish, now):
-                    self._next(ticket, wish, "nowhere", now)
+            if wish.resolution is not None:
+                self._give_up_name(ticket, wish, wish.resolution, now)
+            else:
+                self._give_up_place(ticket, wish, now)
+
+    def _give_up_name(self, ticket: int, wish: _Wish, resolution: Resolution, now: float) -> None:
+        assert resolution.question is not None, "it waits for one"
+        resolution.answer(resolution.question, ())
+        if not self._resolve(ticket, wish, now):
+            self._next(ticket, wish, "nowhere", now)
+
+    def _give_up_place(self, ticket: int, wish: _Wish, now: float) -> None:
+        assert wish.key is not None, "it waits for an answer to a request"
+        assert wish.sent is not None, "it waits for an answer to a request"
+        self._left[wish.key] = wish.sent
+        self._out(self._endpoint.cancel(wish.key, now))
+        self._next(ticket, wish, "timeout", now)
 
 
 def contact_uri(flow: Flow, host: str, port: int) -> str:

@@ -165,10 +165,7 @@ class Callee:
         body = b""
         if has_sdp(request) and line.negotiation is not None:
             try:
-                if line.negotiation.pending:
-                    line.negotiation.accept(request.body)
-                else:
-                    body = line.negotiation.answer(request.body)
+                body = line.negotiation.answer(request.body)
             except NotAcceptable:
                 line.answer(key, request, 488)
                 return

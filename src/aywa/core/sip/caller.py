@@ -91,10 +91,9 @@ class Caller:
 
     def leave(self, headers: Fields) -> None:
         """Not wanted any more: CANCEL now, or BYE if the 2xx was faster (RFC 3261 9.1, 15)."""
-        if self.stage is Stage.CALLING:
-            self.stage = Stage.LEAVING
-            self.ring_until = None
-            self._line.wire.cancel(self._ticket, headers)
+        self.stage = Stage.LEAVING
+        self.ring_until = None
+        self._line.wire.cancel(self._ticket, headers)
 
     def fork(self, tag: str) -> Dialog | None:
         """The early dialog with that tag of the far side."""

@@ -49,7 +49,7 @@ class Change:
     def deadline(self) -> float | None:
         """When it wants to be woken."""
         line = self._line
-        due = [self._again_at, line.timer.refresh_at if not self._asking else None]
+        due = [self._again_at, line.timer.refresh_at if not self._busy else None]
         return min((each for each in due if each is not None), default=None)
 
     def wake(self) -> None:
@@ -63,6 +63,18 @@ class Change:
             self._refreshing = True
             self._go()
 
+    @property
+    def _dialog(self) -> Dialog:
+        dialog = self._line.dialog
+        assert dialog is not None, "only a call with a dialog is changed"
+        return dialog
+
+    @property
+    def _negotiation(self) -> Negotiation:
+        negotiation = self._line.negotiation
+        assert negotiation is not None, "only a call with media is changed"
+        return negotiation
+
     # --- ours ----------------------------------------------------------------------------------------------------------
 
     @property
@@ -71,9 +83,7 @@ class Change:
 
     def want(self, media: LocalMedia | None, *, held: bool | None) -> None:
         """Another place or kind of media, or hold; done as soon as it can be."""
-        negotiation = self._line.negotiation
-        if negotiation is None:
-            return
+        negotiation = self._negotiation
         if self._before is None:
             self._before = (negotiation.local, negotiation.held)
         negotiation.local = media or negotiation.local
@@ -89,7 +99,7 @@ class Change:
 
     def _go(self) -> None:
         line = self._line
-        if line.ended or line.dialog is None or line.negotiation is None or line.negotiation.pending:
+        if line.ended:
             return
         self._asking = True
         fields = [("Allow", ALLOW), ("Supported", SUPPORTED)]
@@ -97,17 +107,16 @@ class Change:
             fields += [("Session-Expires", str(asked)), ("Min-SE", str(line.timer.least_s))]
         if self._refreshing and not self._wanted and "update" in line.allowed:
             # RFC 4028 7.4: it needs no description, and no ACK.
-            line.ask(line.dialog.request("UPDATE", fields), self._updated, self._failed)
+            line.ask(self._dialog.request("UPDATE", fields), self._updated, self._failed)
             return
         self._wanted = False
         fields.append(("Content-Type", SDP))
-        line.ask(
-            line.dialog.request("INVITE", fields, line.negotiation.offer()), self._answered, self._failed
-        )
+        request = self._dialog.request("INVITE", fields, self._negotiation.offer())
+        line.ask(request, self._answered, self._failed)
 
     def _answered(self, response: Response, flow: Flow) -> None:
-        line, dialog = self._line, self._line.dialog
-        if response.provisional or dialog is None or line.negotiation is None:
+        line, dialog = self._line, self._dialog
+        if response.provisional:
             return
         if not response.successful:
             self._refused(response)
@@ -124,7 +133,7 @@ class Change:
         line.timer.granted(response.headers.get("session-expires"), line.wire.now)
         before = line.plan
         try:
-            line.negotiation.accept(response.body)
+            self._negotiation.accept(response.body)
         except NotAcceptable as refusal:
             self._done(488, str(refusal))
             return
@@ -134,20 +143,19 @@ class Change:
 
     def _updated(self, response: Response, flow: Flow) -> None:
         line = self._line
-        if response.provisional or line.dialog is None:
+        if response.provisional:
             return
         if not response.successful:
             self._refused(response)
             return
-        line.dialog.refresh(response)
+        self._dialog.refresh(response)
         line.learn(response, flow)
         line.timer.granted(response.headers.get("session-expires"), line.wire.now)
         self._done()
 
     def _refused(self, response: Response) -> None:
         line = self._line
-        assert line.negotiation is not None
-        line.negotiation.rollback()
+        self._negotiation.rollback()
         if response.status in (408, 481):
             # RFC 3261 12.2.1.2: the dialog is gone.
             self._asking = False
@@ -168,8 +176,7 @@ class Change:
 
     def _failed(self, why: str) -> None:
         self._asking = False
-        if self._line.negotiation is not None:
-            self._line.negotiation.rollback()
+        self._negotiation.rollback()
         self._lost(408 if why == "timeout" else 503, why)
 
     def _done(self, status: int = 0, why: str = "") -> None:
@@ -187,16 +194,15 @@ class Change:
             # The far side knows the call, and does not want to be asked like this: it is asked again at half the rest.
             line.timer.postpone(line.wire.now)
         if before is not None:
-            if line.negotiation is not None:
-                line.negotiation.local, line.negotiation.held = before
+            self._negotiation.local, self._negotiation.held = before
             line.wire.tell(MediaRefused(line.key, status, why))
 
     # --- the far side's --------------------------------------------------------------------------------------------------
 
     def reinvited(self, key: str, request: Request, flow: Flow) -> None:
         """A later INVITE."""
-        line, negotiation = self._line, self._line.negotiation
-        if self._asking or negotiation is None or negotiation.pending:
+        line, negotiation = self._line, self._negotiation
+        if self._asking or negotiation.pending:
             line.answer(key, request, 491)
             return
         if self._accepting.pending:
@@ -218,8 +224,8 @@ class Change:
             line.media_changed()
 
     def _acknowledged(self, ack: Request) -> None:
-        line, negotiation = self._line, self._line.negotiation
-        if negotiation is not None and negotiation.pending:
+        line, negotiation = self._line, self._negotiation
+        if negotiation.pending:
             before = negotiation.plan
             try:
                 negotiation.accept(ack.body)
@@ -275,7 +281,5 @@ class Change:
         return fields
 
     def _moved(self, request: Request, flow: Flow) -> None:
-        dialog: Dialog | None = self._line.dialog
-        if dialog is not None:
-            dialog.refresh(request)
+        self._dialog.refresh(request)
         self._line.learn(request, flow)

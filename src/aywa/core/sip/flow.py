@@ -56,7 +56,8 @@ class AckReceived:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """The INVITE of that key is not wanted any more. The CANCEL itself has been answered; the INVITE is to be, with 487."""
+    """The INVITE of that key is not wanted any more. request: the CANCEL, which has been answered already; the INVITE is to be
+    answered, with a 487 made from it."""
 
     key: Key
     request: Request

@@ -142,7 +142,7 @@ class Line:
         made = Headers(fields)
         if body:
             made.set("Content-Type", SDP)
-        tag = self.dialog.local_tag if self.dialog else None
+        tag = self.dialog.local_tag if self.dialog and status > 100 else None
         response = respond_to(request, status, tag=tag, headers=tuple(made), body=body)
         self.wire.respond(key, response)
         return response

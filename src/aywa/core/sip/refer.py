@@ -73,6 +73,7 @@ class Referral:
     def wake(self) -> None:
         """No news for too long."""
         if self._until is not None and self._line.wire.now >= self._until:
+            # The far side took it and keeps silent.
             self._news(408, "no news", final=True)
 
     # --- ours ----------------------------------------------------------------------------------------------------------
@@ -80,8 +81,7 @@ class Referral:
     def ask(self, target: str, other: Dialog | None, headers: Fields) -> None:
         """The far side is to call the target; in the place of our other call, if there is one."""
         line = self._line
-        if line.dialog is None or line.ended:
-            return
+        assert line.dialog is not None, "only a call that is up is transferred"
         if self._asked is not None:
             line.wire.tell(ReferProgress(line.key, 491, REASONS[491], True))
             return

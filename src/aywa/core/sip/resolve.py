@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from aywa.core.sip.uri import DEFAULT_PORT, DEFAULT_PORT_TLS, SipUri, bare_host
 
@@ -187,10 +188,8 @@ def weighed(records: Iterable[Srv], below: Callable[[int], int]) -> list[Srv]:
     while left:
         first = [each for each in left if each.priority == left[0].priority]
         at = below(sum(each.weight for each in first) + 1)
-        for each in first:
-            at -= each.weight
-            if at <= 0:
-                break
-        ordered.append(each)
-        left.remove(each)
+        sums = accumulate(each.weight for each in first)
+        chosen = next(each for each, passed in zip(first, sums, strict=True) if at <= passed)
+        ordered.append(chosen)
+        left.remove(chosen)
     return ordered

@@ -54,6 +54,7 @@ class Session:
         """Makes it an inbound call."""
         line = self.line
         line.dialog = Dialog.of_callee(request, line.wire.word())
+        self.place = (line.dialog.call_id, line.dialog.local_tag)
         line.learn(request, flow)
         self.callee = Callee(line, key, request, self._accepting)
         if "100rel" not in request.headers.tokens("require"):
@@ -91,8 +92,7 @@ class Session:
 
     def _end_dialog(self, fields: Fields) -> None:
         line = self.line
-        if line.dialog is None:
-            return
+        assert line.dialog is not None, "what has no dialog yet is cancelled or refused"
         if self._accepting.pending:
             # RFC 3261 15: not before the ACK.
             self._bye = fields
@@ -325,7 +325,9 @@ class Session:
         line.natted = values["natted"]
         line.allowed, line.supported = frozenset(values["allowed"]), frozenset(values["supported"])
         line.answered = True
-        return Session(line, find, owns=values["owns"])
+        made = Session(line, find, owns=values["owns"])
+        made.place = (line.dialog.call_id, line.dialog.local_tag)
+        return made
 
 
 ACCEPT = "application/sdp, application/dtmf-relay, message/sipfrag"

@@ -140,6 +140,8 @@ class InviteClient(ClientTransaction):
         self.cancel_sent = False
 
     def receive(self, response: Response, flow: Flow, now: float) -> list[Action]:
+        if self.state is State.TERMINATED:
+            return []
         waiting = self.state in (State.CALLING, State.PROCEEDING)
         if response.status < 200:
             if not waiting:

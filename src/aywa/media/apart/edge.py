@@ -83,7 +83,8 @@ class ApartEdge:
     def reserve(self, host: str) -> PortPair:
         """A pair of ports on the host's address, for the SDP; `release` it if nothing comes of it. Raises NoPorts (of which
         one is MediaUnavailable), OSError."""
-        _ = self._least()
+        if all(process.busy for process in self._running()):
+            raise MediaUnavailable("the media processes have no time left for another call")
         return self.ports.reserve(host)
 
     def told_host(self, pair: PortPair, remote: str) -> str:
@@ -103,7 +104,7 @@ class ApartEdge:
         try:
             if leg_plan.leg_id in self.legs:
                 raise ValueError(f"leg {leg_plan.leg_id} is connected")
-            process = self._least()
+            process = min(self._running(), key=lambda each: (each.busy, len(self._loads[each].legs)))
             process.lend(pair.port, pair.audio, pair.reports)
         except BaseException:
             pair.release()
@@ -133,11 +134,12 @@ class ApartEdge:
 
     # --- from the processes ----------------------------------------------------------------------------------------
 
-    def _least(self) -> MediaProcess:
-        up = [process for process in self._loads if process.up]
-        if not up:
+    def _running(self) -> list[MediaProcess]:
+        """Raises MediaUnavailable."""
+        running = [process for process in self._loads if process.up]
+        if not running:
             raise MediaUnavailable("no media process is running: one is being started")
-        return min(up, key=lambda process: len(self._loads[process].legs))
+        return running
 
     def _take(self, process: MediaProcess, message: Message) -> None:
         load = self._loads[process]

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import socket
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from aywa.media.apart.messages import Message
@@ -58,6 +59,7 @@ class MediaProcess:
         self._pipe: Pipe | None = None
         self._handles: socket.socket | None = None
         self._beaten = False
+        self._beats: deque[tuple[float, float]] = deque(maxlen=settings.busy_beats + 1)
         self._began = asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
         self._closing = False
@@ -67,6 +69,14 @@ class MediaProcess:
         """While it runs."""
         process = self._process
         return process.pid if process is not None and process.returncode is None else None
+
+    @property
+    def busy(self) -> bool:
+        """It has no time left for another leg."""
+        if len(self._beats) <= self._settings.busy_beats:
+            return False
+        (from_s, before_s), (until_s, after_s) = self._beats[0], self._beats[-1]
+        return after_s - before_s > self._settings.cpu_most * (until_s - from_s)
 
     def start(self) -> None:
         """Starts it; it gets ready while the caller goes on."""
@@ -158,6 +168,7 @@ class MediaProcess:
             log.error("the media process cannot be started: %s", error)
         finally:
             served, self.up = self.up, False
+            self._beats.clear()
             for opened in (theirs, their_handles, handles):
                 opened.close()
             self._handles = None
@@ -177,7 +188,7 @@ class MediaProcess:
         self._beaten = True
         match message["is"]:
             case "beat":
-                pass
+                self._beats.append((message["at_s"], message["cpu_s"]))
             case "ready" if abs(self._loop.time() - message["now_s"]) > _SAME_CLOCK_S:
                 self._end("its clock is not ours")
             case "ready":

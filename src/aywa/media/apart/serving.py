@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -46,7 +48,7 @@ _ANY_FORMAT, _ANY_RATE_HZ = AudioFormat.MULAW, 8000
 
 
 class Serving:
-    """handles: where the sockets of legs come from. `over` is set when everything has been closed."""
+    """handles: where the sockets of legs come from. cpu_s: processor time so far. `over` is set when everything has been closed."""
 
     def __init__(
         self,
@@ -55,6 +57,7 @@ class Serving:
         edge: RtpEdge,
         handles: socket.socket,
         settings: ApartSettings | None = None,
+        cpu_s: Callable[[], float] = time.process_time,
     ) -> None:
         handles.setblocking(False)
         self.over = asyncio.Event()
@@ -63,6 +66,7 @@ class Serving:
         self._edge = edge
         self._handles = handles
         self._settings = settings or ApartSettings()
+        self._cpu_s = cpu_s
         self._pipe: Pipe
         self._outbox: _Outbox
         self._legs: dict[str, RtpLeg] = {}
@@ -198,7 +202,7 @@ class Serving:
 
     def _beat(self) -> None:
         if self._closing is None:
-            self._outbox.tell({"is": "beat"}, spare=True)
+            self._outbox.tell({"is": "beat", "at_s": self._loop.time(), "cpu_s": self._cpu_s()}, spare=True)
             self._loop.call_later(self._settings.beat_s, self._beat)
 
     def _report(self) -> None:

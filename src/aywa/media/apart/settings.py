@@ -17,6 +17,7 @@ class ApartSettings:
     start_s: how long a process may take to be ready. stop_s: how long it may take to finish its recordings.
     back_off_s: the wait before the first, second ... start in a row; the last one from then on. starts: failed ones in a row
     until `ready` says so.
+    cpu_most: of a processor, taken over the last busy_beats: above that a process gets no new legs.
     recent_s: inbound audio kept for the turn model.
     """
 
@@ -30,4 +31,6 @@ class ApartSettings:
     stop_s: float = 5.0
     back_off_s: tuple[float, ...] = (0.0, 0.5, 2.0, 5.0, 10.0)
     starts: int = 3
+    cpu_most: float = 0.9
+    busy_beats: int = 4
     recent_s: float = 8.0

@@ -67,7 +67,7 @@ class RtpEdge:
         """Joins the pair to the plane as a leg, whose format and rate follow the codec. The pair is the leg's from now on,
         also when this raises: ValueError (the plane will not have it), CodecUnavailable, SrtpUnavailable."""
         audio, rate_hz = leg_format(plan.codec)
-        leg_plan = replace(leg_plan, format=audio, rate_hz=rate_hz, lead_s=self.settings.lead_s)
+        leg_plan = replace(leg_plan, format=audio, rate_hz=rate_hz, lead_s=self.settings.lead_s, paced=True)
         return self._start(RtpLeg(self._around, pair, plan, leg_plan, signals, signalling_host))
 
     def take_up(
@@ -81,6 +81,7 @@ class RtpEdge:
             format=AudioFormat(snapshot["format"]),
             rate_hz=snapshot["rate_hz"],
             lead_s=self.settings.lead_s,
+            paced=True,
         )
         plan = StreamPlan.from_dict(snapshot["plan"])
         leg = RtpLeg(self._around, pair, plan, leg_plan, signals, signalling_host)

@@ -18,7 +18,7 @@ from ipaddress import ip_address
 from typing import cast
 
 from aywa.adapters.transports.sip.names import Names
-from aywa.adapters.transports.sip.settings import PRIVATE, SipSettings
+from aywa.adapters.transports.sip.settings import PORT, PRIVATE, TLS_PORT, SipSettings
 from aywa.adapters.transports.sip.sockets import Bound, Place, Sockets
 from aywa.core.sip.admission import AgentSettings
 from aywa.core.sip.agent import Action, Agent
@@ -31,7 +31,8 @@ _MOST_ROUTES = 1_024
 
 
 class SipPort:
-    """on_event gets the agent's events, in order, and must return at once; it may command the agent."""
+    """on_event gets the agent's events, in order, and must return at once; it may command the agent. trace: is shown every
+    message, sent or received; it may hold credentials."""
 
     def __init__(
         self,
@@ -39,10 +40,12 @@ class SipPort:
         agent: AgentSettings,
         on_event: Callable[[Event], None],
         names: Names | None = None,
+        trace: Callable[[str, bytes, Flow], None] | None = None,
     ) -> None:
         self.settings = settings
         self._on_event = on_event
         self._names = names or Names()
+        self._trace = trace
         self._sockets = Sockets(self._heard, self._flow_lost, settings.limits)
         self.agent = Agent(agent, self, os.urandom)
         self._pending: deque[Action] = deque()
@@ -116,6 +119,9 @@ class SipPort:
             port = listening[1]
         if self.settings.public_host and not is_private(flow.remote[0]):
             return self.settings.public_host, port
+        if not port:
+            # Nobody can call back over it; what comes back uses the connection.
+            port = TLS_PORT if flow.transport == "tls" else PORT
         if host in ("", "0.0.0.0", "::"):  # noqa: S104 - recognised, not bound
             host = self._local_host(flow.remote[0])
         return host, port
@@ -123,6 +129,8 @@ class SipPort:
     # --- inside ------------------------------------------------------------------------------------------------------
 
     def _heard(self, data: bytes, flow: Flow) -> None:
+        if self._trace is not None:
+            self._trace("received", data, flow)
         if not self._closed:
             self.carry_out(self.agent.receive(data, flow, self._loop.time()))
 
@@ -134,6 +142,8 @@ class SipPort:
     def _do(self, action: Action) -> None:
         match action:
             case Send(flow=flow, data=data):
+                if self._trace is not None:
+                    self._trace("sent", data, flow)
                 self._sockets.send(flow, data)
             case Lookup():
                 task = self._loop.create_task(self._look_up(action), name=f"sip: {action.kind} {action.name}")
