@@ -122,9 +122,7 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(
-    answer: Answer | Exception = PLAN, *, apart: bool = False, **media: Any
-) -> AsyncIterator[Rig]:
+async def rig(answer: Answer | Exception = PLAN, *, apart: bool = False, **media: Any) -> AsyncIterator[Rig]:
     loop = asyncio.get_running_loop()
     plane: Plane | JoinedPlane
     edge: RtpEdge | ApartEdge

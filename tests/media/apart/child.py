@@ -23,9 +23,7 @@ async def serve() -> None:
     plane = Plane(loop, {8000: LoudVad(8000), 16000: LoudVad(16000)})
     edge = RtpEdge(loop, plane, RtpSettings(**plan["rtp"]))
     busy = plan.get("busy", 0.0)
-    serving = Serving(
-        loop, plane, edge, handles, ApartSettings(**plan["apart"]), lambda: busy * loop.time()
-    )
+    serving = Serving(loop, plane, edge, handles, ApartSettings(**plan["apart"]), lambda: busy * loop.time())
     pipe = await open_pipe(loop, socket.socket(fileno=int(sys.argv[2])), serving.take)
     serving.open(pipe)
     pipe.send({"is": "ready", "now_s": loop.time() + plan.get("clock_off_s", 0.0), "refused_priority": ""})

@@ -48,7 +48,7 @@ _ANY_FORMAT, _ANY_RATE_HZ = AudioFormat.MULAW, 8000
 
 
 class Serving:
-    """handles: where the sockets of legs come from. cpu_s: processor time so far. `over` is set when everything has been closed."""
+    """handles: where the sockets of legs come from. cpu_s: processor time so far. `over` is set when all has been closed."""
 
     def __init__(
         self,
