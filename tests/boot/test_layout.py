@@ -48,9 +48,9 @@ async def test_a_process_that_cannot_start_is_said() -> None:
 
 
 def test_settings() -> None:
-    settings = phone_from_environment({"RUNTIME_MEDIA_PROCESSES": "2", "RUNTIME_MEDIA_PRIORITY": "realtime"})
-    assert (settings.media_processes, settings.media_priority) == (2, REALTIME)
-    assert phone_from_environment({}).media_priority == HIGH
+    settings = phone_from_environment({"RUNTIME_MEDIA_PROCESSES": "2", "RUNTIME_MEDIA_PRIORITY": "high"})
+    assert (settings.media_processes, settings.media_priority) == (2, HIGH)
+    assert phone_from_environment({}).media_priority == REALTIME
     for wrong in ("-1", "65", "two"):
         with pytest.raises(CannotStart, match="RUNTIME_MEDIA_PROCESSES"):
             phone_from_environment({"RUNTIME_MEDIA_PROCESSES": wrong})
@@ -93,6 +93,21 @@ def test_priority(wanted: str, asked: list[tuple[Any, ...]]) -> None:
 def test_a_priority_that_is_refused(wanted: str) -> None:
     system = _System(errno.EPERM)
     assert take_priority(wanted, system.nice, system.schedule) == os.strerror(errno.EPERM)
+
+
+def test_where_realtime_is_refused_niceness_may_not_be() -> None:
+    system = _System()
+
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "no")
+
+    assert (
+        take_priority(
+            REALTIME, system.nice, lambda pid, policy, _: refused() if policy & os.SCHED_FIFO else None
+        )
+        == ""
+    )
+    assert system.asked == [("nice", os.PRIO_PROCESS, 0, NICE)]
 
 
 def test_a_system_without_schedulers_has_niceness() -> None:

@@ -34,7 +34,7 @@ from aywa.media.settings import MediaSettings
 NICE = -15
 FIFO = 1
 RATES_HZ = (8000, 16000)
-GC_OLD_THRESHOLD = 50
+GC_THRESHOLDS = (10_000, 10, 50)
 # The main process keeps what the turn model asks for.
 _RECENT_S = 0.1
 
@@ -55,6 +55,10 @@ def take_priority(
             # Not for the thread that writes recordings.
             schedule(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(FIFO))
             return ""
+    except OSError:
+        # Some systems grant the one and not the other.
+        pass
+    try:
         nice(os.PRIO_PROCESS, 0, NICE)
         if schedule is not None:
             schedule(0, os.SCHED_OTHER | os.SCHED_RESET_ON_FORK, os.sched_param(0))
@@ -74,8 +78,7 @@ async def serve(plan: dict[str, Any], stream: socket.socket, handles: socket.soc
     # What is alive now stays: let the collector leave it alone, and look for old garbage seldom.
     gc.collect()
     gc.freeze()
-    young, middle, _ = gc.get_threshold()
-    gc.set_threshold(young, middle, GC_OLD_THRESHOLD)
+    gc.set_threshold(*GC_THRESHOLDS)
     pipe = await open_pipe(loop, stream, serving.take)
     serving.open(pipe)
     pipe.send({"is": "ready", "now_s": loop.time(), "refused_priority": refused})

@@ -25,7 +25,7 @@ class PhoneSettings:
     same for audio. first_media_port, last_media_port: of RTP. srtp: never, optional, required. tls_authorities: a file of
     those whose certificates are believed; tls_verify: whether they must be. password: of the account `demo`.
     networks: who may call `demo` without it. media_processes: 0: the calls' audio is handled in the runtime's own process; else
-    in so many beside it, one a core. media_priority: what they ask the system for: normal, high, realtime. cpu_most: of a
+    in so many beside it, one a core. media_priority: what they ask the system for. cpu_most: of a
     processor; above that new calls are refused, to come again after retry_after_s."""
 
     enabled: bool = True
@@ -40,7 +40,7 @@ class PhoneSettings:
     first_media_port: int = 10_000
     last_media_port: int = 10_999
     media_processes: int = 0
-    media_priority: str = HIGH
+    media_priority: str = REALTIME
     srtp: str = "optional"
     password: str = field(default="", repr=False)
     networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
@@ -68,7 +68,7 @@ def phone_from_environment(environment: Mapping[str, str] | None = None) -> Phon
         first_media_port=first,
         last_media_port=last,
         media_processes=read.number("RUNTIME_MEDIA_PROCESSES", 0, MEDIA_PROCESSES_MOST),
-        media_priority=read.choice("RUNTIME_MEDIA_PRIORITY", (NORMAL, HIGH, REALTIME), HIGH),
+        media_priority=read.choice("RUNTIME_MEDIA_PRIORITY", (NORMAL, HIGH, REALTIME), REALTIME),
         srtp=read.choice("RUNTIME_SIP_SRTP", ("never", "optional", "required"), "optional"),
         password=read.text("RUNTIME_SIP_PASSWORD"),
         networks=read.networks("RUNTIME_SIP_NETWORKS", PhoneSettings().networks),
