@@ -15,6 +15,9 @@ SIP_PORT = 5060
 MEDIA_PROCESSES_MOST = 64
 NORMAL, HIGH, REALTIME = "normal", "high", "realtime"
 DEMO_USER = "demo"
+# Contract 14.1: of a number's authentication.
+PASSWORD_LENGTHS = (20, 40)
+DIGESTS = ("SHA-256", "MD5")
 _YES, _NO = frozenset(("1", "true", "yes", "on")), frozenset(("0", "false", "no", "off"))
 
 
@@ -24,9 +27,10 @@ class PhoneSettings:
     taken. tls_port: None without TLS. public_host: what to tell far sides behind whose NAT we are; media_public_host: the
     same for audio. first_media_port, last_media_port: of RTP. srtp: never, optional, required. tls_authorities: a file of
     those whose certificates are believed; tls_verify: whether they must be. password: of the account `demo`.
-    networks: who may call `demo` without it. media_processes: 0: the calls' audio is handled in the runtime's own process; else
-    in so many beside it, one a core. media_priority: what they ask the system for. cpu_most: of a
-    processor; above that new calls are refused, to come again after retry_after_s."""
+    networks: who may call `demo` without it. cpu_most: of a processor; above that new calls are refused, to come again after
+    retry_after_s. digest: the algorithms that callers may prove themselves by, the strongest first; some telephones know
+    only the first that they are offered. media_processes: 0: the calls' audio is handled in the runtime's own process; else in
+    so many beside it, one a core. media_priority: what they ask the system for."""
 
     enabled: bool = True
     hosts: tuple[str, ...] = ()
@@ -48,6 +52,7 @@ class PhoneSettings:
     ping_s: float = 30.0
     retry_after_s: int = 10
     cpu_most: float = 0.9
+    digest: tuple[str, ...] = DIGESTS
 
 
 def phone_from_environment(environment: Mapping[str, str] | None = None) -> PhoneSettings:
@@ -70,9 +75,10 @@ def phone_from_environment(environment: Mapping[str, str] | None = None) -> Phon
         media_processes=read.number("RUNTIME_MEDIA_PROCESSES", 0, MEDIA_PROCESSES_MOST),
         media_priority=read.choice("RUNTIME_MEDIA_PRIORITY", (NORMAL, HIGH, REALTIME), REALTIME),
         srtp=read.choice("RUNTIME_SIP_SRTP", ("never", "optional", "required"), "optional"),
-        password=read.text("RUNTIME_SIP_PASSWORD"),
+        password=read.password("RUNTIME_SIP_PASSWORD"),
         networks=read.networks("RUNTIME_SIP_NETWORKS", PhoneSettings().networks),
         cpu_most=read.share("RUNTIME_SIP_CPU_MOST", PhoneSettings().cpu_most),
+        digest=read.digests("RUNTIME_SIP_DIGEST"),
     )
 
 
@@ -85,6 +91,13 @@ class _Reader:
 
     def words(self, name: str) -> tuple[str, ...]:
         return tuple(one for one in re.split(r"[,\s]+", self.text(name)) if one)
+
+    def password(self, name: str) -> str:
+        given = self.text(name)
+        if given and not PASSWORD_LENGTHS[0] <= len(given) <= PASSWORD_LENGTHS[1]:
+            least, most = PASSWORD_LENGTHS
+            raise CannotStart(f"{name} must be {least} to {most} characters long, it has {len(given)}")
+        return given
 
     def flag(self, name: str, otherwise: bool) -> bool:
         given = self.text(name).lower()
@@ -101,6 +114,12 @@ class _Reader:
         if not re.fullmatch(r"[01]?\.\d{1,3}|1|1\.0", given) or not 0.1 <= float(given) <= 1:
             raise CannotStart(f"{name} must be a share of a processor, 0.1 to 1, got {given[:40]!r}")
         return float(given)
+
+    def digests(self, name: str) -> tuple[str, ...]:
+        given = tuple(one.upper() for one in self.words(name))
+        if not set(given) <= set(DIGESTS):
+            raise CannotStart(f"{name} must be of {', '.join(DIGESTS)}, got {' '.join(given)[:40]!r}")
+        return given or DIGESTS
 
     def choice(self, name: str, choices: tuple[str, ...], otherwise: str) -> str:
         given = self.text(name).lower() or otherwise
