@@ -23,6 +23,26 @@ LAYOUTS = {
     "one process": {"RUNTIME_MEDIA_PROCESSES": "0"},
     "media apart": {"RUNTIME_MEDIA_PROCESSES": "2", "RUNTIME_MEDIA_PRIORITY": "normal"},
 }
+# Of those with media apart, the tests that run without --all: where audio, keys and changes in mid-call are what is asked.
+QUICK_APART = {
+    "test_a_turn_and_a_barge_in",
+    "test_an_extension_is_dialled_when_it_was_answered",
+    "test_calls",
+    "test_many_at_once",
+    "test_speech_goes_both_ways_in_every_codec",
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        chosen = (
+            item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        )
+        if chosen.get("runtime") != "media apart":
+            continue
+        if item.name.partition("[")[0] not in QUICK_APART or chosen.get("transport") == "tcp":
+            item.add_marker("all")
 
 
 @pytest.fixture(scope="session", params=LAYOUTS)
