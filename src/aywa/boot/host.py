@@ -16,13 +16,13 @@ import structlog
 from aywa.adapters.transports.websocket import Refusal
 from aywa.boot.artifacts import Artifacts
 from aywa.boot.engine_version import engine_version
+from aywa.boot.layout import CallPlane
 from aywa.call.session import Routes, Session, SessionPlan
 from aywa.call.template import builtin_variables, render_assistant
 from aywa.core import events as ev
 from aywa.core.cost import LLM, STT, TTS, Prices, Source, all_sources, source_of_route, sources_of
 from aywa.core.lifecycle import CallState
 from aywa.core.settings import read_settings
-from aywa.media.plane import Plane
 from aywa.ports.calls import CallPlan, CallRefused
 from aywa.ports.journal import Journal
 from aywa.ports.media import FORWARDED, CloseLeg, LegPlan
@@ -32,6 +32,7 @@ _log = structlog.get_logger("aywa.boot.host")
 
 TOO_MANY = "call.start.error-subscription-concurrency-limit-reached"
 DELETED = "call-deleted"
+_PHONE_CALLS = ("inboundPhoneCall", "outboundPhoneCall")
 NO_WORKER = "call.start.error-vapifault-worker-not-available"
 
 
@@ -60,7 +61,7 @@ class Host:
 
     def __init__(
         self,
-        plane: Plane,
+        plane: CallPlane,
         journal: Journal,
         artifacts: Artifacts,
         routes: Callable[[CallPlan], Routes],
@@ -173,6 +174,9 @@ class Host:
             plan.variables
         )
         assistant, problems = render_assistant(plan.assistant, variables)
+        if plan.type in _PHONE_CALLS:
+            # A telephone takes no messages: none are made.
+            assistant = {**assistant, "clientMessages": []}
         started = ev.CallStarted(
             plan.call_id,
             plan.org_id,
@@ -182,7 +186,7 @@ class Host:
             engine_version(),
             self._prices.rows(_sources(assistant, routes)),
         )
-        messages = read_settings(plan.assistant).client_messages
+        messages = read_settings(assistant).client_messages
         base_url = plan.call.get("artifactBaseUrl")
         ended_extra = {"recordingUrl": f"{base_url}/stereo-recording"} if base_url else {}
         warnings = (*plan.warnings, *settings_warnings(assistant), *self._cost_warnings(assistant))

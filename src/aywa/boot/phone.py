@@ -17,6 +17,7 @@ import structlog
 
 from aywa.adapters.transports.sip.port import SipPort
 from aywa.boot.host import Host
+from aywa.boot.layout import PhoneEdge
 from aywa.boot.phone_coupling import Forwarding, Referral, TakeOver, Transferring
 from aywa.boot.phone_gate import Gate
 from aywa.boot.phone_line import Line, LineSignals
@@ -29,12 +30,13 @@ from aywa.core.sip.dial import Dial
 from aywa.core.sip.offer import LocalMedia
 from aywa.core.sip.trunk import Trunk as SipTrunk
 from aywa.core.sip.uri import SipUri, TelUri, escape_user, host_text, parse_uri
-from aywa.media.rtp.edge import RtpEdge
 from aywa.media.rtp.leg import NO_MEDIA
 from aywa.media.rtp.ports import NoPorts, PortPair
 from aywa.ports.calls import CallPlan, CallRefused
+from aywa.ports.codec import CodecUnavailable
 from aywa.ports.journal import StoreUnavailable
 from aywa.ports.media import AudioFormat, LegPlan, MediaPlane, SendDtmf
+from aywa.ports.srtp import SrtpUnavailable
 from aywa.ports.telephony import (
     Forward,
     InboundInvite,
@@ -63,7 +65,7 @@ class Phone:
         settings: PhoneSettings,
         host: Host,
         plane: MediaPlane,
-        edge: RtpEdge,
+        edge: PhoneEdge,
         codecs: tuple[str, ...],
     ) -> None:
         self.settings = settings
@@ -140,6 +142,10 @@ class Phone:
             asserted=call.caller_id if trunk is not None else "",
             diversion=call.diversion,
             ring_s=call.ring_s,
+            # The same as in the call's document, so that a carrier's records can be laid beside ours.
+            call_id=call.call_id
+            if all(line.call_id != call.call_id for line in self._lines.values())
+            else "",
         )
         key, actions = self.port.agent.dial(dial, self.port.now())
         line.call, line.host, line.outbound, line.org_id = key, host, call, call.org_id
@@ -255,8 +261,8 @@ class Phone:
 
     def media_for(self, line: Line, shared: PortPair | None = None) -> LocalMedia | None:
         """What a line that is called offers; None: there is no port, and the caller was told."""
-        if line.rtp is not None:
-            return self._media(line.rtp.pair, line.host)
+        if line.ports is not None:
+            return self._media(line.ports, line.host)
         try:
             pair = shared or line.pair or self._edge.reserve(self._media_host())
         except (NoPorts, OSError) as error:
@@ -313,12 +319,12 @@ class Phone:
         line.signals = LineSignals(self, line)
         try:
             line.rtp = self._edge.open(pair, plan, leg_plan, line.signals, line.host)
-        except (ValueError, LookupError) as error:
+        except (ValueError, LookupError, CodecUnavailable, SrtpUnavailable) as error:
             _log.warning("leg_not_opened", call_id=line.call_id, error=str(error))
             self._host.end(line.call_id, ended_reasons.INBOUND_FAILED)
             self._hang_up(line)
             return False
-        line.leg_id = leg_plan.leg_id
+        line.leg_id, line.ports = leg_plan.leg_id, pair
         return True
 
     def send_digits(self, line: Line) -> None:
@@ -331,7 +337,9 @@ class Phone:
             return self._host.leg_plan(line.call_id)
         # No assistant has this leg: nobody needs to hear of it.
         now = self.port.now()
-        return LegPlan(f"line {line.call}", AudioFormat.MULAW, 8000, now, lambda event: None)
+        return LegPlan(
+            f"line {line.call}", AudioFormat.MULAW, 8000, now, lambda event: None, beside=line.beside
+        )
 
     def _ended(self, event: sip.Ended) -> None:
         line = self._lines.pop(event.call, None)

@@ -92,6 +92,7 @@ class _Pair:
 
     def _heard(self, line: Line, plan: StreamPlan) -> bool:
         """The line's leg is there, as agreed on last."""
+        line.beside = self._other(line).leg_id
         if line.rtp is not None:
             line.rtp.change(plan)
             return True
@@ -271,18 +272,16 @@ class TakeOver:
     def dial(self, call: OutboundCall, event: sip.ReferReceived) -> None:
         """By REFER, which has been taken."""
         self._referred = True
-        assert self._old.rtp is not None
         call = replace(call, headers=(*call.headers, *event.headers))
         try:
-            self._lines.place(call, self._new, self._old.rtp.pair)
+            self._lines.place(call, self._new, self._old.ports)
         except CallRefused as refusal:
             self._old.coupling = None
             self._told(503, str(refusal))
 
     def answer(self) -> None:
         """By Replaces."""
-        assert self._old.rtp is not None
-        media = self._lines.media_for(self._new, self._old.rtp.pair)
+        media = self._lines.media_for(self._new, self._old.ports)
         port = self._lines.port
         if media is not None:
             port.carry_out(port.agent.answer(self._new.call, media, port.now()))
@@ -302,7 +301,7 @@ class TakeOver:
         if new.signals is not None:
             new.signals.line = new
         new.call_id, old.call_id = old.call_id, ""
-        new.org_id, new.leg_id = old.org_id, old.leg_id
+        new.org_id, new.leg_id, new.ports = old.org_id, old.leg_id, old.ports
         old.coupling = new.coupling = None
         self._told(200, "OK")
         self._lines.hang_up(old)

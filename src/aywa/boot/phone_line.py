@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from aywa.boot.layout import PhoneLeg
 from aywa.core.rtp.plan import StreamPlan
 from aywa.core.sip import events as sip
-from aywa.media.rtp.leg import RtpLeg
 from aywa.media.rtp.ports import PortPair
 from aywa.ports.telephony import OutboundCall
 
@@ -28,17 +28,20 @@ class Coupling(Protocol):
 @dataclass(slots=True, eq=False)
 class Line:
     """call: the agent's key. call_id: the call that it belongs to, when that is known; empty for a leg that no assistant has.
-    leg_id: what the media plane calls its leg."""
+    leg_id: what the media plane calls its leg; ports: those of the leg, which is not the line's to release; beside: the leg
+    that it will be joined with."""
 
     call: str
     call_id: str = ""
     host: str = ""
     pair: PortPair | None = None
-    rtp: RtpLeg | None = None
+    rtp: PhoneLeg | None = None
     outbound: OutboundCall | None = None
     over: bool = False
     org_id: str = ""
     leg_id: str = ""
+    ports: PortPair | None = None
+    beside: str = ""
     coupling: Coupling | None = None
     signals: LineSignals | None = None
 

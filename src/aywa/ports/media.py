@@ -159,7 +159,7 @@ class LegPlan:
     """What a leg is to be. epoch_s: the loop time of the call's at_s = 0. post: takes the leg's events, never blocks.
     recording: stereo WAV to write (left: this leg, right: what was sent to it), or None. lead_s: how far ahead of the far
     side's ear frames leave, where that is not the plane's own. paced: the far side sends by a clock, which may drift from
-    ours."""
+    ours. beside: another leg, with which this one will be joined: both must be in one process."""
 
     leg_id: str
     format: AudioFormat
@@ -169,6 +169,7 @@ class LegPlan:
     recording: Path | None = None
     lead_s: float | None = None
     paced: bool = False
+    beside: str = ""
 
 
 class Connection(Protocol):
