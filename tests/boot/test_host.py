@@ -19,7 +19,7 @@ from aywa.call.session import Routes, Session
 from aywa.core.conversation import Conversation
 from aywa.media.plane import Plane
 from aywa.ports.calls import CallPlan, CallRefused
-from aywa.ports.media import AudioFormat, LegPlan
+from aywa.ports.media import AudioFormat, HandOver, LegPlan
 from aywa.ports.tts import TtsOptions
 from aywa.testing.scripted_providers import ScriptedLlm, ScriptedStt, ScriptedTts
 from tests.media.rig import LoudVad
@@ -279,6 +279,23 @@ async def test_the_recording_of_a_far_side_that_does_not_close_is_put_on_record(
     assert stored.data["seconds"] > 1
     assert (house.folder / "call-1" / "recording.wav").exists()
     assert line.codes == [1000]
+
+
+async def test_a_call_that_is_forwarded_ends_and_its_recording_goes_on(house: House) -> None:
+    line = house.connect(house.call())
+    await asyncio.sleep(1)
+    house.plane.send(HandOver("call-1", "line 1"))
+    while house.host.active():  # noqa: ASYNC110 - time jumps
+        await asyncio.sleep(0.1)
+    assert house.ends() == [("assistant-forwarded-call", "forwarded")]
+    # Nobody hung up; and a runtime that is still there waits for the recording's end.
+    assert line.codes == []
+    await asyncio.sleep(3)
+    assert house.journal.of("ArtifactStored") == []
+    line.leg.disconnected("closed", "")
+    await house.host.close(5.0)
+    (stored,) = house.journal.of("ArtifactStored")
+    assert stored.data["seconds"] > 3.5
 
 
 async def test_a_leg_that_came_too_late_for_its_call_is_closed(house: House) -> None:

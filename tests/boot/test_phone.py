@@ -133,14 +133,15 @@ async def rig(
     host_of_port: str = "127.0.0.1",
     *,
     apart: bool = False,
+    processes: int = 1,
     **media: Any,
 ) -> AsyncIterator[Rig]:
     loop = asyncio.get_running_loop()
     plane: Plane | JoinedPlane
     edge: RtpEdge | ApartEdge
     if apart:
-        processes = Processes(1, ApartSettings(), RtpSettings(**media))
-        plane, edge = processes.plane, processes.edge
+        made = Processes(processes, ApartSettings(), RtpSettings(**media))
+        plane, edge = made.plane, made.edge
         edge.start()
         await edge.ready()
     else:
