@@ -19,14 +19,14 @@ DEFAULTS = {name: default.strip("`") for name, default in ROWS.items() if defaul
 
 
 def test_the_guide_names_every_setting_and_no_other() -> None:
-    code = "".join(Path(str(module.__file__)).read_text(encoding="utf-8") for module in (phone_settings, tolls))
+    code = "".join(
+        Path(str(module.__file__)).read_text(encoding="utf-8") for module in (phone_settings, tolls)
+    )
     assert set(ROWS) == set(re.findall(r'"(RUNTIME_[A-Z_]+)"', code))
 
 
 @pytest.mark.parametrize(("name", "default"), DEFAULTS.items())
-def test_to_set_the_default_changes_nothing(
-    name: str, default: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_to_set_the_default_changes_nothing(name: str, default: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for each in ROWS:
         monkeypatch.delenv(each, raising=False)
     monkeypatch.setenv(name, default)
