@@ -138,6 +138,10 @@ class Phone:
             asserted=call.caller_id if trunk is not None else "",
             diversion=call.diversion,
             ring_s=call.ring_s,
+            # The same as in the call's document, so that a carrier's records can be laid beside ours.
+            call_id=call.call_id
+            if all(line.call_id != call.call_id for line in self._lines.values())
+            else "",
         )
         key, actions = self.port.agent.dial(dial, self.port.now())
         self._lines[key] = _Line(key, call.call_id, host, pair, outbound=call)
