@@ -122,7 +122,13 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(answer: Answer | Exception = PLAN, *, apart: bool = False, **media: Any) -> AsyncIterator[Rig]:
+async def rig(
+    answer: Answer | Exception = PLAN,
+    host_of_port: str = "127.0.0.1",
+    *,
+    apart: bool = False,
+    **media: Any,
+) -> AsyncIterator[Rig]:
     loop = asyncio.get_running_loop()
     plane: Plane | JoinedPlane
     edge: RtpEdge | ApartEdge
@@ -138,7 +144,7 @@ async def rig(answer: Answer | Exception = PLAN, *, apart: bool = False, **media
     router.let.set()
     settings = PhoneSettings(port=0)
     phone = Phone(settings, cast(Host, host), plane, edge, ("PCMU", "PCMA"))
-    port, address = await open_phone_port(settings, ["127.0.0.1"], "127.0.0.1", phone)
+    port, address = await open_phone_port(settings, [host_of_port], host_of_port, phone)
     phone.open(port, router)
     try:
         yield Rig(phone, host, router, plane, address)
@@ -166,6 +172,17 @@ async def test_a_call_is_answered_and_ends_when_the_caller_hangs_up(apart: bool)
     invite = made.router.asked[0]
     assert (invite.called, invite.source, invite.trusted) == ("demo", "127.0.0.1", True)
     assert invite.sip_call_id == (talked.phone.dialog.call_id if talked.phone.dialog else "")
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_over_ipv6(transport: str) -> None:
+    async with rig(host_of_port="::1") as made:
+        assert made.uri.startswith("sip:demo@[::1]:")
+        talked = await Softphone(Setup("::1", transport=transport)).call(Dial(made.uri), [Pause(0.3)])
+        await made.host.until(lambda: made.host.of(LegEnded))
+    assert talked.connected
+    assert talked.phone.audio.arrivals.packets
+    assert made.router.asked[0].source == "::1"
 
 
 @LAYOUTS
