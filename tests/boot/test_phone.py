@@ -116,7 +116,9 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(answer: Answer | Exception = PLAN, **media: Any) -> AsyncIterator[Rig]:
+async def rig(
+    answer: Answer | Exception = PLAN, host_of_port: str = "127.0.0.1", **media: Any
+) -> AsyncIterator[Rig]:
     loop = asyncio.get_running_loop()
     plane = Plane(loop, {8000: LoudVad(8000), 16000: LoudVad(16000)})
     edge = RtpEdge(loop, plane, RtpSettings(**media))
@@ -124,7 +126,7 @@ async def rig(answer: Answer | Exception = PLAN, **media: Any) -> AsyncIterator[
     router.let.set()
     settings = PhoneSettings(port=0)
     phone = Phone(settings, cast(Host, host), plane, edge, ("PCMU", "PCMA"))
-    port, address = await open_phone_port(settings, ["127.0.0.1"], "127.0.0.1", phone)
+    port, address = await open_phone_port(settings, [host_of_port], host_of_port, phone)
     phone.open(port, router)
     try:
         yield Rig(phone, host, router, plane, address)
@@ -150,6 +152,17 @@ async def test_a_call_is_answered_and_ends_when_the_caller_hangs_up() -> None:
     invite = made.router.asked[0]
     assert (invite.called, invite.source, invite.trusted) == ("demo", "127.0.0.1", True)
     assert invite.sip_call_id == (talked.phone.dialog.call_id if talked.phone.dialog else "")
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_over_ipv6(transport: str) -> None:
+    async with rig(host_of_port="::1") as made:
+        assert made.uri.startswith("sip:demo@[::1]:")
+        talked = await Softphone(Setup("::1", transport=transport)).call(Dial(made.uri), [Pause(0.3)])
+        await made.host.until(lambda: made.host.of(LegEnded))
+    assert talked.connected
+    assert talked.phone.audio.arrivals.packets
+    assert made.router.asked[0].source == "::1"
 
 
 async def test_the_brain_hangs_up() -> None:
