@@ -118,7 +118,7 @@ class Agent:
         self._calls = Calls()
         self._trunks: dict[str, TrunkWatch] = {}
         self._digests: dict[str, DigestClient] = {}
-        self._admission = Admission(settings, token, self._trunks.values, self.tell)
+        self._admission = Admission(settings, token, self._trunks.values, self.tell, self._calls.knows)
         self._endpoint = Endpoint(
             self.word,
             token(32),
@@ -136,6 +136,10 @@ class Agent:
         if self._admission.hears(flow, now):
             self._todo.extend(self._endpoint.receive(data, flow, now))
         return self._settled()
+
+    def shuns(self, address: str, now: float) -> bool:
+        """Whether nothing from there is heard: who counts connections need not keep any with it."""
+        return self._admission.guard.shuns(address, now)
 
     def flow_lost(self, flow: Flow, now: float) -> list[Action]:
         """A connection is closed or could not be opened, or a datagram came back."""
