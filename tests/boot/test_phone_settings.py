@@ -26,9 +26,10 @@ def test_everything_can_be_set() -> None:
             "RUNTIME_MEDIA_PUBLIC_IP": "203.0.113.5",
             "RUNTIME_MEDIA_PORTS": "20000-20100",
             "RUNTIME_SIP_SRTP": "Required",
-            "RUNTIME_SIP_PASSWORD": "secret",
+            "RUNTIME_SIP_PASSWORD": "secret" * 4,
             "RUNTIME_SIP_NETWORKS": "10.0.0.0/8 192.168.1.7",
             "RUNTIME_SIP_CPU_MOST": "0.75",
+            "RUNTIME_SIP_DIGEST": "md5",
         }
     )
     assert settings == PhoneSettings(
@@ -43,9 +44,10 @@ def test_everything_can_be_set() -> None:
         first_media_port=20_000,
         last_media_port=20_100,
         srtp="required",
-        password="secret",
+        password="secret" * 4,
         networks=("10.0.0.0/8", "192.168.1.7"),
         cpu_most=0.75,
+        digest=("MD5",),
     )
     assert "secret" not in repr(settings)
 
@@ -64,6 +66,8 @@ def test_one_public_address_is_enough_for_both() -> None:
         ("RUNTIME_MEDIA_PORTS", "20000", "a range of ports"),
         ("RUNTIME_MEDIA_PORTS", "20100-20000", "a range of ports"),
         ("RUNTIME_SIP_CPU_MOST", "7", "a share"),
+        ("RUNTIME_SIP_PASSWORD", "short", "20 to 40 characters"),
+        ("RUNTIME_SIP_DIGEST", "sha-1", "SHA-256, MD5"),
         ("RUNTIME_SIP_SRTP", "sometimes", "one of never, optional, required"),
         ("RUNTIME_SIP_NETWORKS", "10.0.0.0/40", "networks"),
     ],

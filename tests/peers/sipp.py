@@ -43,6 +43,7 @@ class Sipp:
     username: str = "user"
     password: str = "secret"
     extra: tuple[str, ...] = ()
+    most_s: int = 30
 
     def command(self) -> list[str]:
         self.port = self.port or free_udp_port(self.host)
@@ -55,10 +56,11 @@ class Sipp:
             "-t", TRANSPORTS[self.transport], "-i", self.host, "-p", str(self.port),
             "-mp", str(free_udp_port(self.host)), "-d", str(self.talk_ms), "-m", str(self.calls),
             "-r", str(self.rate), "-l", str(self.calls), "-au", self.username, "-ap", self.password,
+            *([] if self.place is None else ["-auth_uri", f"{self.service}@{target[0]}"]),
             *speech, *keys, *(tls if self.transport == "tls" else []),
             "-trace_err", "-error_file", str(self.folder / "errors.log"),
             "-trace_msg", "-message_file", str(self.folder / "messages.log"),
-            "-nostdin", "-timeout", "60s", "-timeout_error", *self.extra,
+            "-nostdin", "-timeout", f"{self.most_s}s", "-timeout_error", *self.extra,
         ]  # fmt: skip
 
     async def run(self) -> Ran:

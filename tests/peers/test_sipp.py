@@ -84,4 +84,4 @@ async def test_lost_messages_are_sent_again(runtime: PhoneRuntime, speech: Path,
 @pytest.mark.all
 async def test_a_session_is_refreshed(runtime: PhoneRuntime, speech: Path, tmp_path: Path) -> None:
     """The far side leaves the refreshing to us: an UPDATE must come at half of 90 s."""
-    await _run({"timer": Sipp(tmp_path, "uac_session_timer", runtime.place, speech=speech)})
+    await _run({"timer": Sipp(tmp_path, "uac_session_timer", runtime.place, speech=speech, most_s=90)})

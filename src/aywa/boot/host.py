@@ -32,6 +32,7 @@ _log = structlog.get_logger("aywa.boot.host")
 
 TOO_MANY = "call.start.error-subscription-concurrency-limit-reached"
 DELETED = "call-deleted"
+_PHONE_CALLS = ("inboundPhoneCall", "outboundPhoneCall")
 NO_WORKER = "call.start.error-vapifault-worker-not-available"
 
 
@@ -170,6 +171,9 @@ class Host:
             plan.variables
         )
         assistant, problems = render_assistant(plan.assistant, variables)
+        if plan.type in _PHONE_CALLS:
+            # A telephone takes no messages: none are made.
+            assistant = {**assistant, "clientMessages": []}
         started = ev.CallStarted(
             plan.call_id,
             plan.org_id,
@@ -179,7 +183,7 @@ class Host:
             engine_version(),
             self._prices.rows(_sources(assistant, routes)),
         )
-        messages = read_settings(plan.assistant).client_messages
+        messages = read_settings(assistant).client_messages
         base_url = plan.call.get("artifactBaseUrl")
         ended_extra = {"recordingUrl": f"{base_url}/stereo-recording"} if base_url else {}
         warnings = (*plan.warnings, *settings_warnings(assistant), *self._cost_warnings(assistant))

@@ -18,7 +18,7 @@ from aywa.core.sip.admission import AgentSettings
 from aywa.core.sip.uri import host_text
 
 PORTS_TRIED = 20
-_PASSWORD_BYTES = 9
+_PASSWORD_BYTES = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ async def open_phone_port(
         SipSettings(
             hosts=tuple(hosts), port=port, tls_port=settings.tls_port, public_host=settings.public_host
         ),
-        AgentSettings(realm=shown_host, open_networks=settings.networks),
+        AgentSettings(realm=shown_host, open_networks=settings.networks, algorithms=settings.digest),
         phone.take,
     )
     try:

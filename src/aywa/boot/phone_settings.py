@@ -13,6 +13,9 @@ from aywa.boot.errors import CannotStart
 
 SIP_PORT = 5060
 DEMO_USER = "demo"
+# Contract 14.1: of a number's authentication.
+PASSWORD_LENGTHS = (20, 40)
+DIGESTS = ("SHA-256", "MD5")
 _YES, _NO = frozenset(("1", "true", "yes", "on")), frozenset(("0", "false", "no", "off"))
 
 
@@ -23,7 +26,8 @@ class PhoneSettings:
     same for audio. first_media_port, last_media_port: of RTP. srtp: never, optional, required. tls_authorities: a file of
     those whose certificates are believed; tls_verify: whether they must be. password: of the account `demo`.
     networks: who may call `demo` without it. cpu_most: of a processor; above that new calls are refused, to come again after
-    retry_after_s."""
+    retry_after_s. digest: the algorithms that callers may prove themselves by, the strongest first; some telephones know
+    only the first that they are offered."""
 
     enabled: bool = True
     hosts: tuple[str, ...] = ()
@@ -43,6 +47,7 @@ class PhoneSettings:
     ping_s: float = 30.0
     retry_after_s: int = 10
     cpu_most: float = 0.9
+    digest: tuple[str, ...] = DIGESTS
 
 
 def phone_from_environment(environment: Mapping[str, str] | None = None) -> PhoneSettings:
@@ -63,9 +68,10 @@ def phone_from_environment(environment: Mapping[str, str] | None = None) -> Phon
         first_media_port=first,
         last_media_port=last,
         srtp=read.choice("RUNTIME_SIP_SRTP", ("never", "optional", "required"), "optional"),
-        password=read.text("RUNTIME_SIP_PASSWORD"),
+        password=read.password("RUNTIME_SIP_PASSWORD"),
         networks=read.networks("RUNTIME_SIP_NETWORKS", PhoneSettings().networks),
         cpu_most=read.share("RUNTIME_SIP_CPU_MOST", PhoneSettings().cpu_most),
+        digest=read.digests("RUNTIME_SIP_DIGEST"),
     )
 
 
@@ -78,6 +84,13 @@ class _Reader:
 
     def words(self, name: str) -> tuple[str, ...]:
         return tuple(one for one in re.split(r"[,\s]+", self.text(name)) if one)
+
+    def password(self, name: str) -> str:
+        given = self.text(name)
+        if given and not PASSWORD_LENGTHS[0] <= len(given) <= PASSWORD_LENGTHS[1]:
+            least, most = PASSWORD_LENGTHS
+            raise CannotStart(f"{name} must be {least} to {most} characters long, it has {len(given)}")
+        return given
 
     def flag(self, name: str, otherwise: bool) -> bool:
         given = self.text(name).lower()
@@ -94,6 +107,12 @@ class _Reader:
         if not re.fullmatch(r"[01]?\.\d{1,3}|1|1\.0", given) or not 0.1 <= float(given) <= 1:
             raise CannotStart(f"{name} must be a share of a processor, 0.1 to 1, got {given[:40]!r}")
         return float(given)
+
+    def digests(self, name: str) -> tuple[str, ...]:
+        given = tuple(one.upper() for one in self.words(name))
+        if not set(given) <= set(DIGESTS):
+            raise CannotStart(f"{name} must be of {', '.join(DIGESTS)}, got {' '.join(given)[:40]!r}")
+        return given or DIGESTS
 
     def choice(self, name: str, choices: tuple[str, ...], otherwise: str) -> str:
         given = self.text(name).lower() or otherwise

@@ -287,7 +287,10 @@ class Runtime:
             file = self.settings.data / "sip-password"
             phones = replace(phones, password=await asyncio.to_thread(password_in, file))
         self._phone.settings = phones
-        port, address = await open_phone_port(phones, hosts, _shown_host(hosts[0]), self._phone, self._tls)
+        files = self._tls
+        if phones.tls_port is not None and files is None:
+            files = certificate(self.settings.data / "tls", hosts[0])
+        port, address = await open_phone_port(phones, hosts, _shown_host(hosts[0]), self._phone, files)
         self.phone_address = address
         self._parts.push_async_callback(port.close)
         await demo_number(self.services, self.org_id, self.assistant_id, address.uri, address.password)

@@ -55,7 +55,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class TestCall:
+class TrialCall:
     """A call to be placed through the trunk: to a number, as somebody."""
 
     number: str
@@ -82,7 +82,7 @@ class TrunkCheck:
         self._seen: set[tuple[str, int | None]] = set()
         self._port: SipPort
 
-    async def findings(self, call: TestCall | None = None) -> AsyncIterator[Finding]:
+    async def findings(self, call: TrialCall | None = None) -> AsyncIterator[Finding]:
         """Each as it is found. After a fault that makes the rest pointless nothing follows."""
         gateway = next((one for one in self._trunk.gateways if one.outbound), None)
         if gateway is None:
@@ -241,7 +241,7 @@ class TrunkCheck:
 
     # --- a call ----------------------------------------------------------------------------------------------------
 
-    async def _call(self, call: TestCall, address: str) -> AsyncIterator[Finding]:
+    async def _call(self, call: TrialCall, address: str) -> AsyncIterator[Finding]:
         chance = random.SystemRandom()
         rtp = await Rtp.open(self._host, lambda pcm: None, chance.getrandbits)
         with closing(rtp):
@@ -309,7 +309,7 @@ class TrunkCheck:
         return Finding("audio", True, told)
 
 
-def _not_answered(call: TestCall, result: object) -> Finding:
+def _not_answered(call: TrialCall, result: object) -> Finding:
     if not isinstance(result, sip.Ended):
         return Finding("call", False, f"{call.number} did not answer, nor did the trunk", "ask the carrier")
     mends = {

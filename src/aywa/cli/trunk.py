@@ -77,11 +77,11 @@ def check(
     )
 
     async def run() -> list[Finding]:
-        from aywa.boot.trunk_check import TestCall, TrunkCheck
+        from aywa.boot.trunk_check import TrialCall, TrunkCheck
 
         found = []
         checking = TrunkCheck(tried, settings, host, trace=_trace if trace else None)
-        call = TestCall(number, caller) if number is not None else None
+        call = TrialCall(number, caller) if number is not None else None
         async for finding in checking.findings(call):
             found.append(finding)
             if not as_json:

@@ -25,7 +25,8 @@ SERVER_SECRET_BYTES = 32
 @dataclass(frozen=True, slots=True)
 class AgentSettings:
     """accounts: name and password of who may call from anywhere. open_networks: who may call without any. calls: how many at
-    once, those that have just ended counted too. session_expires_s: 0 for no timer of our own."""
+    once, those that have just ended counted too. session_expires_s: 0 for no timer of our own. algorithms: of the digest, the
+    strongest first; some telephones know only the first that they are offered."""
 
     realm: str = "aywa"
     accounts: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -34,6 +35,7 @@ class AgentSettings:
     session_expires_s: int = INTERVAL_S
     min_se_s: int = LEAST_S
     calls: int = 5_000
+    algorithms: tuple[str, ...] = ("SHA-256", "MD5")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,9 @@ class Admission:
         self._knows = knows
         self._open = networks(settings.open_networks)
         self._accounts: Mapping[str, str] = dict(settings.accounts)
-        self._digest = DigestServer(settings.realm, token(SERVER_SECRET_BYTES), self._password)
+        self._digest = DigestServer(
+            settings.realm, token(SERVER_SECRET_BYTES), self._password, algorithms=settings.algorithms
+        )
         self.guard = Guard(settings.open_networks)
         self.retry_after_s: int | None = None
         # Of the request that was let in last, for who handles it next.

@@ -16,10 +16,10 @@ from typing import Any
 from aywa.core.rtp.concealment import Concealment
 from aywa.core.rtp.dtmf import KeyReceiver, KeyStarted
 from aywa.core.rtp.packet import HEADER_BYTES, is_rtcp, parse
+from aywa.core.rtp.reorder import Reorder
 from aywa.core.rtp.source import REFUSED, Inbound
 from aywa.media.rtp.latch import Latch, Source
 from aywa.media.rtp.ports import MOST_BYTES
-from aywa.media.rtp.reorder import Reorder
 from aywa.media.rtp.settings import RtpSettings
 from aywa.media.wheel import Timer, Wheel
 from aywa.media.wire import Wire
