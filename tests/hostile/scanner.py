@@ -14,6 +14,8 @@ from tests.hostile.stranger import Stranger
 # What the tools call themselves when nobody has told them otherwise.
 NAME = "friendly-scanner"
 PATIENCE_S = 0.25
+# Unanswered in a row.
+GIVES_UP = 3
 _VARIES = re.compile(r'(nonce=")[^"]*|(tag=)[\w.-]+|(branch=)[\w.-]+|(rport=)\d+')
 
 
@@ -37,10 +39,12 @@ class Scanner:
         self.agent = agent
 
     async def sweep(self, times: int) -> Findings:
-        """Asks whether anybody is there, again and again."""
+        """Asks whether anybody is there, again and again, until it is plain that nobody answers any more."""
         found = Findings()
         for _ in range(times):
             await self._ask(found, "OPTIONS", "100")
+            if found.statuses[-GIVES_UP:] == [0] * GIVES_UP:
+                break
         return found
 
     async def names(self, method: str, names: Iterable[str]) -> Findings:

@@ -73,7 +73,12 @@ class Stranger(asyncio.DatagramProtocol):
             return None
 
     async def ask(
-        self, method: str, user: str = "demo", *fields: str, agent: str = "Telephone 1.0", within_s: float = ANSWER_S
+        self,
+        method: str,
+        user: str = "demo",
+        *fields: str,
+        agent: str = "Telephone 1.0",
+        within_s: float = ANSWER_S,
     ) -> Message | None:
         """A request of its own, and its final answer."""
         call_id, data = self.request(method, user, *fields, agent=agent)

@@ -41,7 +41,6 @@ ABOVE: dict[str, int] = {
     "zeromf": 200,
     "inv2543": 404,
 }
-# OPTIONS is answered before its extensions are looked at, in the same words for everybody.
 QUIET_S = 0.4
 _numbers = itertools.count(1)
 
@@ -56,7 +55,7 @@ def addressed(data: bytes, host: str, port: int, transport: str) -> bytes:
     number = next(_numbers)
     via = f"SIP/2.0/{transport} {host}:{port}".encode()
     data = re.sub(rb"SIP/2\.0/UDP (192\.0\.2\.9|old\.example)", lambda found: via, data, count=1)
-    return data.replace(b"torture@192.0.2.9", b"torture-%d@192.0.2.9" % number)
+    return data.replace(b"\r\nCall-ID: ", b"\r\nCall-ID: %d-" % number)
 
 
 async def told(line: Stranger, data: bytes, expected: int) -> list[int]:

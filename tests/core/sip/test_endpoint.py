@@ -33,6 +33,20 @@ def tokens(prefix: str = "") -> Callable[[], str]:
     return lambda: f"{prefix}{next(numbers)}"
 
 
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [({}, 200), ({"uri": "strange:x"}, 416), ({"more": (("Require", "this"),)}, 420)],
+)
+def test_a_screen_says_yes_only_to_what_is_understood(changes: dict[str, object], status: int) -> None:
+    side = endpoint(
+        screen=lambda request, flow, now: Refusal(200), abilities=Abilities(options=frozenset()),
+        limits=Limits(reflected_share=9.0),
+    )  # fmt: skip
+    (sent,) = side.receive(incoming("OPTIONS", **changes), UDP, 0.0)  # type: ignore[arg-type]
+    assert isinstance(sent, Send)
+    assert parse(sent.data).status == status  # type: ignore[union-attr]
+
+
 def test_a_short_datagram_gets_no_long_answer() -> None:
     long = Refusal(401, headers=(("WWW-Authenticate", "x" * 400),))
     side = endpoint(screen=lambda request, flow, now: long, limits=Limits(reflected_share=1.5))

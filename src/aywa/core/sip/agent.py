@@ -43,7 +43,7 @@ from aywa.core.sip.guard import Fault
 from aywa.core.sip.line import Ask, Hop, Line, fields_of, has_sdp
 from aywa.core.sip.message import Request, Response, respond_to
 from aywa.core.sip.offer import LocalMedia, Negotiation
-from aywa.core.sip.session import Session
+from aywa.core.sip.session import UNDERSTOOD, Session
 from aywa.core.sip.session_timer import SessionTimer
 from aywa.core.sip.trunk import Trunk, TrunkWatch, options
 from aywa.core.sip.uri import Unreadable
@@ -124,7 +124,7 @@ class Agent:
             token(32),
             sent_by=paths.address_of,
             screen=self._admission.screen,
-            abilities=Abilities(METHODS),
+            abilities=Abilities(METHODS, UNDERSTOOD),
         )
         self.asking = Asking(self._endpoint, paths, self._below, self._todo.extend)
 
@@ -465,10 +465,6 @@ class Agent:
         admitted = self._admission.admitted
         if len(self._calls) >= self.settings.calls:
             self._refuse(key, request, 503, ("Retry-After", "5"))
-            return
-        unknown = request.headers.tokens("require") - {"100rel", "timer", "replaces"}
-        if unknown:
-            self._refuse(key, request, 420, ("Unsupported", ", ".join(sorted(unknown))))
             return
         timer = self._timer()
         supported = "timer" in request.headers.tokens("supported")

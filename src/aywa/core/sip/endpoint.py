@@ -307,6 +307,9 @@ class Endpoint:
         if isinstance(verdict, Silence):
             return []
         if isinstance(verdict, Refusal):
+            if verdict.status < 300:
+                # A yes is said only to what is understood.
+                verdict = self._refusal(request) or verdict
             return [*self._stateless(request, reply_flow, verdict, size_bytes)]
         merge = _merge_id(request)
         refusal = self._refusal(request) or self._merged(merge) or self._overload(merge is None, size_bytes)
