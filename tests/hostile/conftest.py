@@ -13,6 +13,7 @@ from tests.e2e.dev import Dev, started
 from tests.peers.runtime import PhoneRuntime
 from tests.peers.sipp import free_udp_port
 
+LISTED, CALLS_PER_HOUR = "+49,sip:*.example.com", 3
 # What a listener would notice; a shared machine takes a part of it.
 GAP_MS = 500
 PASSWORD = "open-sesame-to-the-hills"
@@ -25,7 +26,12 @@ def besieged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PhoneRuntime]
     dev = Dev(
         tmp_path_factory.mktemp("besieged") / "home",
         options=("--tiny", "--sip-port", str(port)),
-        environment={"RUNTIME_SIP_NETWORKS": "127.0.0.1/32", "RUNTIME_SIP_PASSWORD": PASSWORD},
+        environment={
+            "RUNTIME_SIP_NETWORKS": "127.0.0.1/32",
+            "RUNTIME_SIP_PASSWORD": PASSWORD,
+            "RUNTIME_OUTBOUND_ALLOW": LISTED,
+            "RUNTIME_OUTBOUND_CALLS_PER_HOUR": str(CALLS_PER_HOUR),
+        },
     )
     with started(dev):
         yield PhoneRuntime(dev, port)

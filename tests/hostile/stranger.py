@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from typing import cast
 
 from aywa.testing.softphone.message import Message, NotSip, parse
@@ -61,16 +61,21 @@ class Stranger(asyncio.DatagramProtocol):
 
     async def answer(self, call_id: str, within_s: float = ANSWER_S) -> Message | None:
         """The final answer in that call, None when there is none for so long."""
-        try:
+
+        def final() -> Message | None:
+            told = (each for each in self.heard if each.status >= 200 and each.get("Call-ID") == call_id)
+            return next(told, None)
+
+        with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                while True:
-                    for message in self.heard:
-                        if message.status >= 200 and message.get("Call-ID") == call_id:
-                            return message
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            return None
+                await self.until(final)
+        return final()
+
+    async def until(self, true: Callable[[], object]) -> None:
+        """Waits until something was heard that makes it true."""
+        while not true():
+            self._changed.clear()
+            await self._changed.wait()
 
     async def ask(
         self,

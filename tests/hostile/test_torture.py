@@ -62,10 +62,10 @@ async def told(line: Stranger, data: bytes, expected: int) -> list[int]:
     """The final answers' statuses to one message."""
     before = len(line.heard)
     line.send(data)
-    async with asyncio.timeout(5):
-        while expected and not any(each.status >= 200 for each in line.heard[before:]):
-            await asyncio.sleep(0.005)
-    if not expected:
+    if expected:
+        async with asyncio.timeout(5):
+            await line.until(lambda: any(each.status >= 200 for each in line.heard[before:]))
+    else:
         await asyncio.sleep(QUIET_S)
     statuses = [each.status for each in line.heard[before:] if each.status >= 200]
     for each in line.heard[before:]:
