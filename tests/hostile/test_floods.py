@@ -20,7 +20,7 @@ from tests.hostile.stranger import Stranger, address, addresses, stranger
 from tests.hostile.test_scanners import banned
 from tests.peers.runtime import PhoneRuntime
 
-FLOOD = 2_000
+FLOOD = 1_500
 CROWD = 800
 GROWTH_MB = 40
 REFLECTED_SHARE = Limits().reflected_share

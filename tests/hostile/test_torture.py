@@ -41,7 +41,7 @@ ABOVE: dict[str, int] = {
     "zeromf": 200,
     "inv2543": 404,
 }
-QUIET_S = 0.4
+QUIET_S = 0.25
 _numbers = itertools.count(1)
 
 
