@@ -28,7 +28,6 @@ from aywa.core.sip.flow import Flow, Send, Transport
 log = logging.getLogger(__name__)
 
 _MOST_ROUTES = 1_024
-_FREE_PORT_TRIES = 8
 
 
 class SipPort:
@@ -61,19 +60,7 @@ class SipPort:
     async def start(self, server: ssl.SSLContext | None = None, client: ssl.SSLContext | None = None) -> None:
         """Opens the ports. Raises OSError."""
         self._loop = asyncio.get_running_loop()
-        for tries_left in reversed(range(_FREE_PORT_TRIES)):
-            self._sockets.trust(client)
-            try:
-                await self._open(server)
-                return
-            except OSError:
-                if self.settings.port or not tries_left:
-                    raise
-            # A port that is free for UDP may be somebody's for TCP.
-            await self._sockets.close()
-            self._sockets = Sockets(self._heard, self._flow_lost, self.settings.limits, self._shuns)
-
-    async def _open(self, server: ssl.SSLContext | None) -> None:
+        self._sockets.trust(client)
         settings = self.settings
         # Asked for a free one, all hosts and transports share it.
         port = settings.port or any_free_port(settings.hosts)
