@@ -436,12 +436,10 @@ class Agent:
                 self._out.append(done)
 
     def _requested(self, key: str, request: Request, flow: Flow) -> None:
-        if request.to_address.tag is not None:
-            session = self._calls.of_request(request)
-            if session is None:
-                self._refuse(key, request, 481)
-            else:
-                session.received(key, request, flow)
+        # What names a dialog that is not there was refused at the door.
+        session = self._calls.of_request(request)
+        if session is not None:
+            session.received(key, request, flow)
         elif request.method == "INVITE":
             self._invited(key, request, flow)
         elif request.method == "REGISTER":
