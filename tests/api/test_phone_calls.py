@@ -91,6 +91,9 @@ async def test_a_sip_uri_is_called_by_itself_and_no_stranger_gets_the_trunk_s_pa
 ) -> None:
     await place(runtime, customer={"sipUri": "sip:bob@pbx.example.com"})
     await place(runtime, customer={"sipUri": "sip:bob@203.0.113.7"}, phoneNumberId=await _number(runtime))
+    led_away = {"sipUri": "sip:bob@203.0.113.7;maddr=192.0.2.66"}
+    await place(runtime, customer=led_away, phoneNumberId=await _number(runtime))
+    assert runtime.telephone.dialled.pop().trunk is None
     by_uri = await runtime.phone_number(sipUri="sip:demo@host")
     await place(runtime, customer={"sipUri": "sip:bob@other"}, phoneNumberId=by_uri)
     strange, own, none = runtime.telephone.dialled
@@ -197,7 +200,13 @@ async def test_only_listed_destinations_are_called(runtime: Runtime) -> None:
     number = await runtime.phone_number()
     await place(runtime, phoneNumberId=number)
     await place(runtime, phoneNumberId=number, customer={"sipUri": "sip:bob@pbx.example.com"})
-    for customer in ({"number": "+19001234567"}, {"sipUri": "sip:+493099999@evil.example"}):
+    for customer in (
+        {"number": "+19001234567"},
+        {"sipUri": "sip:+493099999@evil.example"},
+        # Where a call really goes: maddr takes the host's place (RFC 3263 4).
+        {"sipUri": "sip:bob@pbx.example.com;maddr=evil.example"},
+        {"sipUri": "sip:bob@pbx.example.com;transport=tcp;MADDR=192.0.2.66"},
+    ):
         answer = await place(runtime, 400, phoneNumberId=number, customer=customer)
         assert "RUNTIME_OUTBOUND_ALLOW" in answer["message"][0]
     premium = {"number": "001900123456", "numberE164CheckEnabled": False}

@@ -124,6 +124,10 @@ def test_a_trunk_gets_it_as_it_wants_it(plus: bool, prefix: str, expected: str) 
         ("sip:a@badexample.com", ["sip:*.example.com"], False),
         ("sip:a@pbx.example.com:5070", ["sip:*"], True),
         ("sip:+4930@carrier", ["+49"], False),
+        # A maddr is where it would really go.
+        ("sip:a@pbx.example.com;maddr=192.0.2.66", ["sip:pbx.example.com"], False),
+        ("sip:a@pbx.example.com;MAddr=evil.example;transport=tcp", ["sip:*.example.com"], False),
+        ("sip:a@pbx.example.com;maddr=edge.example.com", ["sip:*.example.com"], True),
     ],
 )
 def test_what_is_listed(destination: str, listed: list[str], expected: bool) -> None:

@@ -42,6 +42,12 @@ class SipAddress:
     port: int | None
     parameters: str = ""
 
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Every place that has a say in where it leads: its host, and a maddr, which takes the host's place (RFC 3263 4)."""
+        pairs = (each.partition("=") for each in self.parameters.lower().split(";"))
+        return self.host, *(value for name, _, value in pairs if name == "maddr")
+
 
 def is_e164(text: str) -> bool:
     """Whether it is a number as the whole world dials it: +, and 2 to 15 digits."""
@@ -79,7 +85,7 @@ def dialled(number: str, *, leading_plus: bool, tech_prefix: str = "") -> str:
 
 def is_listed(destination: str, listed: Iterable[str]) -> bool:
     """Whether a number begins with a listed one (+49), or a SIP URI's host is a listed one (sip:pbx.example.com,
-    sip:*.example.com, sip:*)."""
+    sip:*.example.com, sip:*), and its maddr's."""
     address = sip_address(destination)
     if address is None:
         key = number_key(destination)
@@ -91,7 +97,8 @@ def is_listed(destination: str, listed: Iterable[str]) -> bool:
     hosts = (
         entry.partition(":")[2].lower() for entry in listed if entry.lower().startswith(("sip:", "sips:"))
     )
-    return any(_is_host(address.host, host) for host in hosts)
+    listed_hosts = tuple(hosts)
+    return all(any(_is_host(each, host) for host in listed_hosts) for each in address.hosts)
 
 
 def variables_of(headers: Iterable[tuple[str, str]]) -> dict[str, str]:

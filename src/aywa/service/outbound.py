@@ -182,4 +182,4 @@ def _placed(org_id: str, number: NumberInUse, trunk: Trunk | None, target: Phone
 def _is_at(uri: str, trunk: Trunk) -> bool:
     address = sip_address(uri)
     hosts = {gateway.host.lower() for gateway in trunk.gateways}
-    return address is not None and address.host.strip("[]") in hosts
+    return address is not None and all(each.strip("[]") in hosts for each in address.hosts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,6 +34,7 @@ class Door:
             tokens(3),
             lambda: self.trunks,
             self.told.append,
+            lambda request: request.to_address.tag == "known",
         )
         self.admission.exempt(self.trunks[0].trunk.networks)
 
@@ -79,10 +81,31 @@ def test_an_account_comes_in_with_its_password() -> None:
     assert door.asks(with_password(door, "eve", "other")) == 0
 
 
+def inside(tag: str, method: str = "BYE") -> Request:
+    request = asked(method)
+    request.headers.set("To", f"<sip:demo@192.0.2.1>;tag={tag}")
+    return request
+
+
 def test_who_is_inside_a_dialog_is_let_through() -> None:
-    request = asked("BYE")
-    request.headers.set("To", "<sip:demo@192.0.2.1>;tag=1")
-    assert Door().asks(request) == 0
+    assert Door().asks(inside("known")) == 0
+
+
+@pytest.mark.parametrize("flow", [NEAR, FAR, CARRIER])
+def test_who_says_it_is_and_is_not_leaves_no_trace(flow: Flow) -> None:
+    # An INVITE's refusal would be sent eleven times to an address that may be another's.
+    assert Door().asks(inside("unknown", "INVITE"), flow) == 481
+
+
+def test_a_forged_scan_does_not_end_the_calls_of_who_has_shown_its_password() -> None:
+    door = Door(accounts={"bob": "s3cret"})
+    assert door.asks(with_password(door, "bob", "s3cret")) == 0
+    assert door.asks(asked("OPTIONS", ("User-Agent", "friendly-scanner")), now=1.0) == -1
+    assert len(door.told) == 1
+    assert door.admission.hears(FAR, 2.0)
+    assert door.asks(inside("known"), now=2.0) == 0
+    assert door.asks(asked("INVITE"), now=2.0) == -1
+    assert door.asks(asked("OPTIONS"), now=2.0) == -1
 
 
 def test_scanners_get_no_answer_and_trunks_may_call_themselves_anything() -> None:

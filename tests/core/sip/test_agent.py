@@ -606,8 +606,10 @@ def test_scanners_are_not_heard_and_others_are() -> None:
     assert raw(net, more="User-Agent: friendly-scanner\r\n") is None
     assert net.b.last(Banned).why == "scanner"
     assert raw(net, "OPTIONS") is None
+    assert net.b.agent.shuns("192.0.2.1", net.now)
     net.tell_b(net.b.agent.set_trunk, Trunk("t", networks=("192.0.2.1/32",)), net.now)
     assert raw(net, "OPTIONS") is not None
+    assert not net.b.agent.shuns("192.0.2.1", net.now)
 
 
 def test_who_sends_nonsense_is_banned_within_seconds() -> None:

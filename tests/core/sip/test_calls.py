@@ -38,8 +38,10 @@ def test_found_by_all_that_names_it() -> None:
     session = added(calls, wire, "1")
     request = asked("BYE")
     assert calls.of_request(request) is None
+    assert not calls.knows(request)
     request.headers.set("Call-ID", "call-1")
     request.headers.set("To", "<sip:x@y>;tag=ours-1")
+    assert calls.knows(request)
     assert calls.of_request(request) is calls.get("1") is calls.of_invite("invite-1") is session
     calls.invite_over("invite-1")
     calls.invite_over("invite-1")

@@ -33,6 +33,33 @@ def tokens(prefix: str = "") -> Callable[[], str]:
     return lambda: f"{prefix}{next(numbers)}"
 
 
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [({}, 200), ({"uri": "strange:x"}, 416), ({"more": (("Require", "this"),)}, 420)],
+)
+def test_a_screen_says_yes_only_to_what_is_understood(changes: dict[str, object], status: int) -> None:
+    side = endpoint(
+        screen=lambda request, flow, now: Refusal(200), abilities=Abilities(options=frozenset()),
+        limits=Limits(reflected_share=9.0),
+    )  # fmt: skip
+    (sent,) = side.receive(incoming("OPTIONS", **changes), UDP, 0.0)  # type: ignore[arg-type]
+    assert isinstance(sent, Send)
+    assert parse(sent.data).status == status  # type: ignore[union-attr]
+
+
+def test_a_short_datagram_gets_no_long_answer() -> None:
+    long = Refusal(401, headers=(("WWW-Authenticate", "x" * 400),))
+    side = endpoint(screen=lambda request, flow, now: long, limits=Limits(reflected_share=1.5))
+    data = incoming("REGISTER")
+    assert side.receive(data, UDP, 0.0) == []
+    # Who fills its own datagrams, or has shown by a connection that it is where it says, is answered.
+    padded = incoming("REGISTER", more=(("X-Filling", "x" * 400),))
+    for request, flow in ((padded, UDP), (data, TCP)):
+        (sent,) = side.receive(request, flow, 0.0)
+        assert isinstance(sent, Send)
+        assert sent.data.startswith(b"SIP/2.0 401")
+
+
 def endpoint(**settings: object) -> Endpoint:
     return Endpoint(tokens(), b"secret", **settings)  # type: ignore[arg-type]
 

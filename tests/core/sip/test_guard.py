@@ -89,6 +89,25 @@ def test_trust_takes_a_ban_away_and_lasts_a_while() -> None:
     assert heard.count(False) == 1
 
 
+def test_a_ban_of_who_is_trusted_spares_what_it_has_begun() -> None:
+    guard = Guard()
+    assert not guard.banned(STRANGER, 0.0)
+    assert not guard.shuns(STRANGER, 0.0)
+    guard.trust(STRANGER, 0.0)
+    assert guard.blame(STRANGER, Fault.SCANNER, 1.0)
+    assert guard.banned(STRANGER, 2.0)
+    assert not guard.shuns(STRANGER, 2.0)
+    assert guard.hears(STRANGER, 2.0) == (True, None)
+    late = TRUSTED_S + 10.0
+    assert guard.blame(STRANGER, Fault.SCANNER, late)
+    assert guard.shuns(STRANGER, late)
+    assert guard.hears(STRANGER, late) == (False, None)
+    assert not guard.shuns(STRANGER, late + BAN_MAX_S)
+    guard.set_exempt((STRANGER,))
+    assert not guard.shuns(STRANGER, late)
+    assert not guard.banned(STRANGER, late)
+
+
 def test_all_strangers_together_get_so_much_and_no_more() -> None:
     guard = Guard()
     heard = [guard.hears(f"203.0.{number // 250}.{number % 250}", 0.0)[0] for number in range(1000)]

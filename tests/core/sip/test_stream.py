@@ -42,6 +42,15 @@ def test_however_the_stream_is_cut_the_messages_are_the_same(parts: list[bytes],
     assert framer.broken == ""
 
 
+def test_part_of_a_message_has_begun() -> None:
+    framer = Framer()
+    assert not framer.begun
+    framer.receive(b"OPTIONS sip:a SIP/2.0\r\nl: 0\r\n\r")
+    assert framer.begun
+    assert len(framer.receive(b"\n")) == 1
+    assert not framer.begun
+
+
 def test_a_pong_is_told_at_once() -> None:
     framer = Framer()
     assert framer.receive(PONG_BYTES) == [KeepAlive.PONG]

@@ -47,7 +47,8 @@ class Admitted:
 
 
 class Admission:
-    """The door of one agent. tell: takes bans; word: fresh words; trunks: those there are now."""
+    """The door of one agent. tell: takes bans; token: fresh words; trunks: those there are now; knows: whether a request
+    belongs to a dialog that there is."""
 
     def __init__(
         self,
@@ -55,11 +56,13 @@ class Admission:
         token: Callable[[int], bytes],
         trunks: Callable[[], Iterable[TrunkWatch]],
         tell: Callable[[Banned], None],
+        knows: Callable[[Request], bool],
     ) -> None:
         self._settings = settings
         self._token = token
         self._trunks = trunks
         self._tell = tell
+        self._knows = knows
         self._open = networks(settings.open_networks)
         self._accounts: Mapping[str, str] = dict(settings.accounts)
         self._digest = DigestServer(
@@ -103,8 +106,10 @@ class Admission:
             self.blame(flow, Fault.SCANNER, now)
             return SILENCE
         if request.to_address.tag is not None:
-            # It belongs to a dialog, or is answered 481.
-            return None
+            # Without a trace: an INVITE's refusal would be sent again and again to an address that may be forged.
+            return None if self._knows(request) else Refusal(481)
+        if self.guard.banned(address, now):
+            return SILENCE
         if request.method == "OPTIONS":
             return self._able()
         trunks = tuple(each.trunk.name for each in self._trunks() if each.sends(address))

@@ -43,7 +43,7 @@ from aywa.core.sip.guard import Fault
 from aywa.core.sip.line import Ask, Hop, Line, fields_of, has_sdp
 from aywa.core.sip.message import Request, Response, respond_to
 from aywa.core.sip.offer import LocalMedia, Negotiation
-from aywa.core.sip.session import Session
+from aywa.core.sip.session import UNDERSTOOD, Session
 from aywa.core.sip.session_timer import SessionTimer
 from aywa.core.sip.trunk import Trunk, TrunkWatch, options
 from aywa.core.sip.uri import Unreadable
@@ -118,13 +118,13 @@ class Agent:
         self._calls = Calls()
         self._trunks: dict[str, TrunkWatch] = {}
         self._digests: dict[str, DigestClient] = {}
-        self._admission = Admission(settings, token, self._trunks.values, self.tell)
+        self._admission = Admission(settings, token, self._trunks.values, self.tell, self._calls.knows)
         self._endpoint = Endpoint(
             self.word,
             token(32),
             sent_by=paths.address_of,
             screen=self._admission.screen,
-            abilities=Abilities(METHODS),
+            abilities=Abilities(METHODS, UNDERSTOOD),
         )
         self.asking = Asking(self._endpoint, paths, self._below, self._todo.extend)
 
@@ -136,6 +136,10 @@ class Agent:
         if self._admission.hears(flow, now):
             self._todo.extend(self._endpoint.receive(data, flow, now))
         return self._settled()
+
+    def shuns(self, address: str, now: float) -> bool:
+        """Whether nothing from there is heard: who counts connections need not keep any with it."""
+        return self._admission.guard.shuns(address, now)
 
     def flow_lost(self, flow: Flow, now: float) -> list[Action]:
         """A connection is closed or could not be opened, or a datagram came back."""
@@ -432,12 +436,10 @@ class Agent:
                 self._out.append(done)
 
     def _requested(self, key: str, request: Request, flow: Flow) -> None:
-        if request.to_address.tag is not None:
-            session = self._calls.of_request(request)
-            if session is None:
-                self._refuse(key, request, 481)
-            else:
-                session.received(key, request, flow)
+        # What names a dialog that is not there was refused at the door.
+        session = self._calls.of_request(request)
+        if session is not None:
+            session.received(key, request, flow)
         elif request.method == "INVITE":
             self._invited(key, request, flow)
         elif request.method == "REGISTER":
@@ -461,10 +463,6 @@ class Agent:
         admitted = self._admission.admitted
         if len(self._calls) >= self.settings.calls:
             self._refuse(key, request, 503, ("Retry-After", "5"))
-            return
-        unknown = request.headers.tokens("require") - {"100rel", "timer", "replaces"}
-        if unknown:
-            self._refuse(key, request, 420, ("Unsupported", ", ".join(sorted(unknown))))
             return
         timer = self._timer()
         supported = "timer" in request.headers.tokens("supported")

@@ -54,6 +54,10 @@ class Calls:
         """Whose dialog the request names."""
         return self.get(self._by_place.get((request.call_id, request.to_address.tag or ""), ""))
 
+    def knows(self, request: Request) -> bool:
+        """Whether there is such a dialog."""
+        return (request.call_id, request.to_address.tag or "") in self._by_place
+
     def of_invite(self, invite: str) -> Session | None:
         """By the key of the server transaction that began it."""
         return self.get(self._by_invite.get(invite, ""))

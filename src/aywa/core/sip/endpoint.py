@@ -89,11 +89,14 @@ class Abilities:
 @dataclass(frozen=True, slots=True)
 class Limits:
     """transactions: of each side at once; requests inside a dialog are let in up to twice that. held_bytes: of the requests in
-    them. retry_after_s: what a sender is told who comes when there is no room."""
+    them. retry_after_s: what a sender is told who comes when there is no room. reflected_share: an answer that leaves no trace
+    goes out over UDP only when it is at most so many times as long as what it answers, since the sender's address may be that
+    of a victim (RFC 9000 8.1 allows three times)."""
 
     transactions: int = 20_000
     held_bytes: int = 64 * 1024 * 1024
     retry_after_s: int = 5
+    reflected_share: float = 2.0
 
 
 class Endpoint:
@@ -231,21 +234,21 @@ class Endpoint:
         try:
             message = parse(data, stream=flow.reliable)
         except Malformed as fault:
-            return self._malformed(fault, flow)
+            return self._malformed(fault, flow, len(data))
         if isinstance(message, Response):
             return self._response(message, flow, now)
         via = message.via
         if message.method == "ACK":
             return self._ack(message, via, flow, now)
         if message.method == "CANCEL":
-            return self._cancel(message, via, flow)
+            return self._cancel(message, via, flow, len(data))
         key = server_key(message, via)
         known = self._servers.get(key)
         if known is not None:
             return known.repeated()
         return self._begin(key, message, via, flow, len(data), now)
 
-    def _malformed(self, fault: Malformed, flow: Flow) -> list[Action]:
+    def _malformed(self, fault: Malformed, flow: Flow, size_bytes: int) -> list[Action]:
         request = fault.message
         if fault.status == 0 or not isinstance(request, Request) or request.headers.get("via") is None:
             return [Dropped(flow, fault.why)]
@@ -256,7 +259,8 @@ class Endpoint:
             # Not even the way back can be read: over UDP the answer goes to where the message came from.
             pass
         refusal = Refusal(fault.status, f"Bad Request ({fault.why})" if fault.status == 400 else "")
-        return [self._stateless(request, reply_flow, refusal), Dropped(flow, fault.why, fault.status)]
+        sends = self._stateless(request, reply_flow, refusal, size_bytes)
+        return [*sends, Dropped(flow, fault.why, fault.status)]
 
     def _response(self, response: Response, flow: Flow, now: float) -> list[Action]:
         if len(response.vias) > 1:
@@ -279,17 +283,17 @@ class Endpoint:
             return []
         return [AckReceived(request, flow)]
 
-    def _cancel(self, request: Request, via: Via, flow: Flow) -> list[Action]:
+    def _cancel(self, request: Request, via: Via, flow: Flow, size_bytes: int) -> list[Action]:
         """Answered from what is known of the INVITE, so that its retransmissions need no memory (RFC 3261 9.2)."""
         key = server_key(request, via)
         transaction = self._servers.get(key)
         reply_flow = _annotate(request, via, flow)
         if not isinstance(transaction, InviteServer):
             return [
-                self._stateless(request, reply_flow, Refusal(481)),
+                *self._stateless(request, reply_flow, Refusal(481), size_bytes),
                 Dropped(flow, "a CANCEL of nothing", 481),
             ]
-        actions: list[Action] = [self._stateless(request, reply_flow, Refusal(200))]
+        actions: list[Action] = [*self._stateless(request, reply_flow, Refusal(200), size_bytes)]
         if transaction.state is State.PROCEEDING and not transaction.cancelled:
             transaction.cancelled = True
             actions.append(Cancelled(key, request, flow))
@@ -303,12 +307,15 @@ class Endpoint:
         if isinstance(verdict, Silence):
             return []
         if isinstance(verdict, Refusal):
-            return [self._stateless(request, reply_flow, verdict)]
+            if verdict.status < 300:
+                # A yes is said only to what is understood.
+                verdict = self._refusal(request) or verdict
+            return [*self._stateless(request, reply_flow, verdict, size_bytes)]
         merge = _merge_id(request)
         refusal = self._refusal(request) or self._merged(merge) or self._overload(merge is None, size_bytes)
         if refusal is not None:
             return [
-                self._stateless(request, reply_flow, refusal),
+                *self._stateless(request, reply_flow, refusal, size_bytes),
                 Dropped(flow, f"{refusal.status}", refusal.status),
             ]
         kind = InviteServer if request.method == "INVITE" else RequestServer
@@ -354,12 +361,17 @@ class Endpoint:
             return Refusal(503, headers=(("Retry-After", str(self.limits.retry_after_s)),))
         return None
 
-    def _stateless(self, request: Request, reply_flow: Flow, refusal: Refusal) -> Send:
-        """The same request gets the same answer, tag and all (RFC 3261 8.2.7)."""
+    def _stateless(
+        self, request: Request, reply_flow: Flow, refusal: Refusal, size_bytes: int
+    ) -> tuple[Send, ...]:
+        """The same request gets the same answer, tag and all (RFC 3261 8.2.7); none where it would be much longer."""
         response = respond_to(
             request, refusal.status, refusal.reason, tag=self._tag(request), headers=refusal.headers
         )
-        return Send(reply_flow, response.encode())
+        data = response.encode()
+        if not reply_flow.reliable and len(data) > self.limits.reflected_share * size_bytes:
+            return ()
+        return (Send(reply_flow, data),)
 
     def _tag(self, request: Request) -> str:
         """Of what a request, its retransmissions and its ACK have in common."""

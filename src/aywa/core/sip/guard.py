@@ -109,11 +109,12 @@ class Guard:
         if self.exempts(address):
             return True, None
         stranger = self._stranger(address, now)
+        if now < stranger.trusted_until_s:
+            # A forged datagram in its name must not end its calls: what it begins anew is refused while it is banned.
+            return True, None
         if now < stranger.banned_until_s:
             self.dropped += 1
             return False, None
-        if now < stranger.trusted_until_s:
-            return True, None
         self._tokens = min(TOTAL_BURST, self._tokens + (now - self._seen_s) * TOTAL_PER_S)
         self._seen_s = now
         if stranger.tokens < 1.0:
@@ -125,6 +126,16 @@ class Guard:
             return False, None
         self._tokens -= 1.0
         return True, None
+
+    def banned(self, address: str, now: float) -> bool:
+        """Whether whatever it begins gets no answer."""
+        stranger = None if self.exempts(address) else self._strangers.get(address)
+        return stranger is not None and now < stranger.banned_until_s
+
+    def shuns(self, address: str, now: float) -> bool:
+        """Whether nothing from there is heard at all."""
+        stranger = None if self.exempts(address) else self._strangers.get(address)
+        return stranger is not None and stranger.trusted_until_s <= now < stranger.banned_until_s
 
     def blame(self, address: str, fault: Fault, now: float) -> Ban | None:
         """A stranger did something; the ban, if it is enough now."""

@@ -165,9 +165,6 @@ class Session:
         if not dialog.takes(request):
             line.answer(key, request, 500)
             return
-        if unknown := request.headers.tokens("require") - UNDERSTOOD:
-            line.answer(key, request, 420, ("Unsupported", ", ".join(sorted(unknown))))
-            return
         match request.method:
             case "BYE":
                 self._bye_received(key, request)

@@ -37,6 +37,11 @@ class Framer:
         # How far the end of the head has been looked for already.
         self._searched = 0
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is a part of a message."""
+        return bool(self._held)
+
     def receive(self, data: bytes) -> list[bytes | KeepAlive]:
         """What is whole now, in order. The last before a break may be a message that parse() refuses: it can be answered
         before the connection is closed."""

@@ -7,6 +7,7 @@ a moment, and the timeout knows how long that is. Refuses to know SIP: signallin
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -36,6 +37,8 @@ from aywa.media.wire import wire
 from aywa.ports.codec import CodingMaker
 from aywa.ports.media import FORWARDED, Leg, LegPlan
 from aywa.ports.srtp import Srtp, SrtpMaker
+
+log = logging.getLogger(__name__)
 
 NO_MEDIA = "no_media"
 _STOPS = (PlayoutFinished, PlayoutDropped, PlayoutPaused, PlayoutStarved)
@@ -389,6 +392,8 @@ class RtpLeg:
         if not self._open:
             return
         self._open = False
+        if self.latch.refused:
+            log.warning("%s: %d packets of strangers were not heard", self.leg_id, self.latch.refused)
         now = self._now()
         self._send_report(self._reports.goodbye(now, self._ticks(now)))
         if self._chores_timer is not None:

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,7 +44,9 @@ class End:
 
 
 @asynccontextmanager
-async def end(limits: SocketLimits = LIMITS) -> AsyncIterator[End]:
+async def end(
+    limits: SocketLimits = LIMITS, shuns: Callable[[str], bool] = lambda host: False
+) -> AsyncIterator[End]:
     made: End
 
     def heard(data: bytes, flow: Flow) -> None:
@@ -55,7 +57,7 @@ async def end(limits: SocketLimits = LIMITS) -> AsyncIterator[End]:
         made.lost.append((flow, why))
         made.changed.set()
 
-    made = End(Sockets(heard, lost, limits))
+    made = End(Sockets(heard, lost, limits, shuns))
     try:
         yield made
     finally:
@@ -188,6 +190,67 @@ async def test_an_address_has_so_many_streams_and_no_more() -> None:
         await one.until(lambda: one.heard)
         for _, writer in opened:
             writer.close()
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"OPTIONS sip:a SIP/2.0\r\n", options(9)[:-1], options() + b"BYE", b"\r\n\r\nA"]
+)
+async def test_who_connects_and_does_not_finish_is_closed(said: bytes) -> None:
+    async with end(SocketLimits(whole_s=0.3)) as one:
+        bound = await one.sockets.open("tcp", "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*bound.place)
+
+        async def drip() -> None:
+            # A byte now and then is no message.
+            for octet in said[:-1] or said:
+                writer.write(bytes([octet]))
+                await asyncio.sleep(0.001)
+            writer.write(said[-1:])
+
+        dripping = asyncio.create_task(drip())
+        await one.until(lambda: one.lost)
+        await dripping
+        assert one.lost[0][1].startswith("no whole message within")
+        # What it asked before may be answered still; then it is over.
+        with suppress(ConnectionError):
+            async with asyncio.timeout(2):
+                await reader.read()
+        writer.close()
+
+
+async def test_who_has_said_something_whole_may_be_silent() -> None:
+    async with end(SocketLimits(whole_s=0.1)) as one:
+        bound = await one.sockets.open("tcp", "127.0.0.1", 0)
+        for said in (options(), b"\r\n\r\n", options(5)):
+            _, writer = await asyncio.open_connection(*bound.place)
+            writer.write(said)
+            await asyncio.sleep(0.25)
+            writer.write(options(7))
+            await one.until(lambda: one.heard and one.heard[-1][0] == options(7))
+            one.heard.clear()
+            writer.close()
+        assert all("whole" not in why for _, why in one.lost)
+
+
+async def test_who_is_shunned_keeps_no_stream() -> None:
+    shunned: set[str] = set()
+    async with end(shuns=shunned.__contains__) as one:
+        bound = await one.sockets.open("tcp", "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*bound.place)
+        writer.write(options())
+        await one.until(lambda: one.heard)
+        shunned.add("127.0.0.1")
+        one.sockets.cut_off("127.0.0.2")
+        assert one.sockets.has(one.heard[0][1])
+        one.sockets.cut_off("127.0.0.1")
+        await one.until(lambda: one.lost)
+        again = await asyncio.open_connection(*bound.place)
+        for each in (reader, again[0]):
+            async with asyncio.timeout(2):
+                with suppress(ConnectionError):
+                    assert await each.read() == b""
+        writer.close()
+        again[1].close()
 
 
 async def test_a_far_side_that_does_not_read_is_cut_off() -> None:

@@ -22,7 +22,7 @@ from aywa.adapters.transports.sip.settings import PORT, PRIVATE, TLS_PORT, SipSe
 from aywa.adapters.transports.sip.sockets import Bound, Place, Sockets, any_free_port
 from aywa.core.sip.admission import AgentSettings
 from aywa.core.sip.agent import Action, Agent
-from aywa.core.sip.events import Event, Lookup
+from aywa.core.sip.events import Banned, Event, Lookup
 from aywa.core.sip.flow import Flow, Send, Transport
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class SipPort:
         self._on_event = on_event
         self._names = names or Names()
         self._trace = trace
-        self._sockets = Sockets(self._heard, self._flow_lost, settings.limits)
+        self._sockets = Sockets(self._heard, self._flow_lost, settings.limits, self._shuns)
         self.agent = Agent(agent, self, os.urandom)
         self._pending: deque[Action] = deque()
         self._busy = False
@@ -148,8 +148,15 @@ class SipPort:
                 task = self._loop.create_task(self._look_up(action), name=f"sip: {action.kind} {action.name}")
                 self._lookups.add(task)
                 task.add_done_callback(self._lookups.discard)
+            case Banned(address=address):
+                if self._shuns(address):
+                    self._sockets.cut_off(address)
+                self._tell(action)
             case _:
                 self._tell(action)
+
+    def _shuns(self, host: str) -> bool:
+        return self.agent.shuns(host, self._loop.time())
 
     def _tell(self, event: Event) -> None:
         try:

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 Place = tuple[str, int]
 Heard = Callable[[bytes, Flow], None]
 Lost = Callable[[Flow, str], None]
+Shuns = Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,20 @@ class Bound:
 
 
 class Sockets:
-    """heard(data, flow) gets each message; lost(flow, why) is told once of each stream that is gone or never came to be."""
+    """heard(data, flow) gets each message; lost(flow, why) is told once of each stream that is gone or never came to be.
+    shuns(host): whether nothing from there is heard; it may keep no stream either."""
 
-    def __init__(self, heard: Heard, lost: Lost, limits: SocketLimits | None = None) -> None:
+    def __init__(
+        self,
+        heard: Heard,
+        lost: Lost,
+        limits: SocketLimits | None = None,
+        shuns: Shuns = lambda host: False,
+    ) -> None:
         self.limits = limits or SocketLimits()
         self.heard = heard
         self._lost = lost
+        self._shuns = shuns
         self._datagrams: dict[Place, _Datagrams] = {}
         self._servers: list[tuple[Bound, asyncio.Server]] = []
         self._streams: dict[str, _Stream] = {}
@@ -196,13 +205,20 @@ class Sockets:
         """A number for it; None: there are too many."""
         if self._closed or len(self._streams) >= self.limits.connections:
             return None
-        if stream.accepted and self._each[remote[0]] >= self.limits.connections_each:
+        if stream.accepted and (
+            self._each[remote[0]] >= self.limits.connections_each or self._shuns(remote[0])
+        ):
             return None
         number = f"{stream.transport}{next(self._numbers)}"
         self._streams[number] = stream
         self._by_remote[(stream.transport, remote)] = stream
         self._each[remote[0]] += 1
         return number
+
+    def cut_off(self, host: str) -> None:
+        """Closes whatever streams there are from there."""
+        for stream in [each for each in self._streams.values() if each.flow.remote[0] == host]:
+            stream.cut("nothing from there is heard")
 
     def gone(self, stream: _Stream, why: str) -> None:
         """It is closed, or never came to be."""
@@ -260,6 +276,8 @@ class _Stream(asyncio.Protocol):
         self._waiting_bytes = 0
         self._idle: asyncio.TimerHandle | None = None
         self._heard_s = 0.0
+        # When the message that is being waited for has to be whole; None between messages.
+        self._whole_by_s: float | None = None
         self._why = "closed by the far side"
         self._over = False
 
@@ -275,7 +293,11 @@ class _Stream(asyncio.Protocol):
         known = remote if self.accepted else self.flow.remote
         self.flow = Flow(self.transport, local, known, number)
         self._socket.set_write_buffer_limits(self._owner.limits.queue_bytes)
-        self._look_after()
+        self._heard_s = asyncio.get_running_loop().time()
+        # Whoever connects has something to say; whom we connect to may wait for us.
+        self._expect(self.accepted)
+        if self._idle is None:
+            self._look_after()
         for data in self._waiting:
             self._socket.write(data)
         self._waiting.clear()
@@ -284,7 +306,10 @@ class _Stream(asyncio.Protocol):
         if self._over:
             return
         self._heard_s = asyncio.get_running_loop().time()
-        for message in self._framer.receive(data):
+        messages = self._framer.receive(data)
+        if messages or self._whole_by_s is None:
+            self._expect(self._framer.begun)
+        for message in messages:
             if isinstance(message, bytes):
                 self._owner.heard(message, self.flow)
             elif message is KeepAlive.PING:
@@ -302,7 +327,7 @@ class _Stream(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """It does not read what it asked for: nobody else waits for it."""
-        self._cut("the far side does not read")
+        self.cut("the far side does not read")
 
     def send(self, data: bytes) -> None:
         if self._over:
@@ -326,7 +351,8 @@ class _Stream(asyncio.Protocol):
         if self._socket is not None:
             self._socket.abort()
 
-    def _cut(self, why: str) -> None:
+    def cut(self, why: str) -> None:
+        """Closes it at once, which is told."""
         self._why = why
         if self._socket is not None:
             self._socket.abort()
@@ -338,16 +364,33 @@ class _Stream(asyncio.Protocol):
             self._over = True
             self._owner.gone(self, why)
 
-    def _look_after(self) -> None:
-        """Closes it when nothing came for long."""
-        loop = asyncio.get_running_loop()
-        idle_s = self._owner.limits.idle_s
-        if self._idle is not None and loop.time() - self._heard_s >= idle_s:
-            self._cut(f"nothing came for {idle_s:.0f} s")
+    def _expect(self, whole: bool) -> None:
+        """Whether a message has to become whole now, from now on."""
+        if not whole:
+            self._whole_by_s = None
             return
-        if self._idle is None:
-            self._heard_s = loop.time()
-        self._idle = loop.call_at(self._heard_s + idle_s, self._look_after)
+        loop = asyncio.get_running_loop()
+        self._whole_by_s = due_s = loop.time() + self._owner.limits.whole_s
+        if self._idle is None or due_s < self._idle.when():
+            self._look_at(due_s)
+
+    def _look_after(self) -> None:
+        """Closes it when nothing came for long, or nothing whole."""
+        self._idle = None
+        now_s, limits = asyncio.get_running_loop().time(), self._owner.limits
+        whole_by_s = self._whole_by_s
+        if whole_by_s is not None and now_s >= whole_by_s:
+            self.cut(f"no whole message within {limits.whole_s:.0f} s")
+        elif now_s - self._heard_s >= limits.idle_s:
+            self.cut(f"nothing came for {limits.idle_s:.0f} s")
+        else:
+            idle_s = self._heard_s + limits.idle_s
+            self._look_at(idle_s if whole_by_s is None else min(idle_s, whole_by_s))
+
+    def _look_at(self, due_s: float) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+        self._idle = asyncio.get_running_loop().call_at(due_s, self._look_after)
 
 
 def _datagram_socket(host: str, port: int, receive_bytes: int) -> socket.socket:
