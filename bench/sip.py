@@ -10,6 +10,8 @@ Set-ups (`RATE` a second): cpu_percent of a core by the kernel's count, user and
 the last begins; cpu_ms: the same by call. failed: calls that did not go as sipp's own scenario says. answer_ms: INVITE sent ->
 200 received, at sipp. retransmissions: of sipp's requests.
 
+left: calls that are not over in the end. garbage_per_call: objects that only the collector would have freed, by the end.
+
 Memory: resident set, looked at every second; grown_kb: median of the last fifth of the run minus that of its second fifth,
 grown_bytes: the same by call in between. What has ended is kept for 32 s (RFC 3261 17.1.1.2), and is all there in the second
 fifth when it begins later than that.
@@ -62,7 +64,7 @@ async def serve(kind: str) -> None:
     gc.set_threshold(*GC_THRESHOLDS)
     answer({"port": place})
     while await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline):
-        answer(left())
+        answer({**left(), "garbage": gc.collect()})
     await close()
 
 
@@ -170,7 +172,14 @@ async def measure(kind: str, calls: int, rate: int, options: argparse.Namespace)
             seen = await _watch(runtime, sipp, calls / rate)
             counted = _counted(Path(folder) / "stat.csv")
         left = await runtime.ask()
-    row = {"calls": calls, "rate": rate, **seen, **counted, "left": left["calls"]}
+    row = {
+        "calls": calls,
+        "rate": rate,
+        **seen,
+        **counted,
+        "left": left["calls"],
+        "garbage_per_call": round(left["garbage"] / calls, 2),
+    }
     row["cpu_ms"] = round(10 * row["cpu_percent"] / rate, 3)
     return row
 

@@ -129,6 +129,7 @@ class Calls:
             del self._sessions[key]
             del self._by_place[session.place]
             self._noted.pop(key, None)
+            session.let_go()
             return
         deadline = session.deadline
         if deadline is None:
