@@ -16,8 +16,10 @@ Memory: resident set, looked at every second; grown_kb: median of the last fifth
 grown_bytes: the same by call in between. What has ended is kept for 32 s (RFC 3261 17.1.1.2), and is all there in the second
 fifth when it begins later than that.
 
---calls 10000 --rate 50 is the row of failures, --calls 20000 --rate 100 that of memory; without arguments both, of `legs`, after
-a short run of `signalling` (about ten minutes in all). Prints {"signalling": {...}, "legs": {...}, "memory": {...}, "samples"}.
+Without arguments: 1,500 calls of `signalling` and 20,000 of `legs`, about eight minutes in all. Needs a machine with nothing else
+to do: a runtime that is not let run for half a second is sent everything again.
+
+Prints {"signalling": {"cpu_percent", "failed", "grown_kb", ...}, "legs": {...}, "samples"}.
 """
 
 from __future__ import annotations
@@ -242,16 +244,12 @@ def _seconds(text: str) -> float:
 
 async def run(options: argparse.Namespace) -> dict[str, Any]:
     """What the arguments say."""
-    plan = [
-        ("signalling", "signalling", 1500, RATE),
-        ("legs", "legs", 10_000, RATE),
-        ("memory", "legs", 20_000, 100),
-    ]
+    plan = [("signalling", 1500, RATE), ("legs", 20_000, RATE)]
     if options.calls:
-        plan = [(kind, kind, options.calls, options.rate) for kind in options.only.split(",")]
+        plan = [(kind, options.calls, options.rate) for kind in options.only.split(",")]
     figures: dict[str, Any] = {"samples": {}}
-    for name, kind, calls, rate in plan:
-        row = await measure(kind, calls, rate, options)
+    for name, calls, rate in plan:
+        row = await measure(name, calls, rate, options)
         figures[name] = row
         figures["samples"].update({f"{name}.{figure}": calls for figure in row})
         sys.stderr.write(f"{name}: {row}\n")
