@@ -33,22 +33,23 @@ import math
 import os
 import re
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from zlib import crc32
 
 import aiohttp
 import numpy as np
 import uvloop
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+
+from bench.processes import Program, answer, cpu_s, percentile, program, rss_mb
 
 TURNS = 7
 LOADS = {"1": 20, "50": TURNS, "100": TURNS, "150": TURNS, "50_tls": TURNS}
@@ -118,6 +119,7 @@ async def serve(data: Path, url: str) -> None:
     """Prints its address and key as one JSON line, and its counts for every line that it is given, until its standard input
     closes."""
     from aywa.boot.logs import configure_logs
+    from aywa.boot.phone_settings import PhoneSettings
     from aywa.boot.runtime import Runtime
     from aywa.boot.settings import RuntimeSettings
     from aywa.ports.calls import ProviderKey
@@ -126,15 +128,17 @@ async def serve(data: Path, url: str) -> None:
     configure_logs()
     keys = {provider: ProviderKey("sim-bench", url + path) for provider, path in KEYS.items()}
     engine: Any = Engine(ScriptedLlm(), ScriptedTts(), ScriptedStt())
-    settings = RuntimeSettings(port=0, media_port=0, data=data, calls_max=1000, keys=keys)
+    phone = PhoneSettings(port=0)
+    settings = RuntimeSettings(port=0, media_port=0, data=data, calls_max=1000, keys=keys, phone=phone)
     runtime = Runtime(settings, engine)
     try:
         await runtime.start()
         await runtime.ready()
-        _answer({"url": runtime.addresses.api, "key": runtime.key})
+        sip_port = 0 if runtime.phone_address is None else runtime.phone_address.port
+        answer({"url": runtime.addresses.api, "key": runtime.key, "sip_port": sip_port})
         while await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline):
             made, waited = runtime.connections
-            _answer({"made": made, "waited": waited})
+            answer({"made": made, "waited": waited})
     finally:
         await runtime.stop()
 
@@ -160,17 +164,12 @@ async def simulate(tls: Path | None, sentences: Sequence[Any], jitter: float) ->
     )
     secure = None if tls is None else context(*certificate(tls, "127.0.0.1"))
     async with SimulatedVendors(plans, tls=secure) as vendors:
-        _answer({"url": vendors.url})
+        answer({"url": vendors.url})
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
 
 def _write(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content))
-
-
-def _answer(words: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps(words) + "\n")
-    sys.stdout.flush()
 
 
 # --- the callers' process --------------------------------------------------------------------------------------------
@@ -220,6 +219,16 @@ class Turn:
     heard_s: float = math.inf
 
 
+class Sending(Protocol):
+    """A way for frames."""
+
+    def send(self, kind: WSMsgType, frame: bytes, /) -> None:
+        """Leaves at once."""
+
+    def disconnect(self) -> None:
+        """The end."""
+
+
 @dataclass(slots=True)
 class Caller(WSListener):
     """One call. `tick` every 20 ms."""
@@ -227,7 +236,7 @@ class Caller(WSListener):
     sentences: Sequence[Sentence]
     turns_wanted: int
     first_s: float
-    transport: WSTransport | None = None
+    transport: Sending | None = None
     turns: list[Turn] = field(default_factory=list)
     gone: bool = False
     last_frame_s: float = 0.0
@@ -241,9 +250,13 @@ class Caller(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Audio of the reply; events are of no interest here."""
         if frame.msg_type is WSMsgType.BINARY:
-            self.last_frame_s = time.perf_counter()
-            if self.turns and self.turns[-1].heard_s == math.inf:
-                self.turns[-1].heard_s = self.last_frame_s
+            self.heard()
+
+    def heard(self) -> None:
+        """A frame of the reply is there."""
+        self.last_frame_s = time.perf_counter()
+        if self.turns and self.turns[-1].heard_s == math.inf:
+            self.turns[-1].heard_s = self.last_frame_s
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The call is over."""
@@ -331,10 +344,37 @@ class Load:
         }
 
 
+class Line(Protocol):
+    """What the calls are placed over."""
+
+    async def place(
+        self,
+        http: aiohttp.ClientSession,
+        runtime: Mapping[str, str],
+        calls: int,
+        turns: int,
+        sentences: Sequence[Sentence],
+    ) -> list[Caller]:
+        """All calls, one after the other; each says its first words at a time of its own."""
+
+    async def hang_up(self, http: aiohttp.ClientSession, runtime: Mapping[str, str]) -> None:
+        """Ends them all."""
+
+    def read(self, data: Path) -> None:
+        """The runtime has ended: what its records say."""
+
+
 async def measure(
-    calls: int, turns: int, sentences: Sequence[Sentence], options: argparse.Namespace, *, tls: bool
+    calls: int,
+    turns: int,
+    sentences: Sequence[Sentence],
+    options: argparse.Namespace,
+    *,
+    tls: bool = False,
+    line: Line | None = None,
 ) -> Load:
-    """One load, with processes of its own."""
+    """One load, with processes of its own. line: WebSockets by default."""
+    line = line or WebSockets()
     with tempfile.TemporaryDirectory(prefix="aywa-bench-") as folder:
         data, load = Path(folder), Load()
         script = data / "sentences.json"
@@ -345,23 +385,23 @@ async def measure(
             http = await stack.enter_async_context(aiohttp.ClientSession(connector=kept))
             secure = ("--tls", str(data / "tls")) if tls else ()
             simulating = ("--simulate", str(script), "--jitter", str(options.jitter), *secure)
-            vendors = await stack.enter_async_context(_program(*simulating, core=options.cores[0]))
+            vendors = await stack.enter_async_context(program(__file__, *simulating, core=options.cores[0]))
             url = vendors.said["url"]
             serving = ("--serve", str(data / "runtime"), "--vendors", url)
             trust = {"SSL_CERT_FILE": str(data / "tls" / "certificate.pem")} if tls else {}
-            program = _program(*serving, core=options.cores[-1], profile=options.profile, more=trust)
-            async with program as runtime:
-                callers = await _call(http, runtime.said, calls, turns, sentences)
+            async with program(
+                __file__, *serving, core=options.cores[-1], profile=options.profile, more=trust
+            ) as runtime:
+                callers = await line.place(http, runtime.said, calls, turns, sentences)
                 ticking = asyncio.create_task(_tick(callers))
                 await _steady(http, vendors, runtime, callers, load)
                 ticking.cancel()
-                for caller in callers:
-                    if caller.transport is not None:
-                        caller.transport.disconnect()
+                await line.hang_up(http, runtime.said)
                 load.requests = (await _counters(http, url))["requests"].get("openai.chat", 0)
                 await asyncio.sleep(1.0)
         load.turns = [turn for caller in callers for turn in caller.turns]
         load.events = _events(data)
+        line.read(data)
         return load
 
 
@@ -374,33 +414,55 @@ def _events(data: Path) -> Counter[str]:
     return found
 
 
-async def _call(
-    http: aiohttp.ClientSession,
-    runtime: Mapping[str, str],
-    calls: int,
-    turns: int,
-    sentences: Sequence[Sentence],
-) -> list[Caller]:
-    """Places all calls, one after the other."""
-    audio = {"format": "mulaw", "container": "raw", "sampleRate": RATE_HZ}
-    body = {
-        "assistant": assistant(),
-        "transport": {"provider": "vapi.websocket", "audioFormat": audio},
-    }
+class WebSockets:
+    """A call is a POST and a socket."""
+
+    def __init__(self) -> None:
+        self.callers: list[Caller] = []
+
+    async def place(
+        self,
+        http: aiohttp.ClientSession,
+        runtime: Mapping[str, str],
+        calls: int,
+        turns: int,
+        sentences: Sequence[Sentence],
+    ) -> list[Caller]:
+        """As the protocol says."""
+        audio = {"format": "mulaw", "container": "raw", "sampleRate": RATE_HZ}
+        body = {
+            "assistant": assistant(),
+            "transport": {"provider": "vapi.websocket", "audioFormat": audio},
+        }
+        begin_s = time.perf_counter() + FIRST_TURN_S + 0.05 * calls
+        for number in range(calls):
+            caller = Caller(sentences, turns, begin_s + number / calls * TURN_S)
+            # Every body is another: the same one twice could be one client's second try.
+            placed = await ask(http, runtime, "/call", {**body, "name": f"bench {number}"})
+            await ws_connect(lambda caller=caller: caller, placed["transport"]["websocketCallUrl"])
+            self.callers.append(caller)
+        return self.callers
+
+    async def hang_up(self, http: aiohttp.ClientSession, runtime: Mapping[str, str]) -> None:
+        """As the protocol says."""
+        for caller in self.callers:
+            if caller.transport is not None:
+                caller.transport.disconnect()
+
+    def read(self, data: Path) -> None:
+        """Nothing more than all lines."""
+
+
+async def ask(
+    http: aiohttp.ClientSession, runtime: Mapping[str, str], path: str, body: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A POST to the runtime that must go well."""
     headers = {"Authorization": f"Bearer {runtime['key']}"}
-    begin_s = time.perf_counter() + FIRST_TURN_S + 0.05 * calls
-    callers = []
-    for number in range(calls):
-        caller = Caller(sentences, turns, begin_s + number / calls * TURN_S)
-        # Every body is another: the same one twice could be one client's second try.
-        named = {**body, "name": f"bench {number}"}
-        async with http.post(runtime["url"] + "/call", json=named, headers=headers) as response:
-            placed = await response.json()
-        if response.status != 201:
-            raise SystemExit(f"POST /call answered {response.status}: {placed}")
-        await ws_connect(lambda caller=caller: caller, placed["transport"]["websocketCallUrl"])
-        callers.append(caller)
-    return callers
+    async with http.post(runtime["url"] + path, json=body, headers=headers) as response:
+        placed: dict[str, Any] = await response.json()
+    if response.status != 201:
+        raise SystemExit(f"POST {path} answered {response.status}: {placed}")
+    return placed
 
 
 def assistant() -> dict[str, Any]:
@@ -446,14 +508,14 @@ async def _steady(
     await _connections(http, vendors, runtime)
     await _until(lambda: all(caller.answered >= 1 for caller in callers))
     pid, simulator = runtime.pid, vendors.pid
-    began_s, cpu_s = time.perf_counter(), _cpu_s(pid)
-    rig_s = _cpu_s(simulator) + time.process_time()
+    began_s, used_s = time.perf_counter(), cpu_s(pid)
+    rig_s = cpu_s(simulator) + time.process_time()
     before = await _connections(http, vendors, runtime)
     await _until(lambda: any(caller.done for caller in callers))
     load.seconds = time.perf_counter() - began_s
-    load.cpu_s = _cpu_s(pid) - cpu_s
-    load.rig_s = _cpu_s(simulator) + time.process_time() - rig_s
-    load.rss_mb = _rss_mb(pid)
+    load.cpu_s = cpu_s(pid) - used_s
+    load.rig_s = cpu_s(simulator) + time.process_time() - rig_s
+    load.rss_mb = rss_mb(pid)
     load.steady_turns = sum(began_s <= t.sent_s < math.inf for c in callers for t in c.turns)
     await _until(lambda: all(caller.done for caller in callers))
     load.connections = await _connections(http, vendors, runtime)
@@ -478,72 +540,9 @@ async def _counters(http: aiohttp.ClientSession, url: str) -> dict[str, Any]:
         return told
 
 
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _rss_mb(pid: int) -> float:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """This file as another process. said: what it told first."""
-
-    process: asyncio.subprocess.Process
-    said: Mapping[str, Any]
-
-    @property
-    def pid(self) -> int:
-        """Its number."""
-        return self.process.pid
-
-    async def ask(self) -> dict[str, Any]:
-        """What it counts."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(b"\n")
-        return await _told(self.process)
-
-
-async def _told(process: asyncio.subprocess.Process) -> dict[str, Any]:
-    """Its next line of JSON."""
-    assert process.stdout is not None
-    while not (line := await process.stdout.readline()).startswith(b"{"):
-        if not line:
-            raise SystemExit("a process of the benchmark said nothing")
-    told: dict[str, Any] = json.loads(line)
-    return told
-
-
-@asynccontextmanager
-async def _program(
-    *arguments: str, core: int, profile: str = "", more: Mapping[str, str] | None = None
-) -> AsyncIterator[Program]:
-    """This file as another process on one core."""
-    profiling = ("-m", "cProfile", "-o", profile) if profile else ()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *profiling,
-        __file__,
-        "--core",
-        str(core),
-        *arguments,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**os.environ, **(more or {})},
-    )
-    assert process.stdin is not None
-    try:
-        yield Program(process, await _told(process))
-    finally:
-        process.stdin.close()
-        await process.wait()
-
-
 def p95(values: Sequence[float]) -> float:
-    """The nearest-rank 95th percentile."""
-    return sorted(values)[max(0, -(-95 * len(values) // 100) - 1)]
+    """By the nearest rank."""
+    return percentile(values, 95)
 
 
 async def run(options: argparse.Namespace) -> dict[str, Any]:

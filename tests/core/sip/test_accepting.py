@@ -47,3 +47,14 @@ def test_given_up() -> None:
     accepting.wake()
     assert told == ["lost"]
     assert not accepting.pending
+
+
+def test_a_call_that_is_forgotten_is_told_nothing() -> None:
+    accepting, wire, told = made()
+    accepting.send("t1", asked("INVITE"), (), b"", lambda request: told.append("acked"))
+    accepting.let_go()
+    assert (accepting.pending, accepting.deadline) == (False, None)
+    accepting.acknowledged(ack(1))
+    wire.time = GIVE_UP_S
+    accepting.wake()
+    assert told == []

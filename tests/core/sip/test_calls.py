@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aywa.core.sip.calls import Calls
+from aywa.core.sip.calls import DUE_SPARE, Calls
 from aywa.core.sip.dialog import Dialog
 from aywa.core.sip.fields import Address
 from aywa.core.sip.line import GIVE_UP_S, Line
@@ -121,6 +121,21 @@ def test_a_deadline_that_is_gone_wakes_nobody() -> None:
     assert calls.deadline is None
     wire.time = 1000.0
     calls.wake(1000.0)
+    assert wire.asked == []
+
+
+def test_outdated_deadlines_do_not_pile_up() -> None:
+    calls, wire = Calls(), StubWire()
+    session = added(calls, wire, "1")
+    for number in range(10 * DUE_SPARE):
+        # Each later than the one before, so that none comes up to be thrown away.
+        session.line.timer.granted(f"{300 + number};refresher=uac", 0.0)
+        calls.touch("1")
+        calls.settle()
+    assert calls.notes <= DUE_SPARE + 2
+    wire.time = 150.0
+    calls.wake(wire.time)
+    assert calls.deadline is not None
     assert wire.asked == []
 
 

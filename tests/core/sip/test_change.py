@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import weakref
+
 import pytest
 
-from aywa.core.sip.change import MOST_GLARES
+from aywa.core.sip.accepting import Accepting
+from aywa.core.sip.change import MOST_GLARES, Change
 from aywa.core.sip.events import Ended, MediaChanged, MediaRefused
+from aywa.core.sip.line import Line
 from aywa.core.sip.message import Request, Response
+from aywa.core.sip.session_timer import SessionTimer
+from tests.core.sip.lines import StubWire
 from tests.core.sip.network import HELD, OFFER, SDP_TYPE, Called, Calling, Pair, answers, media, reply
 
 UPDATABLE = ("Allow", "INVITE, UPDATE")
@@ -339,3 +345,17 @@ def test_a_refresh_from_the_far_side_and_a_bare_answer() -> None:
     refreshed = net.ask("UPDATE")
     assert "Session-Expires" not in refreshed.headers
     assert net.ask("UPDATE", ("Session-Expires", "300")).headers.get("require") is None
+
+
+def test_a_call_that_is_forgotten_is_not_held() -> None:
+    class Owner:
+        def lost(self, status: int, why: str) -> None:
+            raise AssertionError(why)
+
+    line, owner = Line("k", StubWire(), SessionTimer()), Owner()
+    change = Change(line, Accepting(line, lambda: None), owner.lost, owns=False)
+    held = weakref.ref(owner)
+    del owner
+    assert held() is not None
+    change.let_go()
+    assert held() is None

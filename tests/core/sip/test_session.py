@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 
 import pytest
 from hypothesis import given
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from aywa.core.sip.agent import Agent
 from aywa.core.sip.events import DigitReceived, Ended, InfoReceived, InfoSent, MediaChanged, Reason
+from aywa.core.sip.line import GIVE_UP_S
 from aywa.core.sip.message import Request, Response
 from aywa.core.sip.offer import Srtp
 from tests.core.feed import examples
@@ -387,3 +390,26 @@ def test_before_and_after_the_answer_some_things_mean_nothing() -> None:
     net.tell(net.a.agent.answer, media(), net.now)
     next(iter(net.a.agent._calls._sessions.values())).cancelled(net.invite)
     assert net.a.of(Ended) == []
+
+
+@pytest.mark.parametrize("ours", [False, True])
+def test_what_is_forgotten_is_free_at_once(ours: bool) -> None:
+    net: Called | Calling = Called(answers) if ours else Calling()
+    call = net.dial() if isinstance(net, Called) else net.up()
+    session = net.a.agent._calls.get(call)
+    assert session is not None
+    held = weakref.ref(session)
+    del session
+    gc.disable()
+    try:
+        net.run(0.1)
+        net.do(net.a, net.a.agent.hang_up(call, net.now))
+        net.run(0.1)
+        if isinstance(net, Calling):
+            net.peer.send(reply(net.peer.requests("BYE")[0], 200))
+        net.run(1)
+        assert held() is not None
+        net.run(2 * GIVE_UP_S)
+        assert held() is None
+    finally:
+        gc.enable()

@@ -5,6 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aywa.core.sip.uri import (
+    KEPT_TEXT_CHARS,
+    KEPT_TEXTS,
     URI_MAX_CHARS,
     OtherUri,
     SipUri,
@@ -13,7 +15,9 @@ from aywa.core.sip.uri import (
     bare_host,
     escape_user,
     host_text,
+    kept,
     parse_uri,
+    read_ip,
     read_number,
     unescape,
 )
@@ -184,3 +188,35 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 def test_any_name_can_stand_before_the_at(name: str) -> None:
     encodable = name.encode("utf-8", "replace").decode()
     assert sip(f"sip:{escape_user(name)}@h").user_text == encodable
+
+
+def test_a_text_is_read_once_while_it_is_among_the_last_and_short() -> None:
+    read: list[str] = []
+
+    @kept
+    def reader(text: str) -> int:
+        read.append(text)
+        if not text:
+            raise Unreadable("nothing")
+        return len(text)
+
+    assert [reader("a"), reader("a")] == [1, 1]
+    assert read == ["a"]
+    # What may be long is read each time, and what cannot be read is never kept.
+    long = "b" * (KEPT_TEXT_CHARS + 1)
+    assert [reader(long), reader(long)] == [len(long)] * 2
+    for _ in range(2):
+        with pytest.raises(Unreadable):
+            reader("")
+    assert read == ["a", long, long, "", ""]
+    for number in range(KEPT_TEXTS):
+        reader(f"c{number}")
+    read.clear()
+    assert reader("a") == 1
+    assert read == ["a"]
+
+
+def test_an_address_is_read_or_is_none() -> None:
+    assert str(read_ip("192.0.2.1")) == "192.0.2.1"
+    assert str(read_ip("2001:DB8::1")) == "2001:db8::1"
+    assert read_ip("example.org") is None

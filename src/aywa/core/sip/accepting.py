@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from aywa.core.sip.again import Again
-from aywa.core.sip.line import Line
+from aywa.core.sip.line import Line, unconcerned
 from aywa.core.sip.message import Request
 
 
@@ -28,6 +28,11 @@ class Accepting:
     def deadline(self) -> float | None:
         """When it wants to be woken."""
         return self._again.deadline if self._again else None
+
+    def let_go(self) -> None:
+        """The call is forgotten: nobody is to be told any more, and nobody held."""
+        self._lost = unconcerned
+        self._again = self._acked = None
 
     def send(
         self,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from aywa.core.sip.message import Request
 from aywa.core.sip.refer import Replaces, read_replaces
 from aywa.core.sip.session import Session
+
+# So many outdated notes of deadlines may lie about beyond as many as there are calls.
+DUE_SPARE = 256
 
 
 class Calls:
@@ -24,6 +27,11 @@ class Calls:
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    @property
+    def notes(self) -> int:
+        """How many deadlines are noted, outdated ones too."""
+        return len(self._due)
 
     @property
     def up(self) -> tuple[str, ...]:
@@ -125,6 +133,7 @@ class Calls:
             del self._sessions[key]
             del self._by_place[session.place]
             self._noted.pop(key, None)
+            session.let_go()
             return
         deadline = session.deadline
         if deadline is None:
@@ -133,3 +142,7 @@ class Calls:
             self._noted[key] = deadline
             self._count += 1
             heappush(self._due, (deadline, self._count, key))
+            if len(self._due) > 2 * len(self._noted) + DUE_SPARE:
+                # A session timer's note would outlive its call by half an hour.
+                self._due = [note for note in self._due if self._noted.get(note[2]) == note[0]]
+                heapify(self._due)

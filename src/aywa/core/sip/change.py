@@ -12,7 +12,7 @@ from aywa.core.sip.accepting import Accepting
 from aywa.core.sip.dialog import Dialog
 from aywa.core.sip.events import MediaRefused
 from aywa.core.sip.flow import Flow
-from aywa.core.sip.line import ALLOW, SDP, SUPPORTED, Hop, Line, has_sdp
+from aywa.core.sip.line import ALLOW, SDP, SUPPORTED, Hop, Line, has_sdp, unconcerned
 from aywa.core.sip.message import Request, Response
 from aywa.core.sip.offer import LocalMedia, Negotiation, NotAcceptable
 
@@ -44,6 +44,10 @@ class Change:
         self._again_at: float | None = None
         self._glares = 0
         self._acked: tuple[int, Request, Hop] | None = None
+
+    def let_go(self) -> None:
+        """The call is forgotten: nobody is to be told any more, and nobody held."""
+        self._lost = unconcerned
 
     @property
     def deadline(self) -> float | None:

@@ -8,7 +8,6 @@ or not at all. Dialogs, calls and who may do what are decided above; a screen ma
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -37,7 +36,7 @@ from aywa.core.sip.transaction import (
     State,
     Timers,
 )
-from aywa.core.sip.uri import DEFAULT_PORT, Unreadable, bare_host, parse_uri
+from aywa.core.sip.uri import DEFAULT_PORT, Unreadable, bare_host, parse_uri, read_ip
 
 # What is known to somebody, if not to us: 405; anything else is 501 (RFC 3261 8.2.1, 21.5.2).
 REGISTERED_METHODS = frozenset(
@@ -468,18 +467,12 @@ def _noted(hop: str, via: Via, flow: Flow, asked: bool) -> str:
 
 
 def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(bare_host(host))
-    except ValueError:
-        return False
-    return True
+    return read_ip(bare_host(host)) is not None
 
 
 def _same_address(host: str, address: str) -> bool:
-    try:
-        return ipaddress.ip_address(bare_host(host)) == ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
+    named = read_ip(bare_host(host))
+    return named is not None and named == read_ip(address.partition("%")[0])
 
 
 def _same_peer(mine: Flow, other: Flow) -> bool:

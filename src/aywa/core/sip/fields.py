@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from aywa.core.sip.uri import PORT_MAX, Unreadable, Uri, bare_host, host_text, parse_uri, read_number
+from aywa.core.sip.uri import PORT_MAX, Unreadable, Uri, bare_host, host_text, kept, parse_uri, read_number
 
 # A sequence number must be below this (RFC 3261 8.1.1.5).
 CSEQ_MAX = 2**31 - 1
@@ -123,6 +123,7 @@ class Address:
         return f"{name}<{self.uri}>{write_params(self.params)}"
 
 
+@kept
 def parse_address(text: str) -> Address:
     """One address. Raises Unreadable. A name that should have been quoted is taken as it is (RFC 4475 3.1.2.16)."""
     text = text.strip(" \t")
@@ -193,6 +194,7 @@ class Via:
         return f"SIP/{self.version}/{self.transport} {host_text(self.host)}{port}{write_params(self.params)}"
 
 
+@kept
 def parse_via(text: str) -> Via:
     """One hop. Raises Unreadable."""
     match = _VIA.match(text)
@@ -213,6 +215,7 @@ class CSeq:
         return f"{self.number} {self.method}"
 
 
+@kept
 def parse_cseq(text: str) -> CSeq:
     """Raises Unreadable."""
     match = _CSEQ.fullmatch(text)

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
+from aywa.core.sip.uri import read_ip
+
 # Faults that weigh so much together within so long are a ban.
 LIMIT = 10.0
 FORGOTTEN_S = 60.0
@@ -213,9 +215,8 @@ def networks(texts: Iterable[str]) -> tuple[Network, ...]:
 
 def within(address: str, nets: Iterable[Network]) -> bool:
     """Whether the address lies in one of them. IPv4 inside IPv6 counts as IPv4."""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
+    ip = read_ip(address)
+    if ip is None:
         return False
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
         ip = ip.ipv4_mapped

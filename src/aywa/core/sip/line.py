@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -15,7 +14,7 @@ from aywa.core.sip.headers import Headers
 from aywa.core.sip.message import Request, Response, respond_to
 from aywa.core.sip.offer import Negotiation
 from aywa.core.sip.session_timer import SessionTimer
-from aywa.core.sip.uri import SipUri, Unreadable, bare_host, parse_uri
+from aywa.core.sip.uri import SipUri, bare_host, parse_uri, read_ip
 
 # RFC 3261 17: the timers of what is sent again outside of any transaction.
 T1_S = 0.5
@@ -202,11 +201,11 @@ MACHINERY = frozenset(
 def _behind_nat(contact: str, flow: Flow) -> bool:
     """Whether the far side's Contact can only be reached by the way it came: a private address out of a public one, or
     not the address it came from at all while that is of the same kind."""
-    try:
-        uri = parse_uri(contact)
-        if not isinstance(uri, SipUri):
-            return False
-        said, seen = ipaddress.ip_address(bare_host(uri.host)), ipaddress.ip_address(flow.remote[0])
-    except (Unreadable, ValueError):
+    # An address that was read has a URI that can be.
+    uri = parse_uri(contact)
+    if not isinstance(uri, SipUri):
+        return False
+    said, seen = read_ip(bare_host(uri.host)), read_ip(flow.remote[0])
+    if said is None or seen is None:
         return False
     return said != seen and (said.is_unspecified or (said.is_private and not seen.is_private))

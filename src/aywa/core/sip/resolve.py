@@ -5,12 +5,11 @@ It asks for records and is given them; it refuses to look anything up. What does
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from aywa.core.sip.uri import DEFAULT_PORT, DEFAULT_PORT_TLS, SipUri, bare_host
+from aywa.core.sip.uri import DEFAULT_PORT, DEFAULT_PORT_TLS, SipUri, bare_host, read_ip
 
 # A host with more answers than this is not tried to the end.
 MOST_CANDIDATES = 16
@@ -169,11 +168,7 @@ class Resolution:
 
 def is_ip(text: str) -> bool:
     """Whether it is an address and no name."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
+    return read_ip(text) is not None
 
 
 def default_port(transport: str) -> int:

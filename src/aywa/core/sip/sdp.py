@@ -6,12 +6,12 @@ Every count is bounded; whatever cannot be read raises MalformedSdp.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 from aywa.core.rtp.srtp_keys import SrtpKeys, SrtpSuite, read_inline
+from aywa.core.sip.uri import read_ip
 
 SIZE_LIMIT = 65_536
 LINE_LIMIT = 1_000
@@ -62,6 +62,9 @@ class Direction(StrEnum):
     def reversed(self) -> Direction:
         """The same flow as the other side sees it."""
         return direction(sends=self.receives, receives=self.sends)
+
+
+_DIRECTIONS = frozenset(Direction)
 
 
 def direction(*, sends: bool, receives: bool) -> Direction:
@@ -228,7 +231,7 @@ class _Section:
         self.address = _address(connections[0]) if connections else ""
         attributes = [value.partition(":") for letter, value in lines if letter == "a"]
         self.attributes = [(name.strip().lower(), value.strip()) for name, _, value in attributes]
-        found = [Direction(name) for name, _ in self.attributes if name in Direction.__members__.values()]
+        found = [Direction(name) for name, _ in self.attributes if name in _DIRECTIONS]
         self.direction = found[-1] if found else None
 
     def all(self, name: str) -> list[str]:
@@ -267,11 +270,7 @@ def _address(text: str) -> str:
 
 def is_address(text: str) -> bool:
     """Whether it is an IP address, and not a name."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
+    return read_ip(text) is not None
 
 
 def _media(lines: list[tuple[str, str]], session: _Section) -> Media:

@@ -280,6 +280,12 @@ class Session:
             and not self._accepting.pending
         )
 
+    def let_go(self) -> None:
+        """It is forgotten: its parts let go of it, and its memory is free at once. A circle would wait for the collector,
+        which does not look through what is older than half a minute for hours."""
+        self._accepting.let_go()
+        self._change.let_go()
+
     def note_end(self) -> None:
         """Once the call is over it is kept for what still comes."""
         if self.line.ended and self.forget_at is None:

@@ -6,12 +6,20 @@ Reads and compares; resolves nothing and decides nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache, wraps
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TypeVar
+
+Meaning = TypeVar("Meaning")
 
 # A longer one is nobody's address; the grammar knows no limit, a table of bans and routes needs one.
 URI_MAX_CHARS = 2048
 PORT_MAX = 65535
+# So many texts, and none longer, are kept with what they mean: a call's messages repeat theirs a dozen times each.
+KEPT_TEXTS = 2048
+KEPT_TEXT_CHARS = 256
 # What is secured keeps another default (RFC 3261 19.1.2).
 DEFAULT_PORT = 5060
 DEFAULT_PORT_TLS = 5061
@@ -35,6 +43,27 @@ _SEPARATORS = str.maketrans("", "", "-.()")
 
 class Unreadable(ValueError):
     """This text is not what it claims to be; says what is wrong with it, never the text itself."""
+
+
+def kept(read: Callable[[str], Meaning]) -> Callable[[str], Meaning]:
+    """For a reader of what is not changed any more: the same text is read once, as long as it is among the last ones."""
+    remembered = lru_cache(KEPT_TEXTS)(read)
+
+    @wraps(read)
+    def look(text: str) -> Meaning:
+        # A sender's longest texts would fill the memory with what comes once.
+        return remembered(text) if len(text) <= KEPT_TEXT_CHARS else read(text)
+
+    return look
+
+
+@kept
+def read_ip(text: str) -> IPv4Address | IPv6Address | None:
+    """The address; None when it is none."""
+    try:
+        return ip_address(text)
+    except ValueError:
+        return None
 
 
 def read_number(text: str, most: int) -> int:
@@ -185,6 +214,7 @@ class OtherUri:
 Uri = SipUri | TelUri | OtherUri
 
 
+@kept
 def parse_uri(text: str) -> Uri:
     """Raises Unreadable."""
     if len(text) > URI_MAX_CHARS:
