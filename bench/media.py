@@ -42,6 +42,9 @@ class _Ear:
     def send_text(self, text: str) -> None:
         """Nothing is said in text."""
 
+    def send_dtmf(self, digits: str) -> bool:
+        return False
+
     def close(self, code: int, reason: str) -> None:
         """Nothing to close."""
 

@@ -20,8 +20,15 @@ from aywa.api.app import create_app
 from aywa.api.settings import ApiSettings
 from aywa.ports.calls import CallPlan, CallRefused
 from aywa.ports.store import Store
-from aywa.service.services import Services, join_services
+from aywa.ports.telephony import OutboundCall
+from aywa.service.services import PhoneParts, Services, join_services
 
+TRUNK: dict[str, Any] = {
+    "provider": "byo-sip-trunk",
+    "apiKey": None,
+    "gateways": [{"ip": "203.0.113.7"}],
+    "outboundAuthenticationPlan": {"authUsername": "me", "authPassword": "trunk-password"},
+}
 SETTINGS = ApiSettings(payload_bytes=200_000, inline_bytes=10_000)
 
 
@@ -45,6 +52,19 @@ class RememberingHost:
 
     def active(self) -> Mapping[str, str]:
         return {plan.call_id: "queued" for plan in self.plans}
+
+
+@dataclass
+class RememberingTelephone:
+    """Places every call, unless told to refuse; rings nowhere."""
+
+    dialled: list[OutboundCall] = field(default_factory=list)
+    refusal: CallRefused | None = None
+
+    def dial(self, call: OutboundCall) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        self.dialled.append(call)
 
 
 @dataclass
@@ -74,6 +94,16 @@ class Runtime:
     services: Services
     host: RememberingHost
     files: FolderFiles
+    telephone: RememberingTelephone
+
+    async def phone_number(self, **body: Any) -> str:
+        """A stored phone number's id; on a trunk of its own unless it has a credentialId or a sipUri."""
+        if "sipUri" not in body:
+            body = {"provider": "byo-phone-number", "number": "+493012345"} | body
+            body.setdefault("credentialId", await self.credential(**TRUNK))
+        answer = await self.client.post("/phone-number", json={"provider": "vapi"} | body)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
 
     async def assistant(self, **body: Any) -> str:
         """A stored assistant's id."""
@@ -109,7 +139,9 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 async def runtime(store: Store, tmp_path: Path) -> AsyncIterator[Runtime]:
     host = RememberingHost()
     files = FolderFiles(tmp_path / "artifacts")
-    services = join_services(store, host, files, vault=AesGcmVault(bytes(32)))
+    telephone = RememberingTelephone()
+    phones = PhoneParts(telephone=telephone)
+    services = join_services(store, host, files, vault=AesGcmVault(bytes(32)), phones=phones)
     org = await services.orgs.default()
     foreign = await services.orgs.create("foreign")
     keys = {
@@ -132,5 +164,14 @@ async def runtime(store: Store, tmp_path: Path) -> AsyncIterator[Runtime]:
                 httpx.AsyncClient(transport=transport, base_url="http://localhost:8080", headers=headers)
             )
         yield Runtime(
-            app, clients[keys["own"]], clients.__getitem__, keys, org.id, store, services, host, files
+            app,
+            clients[keys["own"]],
+            clients.__getitem__,
+            keys,
+            org.id,
+            store,
+            services,
+            host,
+            files,
+            telephone,
         )

@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 
 from aywa.api.app import ROUTERS
 from aywa.api.other_lists import BARE, PAGES
-from tests.api.conftest import Runtime
+from tests.api.conftest import TRUNK, Runtime
 
 _CALL = {"assistant": {"firstMessage": "Hello"}, "transport": {"provider": "vapi.websocket"}}
 
@@ -36,6 +36,12 @@ OPERATIONS: list[tuple[str, str, Any, int, int]] = [
     ("GET", "/credential/{credential_id}", None, 200, 404),
     ("PATCH", "/credential/{credential_id}", {"apiKey": "sk-2"}, 200, 404),
     ("DELETE", "/credential/{credential_id}", None, 200, 404),
+    ("POST", "/phone-number", {"provider": "vapi", "sipUri": "sip:new@host"}, 201, 201),
+    ("GET", "/phone-number", None, 200, 200),
+    ("GET", "/v2/phone-number", None, 200, 200),
+    ("GET", "/phone-number/{phone_number_id}", None, 200, 404),
+    ("PATCH", "/phone-number/{phone_number_id}", {"name": "m"}, 200, 404),
+    ("DELETE", "/phone-number/{phone_number_id}", None, 200, 404),
     ("GET", "/providers", None, 200, 200),
     ("POST", "/providers/check", {"provider": "openai"}, 200, 200),
     ("GET", "/squad", None, 200, 200),
@@ -54,13 +60,16 @@ async def test_every_operation_with_every_kind_of_key(
         "assistant_id": await runtime.assistant(),
         "call_id": (await runtime.call())["id"],
         "credential_id": await runtime.credential(),
+        "phone_number_id": await runtime.phone_number(sipUri="sip:demo@host"),
     }
     before = await _all(runtime)
     public = 201 if path == "/call/web" else 403
     for key, status in (("foreign", foreign), ("public", public), (None, 401), ("wrong", 401), ("own", own)):
         headers = {"Authorization": "Bearer aywa_wrong"} if key == "wrong" else {}
         client = runtime.as_key(None if key in (None, "wrong") else runtime.keys[str(key)])
-        answer = await client.request(method, path.format(**names), json=body, headers=headers)
+        # A SIP URI is one number's in the whole runtime, whose ever that is.
+        sent = body | {"sipUri": f"sip:{key}@host"} if body and "sipUri" in body else body
+        answer = await client.request(method, path.format(**names), json=sent, headers=headers)
         assert answer.status_code == status, (key, answer.text)
         if status >= 400:
             assert answer.json().keys() >= {"message", "error", "statusCode"}
@@ -73,8 +82,11 @@ async def test_every_operation_with_every_kind_of_key(
             assert after == before
 
 
+_LISTS = ("/assistant", "/call", "/credential", "/phone-number")
+
+
 async def _all(runtime: Runtime) -> list[str]:
-    return [(await runtime.client.get(path)).text for path in ("/assistant", "/call", "/credential")]
+    return [(await runtime.client.get(path)).text for path in _LISTS]
 
 
 async def test_a_foreign_assistant_cannot_be_called(runtime: Runtime) -> None:
@@ -84,6 +96,23 @@ async def test_a_foreign_assistant_cannot_be_called(runtime: Runtime) -> None:
     assert (await foreign.post("/call", json=body)).status_code == 400
     assert (await foreign.post("/call/web", json=body)).status_code == 400
     assert runtime.host.plans == []
+
+
+async def test_a_foreign_phone_number_cannot_be_called_from_nor_a_foreign_trunk_used(
+    runtime: Runtime,
+) -> None:
+    trunk = await runtime.credential(**TRUNK)
+    number = await runtime.phone_number(credentialId=trunk)
+    foreign = runtime.as_key(runtime.keys["foreign"])
+    body = {"assistant": {}, "phoneNumberId": number, "customer": {"number": "+493099999"}}
+    answer = await foreign.post("/call", json=body)
+    assert answer.status_code == 400
+    assert "existing phone number" in answer.text
+    mine = {"provider": "byo-phone-number", "credentialId": trunk, "number": "+493011111"}
+    assert (await foreign.post("/phone-number", json=mine)).status_code == 400
+    to_mine = {"provider": "vapi", "sipUri": "sip:x@h", "assistantId": await runtime.assistant()}
+    assert (await foreign.post("/phone-number", json=to_mine)).status_code == 400
+    assert (runtime.host.plans, runtime.telephone.dialled) == ([], [])
 
 
 async def test_foreign_ids_in_a_bulk_delete_stay(runtime: Runtime) -> None:

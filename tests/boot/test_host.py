@@ -45,6 +45,9 @@ class Line:
     def send_text(self, text: str) -> None:
         self.texts.append(text)
 
+    def send_dtmf(self, digits: str) -> bool:
+        return False
+
     def close(self, code: int, reason: str) -> None:
         self.codes.append(code)
         if not self.deaf:

@@ -12,6 +12,7 @@ import pytest
 
 from aywa.call.replies import CLOSE_S, PhraseCache, ReplyMaker, ReplyRoutes
 from aywa.call.router.models import ModelRoute
+from aywa.call.router.voices import VoiceRoute
 from aywa.call.sentences import SentenceCache
 from aywa.call.voicing import Voicing
 from aywa.core import events as ev
@@ -657,3 +658,20 @@ async def test_a_phrase_that_could_not_be_made_for_one_call_is_made_for_the_othe
     )
     assert isinstance(made[0], ProviderError)
     assert all(not isinstance(each, BaseException) and each[0] for each in made[1:])
+
+
+async def test_the_voice_takes_the_leg_s_own_rate_when_it_is_known() -> None:
+    tts = ScriptedTts()
+    routes = ReplyRoutes(
+        ScriptedLlm(), tts, TtsOptions(8000), more_voices=(VoiceRoute(tts, TtsOptions(8000)),)
+    )
+    lengths = []
+    for rate_hz in (8000, 16000):
+        posted: list[ev.Event] = []
+        routes.sound_at(rate_hz)
+        reply = ReplyMaker(7, routes, posted.append)
+        await reply.say("Hello there.")
+        (clause,) = of(posted, ev.ClauseSynthesized)
+        lengths.append(clause.samples)
+        assert clause.words[-1].end <= clause.samples
+    assert lengths[1] == pytest.approx(2 * lengths[0], rel=0.02)

@@ -266,6 +266,109 @@ class CallsContract:
         assert await store.calls.guest("a", "g", 0) is None
         assert await store.calls.delete(ORG.id, "a", 21) is None
 
+    async def test_a_phone_call_is_found_by_its_number(self, store: Store) -> None:
+        await store.calls.insert(call("a", 10, phone_number_id="p"), 0)
+        await store.calls.insert(call("b", 20), 0)
+        await store.apply([], [projection("c", 1, status="queued", phoneNumberId="p")])
+        query = ListQuery(equal=(("phone_number_id", "p"),))
+        assert set(ids(await store.calls.list(ORG.id, query))) == {"a", "c"}
+        assert await store.calls.list(OTHER.id, query) == []
+
+    async def test_a_scheduled_call_is_claimed_once_when_it_is_due(self, store: Store) -> None:
+        assert await store.calls.next_due_ms() is None
+        for name, org_id, due_ms in (("late", ORG.id, 300), ("b", OTHER.id, 200), ("a", ORG.id, 100)):
+            made = call(name, 10, org_id, due_ms=due_ms)
+            sealed = Sealed("k", name.encode())
+            await store.calls.insert(replace(made, document=replace(made.document, sealed=sealed)), 0)
+        assert await store.calls.next_due_ms() == 100
+        assert await store.calls.due(99, 10) == []
+        due = await store.calls.due(200, 10)
+        assert [(each.id, each.org_id, each.sealed) for each in due] == [
+            ("a", ORG.id, Sealed("k", b"a")),
+            ("b", OTHER.id, Sealed("k", b"b")),
+        ]
+        assert [each.id for each in await store.calls.due(200, 1)] == ["a"]
+
+        async def claim(org_id: str = ORG.id) -> bool:
+            got = await store.calls.claim(org_id, "a", 201, lambda body: body | {"status": "queued"})
+            return got is not None
+
+        assert not await claim(OTHER.id)
+        assert sorted(await asyncio.gather(*(claim() for _ in range(4)))) == [False, False, False, True]
+        assert [each.id for each in await store.calls.due(300, 10)] == ["b", "late"]
+        gone = await store.calls.delete(ORG.id, "late", 250)
+        assert gone is not None
+        assert [each.id for each in await store.calls.due(300, 10)] == ["b"]
+        assert await store.calls.next_due_ms() == 200
+
+    async def test_a_scheduled_call_is_nobody_s_orphan(self, store: Store) -> None:
+        body = document("a", 10, status="scheduled", type="outboundPhoneCall")
+        await store.calls.insert(NewCall(body, "outboundPhoneCall", "scheduled", due_ms=20), 0)
+        assert await store.unended() == []
+        await store.calls.claim(ORG.id, "a", 20, lambda body: body | {"status": "queued"})
+        assert await store.unended() == [("a", ORG.id)]
+
+
+def number(number_id: str, created_ms: int = 10, org_id: str = ORG.id, **body: Any) -> Document:
+    return replace(document(number_id, created_ms, org_id, **body), sealed=Sealed("k", number_id.encode()))
+
+
+@pytest.mark.usefixtures("tenants")
+class PhoneNumbersContract:
+    async def test_one_is_found_by_its_trunk_and_number_in_any_spelling(self, store: Store) -> None:
+        plain = number("plain", number="+4930123", credentialId="trunk")
+        every = number("every", 5, credentialId="trunk")
+        other = number("other", 4, OTHER.id, number="+4930123", credentialId="theirs")
+        for each in (plain, every, other):
+            await store.phone_numbers.insert(each)
+        of = store.phone_numbers.of_trunks
+        assert list(await of(["trunk"], "004930123")) == [plain, every]
+        assert list(await of(["trunk", "theirs"], "4930123")) == [other, plain, every]
+        assert list(await of(["trunk"], "555")) == [every]
+        assert list(await of(["none"], "4930123")) == list(await of([], "4930123")) == []
+
+    async def test_one_is_found_by_the_user_of_its_uri(self, store: Store) -> None:
+        demo = number("a", sipUri="sip:Demo@host")
+        await store.phone_numbers.insert(demo)
+        assert await store.phone_numbers.of_uri("dEMO") == demo
+        assert await store.phone_numbers.of_uri("other") is None
+
+    async def test_who_must_prove_who_he_is(self, store: Store) -> None:
+        first = number("a", sipUri="sip:a@h", authentication={"username": "u"})
+        await store.phone_numbers.insert(number("b", sipUri="sip:b@h"))
+        await store.phone_numbers.insert(first)
+        assert list(await store.phone_numbers.with_accounts()) == [first]
+
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [
+            ({"number": "+4930123", "credentialId": "t"}, {"number": "004930123", "credentialId": "t"}),
+            ({"credentialId": "t"}, {"credentialId": "t"}),
+            ({"sipUri": "sip:demo@one"}, {"sipUri": "sip:DEMO@two"}),
+            (
+                {"sipUri": "sip:a@h", "authentication": {"username": "u"}},
+                {"sipUri": "sip:b@h", "authentication": {"username": "u"}},
+            ),
+        ],
+    )
+    async def test_what_an_invite_names_is_one_number_s(
+        self, store: Store, one: dict[str, Any], other: dict[str, Any]
+    ) -> None:
+        await store.phone_numbers.insert(number("a", **one))
+        with pytest.raises(Conflict):
+            await store.phone_numbers.insert(number("b", 10, OTHER.id, **other))
+        await store.phone_numbers.insert(number("c", credentialId="free"))
+        with pytest.raises(Conflict):
+            await store.phone_numbers.change(ORG.id, "c", 11, lambda body: {"id": "c", **other})
+        assert json.loads((await store.phone_numbers.list(ORG.id, ListQuery()))[0])["id"] in "ac"
+
+    async def test_a_trunk_s_credentials_are_found_for_whoever_owns_them(self, store: Store) -> None:
+        await store.credentials.insert(document("b", 20, OTHER.id, provider="byo-sip-trunk"))
+        await store.credentials.insert(document("a", 10, provider="byo-sip-trunk"))
+        await store.credentials.insert(document("c", 5, provider="openai"))
+        found = await store.credentials.of_provider("byo-sip-trunk")
+        assert [(each.id, each.org_id) for each in found] == [("a", ORG.id), ("b", OTHER.id)]
+
 
 @pytest.mark.usefixtures("tenants")
 class ProjectionContract:

@@ -595,6 +595,18 @@ def test_a_voice_that_is_suspected_and_a_recogniser_that_broke_are_the_floors_bu
     assert made.floor.caller.text == "one two three"
 
 
+def test_a_voice_that_fades_is_the_floors_business() -> None:
+    made = call(MUTE, stocked=True)
+    feed(made, voice(2.0), partial("one two"), now=2.5)
+    assert made.handle(ev.VoiceFaded(LEG, 3.0), 3.0) == [do.FinalizeTranscript(LEG)]
+
+
+def test_what_the_client_did_not_ask_for_is_not_made() -> None:
+    made = call(HELLO | {"clientMessages": ["transcript"]}, stocked=True)
+    cmds = feed(made, voice(2.0), partial("one two"), now=2.1)
+    assert [c.type for c in of(do.TellClient, cmds)] == ["floor", "transcript"]
+
+
 # --- any event at any time -----------------------------------------------------------------------------------------
 
 ids = st.integers(0, 5)

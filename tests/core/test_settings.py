@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from aywa.core.settings import (
     ACKNOWLEDGEMENTS,
+    ALWAYS_TOLD,
+    CLIENT_MESSAGES,
     IDLE_MESSAGES,
     INTERRUPTIONS,
     REPLACEMENT_MAX,
@@ -595,3 +597,12 @@ def test_a_replacement_that_cannot_be_used_counts_as_absent(replacement: Any) ->
 def test_there_may_be_so_many_replacements() -> None:
     many = [{"type": "exact", "key": "a", "value": "b"}] * (REPLACEMENTS_MAX + 1)
     assert len(chunks(formatPlan={"replacements": many}).format.replacements) == REPLACEMENTS_MAX
+
+
+def test_what_a_client_is_told() -> None:
+    assert read_settings({}).client_messages == CLIENT_MESSAGES
+    assert read_settings({"clientMessages": "all"}).client_messages == CLIENT_MESSAGES
+    assert read_settings({"clientMessages": []}).client_messages == ALWAYS_TOLD
+    assert read_settings({"clientMessages": ["transcript", 7]}).client_messages == ALWAYS_TOLD | {
+        "transcript"
+    }

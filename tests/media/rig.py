@@ -59,6 +59,8 @@ class FarSide:
     frames: list[tuple[float, bytes]] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     closed: list[tuple[float, int, str]] = field(default_factory=list)
+    keys: str = ""
+    has_keys: bool = False
     buffered: int = 0
     fail: bool = False
     answers_close: bool = True
@@ -74,6 +76,11 @@ class FarSide:
     def send_text(self, text: str) -> None:
         self._may_fail()
         self.texts.append(text)
+
+    def send_dtmf(self, digits: str) -> bool:
+        self._may_fail()
+        self.keys += digits if self.has_keys else ""
+        return self.has_keys
 
     def close(self, code: int, reason: str) -> None:
         self._may_fail()
@@ -158,6 +165,7 @@ class Rig:
         audio: AudioFormat = AudioFormat.PCM16,
         rate_hz: int = 16000,
         recording: Path | None = None,
+        lead_s: float | None = None,
     ) -> Call:
         events: list[MediaEvent] = []
         times: list[float] = []
@@ -166,7 +174,7 @@ class Rig:
             events.append(event)
             times.append(self.loop.time())
 
-        plan = LegPlan(leg_id, audio, rate_hz, self.loop.time(), post, recording)
+        plan = LegPlan(leg_id, audio, rate_hz, self.loop.time(), post, recording, lead_s, lead_s is not None)
         far = FarSide(self.loop.time, frame_bytes=rate_hz // 50 * (1 if audio is AudioFormat.MULAW else 2))
         leg = self.plane.add_leg(plan, far)
         far.leg = leg

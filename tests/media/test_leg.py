@@ -11,6 +11,7 @@ import pytest
 
 from aywa.core.events import (
     ClientMessageReceived,
+    DtmfReceived,
     LegConnected,
     LegEnded,
     MediaWarned,
@@ -387,11 +388,42 @@ async def test_too_many_messages_are_dropped_and_then_end_the_leg() -> None:
         assert call.far.closed[0][1] == 1008
 
 
-async def test_keys_cannot_be_sent() -> None:
+async def test_keys_leave_where_the_transport_has_them() -> None:
     async with rig() as at:
         call = at.call()
         at.plane.send(SendDtmf("leg", "12"))
         assert warned(call) == ["dtmf_unsupported"]
+        call.far.has_keys = True
+        at.plane.send(SendDtmf("leg", "34"))
+        assert call.far.keys == "34"
+        assert len(warned(call)) == 1
+
+
+async def test_a_connection_that_breaks_on_a_key_ends_its_leg() -> None:
+    async with rig() as at:
+        call = at.call()
+        call.far.fail = True
+        at.plane.send(SendDtmf("leg", "1"))
+        await asyncio.sleep(0.1)
+        assert ended(call) == ["lost"]
+
+
+async def test_a_key_of_the_far_side_is_told_until_the_leg_has_ended() -> None:
+    async with rig() as at:
+        call = at.call()
+        call.leg.dtmf_received("5")
+        call.leg.disconnected("closed")
+        call.leg.dtmf_received("6")
+        assert [key.digit for key in call.of(DtmfReceived)] == ["5"]
+
+
+async def test_a_leg_with_a_lead_of_its_own_sends_no_burst() -> None:
+    async with rig() as at:
+        call = at.call(lead_s=0.005)
+        await asyncio.sleep(0.0137)
+        at.plane.send(Play("leg", 1, ramp(320 * 50)))
+        await asyncio.sleep(0.06)
+        assert call.far.times == [0.0137, 0.03, 0.05, 0.07]
 
 
 # --- what a leg does not put up with ---------------------------------------------------------------------------

@@ -395,3 +395,20 @@ class AgainstAModel(RuleBasedStateMachine):
 
 AgainstAModel.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestAgainstAModel = AgainstAModel.TestCase
+
+
+def test_unless_frames_leave_in_groups_each_leaves_alone_before_anything_is_told_of_it() -> None:
+    """An RTP packet is one frame, also of those that are late; and when the end is told, nothing comes after it."""
+    order: list[str] = []
+    desk = Desk()
+    desk.playout = Playout(
+        "leg", PACE, lambda frame, _: order.append(f"{len(frame)} bytes"),
+        lambda event: order.append(type(event).__name__), epoch_s=100.0,
+    )  # fmt: skip
+    desk.play(5 * FRAME)
+    desk.playout.finish(1, desk.now)
+    # The loop was held up: what is left falls due at once.
+    desk.now += 5 * FRAME / RATE
+    desk.playout.tick(desk.now)
+    frame = f"{FRAME * PACE.width} bytes"
+    assert [each for each in order if each != "PlayoutStarted"] == [frame] * 5 + ["PlayoutFinished"]

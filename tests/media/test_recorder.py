@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import wave
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -39,8 +40,9 @@ async def make(tmp_path: Path) -> AsyncIterator[Make]:
             width: int = 2,
             decode: Callable[[bytes], bytes] = lambda frame: frame,
             lost: Callable[[str], None] = lambda detail: None,
+            paced: bool = False,
         ) -> Recorder:
-            return Recorder(asyncio.get_running_loop(), executor, path, RATE, width, decode, lost)
+            return Recorder(asyncio.get_running_loop(), executor, path, RATE, width, decode, lost, paced)
 
         yield build
 
@@ -212,3 +214,30 @@ async def test_nobody_need_wait_for_it(make: Make) -> None:
     done.cancel()
     await asyncio.sleep(0.1)
     assert done.cancelled()
+
+
+@pytest.mark.parametrize("ppm", [2000, -2000, 0])
+async def test_a_far_sides_clock_that_runs_off_moves_its_audio_by_less_than_a_frame(
+    make: Make, ppm: int
+) -> None:
+    """Ten times the drift of the worst telephones, for a tenth of an hour."""
+    chance = random.Random(ppm)
+    tape, loop, count = make(paced=True), asyncio.get_running_loop(), 18_000
+    beat_s = 0.02 * (1 + ppm / 1e6)
+    for number in range(count):
+        loop.call_at(beat_s * (number + 1) + chance.uniform(0, 0.015), hear, tape, number)
+    for _ in range(round(count * beat_s) + 1):
+        await asyncio.sleep(1)
+        tape.flush(now(), 30)
+    _, left, _ = await finish(tape)
+    places: dict[int, int] = {}
+    for place, value in enumerate(left):
+        places.setdefault(value, place)
+    off = [places[number % 30_000 + 1] - round(number * beat_s * RATE) for number in range(200, count)]
+    assert max(map(abs, off)) <= FRAME
+    # Without drift nothing is moved at all.
+    assert ppm or len(set(off)) == 1
+
+
+def hear(tape: Recorder, number: int) -> None:
+    tape.heard((number % 30_000 + 1).to_bytes(2, "little") * FRAME, now(), 0.06)

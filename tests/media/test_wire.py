@@ -19,6 +19,13 @@ def test_mulaw_is_decoded_and_encoded() -> None:
     assert mulaw.to_pcm(mulaw.silence) == bytes(2)
 
 
+def test_alaw_is_decoded_and_encoded() -> None:
+    alaw = wire(AudioFormat.ALAW, 8000)
+    assert alaw.to_pcm(b"\xaa") == (32256).to_bytes(2, "little")
+    assert alaw.from_pcm(alaw.to_pcm(bytes(range(256)))) == bytes(range(256))
+    assert alaw.to_pcm(alaw.silence) == (8).to_bytes(2, "little")
+
+
 def test_mulaw_has_one_rate() -> None:
     with pytest.raises(ValueError, match="8000"):
         wire(AudioFormat.MULAW, 16000)

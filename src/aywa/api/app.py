@@ -19,6 +19,7 @@ from aywa.api import (
     health,
     openapi,
     other_lists,
+    phone_numbers,
     providers,
     talk_page,
 )
@@ -36,6 +37,7 @@ ROUTERS = (
     calls.router,
     calls.guests,
     credentials.router,
+    phone_numbers.router,
     providers.router,
     other_lists.router,
 )

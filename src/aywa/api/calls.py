@@ -53,8 +53,9 @@ async def _create(request: Request, key: ApiKey, idempotency: str | None, *, web
 @router.post(
     "/call",
     status_code=201,
-    summary="Create a call over WebSocket",
-    description="Answers at once; connect to transport.websocketCallUrl to begin.",
+    summary="Create a call over WebSocket, or to a telephone",
+    description="Answers at once. Over WebSocket: connect to transport.websocketCallUrl to begin. With phoneNumberId and"
+    " customer: it rings there; status and endedReason tell what becomes of it.",
     responses=answers("Call", 201, 429, 503),
     openapi_extra=takes("CreateCall"),
 )

@@ -7,8 +7,9 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from aywa.service.call_request import FRAME_RATE_HZ
+from aywa.service.call_request import FRAME_RATE_HZ, INBOUND_CALL, OUTBOUND_CALL, SIP
 from aywa.service.credential_rules import CREDENTIAL
+from aywa.service.phone_rules import CUSTOMER, PHONE_NUMBER, PHONE_NUMBER_CHANGE, SIP_TRANSPORT
 from aywa.service.providers import CHECK
 from aywa.service.rules import Obj
 from aywa.service.secret_fields import is_secret
@@ -74,6 +75,8 @@ def _query(name: str, schema: JsonObject, text: str) -> JsonObject:
 ASSISTANT_LIST = _list("Assistant")
 CALL_LIST = _list("Call")
 CREDENTIAL_LIST = _list("Credential")
+PHONE_NUMBER_LIST = _list("PhoneNumber")
+PHONE_NUMBER_PAGE = _found("A page", _json(_ref("PhoneNumberPage")), _problems(400, 401, 403))
 TIMELINE = _found(
     "In the order of time",
     _json({"type": "array", "items": _ref("TimelineEntry")}),
@@ -103,6 +106,13 @@ LIST_QUERY = [
 CALL_QUERY = [
     _query("id", {"type": "string"}, "Only this call."),
     _query("assistantId", {"type": "string"}, "Only calls of this assistant."),
+    _query("phoneNumberId", {"type": "string"}, "Only calls to or from this phone number."),
+    *LIST_QUERY,
+]
+PAGE_QUERY = [
+    _query("page", {"type": "integer", "minimum": 1, "default": 1}, "Which page."),
+    _query("sortOrder", {"type": "string", "enum": ["ASC", "DESC"], "default": "DESC"}, "By creation."),
+    _query("search", {"type": "string"}, "Only those with this in their number, name or SIP URI."),
     *LIST_QUERY,
 ]
 SIDE = {
@@ -135,6 +145,7 @@ def _schemas() -> JsonObject:
         "UpdateCall": CALL_CHANGE.schema() | {"additionalProperties": False},
         "Call": _call_schema(),
         **_credential_schemas(),
+        **_phone_number_schemas(),
         **_provider_schemas(),
         "TimelineEntry": _timeline_schema(),
     }
@@ -161,6 +172,31 @@ def _credential_schemas() -> JsonObject:
             "properties": properties,
             "example": {"apiKey": "sk-another"},
         },
+    }
+
+
+def _phone_number_schemas() -> JsonObject:
+    """Secrets are taken and not given."""
+    taken, change = PHONE_NUMBER.schema(), PHONE_NUMBER_CHANGE.schema()
+    given = {"type": "object", "required": [*_OWN, "provider"], "properties": _OWN | taken["properties"]}
+    for name in ("authentication", "server"):
+        inside = given["properties"][name]
+        shown = {key: schema for key, schema in inside["properties"].items() if not is_secret(key)}
+        given["properties"][name] = inside | {"properties": shown}
+    counts = ("itemsPerPage", "totalItems", "currentPage", "totalPages")
+    metadata = {name: {"type": "integer", "minimum": 0} for name in counts} | {
+        "hasNextPage": {"type": "boolean"},
+        "sortOrder": {"type": "string", "enum": ["ASC", "DESC"]},
+    }
+    page = {
+        "results": {"type": "array", "items": _ref("PhoneNumber")},
+        "metadata": {"type": "object", "required": list(metadata), "properties": metadata},
+    }
+    return {
+        "PhoneNumber": given | {"additionalProperties": True},
+        "CreatePhoneNumber": taken,
+        "UpdatePhoneNumber": change,
+        "PhoneNumberPage": {"type": "object", "required": list(page), "properties": page},
     }
 
 
@@ -237,13 +273,32 @@ def _call_request(rule: Obj, *, web: bool) -> JsonObject:
     schema["oneOf"] = [{"required": ["assistantId"]}, {"required": ["assistant"]}]
     schema["properties"]["transport"] = _transport_schema(web=web)
     if not web:
-        schema["required"] = ["transport"]
+        schema["properties"] |= {
+            "phoneNumberId": _UUID
+            | {"description": "Which phone number calls; in the place of a transport."},
+            "customer": CUSTOMER.schema() | {"description": "Who is called: number or sipUri."},
+            "schedulePlan": _schedule_schema(),
+        }
+        del schema["oneOf"]
+        schema["allOf"] = [
+            {"oneOf": [{"required": ["assistantId"]}, {"required": ["assistant"]}]},
+            {"oneOf": [{"required": ["transport"]}, {"required": ["phoneNumberId", "customer"]}]},
+        ]
     schema["properties"]["assistantOverrides"] = {
         "type": ["object", "null"],
         "description": "Merged deeply over the assistant; arrays are replaced; `tools:append` adds; variableValues"
         " fill {{names}}.",
     }
     return schema
+
+
+def _schedule_schema() -> JsonObject:
+    return {
+        "type": ["object", "null"],
+        "required": ["earliestAt"],
+        "properties": {"earliestAt": _TIME, "latestAt": _TIME},
+        "description": "When a telephone is to be called.",
+    }
 
 
 def _transport_schema(*, web: bool) -> JsonObject:
@@ -270,7 +325,11 @@ def _transport_schema(*, web: bool) -> JsonObject:
     }
     provider = {"type": "string"} if web else {"type": "string", "enum": ["vapi.websocket"]}
     schema: JsonObject = {"type": "object", "properties": {"provider": provider, "audioFormat": audio}}
-    return schema if web else schema | {"required": ["provider"]}
+    if web:
+        return schema
+    by_telephone = SIP_TRANSPORT.schema()
+    by_telephone["properties"] |= {"provider": {"type": "string", "enum": [SIP]}}
+    return {"anyOf": [schema | {"required": ["provider"]}, by_telephone]}
 
 
 def _call_schema() -> JsonObject:
@@ -279,9 +338,16 @@ def _call_schema() -> JsonObject:
         "required": list(_OWN),
         "properties": _OWN
         | {
-            "type": {"type": "string", "enum": ["vapi.websocketCall", "webCall"]},
+            "type": {
+                "type": "string",
+                "enum": ["vapi.websocketCall", "webCall", OUTBOUND_CALL, INBOUND_CALL],
+            },
             "status": {"type": "string", "enum": list(_CALL_STATUS)},
             "assistantId": {"type": ["string", "null"]},
+            "phoneNumberId": {"type": "string"},
+            "customer": {"type": "object"},
+            "phoneCallProvider": {"type": "string", "enum": ["vapi"]},
+            "phoneCallTransport": {"type": "string", "enum": ["sip"]},
             "startedAt": _TIME,
             "endedAt": _TIME,
             "endedReason": {"type": "string", "example": "customer-ended-call"},

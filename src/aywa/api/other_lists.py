@@ -13,7 +13,6 @@ router = APIRouter(include_in_schema=False)
 
 BARE = (
     "/squad",
-    "/phone-number",
     "/tool",
     "/file",
     "/v2/knowledge-base",
@@ -24,7 +23,6 @@ BARE = (
     "/eval/simulation/run",
 )
 PAGES = (
-    "/v2/phone-number",
     "/chat",
     "/session",
     "/campaign",

@@ -76,6 +76,7 @@ def _tell(runtime: Runtime, say: Say) -> None:
     if runtime.key_is_new:
         say(f"  API key    {runtime.key}   (shown once; kept in {settings.data / 'dev-key'})")
     say(f"  API        {addresses.api}   docs at {addresses.api}/docs")
+    _tell_phone(runtime, say)
     if settings.loopback:
         say(f"\nTalk:  {addresses.api}/")
     else:
@@ -86,5 +87,18 @@ def _tell(runtime: Runtime, say: Say) -> None:
         say(
             f"  or   ssh -L {port}:localhost:{port} -L {media}:localhost:{media} HOST, then https://localhost:{port}/"
         )
+    if runtime.phone_address is not None:
+        say(f"Call:  {runtime.phone_address.uri}")
     say("Stop:  Ctrl-C")
     sys.stdout.flush()
+
+
+def _tell_phone(runtime: Runtime, say: Say) -> None:
+    phone = runtime.phone_address
+    if phone is None:
+        say("  phone      off (RUNTIME_SIP_ENABLED)")
+        return
+    if phone.moved is not None:
+        say(f"  phone      port {phone.moved} is taken: calls come in at {phone.port} (--sip-port chooses)")
+    if phone.password:
+        say(f"  phone      from other machines, user demo, password {phone.password}")

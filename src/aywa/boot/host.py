@@ -32,6 +32,7 @@ _log = structlog.get_logger("aywa.boot.host")
 
 TOO_MANY = "call.start.error-subscription-concurrency-limit-reached"
 DELETED = "call-deleted"
+_PHONE_CALLS = ("inboundPhoneCall", "outboundPhoneCall")
 NO_WORKER = "call.start.error-vapifault-worker-not-available"
 
 
@@ -77,6 +78,8 @@ class Host:
         self._calls: dict[str, _Running] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
+        # Told of each call whose session is over, also when it never had a leg.
+        self.over: Callable[[str], None] = lambda call_id: None
 
     # --- ports.calls.CallHost ------------------------------------------------------------------------------------
 
@@ -125,6 +128,16 @@ class Host:
             )
         if not hmac.compare_digest(query.get("token", "").encode(), running.token.encode()):
             return _refuse(401, "Unauthorized", "the token is wrong: use websocketCallUrl as it was given")
+        return self._leg_plan(running)
+
+    def leg_plan(self, call_id: str) -> LegPlan | None:
+        """What the leg of a prepared call is to be, for a transport of this process; None when the call is over."""
+        running = self._calls.get(call_id)
+        if running is None or running.session.conversation.lifecycle.over:
+            return None
+        return self._leg_plan(running)
+
+    def _leg_plan(self, running: _Running) -> LegPlan:
         plan = running.plan
         recording = self._artifacts.recording(plan.call_id) if _keeps_recording(plan.assistant) else None
         return LegPlan(
@@ -158,6 +171,9 @@ class Host:
             plan.variables
         )
         assistant, problems = render_assistant(plan.assistant, variables)
+        if plan.type in _PHONE_CALLS:
+            # A telephone takes no messages: none are made.
+            assistant = {**assistant, "clientMessages": []}
         started = ev.CallStarted(
             plan.call_id,
             plan.org_id,
@@ -167,7 +183,7 @@ class Host:
             engine_version(),
             self._prices.rows(_sources(assistant, routes)),
         )
-        messages = read_settings(plan.assistant).client_messages
+        messages = read_settings(assistant).client_messages
         base_url = plan.call.get("artifactBaseUrl")
         ended_extra = {"recordingUrl": f"{base_url}/stereo-recording"} if base_url else {}
         warnings = (*plan.warnings, *settings_warnings(assistant), *self._cost_warnings(assistant))
@@ -205,6 +221,7 @@ class Host:
             self._ended(plan.call_id)
             # A session can end before its leg has, which nobody owns from then on.
             self._plane.send(CloseLeg(plan.call_id, session.conversation.lifecycle.reason or ""))
+            self.over(plan.call_id)
         if self._plane.has_leg(plan.call_id):
             await running.gone.wait()
         recording = await self._plane.recorded(plan.call_id)

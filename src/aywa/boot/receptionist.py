@@ -5,8 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import structlog
+
+from aywa.boot.phone_settings import DEMO_USER
+from aywa.service.errors import Rejected
 from aywa.service.services import Services
 
+_log = structlog.get_logger("aywa.boot.receptionist")
+
+DEMO_NAME = "aywa dev"
 MARK = {"aywa": "dev"}
 
 DOCUMENT: dict[str, Any] = {
@@ -49,3 +56,22 @@ async def receptionist(services: Services, org_id: str) -> str:
         if document.get("metadata") == MARK:
             return str(document["id"])
     return str(json.loads(await services.assistants.create(org_id, DOCUMENT))["id"])
+
+
+async def demo_number(services: Services, org_id: str, assistant_id: str, uri: str, password: str) -> None:
+    """`sip:demo@...` reaches the receptionist. password: of the account `demo`; empty where nobody needs one. An operator's
+    own number of that name stays as it is."""
+    wanted: dict[str, Any] = {
+        "sipUri": uri,
+        "authentication": {"username": DEMO_USER, "password": password} if password else None,
+    }
+    numbers = json.loads(await services.phone_numbers.list(org_id, {"limit": "1000"}))
+    ours = next((number for number in numbers if number.get("name") == DEMO_NAME), None)
+    try:
+        if ours is not None:
+            await services.phone_numbers.change(org_id, ours["id"], wanted)
+        else:
+            body = {"provider": "vapi", "name": DEMO_NAME, "assistantId": assistant_id, **wanted}
+            await services.phone_numbers.create(org_id, body)
+    except Rejected as problems:
+        _log.warning("demo_number_not_made", problems=problems.problems)

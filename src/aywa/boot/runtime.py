@@ -10,17 +10,20 @@ import socket
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import structlog
 import uvicorn
 
+from aywa.adapters.codecs import available_codecs, make_coding
 from aywa.adapters.endpointing.http import EndpointingHttp
 from aywa.adapters.llm.openai import OpenAiLlm
 from aywa.adapters.local import LocalEngine
+from aywa.adapters.srtp.libsrtp import LibSrtp
 from aywa.adapters.transports.websocket import WebSocketTransport
+from aywa.adapters.webhooks.assistant_request import HttpAssistantRequests
 from aywa.api.app import create_app
 from aywa.api.settings import ApiSettings
 from aywa.boot.artifacts import Artifacts
@@ -30,15 +33,18 @@ from aywa.boot.engine_version import engine_version
 from aywa.boot.errors import CannotStart
 from aywa.boot.host import Host
 from aywa.boot.lock import FolderLock
+from aywa.boot.phone import Phone
+from aywa.boot.phone_port import PhoneAddress, open_phone_port, password_in
 from aywa.boot.prices import load_prices
 from aywa.boot.provider_check import ProviderCheck
 from aywa.boot.providers import LocalRoutes, Providers
-from aywa.boot.receptionist import DOCUMENT, receptionist
+from aywa.boot.receptionist import DOCUMENT, demo_number, receptionist
 from aywa.boot.secrets import open_vault
-from aywa.boot.settings import RuntimeSettings
+from aywa.boot.settings import RuntimeSettings, is_loopback
 from aywa.boot.stock import STOCK_RATE_HZ, speak_stock
 from aywa.boot.store import open_store
 from aywa.boot.tls import certificate, context
+from aywa.boot.tolls import tolls_from_environment
 from aywa.call.replies import PhraseCache, ReplyRoutes
 from aywa.call.router.board import HealthBoard
 from aywa.call.rules import RuleThreads
@@ -51,13 +57,15 @@ from aywa.core.settings import read_settings
 from aywa.journal.projector import Projector
 from aywa.journal.writer import JournalWriter
 from aywa.media.plane import Plane
+from aywa.media.rtp.edge import RtpEdge
+from aywa.media.rtp.settings import RtpSettings
 from aywa.ports.calls import CallPlan
 from aywa.ports.journal import StoreUnavailable
 from aywa.ports.llm import Llm, LlmRequest
 from aywa.ports.store import Store
 from aywa.service.errors import Unauthenticated
 from aywa.service.keys import Keys
-from aywa.service.services import join_services
+from aywa.service.services import PhoneParts, join_services
 
 _log = structlog.get_logger("aywa.boot")
 
@@ -99,8 +107,10 @@ class Runtime:
         self.problems: list[str] = []
         self.warning: str | None = None
         self._media_port = 0
+        self.phone_address: PhoneAddress | None = None
         self._openai: OpenAiLlm | None = None
         self._endpointing = EndpointingHttp()
+        self._requests = HttpAssistantRequests()
         self._rules = RuleThreads()
         self._stock: dict[str, bytes] = {}
         self._phrases = PhraseCache()
@@ -132,8 +142,16 @@ class Runtime:
             vault=vault.vault,
             environment=settings.keys,
             routes=ProviderCheck(self.board),
+            phones=PhoneParts(
+                telephone=self._phone if settings.phone.enabled else None,
+                requests=self._requests,
+                tolls=tolls_from_environment(),
+            ),
         )
+        scheduling = asyncio.get_running_loop().create_task(self.services.schedule.run(), name="schedule")
+        parts.push_async_callback(_stopped, scheduling)
         await self._first_documents()
+        await self._open_phone()
         self._open_http()
         # The calls are the first to end.
         parts.push_async_callback(self._host.close, settings.drain_s)
@@ -215,6 +233,7 @@ class Runtime:
     async def _open_media(self) -> None:
         settings = self.settings
         self._parts.push_async_callback(self._endpointing.close)
+        self._parts.push_async_callback(self._requests.close)
         self._parts.callback(self._rules.close)
         self._plane = Plane(
             asyncio.get_running_loop(), {rate: self._engine.vad(rate) for rate in (8000, 16000)}
@@ -231,6 +250,7 @@ class Runtime:
         )
         transport = WebSocketTransport(self._plane, self._host.open_call)
         self._parts.push_async_callback(transport.close)
+        self._open_rtp()
         self._parts.push_async_callback(self._plane.close)
         self._tls = None if settings.loopback else certificate(settings.data / "tls", settings.host)
         tls = None if self._tls is None else context(*self._tls)
@@ -242,6 +262,40 @@ class Runtime:
                 f"cannot listen on {settings.host} port {port}, where the calls' audio goes: {_why(error)};"
                 " choose another with --port"
             ) from error
+
+    def _open_rtp(self) -> None:
+        phones = self.settings.phone
+        settings = RtpSettings(
+            first_port=phones.first_media_port,
+            last_port=phones.last_media_port,
+            public_host=phones.media_public_host,
+        )
+        self._edge = RtpEdge(
+            asyncio.get_running_loop(), self._plane, settings, coding=make_coding, srtp=LibSrtp
+        )
+        self._parts.callback(self._edge.close)
+        codecs = tuple(codec.value for codec, missing in available_codecs().items() if not missing)
+        self._phone = Phone(phones, self._host, self._plane, self._edge, codecs)
+
+    async def _open_phone(self) -> None:
+        """The SIP port, when everything that answers a call is there."""
+        phones = self.settings.phone
+        if not phones.enabled:
+            return
+        hosts = phones.hosts or (self.settings.host,)
+        if not all(is_loopback(host) for host in hosts) and not phones.password:
+            file = self.settings.data / "sip-password"
+            phones = replace(phones, password=await asyncio.to_thread(password_in, file))
+        self._phone.settings = phones
+        files = self._tls
+        if phones.tls_port is not None and files is None:
+            files = certificate(self.settings.data / "tls", hosts[0])
+        port, address = await open_phone_port(phones, hosts, _shown_host(hosts[0]), self._phone, files)
+        self.phone_address = address
+        self._parts.push_async_callback(port.close)
+        await demo_number(self.services, self.org_id, self.assistant_id, address.uri, address.password)
+        self._phone.open(port, self.services.router)
+        self._parts.push_async_callback(self._phone.close, self.settings.drain_s)
 
     async def _end_orphans(self) -> None:
         """Calls that the last process left: they have ended, and their record must say so."""

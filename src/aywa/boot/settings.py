@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+from aywa.boot.phone_settings import PhoneSettings
 from aywa.boot.store import home
 from aywa.ports.calls import ProviderKey
 
@@ -37,7 +38,8 @@ class OpenAiRoute:
 class RuntimeSettings:
     """host, port: of the API and the talk page; media_port: of the calls' audio, the next one when None, any when 0.
     llm: a local model's name or `rules`; openai: a route that takes its place. calls_max: at once. drain_s: how long
-    calls may take to end when the runtime does. keys: the operator's own, by provider, for whoever has none."""
+    calls may take to end when the runtime does. keys: the operator's own, by provider, for whoever has none. phone: its calls by
+    telephone."""
 
     host: str = "127.0.0.1"
     port: int = 8080
@@ -48,11 +50,12 @@ class RuntimeSettings:
     calls_max: int = 50
     drain_s: float = 5.0
     keys: Mapping[str, ProviderKey] = field(default_factory=dict, repr=False)
+    phone: PhoneSettings = field(default_factory=PhoneSettings)
 
     @property
     def loopback(self) -> bool:
         """Only this machine can reach it."""
-        return self.host in ("127.0.0.1", "::1", "localhost")
+        return is_loopback(self.host)
 
     @property
     def artifacts(self) -> Path:
@@ -63,6 +66,11 @@ class RuntimeSettings:
     def journal(self) -> Path:
         """The folder of the journal's files."""
         return self.data / "journal"
+
+
+def is_loopback(host: str) -> bool:
+    """Only this machine can reach what listens there."""
+    return host in ("127.0.0.1", "::1", "localhost")
 
 
 PROVIDER_VARIABLES = {

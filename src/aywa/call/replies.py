@@ -140,6 +140,12 @@ class ReplyRoutes:
         """Whom the routers tell of what they do."""
         self.models.tell = self.voices.tell = tell
 
+    def sound_at(self, rate_hz: int) -> None:
+        """All voices speak at this rate from now on: the leg's, which is known when it connects."""
+        if rate_hz != self.voice.rate_hz:
+            self.voice = replace(self.voice, rate_hz=rate_hz)
+            self.voices.retune(rate_hz)
+
     def request(self, messages: Sequence[Mapping[str, Any]]) -> LlmRequest:
         """What the models are asked, by these messages."""
         chat = tuple(ChatMessage(m["role"], m["content"]) for m in messages)

@@ -406,6 +406,7 @@ class Session:
 
     def _listen(self, event: ev.LegConnected) -> None:
         routes = self._routes
+        routes.reply.sound_at(event.rate_hz)
         ears = (EarRoute(routes.stt, routes.language, routes.keyterms, routes.ear), *routes.more_ears)
         self._recogniser = Recogniser(
             ears, event.leg_id, event.rate_hz, self.post, routes.reply.board, self.note

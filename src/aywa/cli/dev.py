@@ -17,6 +17,12 @@ def dev(
             min=1, max=65534, help="Port of the API and the talk page; the audio takes the next one."
         ),
     ] = 8080,
+    sip_port: Annotated[
+        int | None,
+        typer.Option(
+            "--sip-port", min=0, max=65535, help="Port for phone calls, the next free one; 0: any. [5060]"
+        ),
+    ] = None,
     tiny: Annotated[
         bool, typer.Option("--tiny", help="No model weights: a rule-based receptionist on 300 MB.")
     ] = False,
@@ -35,11 +41,14 @@ def dev(
       aywa dev --tiny --port 9000
 
       aywa dev --host 0.0.0.0
+
+      aywa dev --sip-port 5080
     """
     from dataclasses import replace
 
     from aywa.boot.dev import run_dev
     from aywa.boot.errors import CannotStart
+    from aywa.boot.phone_settings import phone_from_environment
     from aywa.boot.settings import (
         LLM_QUALITY,
         LLM_RULES,
@@ -53,12 +62,20 @@ def dev(
 
     if tiny and quality:
         raise typer.BadParameter("choose one of --tiny and --quality")
+    try:
+        phone = phone_from_environment()
+    except CannotStart as error:
+        typer.echo(f"aywa dev: {error}", err=True)
+        raise typer.Exit(1) from None
     settings = RuntimeSettings(
         host=host,
         port=port,
         openai=None if tiny else openai_from_environment(),
         keys=keys_from_environment(),
+        phone=phone,
     )
+    if sip_port is not None:
+        settings = replace(settings, phone=replace(settings.phone, port=sip_port))
     if tiny or quality:
         settings = replace(settings, llm=LLM_RULES if tiny else LLM_QUALITY)
     try:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 AFTERWARDS_S = 20.0
 LAST_QUIET_S = 1.0
 GREETING_S = 10.0
+TELEPHONE_HZ = 8000
 ASSISTANT: dict[str, Any] = {"name": "Talk", "firstMessage": "Hello, how can I help you?"}
 _PLAIN_WIDTH = 120
 
@@ -58,6 +59,13 @@ def talk(
         bool,
         typer.Option("--after-greeting", help="Begin after the greeting, not at once like a microphone."),
     ] = False,
+    sip: Annotated[
+        str | None, typer.Option("--sip", help="Dial this SIP address instead: sip:demo@127.0.0.1:5060.")
+    ] = None,
+    username: Annotated[str, typer.Option("--username", help="With --sip: who calls, if asked.")] = "",
+    password: Annotated[
+        str, typer.Option("--password", envvar="AYWA_SIP_PASSWORD", help="With --sip: his password.")
+    ] = "",
 ) -> None:
     """Calls an assistant with a WAV as the caller's microphone; records both sides and prints the turns.
 
@@ -67,6 +75,7 @@ def talk(
     \b
     aywa talk --wav question.wav --out call.wav
     aywa talk --wav question.wav --out call.wav --assistant 7c0c… --json
+    aywa talk --sip sip:demo@127.0.0.1:5060 --wav question.wav --out call.wav
     """
     import asyncio
 
@@ -76,6 +85,12 @@ def talk(
     _check_writable(out)
     url = address.url_of(url)
     key = address.key_of(key)
+    if sip is not None:
+        steps = _steps(sound.pcm(TELEPHONE_HZ), after_greeting, told=False)
+        placed = asyncio.run(_call_by_sip(sip, steps, (username, password), (url, key or "")))
+        _write(out, placed)
+        _show(placed, as_json)
+        return
     try:
         placed = asyncio.run(_call(_caller(url, key, audio), assistant or ASSISTANT, sound, after_greeting))
     except NoRuntime as error:
@@ -128,15 +143,48 @@ async def _call(
     import signal
     from contextlib import suppress
 
-    from aywa.testing.script import Say, WaitReply
-
-    steps: list[Step] = [Say(sound.pcm(caller.rate_hz)), WaitReply(AFTERWARDS_S, LAST_QUIET_S, told=True)]
-    if after_greeting:
-        steps.insert(0, WaitReply(GREETING_S, told=True))
+    steps = _steps(sound.pcm(caller.rate_hz), after_greeting, told=True)
     # Only the main thread of a process hears signals.
     with suppress(ValueError, RuntimeError):
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, caller.hang_up)
     return await caller.call(assistant, steps)
+
+
+def _steps(pcm: bytes, after_greeting: bool, *, told: bool) -> list[Step]:
+    from aywa.testing.script import Say, WaitReply
+
+    steps: list[Step] = [Say(pcm), WaitReply(AFTERWARDS_S, LAST_QUIET_S, told=told)]
+    return [WaitReply(GREETING_S, told=told), *steps] if after_greeting else steps
+
+
+async def _call_by_sip(
+    uri: str, steps: list[Step], account: tuple[str, str], runtime: tuple[str, str]
+) -> Placed:
+    """Over the telephone: the runtime's own document of the call gives the words, where it can be had."""
+    import asyncio
+    import signal
+    from contextlib import suppress
+
+    from aywa.testing.caller import Placed, call_by_sip_id
+    from aywa.testing.softphone.lines import host_towards
+    from aywa.testing.softphone.message import NotSip
+    from aywa.testing.softphone.phone import Setup
+    from aywa.testing.softphone.talk import Dial, Softphone, audible
+
+    try:
+        setup = Setup(await host_towards(uri), username=account[0], password=account[1])
+        phone = Softphone(setup)
+        with suppress(ValueError, RuntimeError):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, phone.hang_up)
+        talked = await phone.call(Dial(uri), steps)
+    except (NotSip, OSError) as error:
+        _fail(f"{uri} cannot be dialled: {error}; write sip:user@host:port", 2)
+    if not talked.connected:
+        why = talked.error or f"{talked.phone.status} {talked.phone.reason}"
+        _fail(f"{uri} did not answer: {why}", 1)
+    sip_id = talked.phone.dialog.call_id if talked.phone.dialog else ""
+    document = await call_by_sip_id(*runtime, sip_id)
+    return Placed(str(document.get("id") or sip_id), audible(talked.record), document, None)
 
 
 def _tell(event: TextEvent) -> None:

@@ -1,7 +1,8 @@
-"""The published endedReason of a call that a provider's failure ended (contract 6.5, appendix A).
+"""The published endedReason of a call that a provider's failure ended, or the telephone's (contract 6.5, appendix A).
 
-Grammar: `pipeline-error-{vendor}-{fault}`. What runs on this machine, and whatever the contract has no name for, goes by the
-contract's words for a customer's own.
+Grammar of the first: `pipeline-error-{vendor}-{fault}`. What runs on this machine, and whatever the contract has no name for,
+goes by the contract's words for a customer's own. Of the second there is a short list; what SIP says more finely stands
+in endedMessage.
 """
 
 from __future__ import annotations
@@ -52,3 +53,85 @@ def of_failure(step: str, route: str = "", code: str = "") -> str:
     if vendor not in _MODELS:
         return "pipeline-error-custom-llm-llm-failed"
     return f"pipeline-error-{vendor}-{_FAULTS.get(code, 'llm-failed')}"
+
+
+# --- the telephone ---------------------------------------------------------------------------------------------------
+
+ANSWERED_NOT: Final = "customer-did-not-answer"
+BUSY: Final = "customer-busy"
+HUNG_UP: Final = "customer-ended-call"
+UNALLOCATED: Final = "sip-outbound-unallocated-number"
+CARRIER_RELEASED: Final = "sip-outbound-carrier-released-call"
+OUTBOUND_FAILED: Final = "call.in-progress.error-sip-outbound-call-failed-to-connect"
+INBOUND_FAILED: Final = "call.in-progress.error-sip-inbound-call-failed-to-connect"
+INBOUND_UNANSWERED: Final = "call.ringing.error-sip-inbound-call-failed-to-connect"
+CALLER_GAVE_UP: Final = "call.ringing.sip-inbound-caller-hungup-before-call-connect"
+COMPLETED: Final = "call.in-progress.sip-completed-call"
+
+_OUTBOUND: Final = "call.in-progress.error-providerfault-outbound-sip"
+# What a final response to an INVITE means for the call (RFC 3261 21, RFC 5057, RFC 8197).
+_STATUSES: Final = {
+    401: f"{_OUTBOUND}-407-proxy-authentication-required",
+    403: f"{_OUTBOUND}-403-forbidden",
+    404: UNALLOCATED,
+    407: f"{_OUTBOUND}-407-proxy-authentication-required",
+    408: f"{_OUTBOUND}-408-request-timeout",
+    410: UNALLOCATED,
+    480: f"{_OUTBOUND}-480-temporarily-unavailable",
+    484: UNALLOCATED,
+    486: BUSY,
+    487: ANSWERED_NOT,
+    503: f"{_OUTBOUND}-503-service-unavailable",
+    600: BUSY,
+    603: BUSY,
+    604: UNALLOCATED,
+    607: BUSY,
+}
+# Q.850 causes that say what the callee did, better than the status that a gateway made of it (RFC 3326; RFC 3398 7.2.4.1).
+_CALLEE: Final = {
+    1: UNALLOCATED,
+    17: BUSY,
+    18: ANSWERED_NOT,
+    19: ANSWERED_NOT,
+    21: BUSY,
+    22: UNALLOCATED,
+    28: UNALLOCATED,
+}
+# Q.850 2.2.7: no route, network out of order, temporary failure, congestion ... and interworking: not the callee's doing.
+_NETWORK: Final = frozenset((2, 3, 27, *range(34, 48), 102, 111, 127))
+
+
+def of_dial(status: int, cause: int | None = None) -> str:
+    """Why a call that was placed was not answered. status: of the final response; 0 when none came: nobody was reached.
+    cause: Q.850, of a Reason header."""
+    callee = _CALLEE.get(cause or 0)
+    if callee is not None:
+        return callee
+    known = _STATUSES.get(status)
+    if known is not None:
+        return known
+    return CARRIER_RELEASED if cause in _NETWORK else OUTBOUND_FAILED
+
+
+def of_invite(*, answered: bool, cancelled: bool = False) -> str:
+    """Why a call that came in never became one. answered: we had (no ACK came). cancelled: the caller gave up."""
+    if cancelled:
+        return CALLER_GAVE_UP
+    return INBOUND_FAILED if answered else INBOUND_UNANSWERED
+
+
+def of_hang_up(*, outbound: bool, cause: int | None = None, network: bool = False) -> str:
+    """Why a call that was answered is over, and nobody here ended it. cause: Q.850, of the BYE's Reason. network: no BYE
+    came, the dialog is lost (a session timer ran out, a connection)."""
+    if network or cause in _NETWORK:
+        return CARRIER_RELEASED if outbound else COMPLETED
+    return HUNG_UP
+
+
+def dial_message(status: int, phrase: str = "", cause: int | None = None, text: str = "") -> str:
+    """The same for a person, as endedMessage. text: of the Reason header."""
+    what = (
+        f"the far side answered {status} {phrase}".rstrip() if status else "the far side did not answer SIP"
+    )
+    said = f" ({text})" if text else ""
+    return what if cause is None else f"{what}, cause {cause}{said}"

@@ -19,6 +19,7 @@ from aywa.core.audio.level import SILENCE_DB
 from aywa.core.audio.resample import Resampler, resample_pcm
 from aywa.core.events import (
     ClientMessageReceived,
+    DtmfReceived,
     LegConnected,
     LegEnded,
     MediaEvent,
@@ -118,7 +119,8 @@ class MediaLeg:
         self._ear = Ear(batch, plan.rate_hz, settings.voice, self._judged, self._vad_failed)
         pace = Pace(
             plan.rate_hz, self._wire.width, self._wire.silence,
-            settings.lead_s, settings.advance_s, settings.queue_s, settings.rewind_s, settings.batch_frames,
+            settings.lead_s if plan.lead_s is None else plan.lead_s, settings.advance_s, settings.queue_s,
+            settings.rewind_s, 1 if plan.paced else settings.batch_frames,
         )  # fmt: skip
         self._playout = Playout(plan.leg_id, pace, self._send_frame, self._post, plan.epoch_s)
         self._recorder = self._open_recorder()
@@ -166,6 +168,11 @@ class MediaLeg:
         else:
             self._understand(text)
 
+    def dtmf_received(self, digit: str) -> None:
+        """A key was pressed on the far side."""
+        if not (self._ended or self._closing):
+            self._post(DtmfReceived(self.leg_id, digit))
+
     def disconnected(self, cause: str, detail: str = "") -> None:
         """The connection is gone."""
         self._end("local" if self._closing else cause, detail)
@@ -195,8 +202,8 @@ class MediaLeg:
                 self._paused_for_voice = False
             case SendText(text=text):
                 self._send_text(text)
-            case SendDtmf():
-                self._warn("dtmf_unsupported", "this transport carries no keys")
+            case SendDtmf(digits=digits):
+                self._send_dtmf(digits)
             case CloseLeg(reason=reason):
                 self._close(reason, now)
         self._arm_frame_timer()
@@ -355,6 +362,15 @@ class MediaLeg:
         except Exception as error:  # noqa: BLE001 - a transport may fail in any way
             self._connection_failed(error)
 
+    def _send_dtmf(self, digits: str) -> None:
+        try:
+            carried = self._connection.send_dtmf(digits)
+        except Exception as error:  # noqa: BLE001 - a transport may fail in any way
+            self._connection_failed(error)
+            return
+        if not carried:
+            self._warn("dtmf_unsupported", "this transport carries no keys")
+
     def _send_error(self, code: str, message: str) -> None:
         self._send_text(json.dumps({"type": "error", "code": code, "message": message}))
 
@@ -448,6 +464,7 @@ class MediaLeg:
         return Recorder(
             self._around.loop, self._around.executor(), self._plan.recording, self._plan.rate_hz,
             self._wire.width, self._wire.to_pcm, lambda detail: self._warn("recording_lost", detail),
+            self._plan.paced,
         )  # fmt: skip
 
     def _warn(self, code: str, detail: str) -> None:

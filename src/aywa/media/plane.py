@@ -33,15 +33,15 @@ class Plane:
     ) -> None:
         self.settings = settings or MediaSettings()
         self._loop = loop
-        self._wheel = Wheel(loop, self.settings.slot_s)
+        self.wheel = Wheel(loop, self.settings.slot_s)
         self._batches = {
-            rate: VadBatch(loop, self._wheel, vad, self.settings.batch_slots_s, self.settings.batch_rows)
+            rate: VadBatch(loop, self.wheel, vad, self.settings.batch_slots_s, self.settings.batch_rows)
             for rate, vad in vads.items()
         }
         self._legs: dict[str, MediaLeg] = {}
         self._recordings: dict[str, asyncio.Future[Recording]] = {}
         self._writer: ThreadPoolExecutor | None = None
-        self._around = Surroundings(loop, self._wheel, self.settings, self._executor)
+        self._around = Surroundings(loop, self.wheel, self.settings, self._executor)
         self._closed = False
 
     def add_leg(self, plan: LegPlan, connection: Connection) -> MediaLeg:
@@ -100,7 +100,7 @@ class Plane:
             leg.shut(SERVICE_RESTART, "shutdown")
         if self._recordings:
             await asyncio.wait(self._recordings.values())
-        self._wheel.close()
+        self.wheel.close()
         if self._writer is not None:
             self._writer.shutdown(wait=False)
             self._writer = None

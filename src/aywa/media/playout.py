@@ -147,6 +147,10 @@ class Playout:
     def tick(self, now: float) -> None:
         """Sends what is due."""
         self._cut_due(now)
+        self._leave()
+
+    def _leave(self) -> None:
+        """What was cut leaves together."""
         if self._leaving:
             frames = bytes(self._leaving)
             self._leaving.clear()
@@ -224,6 +228,9 @@ class Playout:
         if not self._leaving:
             self._leaving_from_s = heard_from_s
         self._leaving += frame
+        if not self._batch_s:
+            # Each is a packet of its own, also of those that are late together, and leaves before anything is told of it.
+            self._leave()
         self._told(now)
         if self._last and self._next == len(self._audio) and self._flowing():
             self._end(PlayoutFinished, now)

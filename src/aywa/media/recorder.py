@@ -26,6 +26,10 @@ _OPEN_S = 0.2
 _HEADER_BYTES = 44
 _MOST_BYTES = 0xFFFFFFFF - _HEADER_BYTES
 
+# Frames among which the quickest is looked for: 2 s, in which no clock runs off by anything to speak of.
+_SLACK_OF = 100
+_NO_SLACK = float("inf")
+
 # Channel, place of the first sample, the frame in the wire's format.
 _Piece = tuple[int, int, bytes]
 
@@ -42,7 +46,8 @@ class Recording:
 
 
 class Recorder:
-    """decode: PCM16 of a frame in the wire's format. lost(detail) is called once, in the loop, when audio is lost."""
+    """decode: PCM16 of a frame in the wire's format. paced: frames come by the far side's clock. lost(detail) is called
+    once, in the loop, when audio is lost."""
 
     def __init__(
         self,
@@ -53,6 +58,7 @@ class Recorder:
         width: int,
         decode: Callable[[bytes], bytes],
         lost: Callable[[str], None],
+        paced: bool = False,
     ) -> None:
         self._loop = loop
         self._executor = executor
@@ -65,6 +71,10 @@ class Recorder:
         self._began_s = loop.time()
         self._pieces: list[_Piece] = []
         self._left_end = 0
+        # By how much the quickest of so many frames came later than its place.
+        self._paced = paced
+        self._slack = _NO_SLACK
+        self._slack_of = 0
         self._right_end = 0
         self._handed = 0
         self._waiting = 0
@@ -79,9 +89,22 @@ class Recorder:
         arrived = (now - self._began_s) * self._rate_hz - min(samples, self._frame_samples)
         if arrived > start + jitter_s * self._rate_hz:
             start = round(arrived)
+        elif self._paced:
+            start += self._drifted(arrived - start)
         start = start if start > self._handed else self._handed
         self._left_end = start + samples
         self._pieces.append((_LEFT, start, frame))
+
+    def _drifted(self, slack: float) -> int:
+        """The quickest frame tells the far side's clock from the network's jitter: when that clock has run off by half a
+        frame, its audio is moved by as much, forward over a silence or back over what lies there."""
+        if slack < self._slack:
+            self._slack = slack
+        self._slack_of += 1
+        if self._slack_of < _SLACK_OF:
+            return 0
+        drift, self._slack, self._slack_of = self._slack, _NO_SLACK, 0
+        return round(drift) if abs(drift) > self._frame_samples / 2 else 0
 
     def sent(self, frame: bytes, heard_from_s: float) -> None:
         """A frame went out, to be played from then on."""

@@ -30,11 +30,12 @@ class Wire:
 _WIRES = {
     AudioFormat.PCM16: Wire(2, b"\0\0", None, None),
     AudioFormat.MULAW: Wire(1, g711.MULAW_SILENCE, g711.mulaw_to_pcm, g711.pcm_to_mulaw),
+    AudioFormat.ALAW: Wire(1, g711.ALAW_SILENCE, g711.alaw_to_pcm, g711.pcm_to_alaw),
 }
 
 
 def wire(audio_format: AudioFormat, rate_hz: int) -> Wire:
-    """The format's wire; mu-law has one rate."""
-    if audio_format is AudioFormat.MULAW and rate_hz != g711.RATE_HZ:
-        raise ValueError(f"mu-law runs at {g711.RATE_HZ} Hz, not at {rate_hz}")
+    """The format's wire; G.711 has one rate."""
+    if audio_format is not AudioFormat.PCM16 and rate_hz != g711.RATE_HZ:
+        raise ValueError(f"G.711 runs at {g711.RATE_HZ} Hz, not at {rate_hz}")
     return _WIRES[audio_format]

@@ -43,7 +43,7 @@ class ProjectionStore(Protocol):
         """A call's records in order. org_id None: whatever the organisation (internal use)."""
 
     async def unended(self) -> list[tuple[str, str]]:
-        """(call id, org id) of calls whose stored status is not ended."""
+        """(call id, org id) of calls whose stored status is neither ended nor scheduled."""
 
 
 class StoreUnavailable(Exception):

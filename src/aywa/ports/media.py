@@ -21,6 +21,7 @@ class AudioFormat(StrEnum):
 
     PCM16 = "pcm_s16le"
     MULAW = "mulaw"
+    ALAW = "alaw"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,9 @@ class AudioSink(Protocol):
 @dataclass(frozen=True, slots=True)
 class LegPlan:
     """What a leg is to be. epoch_s: the loop time of the call's at_s = 0. post: takes the leg's events, never blocks.
-    recording: stereo WAV to write (left: this leg, right: what was sent to it), or None."""
+    recording: stereo WAV to write (left: this leg, right: what was sent to it), or None. lead_s: how far ahead of the far
+    side's ear frames leave, where that is not the plane's own. paced: the far side sends by a clock, which may drift from
+    ours."""
 
     leg_id: str
     format: AudioFormat
@@ -118,6 +121,8 @@ class LegPlan:
     epoch_s: float
     post: Callable[[MediaEvent], None]
     recording: Path | None = None
+    lead_s: float | None = None
+    paced: bool = False
 
 
 class Connection(Protocol):
@@ -128,6 +133,9 @@ class Connection(Protocol):
 
     def send_text(self, text: str) -> None:
         """One text message."""
+
+    def send_dtmf(self, digits: str) -> bool:
+        """Sends keys after what was sent before, where the transport has them; else False."""
 
     def close(self, code: int, reason: str) -> None:
         """Closes in order; the transport then calls the leg's `disconnected`."""
@@ -146,6 +154,9 @@ class Leg(Protocol):
 
     def text_received(self, text: str) -> None:
         """A text frame."""
+
+    def dtmf_received(self, digit: str) -> None:
+        """A key was pressed on the far side."""
 
     def disconnected(self, cause: str, detail: str = "") -> None:
         """The connection is gone: closed or lost."""

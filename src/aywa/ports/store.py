@@ -66,7 +66,8 @@ class Document:
 @dataclass(frozen=True, slots=True)
 class NewCall:
     """A call's first row. idempotency: the client's key, unique in the organisation; digest: of the body it came with.
-    guest_digest: SHA-256 of the token that lets the call's own party read its artifacts."""
+    guest_digest: SHA-256 of the token that lets the call's own party read its artifacts. due_ms: when a scheduled call is
+    to begin; the document's sealed secrets are what it takes along then."""
 
     document: Document
     type: str
@@ -75,6 +76,8 @@ class NewCall:
     idempotency: str | None = None
     digest: str | None = None
     guest_digest: str | None = None
+    phone_number_id: str | None = None
+    due_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """Which documents, newest first. equal: column to value; for calls `id` and `assistant_id`."""
+    """Which documents, newest first. equal: column to value; for calls `id`, `assistant_id` and `phone_number_id`."""
 
     limit: int = 100
     created: Span = Span()
@@ -172,6 +175,23 @@ class CredentialDocuments(Documents, Protocol):
     ) -> Sequence[Document]:
         """Those of one of these providers, and those with one of these ids or names; newest first."""
 
+    async def of_provider(self, provider: str) -> Sequence[Document]:
+        """All organisations' of this provider, oldest first: for what comes from outside and names no organisation."""
+
+
+class PhoneNumberDocuments(Documents, Protocol):
+    """Phone numbers, found also by what an INVITE names, which knows no organisation. insert and change raise Conflict when
+    another has the same number on the same credential, the same user in its sipUri, or the same account."""
+
+    async def of_trunks(self, credential_ids: Collection[str], number: str) -> Sequence[Document]:
+        """Those with this number on one of these credentials, oldest first; then those on them that have no number."""
+
+    async def of_uri(self, user: str) -> Document | None:
+        """The one whose sipUri has this user, in whatever case."""
+
+    async def with_accounts(self) -> Sequence[Document]:
+        """Those that have an authentication, oldest first."""
+
 
 class CallDocuments(Protocol):
     """Calls: what was asked for, and by projection what became of it."""
@@ -181,6 +201,18 @@ class CallDocuments(Protocol):
 
     async def earlier(self, org_id: str, idempotency: str, since_ms: int) -> EarlierCall | None:
         """The call that was made with this key at or after since_ms."""
+
+    async def due(self, now_ms: int, limit: int) -> Sequence[Document]:
+        """All organisations' scheduled calls that are to begin by now, with their secrets, the longest waiting first."""
+
+    async def next_due_ms(self) -> int | None:
+        """When the next scheduled call of any organisation is to begin; None when there is none."""
+
+    async def claim(self, org_id: str, call_id: str, now_ms: int, change: Change) -> Document | None:
+        """Like change, for a scheduled call, which is not scheduled any more. Of several who ask, one gets it."""
+
+    async def postpone(self, document: Document, due_ms: int, now_ms: int) -> None:
+        """A scheduled call, claimed or not, waits on until then, with the secrets that it had."""
 
     async def refuse(self, org_id: str, call_id: str, now_ms: int, change: Change) -> Document | None:
         """Like change, for a call that never began: its idempotency key may be used again."""
@@ -214,6 +246,9 @@ class Store(ProjectionStore, Protocol):
 
     @property
     def credentials(self) -> CredentialDocuments: ...
+
+    @property
+    def phone_numbers(self) -> PhoneNumberDocuments: ...
 
     @property
     def calls(self) -> CallDocuments: ...

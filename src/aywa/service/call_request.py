@@ -1,4 +1,4 @@
-"""Reads a request for a call: which brain, which transport, which audio. Decides only; says all that is wrong at once."""
+"""Reads a request for a call: which brain, which transport or telephone, when. Decides only; says all that is wrong at once."""
 
 from __future__ import annotations
 
@@ -9,18 +9,30 @@ from typing import Any
 
 from aywa.ports.media import AudioFormat
 from aywa.ports.store import JsonObject
+from aywa.ports.telephony import RING_S, Headers
 from aywa.service.assistants import INLINE, inline_of, split_inline
+from aywa.service.clock import iso, parse_iso
 from aywa.service.documents import without_own
 from aywa.service.errors import Rejected
-from aywa.service.rules import shown
+from aywa.service.phone_rules import CUSTOMER, SIP_TRANSPORT, target_problems
+from aywa.service.rules import check, shown
 from aywa.service.validate import call_problems
 
 WEBSOCKET_CALL = "vapi.websocketCall"
 WEB_CALL = "webCall"
+OUTBOUND_CALL = "outboundPhoneCall"
+INBOUND_CALL = "inboundPhoneCall"
+SIP = "vapi.sip"
+SCHEDULE_MAX_MS = 366 * 24 * 3600 * 1000
+"""How far ahead a call may be scheduled."""
+
+RING_MARGIN_S = 10.0
+"""How much longer than the telephone rings its call waits for the answer: who rang in vain is told why by the telephone."""
+
 FRAME_RATE_HZ = 50
 """20 ms frames: a rate must give a whole number of samples in each."""
 
-DEFAULT_RATE_HZ = {AudioFormat.PCM16: 16_000, AudioFormat.MULAW: 8_000}
+DEFAULT_RATE_HZ = {AudioFormat.PCM16: 16_000, AudioFormat.MULAW: 8_000, AudioFormat.ALAW: 8_000}
 JOIN_TIMEOUT_S = 15.0
 
 RUNTIME_FIELDS = frozenset(
@@ -42,6 +54,9 @@ RUNTIME_FIELDS = frozenset(
         "monitor",
         "webCallUrl",
         "warnings",
+        "phoneCallProvider",
+        "phoneCallProviderId",
+        "phoneCallTransport",
     )
 )
 """Fields of a call that say what became of it: a client's are dropped."""
@@ -54,8 +69,33 @@ _NOT_YET = (
     "squadOverrides",
     "customers",
     "customerId",
-    "schedulePlan",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneTarget:
+    """Who is to be called, and from which phone number. Either number or uri is set. digits: an extension."""
+
+    phone_number_id: str
+    number: str = ""
+    uri: str = ""
+    digits: str = ""
+    caller_id: str = ""
+    ring_s: float = RING_S
+    headers: Headers = ()
+
+    @property
+    def destination(self) -> str:
+        """The number, or the URI."""
+        return self.number or self.uri
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When a call may begin, in Unix milliseconds. latest_ms: None for no matter how late."""
+
+    earliest_ms: int
+    latest_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +111,8 @@ class CallRequest:
     format: AudioFormat
     rate_hz: int
     inline: Sequence[JsonObject] | None = field(default=None, repr=False)
+    phone: PhoneTarget | None = None
+    schedule: Schedule | None = None
 
     @property
     def variables(self) -> JsonObject:
@@ -83,9 +125,15 @@ def read_request(body: Any, *, web: bool) -> CallRequest:
     problems = call_problems(body)
     if not isinstance(body, dict):
         raise Rejected(problems)
-    problems += _brain_problems(body) + _origin_problems(body, web=web)
+    is_phone = not web and _is_phone(body)
+    problems += _brain_problems(body)
+    problems += _phone_problems(body) if is_phone else _origin_problems(body, web=web)
+    schedule = _schedule(body.get("schedulePlan"), problems, is_phone=is_phone)
+    problems = list(dict.fromkeys(problems))
     transport = body.get("transport")
     transport = transport if isinstance(transport, dict) else {}
+    if is_phone:
+        transport = {"audioFormat": {"format": AudioFormat.MULAW}}
     audio = transport.get("audioFormat")
     audio_format, rate_hz = _audio(audio if isinstance(audio, dict) else {}, problems)
     if problems:
@@ -98,8 +146,9 @@ def read_request(body: Any, *, web: bool) -> CallRequest:
             if INLINE in given:
                 inline = inline_of(given)
             kept[name] = split_inline(given)[0]
+    other = WEB_CALL if web else WEBSOCKET_CALL
     return CallRequest(
-        WEB_CALL if web else WEBSOCKET_CALL,
+        OUTBOUND_CALL if is_phone else other,
         kept,
         kept.get("assistantId"),
         kept.get("assistant"),
@@ -107,11 +156,15 @@ def read_request(body: Any, *, web: bool) -> CallRequest:
         audio_format,
         rate_hz,
         inline,
+        _phone_target(kept) if is_phone else None,
+        schedule,
     )
 
 
-def join_timeout_s(assistant: Mapping[str, Any]) -> float:
+def join_timeout_s(assistant: Mapping[str, Any], phone: PhoneTarget | None = None) -> float:
     """How long a party has to connect."""
+    if phone is not None:
+        return phone.ring_s + RING_MARGIN_S
     value = assistant.get("customerJoinTimeoutSeconds")
     return float(value) if isinstance(value, int | float) else JOIN_TIMEOUT_S
 
@@ -144,8 +197,84 @@ def _origin_problems(body: Mapping[str, Any], *, web: bool) -> list[str]:
             for name in phone
         ]
     if phone:
-        return [f"{name} is not supported yet, got {shown(name, body[name])}" for name in phone]
-    return [f'transport.provider must be "vapi.websocket", got {json.dumps(provider)[:80]}']
+        rule = "is not supported: make one with POST /phone-number and name it in phoneNumberId"
+        return [f"phoneNumber {rule}, got {shown('phoneNumber', body['phoneNumber'])}"]
+    rule = 'must be "vapi.websocket" unless phoneNumberId is given'
+    return [f"transport.provider {rule}, got {json.dumps(provider)[:80]}"]
+
+
+def _is_phone(body: Mapping[str, Any]) -> bool:
+    transport = body.get("transport")
+    provider = transport.get("provider") if isinstance(transport, dict) else None
+    return body.get("phoneNumberId") is not None and provider != "vapi.websocket"
+
+
+def _phone_problems(body: Mapping[str, Any]) -> list[str]:
+    problems = []
+    if not isinstance(body["phoneNumberId"], str):
+        problems.append(f"phoneNumberId must be a string, got {shown('', body['phoneNumberId'])}")
+    if body.get("phoneNumber") is not None:
+        value = shown("phoneNumber", body["phoneNumber"])
+        problems.append(f"phoneNumber must not be given together with phoneNumberId, got {value}")
+    customer = body.get("customer")
+    found = [] if customer is None else check(CUSTOMER, customer, "customer")
+    problems += found or target_problems(customer)
+    transport = body.get("transport")
+    if transport is None:
+        return problems
+    problems += check(SIP_TRANSPORT, transport, "transport")
+    provider = transport.get("provider") if isinstance(transport, dict) else None
+    if provider not in (None, SIP):
+        rule = f'must be "{SIP}" or absent where phoneNumberId is given'
+        problems.append(f"transport.provider {rule}, got {shown('', provider)}")
+    return problems
+
+
+def _phone_target(body: Mapping[str, Any]) -> PhoneTarget:
+    """Of a body without problems."""
+    customer, transport = body["customer"], body.get("transport") or {}
+    return PhoneTarget(
+        body["phoneNumberId"],
+        customer.get("number") or "",
+        customer.get("sipUri") or "",
+        customer.get("extension") or "",
+        customer.get("callerId") or "",
+        float(transport.get("dialTimeout") or RING_S),
+        tuple((transport.get("sipHeaders") or {}).items()),
+    )
+
+
+def _schedule(plan: Any, problems: list[str], *, is_phone: bool) -> Schedule | None:
+    if plan is None:
+        return None
+    if not is_phone:
+        value = shown("schedulePlan", plan)
+        problems.append(
+            f"schedulePlan must be absent unless a telephone is called (phoneNumberId), got {value}"
+        )
+        return None
+    if not isinstance(plan, Mapping):
+        problems.append(f"schedulePlan must be an object, got {shown('', plan)}")
+        return None
+    earliest, latest = (_date(plan, name, problems) for name in ("earliestAt", "latestAt"))
+    if plan.get("earliestAt") is None:
+        problems.append("schedulePlan.earliestAt is required, got null")
+    if earliest is None:
+        return None
+    if latest is not None and latest < earliest:
+        problems.append(f"schedulePlan.latestAt must not be before earliestAt, got {json.dumps(iso(latest))}")
+    return Schedule(earliest, latest)
+
+
+def _date(plan: Mapping[str, Any], name: str, problems: list[str]) -> int | None:
+    value = plan.get(name)
+    if value is None:
+        return None
+    try:
+        return round(parse_iso(value))
+    except (ValueError, OverflowError, TypeError, AttributeError):
+        problems.append(f"schedulePlan.{name} must be a valid ISO 8601 date string, got {shown('', value)}")
+        return None
 
 
 def _audio(audio: Mapping[str, Any], problems: list[str]) -> tuple[AudioFormat, int]:

@@ -1,4 +1,4 @@
-"""Calls: begin over WebSocket or from a web page, list, read, rename, delete.
+"""Calls: begin over WebSocket, from a web page or by telephone, at once or later; list, read, rename, delete.
 
 After `CallHost.prepare` has answered, nothing that happens here may fail the request: a client that sees a 5xx asks again,
 and would get a second call (contract 2.3). What happens during the call arrives in the store by projection, not here.
@@ -10,55 +10,59 @@ import asyncio
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlencode
 
 import structlog
 
 from aywa.ports.calls import CallHost, CallPlan, CallRefused
 from aywa.ports.journal import StoreUnavailable
+from aywa.ports.secrets import CannotOpen, Vault
 from aywa.ports.store import CallDocuments, CallFiles, Document, JsonObject, NewCall
-from aywa.service.assistants import Assistants, Resolved
-from aywa.service.call_request import WEB_CALL, CallRequest, join_timeout_s, read_request
-from aywa.service.clock import Clock, iso, now_ms
-from aywa.service.credentials import CallKeys, Credentials
+from aywa.service.assistants import INLINE, Assistants, Resolved
+from aywa.service.call_bodies import (
+    about_phone,
+    artifact_base_url,
+    ended_fields,
+    first_body,
+    talk_url,
+    web_answer,
+)
+from aywa.service.call_request import (
+    INBOUND_CALL,
+    SCHEDULE_MAX_MS,
+    WEB_CALL,
+    CallRequest,
+    Schedule,
+    join_timeout_s,
+    read_request,
+)
+from aywa.service.clock import Clock, iso, now_ms, parse_iso
+from aywa.service.credentials import Credentials
 from aywa.service.documents import dump, json_list, list_query, load, new_document
 from aywa.service.errors import NotFound, Rejected
 from aywa.service.keys import digest
+from aywa.service.outbound import Dialling, Outbound
 from aywa.service.overrides import merged
+from aywa.service.phone_numbers import NumberInUse, shown_number
 from aywa.service.rules import check, shown
+from aywa.service.sealing import Seal
+from aywa.service.secret_fields import Secrets
 from aywa.service.validate import CALL_CHANGE
 
 _log = structlog.get_logger("aywa.service.calls")
 
-NO_COST: JsonObject = dict.fromkeys(
-    (
-        "transport",
-        "stt",
-        "llm",
-        "tts",
-        "vapi",
-        "chat",
-        "total",
-        "llmPromptTokens",
-        "llmCompletionTokens",
-        "llmCachedPromptTokens",
-        "ttsCharacters",
-    ),
-    0,
-)
-"""costBreakdown before anything has cost anything: numbers, never null (contract 6.3)."""
-
-DEFAULT_VOICE_PROVIDER = "custom-voice"
-"""What a client is told of an assistant without a voice of its own: ours, under a known discriminator."""
+KIND = "call"
+NO_WORKER = "call.start.error-vapifault-worker-not-available"
+NOT_VALID = "call.start.error-get-resources-validation"
 
 
 @dataclass(frozen=True, slots=True)
 class CallLimits:
     """idempotency_key_ms: how long an Idempotency-Key is remembered. undelivered_ms: how long an answer that its client
-    did not wait for is kept for his next, identical request. guest_ms: how long a call's party may read its artifacts."""
+    did not wait for is kept for his next, identical request. guest_ms: how long a call's party may read its artifacts.
+    schedule_retry_ms: after how long a scheduled call is tried again that found no room, for schedule_patience_ms in all."""
 
     idempotency_key_ms: int = 24 * 3600 * 1000
     idempotency_key_length: int = 255
@@ -66,6 +70,8 @@ class CallLimits:
     undelivered_answers: int = 1_000
     guest_ms: int = 24 * 3600 * 1000
     delete_ids: int = 1_000
+    schedule_retry_ms: int = 10_000
+    schedule_patience_ms: int = 3600 * 1000
 
 
 DEFAULT_LIMITS = CallLimits()
@@ -80,8 +86,17 @@ class Creator:
     base_url: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class PhoneWay:
+    """What calls to and from telephones need. scheduled: told that a call waits for its time."""
+
+    outbound: Outbound
+    vault: Vault
+    scheduled: Callable[[], None] = lambda: None
+
+
 class Calls:
-    """The use-cases. Documents leave as JSON text."""
+    """The use-cases. Documents leave as JSON text. phone: None where there are no telephones."""
 
     def __init__(
         self,
@@ -92,7 +107,9 @@ class Calls:
         files: CallFiles | None = None,
         limits: CallLimits = DEFAULT_LIMITS,
         clock: Clock = now_ms,
+        phone: PhoneWay | None = None,
     ) -> None:
+        self._phone = phone
         self._documents = documents
         self._assistants = assistants
         self._credentials = credentials
@@ -139,35 +156,235 @@ class Calls:
         self, creator: Creator, request: CallRequest, idempotency: str | None, fingerprint: str
     ) -> str:
         brain = await self._brain(creator.org_id, request)
-        assistant = merged(brain.body, request.overrides)
-        inline = brain.inline if request.inline is None else request.inline
-        found = await self._credentials.keys(creator.org_id, assistant, inline)
-        keys = CallKeys(found.keys, (*brain.problems, *found.problems))
         created_ms = self._clock()
-        document = new_document(creator.org_id, created_ms, _first_body(request))
-        guest_token = secrets.token_urlsafe(24)
-        await self._documents.insert(
-            NewCall(
-                document,
-                request.type,
-                "queued",
-                request.assistant_id,
-                idempotency,
-                fingerprint,
-                digest(guest_token),
-            ),
-            created_ms - self._limits.idempotency_key_ms,
+        dialling = await self._dialling(creator.org_id, request)
+        later = request.schedule is not None and self._is_later(request.schedule, created_ms)
+        if dialling is not None and not later and self._phone is not None:
+            self._phone.outbound.judge(creator.org_id, dialling.destination)
+        document = new_document(
+            creator.org_id, created_ms, first_body(request, "scheduled" if later else "queued")
         )
-        body = load(document)
+        guest_token = secrets.token_urlsafe(24)
+        row = NewCall(
+            document,
+            request.type,
+            "scheduled" if later else "queued",
+            request.assistant_id,
+            idempotency,
+            fingerprint,
+            digest(guest_token),
+            None if request.phone is None else request.phone.phone_number_id,
+        )
+        since_ms = created_ms - self._limits.idempotency_key_ms
+        if later:
+            return await self._wait(request, row, since_ms)
+        plan = await self._plan(request, brain, document, None if dialling is None else dialling.number)
+        await self._documents.insert(row, since_ms)
         artifacts = artifact_base_url(creator.base_url, document.id, guest_token)
-        url = await self._prepare(request, assistant, keys, document, body | {"artifactBaseUrl": artifacts})
+        plan = replace(plan, call={**plan.call, "artifactBaseUrl": artifacts})
+        return await self._started(plan, document, dialling, creator.base_url)
+
+    async def _started(
+        self, plan: CallPlan, document: Document, dialling: Dialling | None, base_url: str
+    ) -> str:
+        """Begins a call whose document is stored."""
+        try:
+            url = await self._prepare(plan, document)
+        except CallRefused:
+            self._not_placed(dialling)
+            raise
+        if dialling is not None:
+            self._dial(dialling, document.id)
+            return document.text
+        body = load(document)
         transport = body["transport"] | {"websocketCallUrl": url}
         fields: JsonObject = {"transport": transport}
-        if request.type == WEB_CALL:
-            fields["webCallUrl"] = _talk_url(creator.base_url, document.id, url)
+        if plan.type == WEB_CALL:
+            fields["webCallUrl"] = talk_url(base_url, document.id, url)
             transport["callUrl"] = fields["webCallUrl"]
         text = await self._keep(document, body, fields)
-        return text if request.type != WEB_CALL else _web_answer(text, assistant)
+        return text if plan.type != WEB_CALL else web_answer(text, plan.assistant)
+
+    async def _dialling(self, org_id: str, request: CallRequest) -> Dialling | None:
+        if request.phone is None:
+            return None
+        if self._phone is None:
+            raise Rejected(["phoneNumberId cannot be called from: this runtime has no SIP port"])
+        return await self._phone.outbound.read(org_id, request.phone)
+
+    def _dial(self, dialling: Dialling, call_id: str) -> None:
+        assert self._phone is not None
+        try:
+            self._phone.outbound.dial(dialling, call_id)
+        except CallRefused as refusal:
+            # It is prepared, so it has begun: what becomes of it, its record says.
+            _log.warning("call_not_dialled", call_id=call_id, reason=str(refusal))
+            self._host.end(call_id, refusal.ended_reason)
+
+    def _not_placed(self, dialling: Dialling | None) -> None:
+        if dialling is not None and self._phone is not None:
+            self._phone.outbound.take_back(dialling.number.org_id)
+
+    # --- later -----------------------------------------------------------------------------------------------------
+
+    def _is_later(self, schedule: Schedule, now: int) -> bool:
+        if schedule.earliest_ms > now + SCHEDULE_MAX_MS:
+            days = SCHEDULE_MAX_MS // (24 * 3600 * 1000)
+            raise Rejected(
+                [f"schedulePlan.earliestAt must be within {days} days, got {iso(schedule.earliest_ms)}"]
+            )
+        if schedule.latest_ms is not None and schedule.latest_ms < now:
+            raise Rejected([f"schedulePlan.latestAt must not have passed, got {iso(schedule.latest_ms)}"])
+        return schedule.earliest_ms > now
+
+    async def _wait(self, request: CallRequest, row: NewCall, since_ms: int) -> str:
+        assert self._phone is not None
+        assert request.schedule is not None
+        document = row.document
+        held: Secrets = [] if request.inline is None else [([INLINE], list(request.inline))]
+        sealed = Seal(self._phone.vault, KIND).close(document.org_id, document.id, held)
+        due_ms = request.schedule.earliest_ms
+        await self._documents.insert(
+            replace(row, document=replace(document, sealed=sealed), due_ms=due_ms), since_ms
+        )
+        self._phone.scheduled()
+        return document.text
+
+    async def begin_due(self, document: Document) -> None:
+        """Begins a scheduled call whose time has come; where there is no room for it now, it waits on, for a time.
+        Raises StoreUnavailable."""
+        now = self._clock()
+        try:
+            request = read_request(load(document), web=False)
+            latest_ms = None if request.schedule is None else request.schedule.latest_ms
+            if latest_ms is not None and latest_ms < now:
+                raise Rejected(["schedulePlan.latestAt had passed before the call could begin"])
+            request = replace(request, inline=self._unsealed(document))
+            brain = await self._brain(document.org_id, request)
+            dialling = await self._dialling(document.org_id, request)
+            if dialling is None or self._phone is None:
+                raise Rejected(["phoneNumberId is required"])
+            plan = await self._plan(request, brain, document, dialling.number)
+            self._phone.outbound.judge(document.org_id, dialling.destination)
+        except Rejected as rejection:
+            await self._give_up(document, NOT_VALID, "; ".join(rejection.problems))
+        except CallRefused as refusal:
+            await self._postpone(document, refusal)
+        else:
+            await self._begin_claimed(document, plan, dialling)
+
+    async def _begin_claimed(self, document: Document, plan: CallPlan, dialling: Dialling) -> None:
+        claimed = await self._documents.claim(
+            document.org_id, document.id, self._clock(), lambda body: body | {"status": "queued"}
+        )
+        if claimed is None:
+            self._not_placed(dialling)
+            return  # somebody has deleted it, or another process has it
+        try:
+            now = self._clock()  # to its templates it begins now
+            _ = self._host.prepare(replace(plan, created_ms=now, call={**plan.call, "status": "queued"}))
+        except CallRefused as refusal:
+            self._not_placed(dialling)
+            await self._postpone(document, refusal)
+        else:
+            self._dial(dialling, document.id)
+
+    async def _postpone(self, document: Document, refusal: CallRefused) -> None:
+        now = self._clock()
+        plan = load(document).get("schedulePlan") or {}
+        since_ms = parse_iso(plan["earliestAt"])
+        if now > since_ms + self._limits.schedule_patience_ms:
+            await self._give_up(document, refusal.ended_reason, str(refusal))
+            return
+        _log.info("scheduled_call_postponed", call_id=document.id, reason=str(refusal))
+        await self._documents.postpone(document, now + self._limits.schedule_retry_ms, now)
+
+    def _unsealed(self, document: Document) -> Sequence[JsonObject] | None:
+        if document.sealed is None or self._phone is None:
+            return None
+        try:
+            held = Seal(self._phone.vault, KIND).open(document.org_id, document.id, document.sealed)
+        except CannotOpen as reason:
+            raise Rejected([f"the call's own credentials cannot be opened: {reason}"]) from None
+        found: Sequence[JsonObject] = held[0][1]
+        return found
+
+    async def abandon(self, document: Document) -> None:
+        """A scheduled call that cannot be begun, for a reason that nobody foresaw. Raises StoreUnavailable."""
+        await self._give_up(document, NO_WORKER, "the runtime failed to begin it: see its log")
+
+    async def _give_up(self, document: Document, reason: str, message: str) -> None:
+        now = self._clock()
+        ended = ended_fields(now, reason, message)
+        # It may have been claimed before.
+        for change in (self._documents.claim, self._documents.refuse):
+            if await change(document.org_id, document.id, now, lambda body: body | ended) is not None:
+                return
+
+    # --- from a telephone --------------------------------------------------------------------------------------------
+
+    async def receive(
+        self,
+        document: Document,
+        request: CallRequest,
+        brain: Resolved,
+        number: NumberInUse,
+        base_url: str = "",
+    ) -> CallPlan:
+        """Takes a call that somebody placed to a phone number. Raises CallRefused, StoreUnavailable."""
+        plan = await self._plan(request, brain, document, number)
+        guest_token = secrets.token_urlsafe(24)
+        row = NewCall(
+            document,
+            INBOUND_CALL,
+            "queued",
+            request.assistant_id,
+            guest_digest=digest(guest_token),
+            phone_number_id=number.id,
+        )
+        await self._documents.insert(row, 0)
+        if base_url:
+            artifacts = artifact_base_url(base_url, document.id, guest_token)
+            plan = replace(plan, call={**plan.call, "artifactBaseUrl": artifacts})
+        await self._prepare(plan, document)
+        return plan
+
+    async def record_refused(
+        self, document: Document, number_id: str, reason: str, message: str, more: Mapping[str, Any]
+    ) -> None:
+        """Puts a call on record that came in and never became one. Raises StoreUnavailable."""
+        body = load(document) | ended_fields(self._clock(), reason, message) | dict(more)
+        ended = replace(document, text=dump(body))
+        await self._documents.insert(NewCall(ended, INBOUND_CALL, "ended", phone_number_id=number_id), 0)
+
+    # --- inside ------------------------------------------------------------------------------------------------------
+
+    async def _plan(
+        self, request: CallRequest, brain: Resolved, document: Document, number: NumberInUse | None
+    ) -> CallPlan:
+        assistant = merged(brain.body, request.overrides)
+        inline = brain.inline if request.inline is None else request.inline
+        found = await self._credentials.keys(document.org_id, assistant, inline)
+        body = load(document)
+        variables = request.variables
+        if number is not None:
+            body |= {"phoneNumber": shown_number(number.body)}
+            variables = about_phone(body) | variables
+        return CallPlan(
+            call_id=document.id,
+            org_id=document.org_id,
+            type=request.type,
+            assistant=assistant,
+            format=request.format,
+            rate_hz=request.rate_hz,
+            created_ms=document.created_ms,
+            assistant_id=request.assistant_id,
+            variables=variables,
+            call=body,
+            join_timeout_s=join_timeout_s(assistant, request.phone),
+            keys=found.keys,
+            warnings=(*brain.problems, *found.problems),
+        )
 
     async def _brain(self, org_id: str, request: CallRequest) -> Resolved:
         if request.assistant_id is None:
@@ -179,39 +396,12 @@ class Calls:
             value = shown("assistantId", request.assistant_id)
             raise Rejected([f"assistantId must be the id of an existing assistant, got {value}"]) from None
 
-    async def _prepare(
-        self,
-        request: CallRequest,
-        assistant: JsonObject,
-        keys: CallKeys,
-        document: Document,
-        body: JsonObject,
-    ) -> str:
-        plan = CallPlan(
-            call_id=document.id,
-            org_id=document.org_id,
-            type=request.type,
-            assistant=assistant,
-            format=request.format,
-            rate_hz=request.rate_hz,
-            created_ms=document.created_ms,
-            assistant_id=request.assistant_id,
-            variables=request.variables,
-            call=body,
-            join_timeout_s=join_timeout_s(assistant),
-            keys=keys.keys,
-            warnings=keys.problems,
-        )
+    async def _prepare(self, plan: CallPlan, document: Document) -> str:
         try:
             return self._host.prepare(plan)
         except CallRefused as refusal:
             now = self._clock()
-            ended = {
-                "status": "ended",
-                "endedAt": iso(now),
-                "endedReason": refusal.ended_reason,
-                "endedMessage": str(refusal),
-            }
+            ended = ended_fields(now, refusal.ended_reason, str(refusal))
             await self._documents.refuse(document.org_id, document.id, now, lambda body: body | ended)
             raise
 
@@ -244,15 +434,15 @@ class Calls:
         if request.type != WEB_CALL:
             return earlier.document.text
         assistant = merged((await self._brain(creator.org_id, request)).body, request.overrides)
-        return _web_answer(earlier.document.text, assistant)
+        return web_answer(earlier.document.text, assistant)
 
     # --- afterwards ------------------------------------------------------------------------------------------
 
     async def list(self, org_id: str, parameters: Mapping[str, str]) -> str:
         """A JSON array, newest first. Raises Rejected."""
-        query = list_query(parameters, {"id": "id", "assistantId": "assistant_id"})
-        if parameters.get("phoneNumberId"):
-            return "[]"  # no call has one yet
+        query = list_query(
+            parameters, {"id": "id", "assistantId": "assistant_id", "phoneNumberId": "phone_number_id"}
+        )
         return json_list(await self._documents.list(org_id, query))
 
     async def get(self, org_id: str, call_id: str) -> str:
@@ -326,50 +516,6 @@ class Calls:
 def missing(call_id: str) -> NotFound:
     """No such call here."""
     return NotFound(f"Call {call_id[:80]} does not exist.")
-
-
-def _first_body(request: CallRequest) -> JsonObject:
-    transport = request.body.get("transport")
-    transport = dict(transport) if isinstance(transport, dict) else {}
-    audio = {"format": str(request.format), "container": "raw", "sampleRate": request.rate_hz}
-    provider = {"provider": "daily", "callToken": ""} if request.type == WEB_CALL else {}
-    transport |= {"conversationType": "voice", "audioFormat": audio, **provider}
-    body = request.body | {
-        "type": request.type,
-        "status": "queued",
-        "transport": transport,
-        "cost": 0,
-        "costs": [],
-        "costBreakdown": dict(NO_COST),
-        "messages": [],
-    }
-    if request.type == WEB_CALL:
-        body["artifactPlan"] = _object(request.body.get("artifactPlan")) | {"videoRecordingEnabled": False}
-    return body
-
-
-def _web_answer(text: str, assistant: Mapping[str, Any]) -> str:
-    """What the web SDK reads (contract 6.2, 16). A stored assistant's prompt is not for the browser's eyes."""
-    body: JsonObject = json.loads(text)
-    voice = _object(assistant.get("voice"))
-    provider = voice.get("provider") or DEFAULT_VOICE_PROVIDER
-    told = _object(body.get("assistant"))
-    body["assistant"] = told | {"voice": _object(told.get("voice")) | {"provider": provider}}
-    return dump(body)
-
-
-def artifact_base_url(base_url: str, call_id: str, guest_token: str) -> str:
-    """Where the call's own party finds its artifacts: unguessable, for this call alone, and for a limited time."""
-    return f"{base_url}/artifact/{call_id}/{guest_token}"
-
-
-def _talk_url(base_url: str, call_id: str, url: str) -> str:
-    # The address of the audio comes after the #, so that it is not sent to a server or written to its log.
-    return f"{base_url}/?{urlencode({'call': call_id})}#{urlencode({'ws': url})}"
-
-
-def _object(value: Any) -> JsonObject:
-    return dict(value) if isinstance(value, dict) else {}
 
 
 def _fingerprint(body: Any, web: bool) -> str:

@@ -1,6 +1,6 @@
 """A credential's documented fields (contract 4.6, 7.2): which providers there are, and what each must be given.
 
-What is not named here is kept as it is; of a byo-sip-trunk and of storage only that it is there.
+What is not named here is kept as it is; of storage only that it is there. phone_rules has the fields of a byo-sip-trunk.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from aywa.ports.store import JsonObject
+from aywa.service.phone_rules import TRUNK, trunk_problems
 from aywa.service.rules import PROBLEMS_MAX, Also, Choice, Flag, Obj, Problems, Rule, Text, check, join
 from aywa.service.secret_fields import is_secret
 
@@ -160,7 +161,7 @@ def wanting(body: Mapping[str, Any]) -> list[str]:
         texts = [" and ".join(names) for names in choices]
         problems.add(texts[0] if len(texts) == 1 else " or ".join(texts), f"is required for {provider}", None)
     _check_plan(provider, body.get("authenticationPlan"), problems)
-    return problems.found
+    return problems.found + (trunk_problems(body) if provider == TRUNK else [])
 
 
 def _check_plan(provider: str, plan: Any, problems: Problems) -> None:

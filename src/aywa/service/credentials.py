@@ -5,7 +5,7 @@ A call never awaits a database (design): its keys are looked up before it is pre
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,7 +43,7 @@ class CallKeys:
 
 class Credentials:
     """The use-cases. Documents leave as JSON text, without secrets. environment: keys that serve when nobody named one,
-    and base URLs for keys that name none."""
+    and base URLs for keys that name none. written: told the provider of each credential that was made, changed or deleted."""
 
     def __init__(
         self,
@@ -51,11 +51,13 @@ class Credentials:
         vault: Vault,
         environment: Mapping[str, ProviderKey] = _NO_KEYS,
         clock: Clock = now_ms,
+        written: Callable[[str], None] | None = None,
     ) -> None:
         self._documents = documents
         self._seal = Seal(vault, KIND)
         self._environment = environment
         self._clock = clock
+        self._written = written or (lambda _provider: None)
 
     async def create(self, org_id: str, body: Any) -> str:
         """Stores a new credential. Raises Rejected."""
@@ -67,6 +69,7 @@ class Credentials:
         await self._documents.insert(
             Document(document.id, org_id, document.created_ms, document.updated_ms, document.text, sealed)
         )
+        self._written(public["provider"])
         return document.text
 
     async def list(self, org_id: str, parameters: Mapping[str, str]) -> str:
@@ -94,6 +97,7 @@ class Credentials:
         document = await self._documents.change_sealed(org_id, credential_id, self._clock(), changed)
         if document is None:
             raise missing(credential_id)
+        self._written(load(document)["provider"])
         return document.text
 
     async def delete(self, org_id: str, credential_id: str) -> str:
@@ -101,6 +105,7 @@ class Credentials:
         document = await self._documents.delete(org_id, credential_id)
         if document is None:
             raise missing(credential_id)
+        self._written(load(document)["provider"])
         return document.text
 
     # --- for calls -------------------------------------------------------------------------------------------------

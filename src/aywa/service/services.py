@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from aywa.core.toll import TollGuard, TollRules
 from aywa.ports.calls import CallHost, ProviderKey
 from aywa.ports.providers import ProviderRoutes
 from aywa.ports.secrets import Vault
 from aywa.ports.store import CallFiles, Store
+from aywa.ports.telephony import AssistantRequests, Router, Telephone
 from aywa.service.assistants import Assistants
-from aywa.service.calls import DEFAULT_LIMITS, CallLimits, Calls
+from aywa.service.calls import DEFAULT_LIMITS, CallLimits, Calls, PhoneWay
 from aywa.service.clock import Clock, now_ms
 from aywa.service.credentials import Credentials
+from aywa.service.inbound import Inbound
 from aywa.service.keys import Keys
 from aywa.service.orgs import Orgs
+from aywa.service.outbound import Outbound
+from aywa.service.phone_numbers import PhoneNumbers
+from aywa.service.phone_rules import TRUNK
 from aywa.service.providers import ProviderUse
+from aywa.service.schedule import Schedule
 from aywa.service.timeline import Timeline
+from aywa.service.trunks import Trunks
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +36,26 @@ class Services:
     credentials: Credentials
     keys: Keys
     orgs: Orgs
+    phone_numbers: PhoneNumbers
+    router: Router
+    schedule: Schedule
     providers: ProviderUse
     timeline: Timeline
     files: CallFiles | None
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneParts:
+    """What calls with telephones need of the process. telephone: places calls, None without a SIP port. requests: asks the
+    customers' servers. tolls: whom and how often anybody may call. base_url: where the API is reached from outside."""
+
+    telephone: Telephone | None = None
+    requests: AssistantRequests | None = None
+    tolls: TollRules = field(default_factory=TollRules)
+    base_url: str = ""
+
+
+NO_PHONES = PhoneParts()
 
 
 def join_services(
@@ -43,17 +68,38 @@ def join_services(
     routes: ProviderRoutes | None = None,
     limits: CallLimits = DEFAULT_LIMITS,
     clock: Clock = now_ms,
+    phones: PhoneParts = NO_PHONES,
 ) -> Services:
     """The use-cases, ready. vault: seals what is secret. environment: the operator's own keys, by provider.
-    routes: to providers, where there are any."""
+    routes: to providers, where there are any. The schedule's `run` is for a task."""
     assistants = Assistants(store.assistants, vault, clock)
-    credentials = Credentials(store.credentials, vault, environment or {}, clock)
+    trunks = Trunks(store.credentials, vault, clock)
+
+    def written(provider: str) -> None:
+        if provider == TRUNK:
+            trunks.changed()
+
+    credentials = Credentials(store.credentials, vault, environment or {}, clock, written)
+    numbers = PhoneNumbers(
+        store.phone_numbers, store.assistants, store.credentials, vault, clock, trunks.changed
+    )
+    outbound = Outbound(numbers, trunks, TollGuard(phones.tolls), phones.telephone, clock)
+    # It is made after the calls, which wake it.
+    schedules: list[Schedule] = []
+    way = PhoneWay(outbound, vault, lambda: schedules[0].wake())
+    calls = Calls(store.calls, assistants, credentials, host, files, limits, clock, way)
+    schedules.append(Schedule(store.calls, calls, clock))
     return Services(
         assistants=assistants,
-        calls=Calls(store.calls, assistants, credentials, host, files, limits, clock),
+        calls=calls,
         credentials=credentials,
         keys=Keys(store.keys, clock),
         orgs=Orgs(store.organisations, clock),
+        phone_numbers=numbers,
+        router=Inbound(
+            numbers, trunks, outbound, calls, assistants, credentials, phones.requests, phones.base_url, clock
+        ),
+        schedule=schedules[0],
         providers=ProviderUse(routes, assistants, credentials, clock),
         timeline=Timeline(store.calls, store),
         files=files,

@@ -219,6 +219,27 @@ class ScriptedCaller:
         return call
 
 
+async def call_by_sip_id(url: str, key: str, sip_call_id: str) -> Mapping[str, Any]:
+    """The runtime's document of the phone call with this Call-ID, once it has ended; empty when it cannot be had."""
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + STORE_S
+    found: Mapping[str, Any] = {}
+    with suppress(aiohttp.ClientError, ValueError, TimeoutError):
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as http:
+            while loop.time() < until_s and found.get("status") != "ended":
+                async with (
+                    asyncio.timeout(ANSWER_S),
+                    http.get(f"{url}/call", params={"limit": "20"}) as response,
+                ):
+                    calls = await response.json() if response.status == 200 else []
+                ours = (call for call in calls if call.get("phoneCallProviderId") == sip_call_id)
+                found = next(ours, {})
+                if not found:
+                    break
+                await asyncio.sleep(_POLL_S)
+    return found
+
+
 def _object(text: str) -> Mapping[str, Any]:
     """What a text frame says; the record must survive whatever it is."""
     try:

@@ -75,13 +75,28 @@ class Backchannel:
 
 
 @dataclass(frozen=True, slots=True)
+class Keys:
+    """Press keys, silent meanwhile, and as long as a person takes for them. Whoever plays the script sends them."""
+
+    keys: str
+    seconds_each: float = 0.26
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Put the far side on hold for so long. Whoever plays the script asks for it."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class HangUp:
     """End the call: by closing the connection, or by the control message end-call."""
 
     by_message: bool = False
 
 
-Step = Say | Pause | WaitReply | BargeIn | Backchannel | HangUp
+Step = Say | Pause | WaitReply | BargeIn | Backchannel | Keys | Hold | HangUp
 
 
 class Script:
@@ -123,8 +138,10 @@ class Script:
             match step:
                 case Say():
                     yield from self._speak(Kind.SAY, step)
-                case Pause():
+                case Pause() | Hold():
                     yield from self._pause(step.seconds)
+                case Keys():
+                    yield from self._pause(len(step.keys) * step.seconds_each)
                 case WaitReply():
                     yield from self._wait_reply(step)
                 case BargeIn():

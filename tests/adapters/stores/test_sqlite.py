@@ -43,6 +43,10 @@ class TestCredentials(contract.CredentialsContract):
     pass
 
 
+class TestPhoneNumbers(contract.PhoneNumbersContract):
+    pass
+
+
 class TestCalls(contract.CallsContract):
     pass
 

@@ -13,6 +13,7 @@ from aywa.core.turns import endpointing as ep
 from aywa.core.turns.caller import (
     BABBLE_S,
     ECHO_S,
+    FADES_APART_S,
     LEAST_WORD_S,
     ORPHAN_WORDS,
     PROBE_AFTER_S,
@@ -528,3 +529,75 @@ def test_what_a_late_result_adds_to_a_turn_that_was_taken_is_a_turn_without_the_
     assert turn.text == "two nine"
     turn.heard(partial("my number is seven"), 3.8)
     assert turn.text == "two nine"
+
+
+# --- a voice that fades ------------------------------------------------------------------------------------------------
+
+
+def faded(at_s: float = 2.1) -> CallerTurn:
+    """Speaking, and its words were asked for."""
+    turn = CallerTurn(SETTINGS)
+    turn.voice_started(1.0)
+    turn.heard(partial(TEXT), 1.5)
+    assert turn.voice_faded(at_s)
+    return turn
+
+
+def test_words_asked_for_while_the_voice_fades_are_all_when_it_had_ended() -> None:
+    turn = faded(2.1)
+    turn.heard(confirmed(TEXT), 2.2)
+    assert not turn.confirmed
+    turn.voice_stopped(2.0)
+    assert (turn.confirmed, turn.confirmed_s, turn.text) == (True, 2.2, TEXT)
+    assert Ask.FINALIZE not in turn.wake(3.0)
+
+
+def test_an_answer_that_comes_after_the_voice_counts_as_ever() -> None:
+    turn = faded(2.1)
+    turn.voice_stopped(2.0)
+    assert not turn.confirmed
+    assert Ask.FINALIZE not in turn.wake(3.0)
+    turn.heard(confirmed(TEXT), 3.1)
+    assert turn.confirmed
+
+
+def test_a_voice_that_went_on_is_asked_again() -> None:
+    turn = faded(2.1)
+    turn.heard(confirmed(TEXT), 2.2)
+    turn.voice_stopped(2.5)
+    assert not turn.confirmed
+    assert Ask.FINALIZE in turn.wake(3.0)
+
+
+def test_words_that_came_after_the_answer_are_asked_about() -> None:
+    turn = faded(2.1)
+    turn.heard(confirmed(TEXT), 2.2)
+    turn.heard(partial("for two"), 2.3)
+    turn.voice_stopped(2.0)
+    assert not turn.confirmed
+    assert Ask.FINALIZE in turn.wake(3.0)
+
+
+def test_the_same_words_again_change_nothing() -> None:
+    turn = faded(2.1)
+    turn.heard(partial(TEXT), 2.15)
+    turn.heard(confirmed(TEXT), 2.2)
+    turn.voice_stopped(2.0)
+    assert turn.confirmed
+
+
+def test_a_voice_that_comes_back_was_not_over() -> None:
+    turn = faded(2.1)
+    turn.heard(confirmed(TEXT), 2.2)
+    turn.voice_stopped(2.0)
+    turn.voice_started(2.4)
+    turn.voice_stopped(2.6)
+    assert not turn.confirmed
+    assert Ask.FINALIZE in turn.wake(3.0)
+
+
+def test_not_every_soft_moment_is_asked_about() -> None:
+    turn = faded(2.1)
+    assert not turn.voice_faded(2.1 + FADES_APART_S - 0.01)
+    assert turn.voice_faded(2.1 + FADES_APART_S)
+    assert not paused().voice_faded(2.1)

@@ -85,6 +85,7 @@ class Talk:
             ev.ClauseSynthesized: floor.clause_synthesized,
             ev.ReplyCompleted: floor.reply_completed,
             ev.VoiceLevelMeasured: floor.voice_measured,
+            ev.VoiceFaded: lambda event, now: floor.voice_faded(event),
             ev.ReplyFailed: floor.reply_failed,
             ev.PlayoutStarved: floor.playout_starved,
             ev.PlayoutStarted: floor.playout_started,
@@ -1590,3 +1591,34 @@ def test_a_murmur_behind_a_message_without_words_is_asked_about() -> None:
     assert [c.reply_id for c in of(do.StartReply, cmds)] == [1]
     cmds = talk.feed(6.1, ev.ReplyCompleted(1, "", 0))
     assert [c.text for c in of(do.SayText, cmds)] == [REPROMPT]
+
+
+# --- a voice that fades, and clients that want little --------------------------------------------------------------------
+
+
+def test_the_words_are_asked_for_before_the_voice_has_ended_for_certain() -> None:
+    talk = Talk()
+    talk.feed(1.0, voice(1.0), partial(QUESTION))
+    assert talk.feed(2.1, ev.VoiceFaded(LEG, 2.1)) == [do.FinalizeTranscript(LEG)]
+    assert talk.feed(2.15, ev.VoiceFaded(LEG, 2.15)) == []
+    talk.feed(2.2, confirmed(QUESTION))
+    assert len(of(do.StartReply, talk.feed(2.25, silence(2.0)))) == 1
+
+
+def test_a_contest_asks_for_words_by_itself() -> None:
+    talk = Talk()
+    talk.takes()
+    talk.hears()
+    talk.feed(5.0, voice(5.0))
+    assert talk.feed(5.3, ev.VoiceFaded(LEG, 5.3)) == []
+
+
+def test_nothing_is_made_of_the_history_or_of_progress_for_a_client_that_wants_neither() -> None:
+    talk = Talk({"clientMessages": ["speech-update"]})
+    talk.takes()
+    talk.hears()
+    assert talk.feed(9.5, ev.PlayoutAdvanced(LEG, 1, 2 * WORD, 9.5)) == []
+    assert talk.said[-1] == ("user", QUESTION)
+    # Nobody gets it, so nothing is in it.
+    assert told("conversation-update", talk.feed(9.8, finished(1, 5, 9.8))) == [{}]
+    assert talk.said[-1] == ("bot", ANSWER)

@@ -71,3 +71,12 @@ def test_what_a_recogniser_that_broke_had_heard_stays() -> None:
     turn.settle()
     turn.apply(partial("with cheese"))
     assert turn.text == "I want a pizza with cheese"
+
+
+def test_what_was_told_in_time_can_be_confirmed_afterwards() -> None:
+    turn = after(final("I want"), partial("a pizza"))
+    assert not turn.confirmed
+    turn.confirm()
+    assert (turn.confirmed, turn.text) == (True, "I want a pizza")
+    turn.voice_resumed()
+    assert not turn.confirmed

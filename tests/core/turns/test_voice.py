@@ -280,3 +280,24 @@ def test_its_level_is_due_every_eight_voiced_windows() -> None:
     assert due == [8, 16]
     line.windows(1, 0.01, QUIET)
     assert not line.detector.level_due
+
+
+def test_a_voice_without_a_loud_block_fades_once_until_it_is_loud_again() -> None:
+    line = started(Line())
+    assert line.windows(2, 0.9, QUIET) == []
+    assert not line.detector.fades
+    line.window(0.9, QUIET)
+    assert line.detector.fades
+    assert line.detector.active
+    line.window(0.9, QUIET)
+    assert not line.detector.fades
+    line.window(0.9, [QUIET] * 7 + [LOUD])
+    assert not line.detector.fades
+    line.windows(3, 0.9, QUIET)
+    assert line.detector.fades
+
+
+def test_what_is_not_a_voice_does_not_fade() -> None:
+    line = Line()
+    line.windows(3, 0.01, QUIET)
+    assert not line.detector.fades

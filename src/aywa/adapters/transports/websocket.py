@@ -281,6 +281,9 @@ class _Connection(WSListener):
     def send_text(self, text: str) -> None:
         self._socket.send(WSMsgType.TEXT, text)
 
+    def send_dtmf(self, digits: str) -> bool:
+        return False
+
     def close(self, code: int, reason: str) -> None:
         if self._socket.is_close_frame_sent:
             return

@@ -92,6 +92,13 @@ class VoiceRouter:
         """The voice that speaks now."""
         return self._routes[self._current]
 
+    def retune(self, rate_hz: int) -> None:
+        """From the next clause on, audio at another rate: the leg turned out to have one of its own."""
+        self.rate_hz = rate_hz
+        self._routes = tuple(
+            replace(route, options=replace(route.options, rate_hz=rate_hz)) for route in self._routes
+        )
+
     def speak(
         self,
         text: Voiced | str,

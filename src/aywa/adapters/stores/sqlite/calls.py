@@ -14,7 +14,7 @@ from typing import Any
 import ormsgpack
 from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
 
-from aywa.adapters.stores.sqlite.documents import dump, iso, newest, one, to_document
+from aywa.adapters.stores.sqlite.documents import dump, iso, newest, one, to_document, to_sealed_document
 from aywa.adapters.stores.sqlite.engine import Database
 from aywa.adapters.stores.sqlite.tables import call_events, calls
 from aywa.ports.journal import CallProjection, JournalRecord
@@ -33,6 +33,8 @@ _INSERT_EVENT = """
 INSERT INTO call_events (call_id, org_id, seq, at_s, role, kind, data) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
 """
 
+# What a deleted call's row does not keep.
+_FORGOTTEN = dict.fromkeys(("idempotency", "guest_digest", "due_ms", "key_id", "sealed"))
 _CHANGE = (
     update(calls)
     .where(calls.c.id == bindparam("of_id"))
@@ -71,6 +73,34 @@ class SqliteCalls:
             row = (await connection.execute(found)).first()
         return None if row is None else EarlierCall(to_document(row), row.digest)
 
+    async def due(self, now_ms: int, limit: int) -> Sequence[Document]:
+        found = one(calls).add_columns(calls.c.key_id, calls.c.sealed)
+        found = found.where(calls.c.due_ms <= now_ms, calls.c.deleted_ms.is_(None))
+        async with self._database.read() as connection:
+            rows = await connection.execute(found.order_by(calls.c.due_ms, calls.c.id).limit(limit))
+            return [to_sealed_document(row) for row in rows]
+
+    async def next_due_ms(self) -> int | None:
+        found = select(calls.c.due_ms).where(calls.c.due_ms.is_not(None), calls.c.deleted_ms.is_(None))
+        async with self._database.read() as connection:
+            row = (await connection.execute(found.order_by(calls.c.due_ms).limit(1))).first()
+        return None if row is None else int(row[0])
+
+    async def claim(self, org_id: str, call_id: str, now_ms: int, change: Change) -> Document | None:
+        waiting = _one(org_id, call_id).where(calls.c.due_ms.is_not(None))
+        taken = {"due_ms": None, "key_id": None, "sealed": None}
+        return await self._change(org_id, call_id, now_ms, change, taken, waiting)
+
+    async def postpone(self, document: Document, due_ms: int, now_ms: int) -> None:
+        sealed = document.sealed
+        kept = {
+            "due_ms": due_ms,
+            "key_id": None if sealed is None else sealed.key_id,
+            "sealed": None if sealed is None else sealed.blob,
+        }
+        scheduled = {"status": "scheduled"}
+        await self._change(document.org_id, document.id, now_ms, lambda body: body | scheduled, kept)
+
     async def refuse(self, org_id: str, call_id: str, now_ms: int, change: Change) -> Document | None:
         return await self._change(org_id, call_id, now_ms, change, {"idempotency": None})
 
@@ -98,10 +128,16 @@ class SqliteCalls:
         return await self._change(org_id, call_id, now_ms, change, {})
 
     async def _change(
-        self, org_id: str, call_id: str, now_ms: int, change: Change, columns: dict[str, Any]
+        self,
+        org_id: str,
+        call_id: str,
+        now_ms: int,
+        change: Change,
+        columns: dict[str, Any],
+        chosen: Select[Any] | None = None,
     ) -> Document | None:
         async with self._database.write() as connection:
-            row = (await connection.execute(_one(org_id, call_id))).first()
+            row = (await connection.execute(_one(org_id, call_id) if chosen is None else chosen)).first()
             if row is None:
                 return None
             old = to_document(row)
@@ -122,7 +158,7 @@ class SqliteCalls:
             await connection.execute(
                 update(calls)
                 .where(calls.c.id == call_id)
-                .values(deleted_ms=now_ms, document="{}", idempotency=None, guest_digest=None)
+                .values(deleted_ms=now_ms, document="{}", **_FORGOTTEN)
             )
             await connection.execute(delete(call_events).where(call_events.c.call_id == call_id))
         return to_document(row)
@@ -147,7 +183,10 @@ class SqliteProjection:
 
     async def unended(self) -> list[tuple[str, str]]:
         found = select(calls.c.id, calls.c.org_id).where(
-            calls.c.status != "ended", calls.c.deleted_ms.is_(None)
+            # A scheduled one was never anywhere: it begins when it is due, in whatever process there is then.
+            calls.c.status != "ended",
+            calls.c.status != "scheduled",
+            calls.c.deleted_ms.is_(None),
         )
         async with self._database.read() as connection:
             return [(row[0], row[1]) for row in await connection.execute(found)]
@@ -242,6 +281,7 @@ class _CallRow:
             "org_id": self.org_id,
             "created_ms": self.created_ms,
             "assistant_id": self.body.get("assistantId"),
+            "phone_number_id": self.body.get("phoneNumberId"),
         }
 
     def _new(self, projection: CallProjection) -> JsonObject:
@@ -262,7 +302,11 @@ def _columns(call: NewCall) -> dict[str, Any]:
         "idempotency": call.idempotency,
         "digest": call.digest,
         "guest_digest": call.guest_digest,
+        "phone_number_id": call.phone_number_id,
+        "due_ms": call.due_ms,
         "document": document.text,
+        "key_id": None if document.sealed is None else document.sealed.key_id,
+        "sealed": None if document.sealed is None else document.sealed.blob,
     }
 
 

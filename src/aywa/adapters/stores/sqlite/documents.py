@@ -12,7 +12,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, Table, delete, insert, select, update
 
 from aywa.adapters.stores.sqlite.engine import Database
-from aywa.adapters.stores.sqlite.tables import credentials
+from aywa.adapters.stores.sqlite.tables import credentials, phone_numbers
+from aywa.core.numbers import number_key, sip_address
 from aywa.ports.secrets import Sealed
 from aywa.ports.store import Change, Document, JsonObject, ListQuery, SealedChange, Span
 
@@ -106,9 +107,58 @@ class SqliteCredentials(SqliteDocuments):
             rows = await connection.execute(found.order_by(columns.created_ms.desc(), columns.id.desc()))
             return [to_sealed_document(row) for row in rows]
 
+    async def of_provider(self, provider: str) -> Sequence[Document]:
+        columns = self._table.c
+        found = self._sealed().where(columns.provider == provider)
+        async with self._database.read() as connection:
+            rows = await connection.execute(found.order_by(columns.created_ms, columns.id))
+            return [to_sealed_document(row) for row in rows]
+
     def _written(self, document: Document) -> dict[str, Any]:
         body = json.loads(document.text)
         return super()._written(document) | {"provider": body["provider"], "name": body.get("name")}
+
+
+class SqlitePhoneNumbers(SqliteDocuments):
+    """Their table, found also by what an INVITE names."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database, phone_numbers)
+
+    async def of_trunks(self, credential_ids: Collection[str], number: str) -> Sequence[Document]:
+        columns = self._table.c
+        # A number without a number takes whatever its trunk brings and no other one is.
+        wanted = columns.number.in_((number_key(number), ""))
+        found = self._sealed().where(columns.credential_id.in_(credential_ids), wanted)
+        return await self._found(found.order_by(columns.number.desc(), columns.created_ms, columns.id))
+
+    async def of_uri(self, user: str) -> Document | None:
+        found = await self._found(self._sealed().where(self._table.c.uri_user == user.lower()))
+        return found[0] if found else None
+
+    async def with_accounts(self) -> Sequence[Document]:
+        columns = self._table.c
+        return await self._found(
+            self._sealed().where(columns.account.is_not(None)).order_by(columns.created_ms, columns.id)
+        )
+
+    async def _found(self, query: Select[Any]) -> list[Document]:
+        async with self._database.read() as connection:
+            return [to_sealed_document(row) for row in await connection.execute(query)]
+
+    def _written(self, document: Document) -> dict[str, Any]:
+        body = json.loads(document.text)
+        credential_id, number, uri = (body.get(name) for name in ("credentialId", "number", "sipUri"))
+        address = sip_address(uri) if isinstance(uri, str) else None
+        authentication = body.get("authentication")
+        account = authentication.get("username") if isinstance(authentication, dict) else None
+        keys = {
+            "credential_id": credential_id,
+            "number": None if credential_id is None else number_key(number or ""),
+            "uri_user": None if address is None else address.user.lower(),
+            "account": account,
+        }
+        return super()._written(document) | keys
 
 
 def one(table: Table) -> Select[Any]:

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from aywa.adapters.stores.sqlite.accounts import SqliteKeys, SqliteOrganisations
 from aywa.adapters.stores.sqlite.calls import SqliteCalls, SqliteProjection
-from aywa.adapters.stores.sqlite.documents import SqliteCredentials, SqliteDocuments
+from aywa.adapters.stores.sqlite.documents import SqliteCredentials, SqliteDocuments, SqlitePhoneNumbers
 from aywa.adapters.stores.sqlite.engine import Database
 from aywa.adapters.stores.sqlite.migrations import migrate
 from aywa.adapters.stores.sqlite.tables import assistants
@@ -28,6 +28,7 @@ class SqliteStore:
         self.keys = SqliteKeys(database)
         self.assistants = SqliteDocuments(database, assistants)
         self.credentials = SqliteCredentials(database)
+        self.phone_numbers = SqlitePhoneNumbers(database)
         self.calls = SqliteCalls(database)
 
     async def apply(self, records: Sequence[JournalRecord], projections: Sequence[CallProjection]) -> None:

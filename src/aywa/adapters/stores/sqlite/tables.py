@@ -55,6 +55,23 @@ credentials = Table(
     Column("sealed", LargeBinary),
 )
 
+# What an INVITE is looked up by repeats what the document says: number and uri_user by their keys (core.numbers).
+phone_numbers = Table(
+    "phone_numbers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("org_id", Text, ForeignKey("orgs.id"), nullable=False),
+    Column("credential_id", Text),
+    Column("number", Text),
+    Column("uri_user", Text),
+    Column("account", Text),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("updated_ms", BigInteger, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("key_id", Text),
+    Column("sealed", LargeBinary),
+)
+
 # No foreign keys below: the projector's batch must never fail for a row that somebody else has not written.
 calls = Table(
     "calls",
@@ -71,7 +88,11 @@ calls = Table(
     Column("idempotency", Text),
     Column("digest", Text),
     Column("guest_digest", Text),
+    Column("phone_number_id", Text),
+    Column("due_ms", BigInteger),
     Column("document", Text, nullable=False),
+    Column("key_id", Text),
+    Column("sealed", LargeBinary),
 )
 
 call_events = Table(

@@ -1,0 +1,1 @@
+"""SRTP by a library."""

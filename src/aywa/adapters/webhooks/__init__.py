@@ -1,0 +1,1 @@
+"""The customers' own servers, asked over HTTP (contract 7)."""

@@ -1,0 +1,456 @@
+"""Phone calls: joins the SIP port, the RTP legs, the router and the call host. A call that comes in is routed, answered, and
+heard to its end; a call that goes out is dialled, and what becomes of it is told to its host.
+
+Nothing here waits in the middle of an event. What a far side does ends at most its own call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
+from math import ceil
+from typing import Any
+
+import structlog
+
+from aywa.adapters.transports.sip.port import SipPort
+from aywa.boot.host import Host
+from aywa.boot.phone_gate import Gate
+from aywa.boot.phone_settings import DEMO_USER, PhoneSettings
+from aywa.boot.phone_trunk import sip_trunk
+from aywa.core import ended_reasons
+from aywa.core.rtp.plan import StreamPlan
+from aywa.core.sip import events as sip
+from aywa.core.sip.dial import Dial
+from aywa.core.sip.offer import LocalMedia
+from aywa.core.sip.trunk import Trunk as SipTrunk
+from aywa.core.sip.uri import SipUri, TelUri, escape_user, host_text, parse_uri
+from aywa.media.rtp.edge import RtpEdge
+from aywa.media.rtp.leg import NO_MEDIA, RtpLeg
+from aywa.media.rtp.ports import NoPorts, PortPair
+from aywa.ports.calls import CallPlan, CallRefused
+from aywa.ports.journal import StoreUnavailable
+from aywa.ports.media import MediaPlane, SendDtmf
+from aywa.ports.telephony import Forward, InboundInvite, OutboundCall, Refusal, Router, Trunk
+
+_log = structlog.get_logger("aywa.boot.phone")
+
+UNAVAILABLE = 503
+NOT_ACCEPTABLE = 488
+_NORMAL = sip.Reason("Q.850", 16, "Normal call clearing")
+
+
+@dataclass(slots=True)
+class _Line:
+    """One leg on the SIP port. call: the agent's key. call_id: the call that it belongs to, when that is known."""
+
+    call: str
+    call_id: str = ""
+    host: str = ""
+    pair: PortPair | None = None
+    rtp: RtpLeg | None = None
+    outbound: OutboundCall | None = None
+    over: bool = False
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+
+class Phone:
+    """ports.telephony.Telephone. codecs: those whose libraries are here, in order of liking."""
+
+    def __init__(
+        self,
+        settings: PhoneSettings,
+        host: Host,
+        plane: MediaPlane,
+        edge: RtpEdge,
+        codecs: tuple[str, ...],
+    ) -> None:
+        self.settings = settings
+        self._host = host
+        self._plane = plane
+        self._edge = edge
+        self._codecs = codecs
+        self._networks = [ip_network(one, strict=False) for one in settings.networks]
+        self._lines: dict[str, _Line] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._trunks: dict[str, Trunk] = {}
+        self.trunk_states: dict[str, str] = {}
+        self.port: SipPort
+        self.router: Router
+        self._empty = asyncio.Event()
+        self._gate = Gate(settings.cpu_most, self._gate_closes)
+        self._closing = False
+
+    def open(self, port: SipPort, router: Router) -> None:
+        """The port whose events this takes, and who says where calls go."""
+        self.port = port
+        self.router = router
+        self._host.over = self._call_over
+        router.on_change(self._configured)
+        self._configured()
+        self._gate.start()
+
+    async def close(self, within_s: float) -> None:
+        """Hangs up what is left; the calls' host is closed before."""
+        self._closing = True
+        self._gate.stop()
+        for line in list(self._lines.values()):
+            self._hang_up(line)
+        if self._lines:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(within_s):
+                    await self._empty.wait()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # --- ports.telephony.Telephone ---------------------------------------------------------------------------------
+
+    def dial(self, call: OutboundCall) -> None:
+        """As the port says."""
+        if self._closing:
+            raise CallRefused(ended_reasons.OUTBOUND_FAILED, "the runtime is shutting down")
+        try:
+            pair = self._edge.reserve(self._media_host())
+        except (NoPorts, OSError) as error:
+            raise CallRefused(
+                ended_reasons.OUTBOUND_FAILED, f"no port for the call's audio: {error}"
+            ) from error
+        trunk = call.trunk
+        if trunk is not None:
+            # It may have been written a moment ago.
+            self._know(trunk)
+        host = _host_of(call.uri) if call.uri or trunk is None else _first_gateway(trunk)
+        srtp = trunk is not None and any(gateway.srtp for gateway in trunk.gateways)
+        dial = Dial(
+            uri=call.uri or call.user,
+            media=self._media(pair, host, srtp=srtp),
+            # A whole URI finds its own way, with the trunk's password if it is the trunk's.
+            trunk="" if trunk is None or call.uri else trunk.id,
+            username=trunk.username if trunk is not None and call.uri else "",
+            password=trunk.password if trunk is not None and call.uri else "",
+            from_uri=self._caller(call, pair),
+            from_name=call.caller_name,
+            headers=call.headers,
+            asserted=call.caller_id if trunk is not None else "",
+            diversion=call.diversion,
+            ring_s=call.ring_s,
+        )
+        key, actions = self.port.agent.dial(dial, self.port.now())
+        self._lines[key] = _Line(key, call.call_id, host, pair, outbound=call)
+        self.port.carry_out(actions)
+
+    # --- events ------------------------------------------------------------------------------------------------------
+
+    def take(self, event: sip.Event) -> None:
+        """What the SIP port tells."""
+        match event:
+            case sip.InviteReceived():
+                self._invited(event)
+            case sip.Answered(call=call, plan=plan) | sip.MediaChanged(call=call, plan=plan):
+                self._media_changed(call, plan, answered=isinstance(event, sip.Answered))
+            case sip.Ended():
+                self._ended(event)
+            case sip.DigitReceived(call=call, digit=digit):
+                line = self._lines.get(call)
+                if line is not None and line.rtp is not None:
+                    line.rtp.digit(digit)
+            case sip.ReferReceived(call=call):
+                # Whom a caller may send us to is nothing that a caller decides.
+                self.port.carry_out(self.port.agent.refuse_refer(call, 603, self.port.now()))
+            case sip.TrunkUp(trunk=trunk) | sip.Registered(trunk=trunk):
+                self._trunk_is(trunk, "up")
+            case sip.TrunkDown(trunk=trunk, why=why):
+                self._trunk_is(trunk, f"down: {why}")
+            case sip.RegistrationFailed(trunk=trunk, status=status, reason=reason):
+                self._trunk_is(trunk, f"not registered: {status} {reason}".rstrip())
+            case sip.Banned():
+                _log.warning("sip_banned", address=event.address, why=event.why)
+            case _:
+                pass
+
+    def _gate_closes(self, closed: bool) -> None:
+        """While this process has no time left, whoever calls is told when to come again."""
+        _log.warning("calls_refused" if closed else "calls_taken_again", cpu_most=self.settings.cpu_most)
+        self.port.agent.refuse_new(self.settings.retry_after_s if closed else None)
+
+    # --- inbound -----------------------------------------------------------------------------------------------------
+
+    def _invited(self, event: sip.InviteReceived) -> None:
+        line = self._lines[event.call] = _Line(event.call, host=event.flow.remote[0])
+        self._spawn(self._route(line, event), f"sip: route {event.call}")
+
+    async def _route(self, line: _Line, event: sip.InviteReceived) -> None:
+        answer: CallPlan | Forward | Refusal
+        try:
+            answer = await self.router.route(_invite(event, self._trusts(event.flow.remote[0])))
+        except Exception:  # noqa: BLE001 - a router that breaks is an INVITE refused
+            _log.exception("call_not_routed")
+            answer = Refusal(500, "Server Internal Error")
+        agent, now = self.port.agent, self.port.now()
+        match answer:
+            case CallPlan():
+                line.call_id = answer.call_id
+                self._answer(line, event)
+            case Refusal():
+                if not line.over:
+                    retry = None if answer.retry_after_s is None else ceil(answer.retry_after_s)
+                    if answer.status == UNAVAILABLE and retry is None:
+                        retry = self.settings.retry_after_s
+                    self.port.carry_out(
+                        agent.reject(line.call, answer.status, now, answer.phrase, retry_after_s=retry)
+                    )
+            case Forward(call=call):
+                # Until legs can be bridged here, the caller's own network makes the call (RFC 3261 21.3.3).
+                trunk = None if call.trunk is None else self._sip_trunk(call.trunk)
+                contact = ("Contact", f"<{call.uri or (trunk.address(call.user) if trunk else '')}>")
+                self.port.carry_out(agent.reject(line.call, 302, now, headers=(contact,)))
+
+    def _answer(self, line: _Line, event: sip.InviteReceived) -> None:
+        """The call is prepared: the phone is picked up."""
+        if line.over:
+            # The caller was gone before there was an answer.
+            self._host.end(line.call_id, ended_reasons.CALLER_GAVE_UP)
+            return
+        agent = self.port.agent
+        try:
+            line.pair = self._edge.reserve(self._media_host())
+        except (NoPorts, OSError) as error:
+            _log.warning("no_media_port", error=str(error))
+            retry = self.settings.retry_after_s
+            self.port.carry_out(agent.reject(line.call, UNAVAILABLE, self.port.now(), retry_after_s=retry))
+            return
+        media = self._media(line.pair, event.flow.remote[0])
+        self.port.carry_out(agent.ring(line.call, self.port.now()))
+        self.port.carry_out(agent.answer(line.call, media, self.port.now()))
+
+    # --- while it runs -------------------------------------------------------------------------------------------------
+
+    def _media_changed(self, call: str, plan: StreamPlan, *, answered: bool) -> None:
+        line = self._lines.get(call)
+        if line is None or line.over:
+            return
+        if line.rtp is not None:
+            line.rtp.change(plan)
+            return
+        if line.outbound is not None and not answered:
+            # Early media: nobody is there to be heard yet.
+            return
+        leg_plan = self._host.leg_plan(line.call_id)
+        pair, line.pair = line.pair, None
+        if leg_plan is None or pair is None:
+            if pair is not None:
+                pair.release()
+            self._hang_up(line)
+            return
+        try:
+            line.rtp = self._edge.open(pair, plan, leg_plan, _Signals(self, line), line.host)
+        except (ValueError, LookupError) as error:
+            _log.warning("leg_not_opened", call_id=line.call_id, error=str(error))
+            self._host.end(line.call_id, ended_reasons.INBOUND_FAILED)
+            self._hang_up(line)
+            return
+        if line.outbound is not None and line.outbound.digits:
+            self._plane.send(SendDtmf(line.call_id, line.outbound.digits))
+
+    def _ended(self, event: sip.Ended) -> None:
+        line = self._lines.pop(event.call, None)
+        if line is None:
+            return
+        line.over = True
+        if not self._lines:
+            self._empty.set()
+        if line.pair is not None:
+            line.pair.release()
+            line.pair = None
+        cause = (
+            event.cause.cause if event.cause is not None and event.cause.protocol.upper() == "Q.850" else None
+        )
+        if line.rtp is not None:
+            self._leg_ended(line, event, cause)
+        elif line.call_id:
+            self._host.end(line.call_id, self._why_unanswered(line, event, cause))
+
+    def _leg_ended(self, line: _Line, event: sip.Ended, cause: int | None) -> None:
+        assert line.rtp is not None
+        if event.by == "local":
+            line.rtp.close("local")
+            return
+        outbound = line.outbound is not None
+        network = event.by == "network"
+        reason = ended_reasons.of_hang_up(outbound=outbound, cause=cause, network=network)
+        if reason != ended_reasons.HUNG_UP:
+            self._host.end(line.call_id, reason)
+        line.rtp.close("lost" if network else "closed", event.reason)
+
+    def _why_unanswered(self, line: _Line, event: sip.Ended, cause: int | None) -> str:
+        if line.outbound is not None:
+            return ended_reasons.of_dial(event.status, cause)
+        return ended_reasons.of_invite(answered=event.answered, cancelled=event.by == "remote")
+
+    def hang_up(self, line: _Line) -> None:
+        """The brain closed the leg."""
+        self._hang_up(line)
+
+    def media_lost(self, line: _Line, detail: str) -> None:
+        """The far side sends nothing."""
+        if line.rtp is not None:
+            rtp, line.rtp = line.rtp, None
+            rtp.close(NO_MEDIA, detail)
+        self._hang_up(line)
+
+    def send_keys(self, line: _Line, digits: str) -> bool:
+        """Keys by INFO, where the stream has no telephone events."""
+        if line.over:
+            return False
+        for digit in digits:
+            if digit not in "wW":
+                self.port.carry_out(self.port.agent.send_digit(line.call, digit, 160, self.port.now()))
+        return True
+
+    def _call_over(self, call_id: str) -> None:
+        """The call ended before its leg was there: whoever still rings for it need not."""
+        for line in list(self._lines.values()):
+            if line.call_id == call_id and line.rtp is None:
+                self._hang_up(line)
+
+    def _hang_up(self, line: _Line) -> None:
+        if not line.over:
+            self.port.carry_out(self.port.agent.hang_up(line.call, self.port.now(), reason=_NORMAL))
+
+    # --- trunks --------------------------------------------------------------------------------------------------------
+
+    def _configured(self) -> None:
+        """Trunks or accounts are not what they were."""
+        if not self._closing:
+            self._spawn(self._configure(), "sip: trunks")
+
+    async def _configure(self) -> None:
+        try:
+            trunks = {trunk.id: trunk for trunk in await self.router.trunks()}
+            accounts = await self.router.accounts()
+        except StoreUnavailable:
+            _log.warning("trunks_not_read")
+            return
+        agent = self.port.agent
+        agent.set_accounts({account.username: account.password for account in accounts} | self._own_account())
+        for gone in self._trunks.keys() - trunks.keys():
+            del self._trunks[gone]
+            self.port.carry_out(agent.remove_trunk(gone, self.port.now()))
+            self.trunk_states.pop(gone, None)
+        for trunk in trunks.values():
+            self._know(trunk)
+
+    def _own_account(self) -> dict[str, str]:
+        return {DEMO_USER: self.settings.password} if self.settings.password else {}
+
+    def _sip_trunk(self, trunk: Trunk) -> SipTrunk:
+        return sip_trunk(trunk, self.settings.register_s, self.settings.ping_s)
+
+    def _know(self, trunk: Trunk) -> None:
+        """The SIP port has the trunk as it is now."""
+        if self._trunks.get(trunk.id) != trunk:
+            self._trunks[trunk.id] = trunk
+            self.port.carry_out(self.port.agent.set_trunk(self._sip_trunk(trunk), self.port.now()))
+
+    def _trunk_is(self, trunk: str, state: str) -> None:
+        if self.trunk_states.get(trunk) != state:
+            self.trunk_states[trunk] = state
+            _log.info("trunk", trunk=trunk, state=state)
+
+    def _caller(self, call: OutboundCall, pair: PortPair) -> str:
+        """A bare number where a trunk completes it, else a whole URI."""
+        if not call.uri or not call.caller_id or call.caller_id.startswith(("sip:", "sips:")):
+            return call.caller_id
+        return (
+            f"sip:{escape_user(call.caller_id)}@{host_text(self._edge.told_host(pair, _host_of(call.uri)))}"
+        )
+
+    # --- media -----------------------------------------------------------------------------------------------------------
+
+    def _media_host(self) -> str:
+        """Where RTP sockets are bound: as the SIP port is."""
+        return self.port.settings.hosts[0]
+
+    def _media(self, pair: PortPair, remote: str, *, srtp: bool = False) -> LocalMedia:
+        told = self._edge.told_host(pair, remote)
+        wanted = "required" if srtp else self.settings.srtp
+        return LocalMedia(told, pair.port, pair.rtcp_port, codecs=self._codecs, srtp=wanted)
+
+    def _trusts(self, source: str) -> bool:
+        """Nobody there needs a password to call."""
+        try:
+            address = ip_address(source)
+        except ValueError:
+            return False
+        return any(address in network for network in self._networks if network.version == address.version)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+class _Signals:
+    """media.rtp.leg.LegSignals of one line."""
+
+    def __init__(self, phone: Phone, line: _Line) -> None:
+        self._phone = phone
+        self._line = line
+
+    def hang_up(self, reason: str) -> None:
+        """As the protocol says."""
+        self._phone.hang_up(self._line)
+
+    def media_lost(self, detail: str) -> None:
+        """As the protocol says."""
+        self._phone.media_lost(self._line, detail)
+
+    def send_keys(self, digits: str) -> bool:
+        """As the protocol says."""
+        return self._phone.send_keys(self._line, digits)
+
+
+def _invite(event: sip.InviteReceived, trusted: bool) -> InboundInvite:
+    called, called_host = _user_and_host(event.uri)
+    caller, caller_host = _user_and_host(event.caller.uri)
+    asserted, _ = _user_and_host(event.asserted)
+    return InboundInvite(
+        source=event.flow.remote[0],
+        called=called,
+        called_host=called_host,
+        caller=caller,
+        caller_host=caller_host,
+        caller_name=event.caller.name,
+        asserted=asserted,
+        diversion=event.diversion,
+        account=event.user,
+        trusted=trusted,
+        headers=event.headers,
+        sip_call_id=event.sip_call_id,
+        transport=event.flow.transport,
+    )
+
+
+def _user_and_host(text: str) -> tuple[str, str]:
+    """Of a SIP or tel URI; empty for anything else."""
+    try:
+        uri = parse_uri(text)
+    except ValueError:
+        return "", ""
+    if isinstance(uri, SipUri):
+        return uri.user_text, uri.host
+    if isinstance(uri, TelUri):
+        return uri.digits, ""
+    return "", ""
+
+
+def _first_gateway(trunk: Trunk) -> str:
+    return next((gateway.host for gateway in trunk.gateways if gateway.outbound), "")
+
+
+def _host_of(text: str) -> str:
+    return _user_and_host(text)[1]

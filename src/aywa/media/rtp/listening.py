@@ -1,0 +1,306 @@
+"""The listening half of an RTP leg: datagrams in, the leg's audio out in order and without a wait where nothing is missing.
+
+Strangers, broken packets and payloads that nobody agreed to are counted and dropped. What is lost is replaced by what the
+voice would have gone on as, so that a recogniser's clock and words stay where they were. Refuses to buffer for a steady
+pace: that is for who plays audio, not for who recognises it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from struct import Struct
+from typing import Any
+
+from aywa.core.rtp.concealment import Concealment
+from aywa.core.rtp.dtmf import KeyReceiver, KeyStarted
+from aywa.core.rtp.packet import HEADER_BYTES, is_rtcp, parse
+from aywa.core.rtp.reorder import Reorder
+from aywa.core.rtp.source import REFUSED, Inbound
+from aywa.media.rtp.latch import Latch, Source
+from aywa.media.rtp.ports import MOST_BYTES
+from aywa.media.rtp.settings import RtpSettings
+from aywa.media.wheel import Timer, Wheel
+from aywa.media.wire import Wire
+
+_Change = Callable[[bytes], bytes]
+# What a packet held, and what makes audio of it.
+_Payload = tuple[bytes, _Change | None]
+_NO_AUDIO: _Payload = (b"", None)
+ReceiveFrom = Callable[[int], tuple[bytes, Source]]
+_unpack = Struct("!BBHII").unpack_from
+# Version 2, no padding, no extension, no contributing sources (RFC 3550 5.1).
+_PLAIN = 0x80
+# The last payloads are kept with the headers they came with, which saves a copy of each.
+_NO_HEADER = bytes(HEADER_BYTES)
+# RFC 3389 4, RFC 3551 6: comfort noise says that there is nothing to hear.
+_COMFORT_NOISE = 13
+# Packets that what is lost is made from: two periods of the deepest voice, also in packets of 10 ms.
+_RECENT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Ear:
+    """What a stream's audio is for. audio: takes it in the leg's format. key: takes a key that went down. reports: takes a
+    report on the audio's port (RFC 5761)."""
+
+    audio: Callable[[bytes], None]
+    key: Callable[[str], None]
+    reports: Callable[[bytes, float], object]
+
+
+def _nothing() -> None:
+    """Nobody minds."""
+
+
+_DEAF = Ear(lambda payload: None, lambda key: None, lambda data, now: False)
+
+
+class Listening:
+    """recvfrom(most) reads a datagram. `readable` is called by the poller. last_s: when the last packet that counts came
+    (loop time). moved(): the source is another one."""
+
+    def __init__(
+        self,
+        wheel: Wheel,
+        now: Callable[[], float],
+        recvfrom: ReceiveFrom,
+        wire: Wire,
+        rate_hz: int,
+        settings: RtpSettings,
+        latch: Latch,
+    ) -> None:
+        self.latch = latch
+        self.inbound = Inbound(8000)
+        self.reorder: Reorder[_Payload] = Reorder(settings.least_window, settings.most_window)
+        self.last_s = now()
+        self.moved: Callable[[], None] = _nothing
+        self.malformed = 0
+        self.unknown = 0
+        self.unproven = 0
+        self.concealed = 0
+        self._recvfrom = recvfrom
+        self._wheel = wheel
+        self._now = now
+        self._wire = wire
+        self._rate_hz = rate_hz
+        self.ear = _DEAF
+        self.unprotect: Callable[[bytes], bytes | None] | None = None
+        self._settings = settings
+        self._receives = False
+        self._decoders: Mapping[int, _Change | None] = {}
+        self._plain_type = -1
+        self._keys: KeyReceiver | None = None
+        self._keys_type = -1
+        self._quiet_types: Collection[int] = ()
+        # The last packets' audio behind their headers, for what is lost after them.
+        self._recent: deque[bytes] = deque(maxlen=_RECENT)
+        self._concealment: Concealment | None = None
+        self._lost_in_row = 0
+        self._timer: Timer | None = None
+        self._late = 0
+        self._late_s = self.last_s
+
+    def code(
+        self,
+        decoders: Mapping[int, _Change | None],
+        clock_hz: int,
+    ) -> None:
+        """What may come from now on: decoders by payload type, None where the payload is the leg's audio."""
+        self._decoders = decoders
+        plain = [payload_type for payload_type, decode in decoders.items() if decode is None]
+        self._plain_type = plain[0] if plain else -1
+        self.inbound.clock_hz = clock_hz
+
+    def keys(self, payload_type: int | None, clock_hz: int, noise_type: int | None) -> None:
+        """As what keys and comfort noise come."""
+        if payload_type is None:
+            self._keys, self._keys_type = None, -1
+        elif self._keys is None or self._keys_type != payload_type:
+            self._keys, self._keys_type = KeyReceiver(clock_hz), payload_type
+        self._quiet_types = (_COMFORT_NOISE, _COMFORT_NOISE if noise_type is None else noise_type)
+
+    def receiving(self, receives: bool, now: float) -> None:
+        """Whether anything is to be heard; the far side may send all the same."""
+        self._receives = receives
+        self.last_s = now
+
+    def close(self) -> None:
+        """Nothing is heard any more."""
+        self._receives = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # --- datagrams ---------------------------------------------------------------------------------------------
+
+    def readable(self, now: float) -> None:
+        """The audio's socket holds a datagram. What follows is the way of nearly every packet, 20,000 a second in 400
+        calls: so it makes few calls."""
+        try:
+            data, source = self._recvfrom(MOST_BYTES)
+        except OSError:
+            # Nothing there after all, or an answer (ICMP) to something that was sent.
+            return
+        if source != self.latch.source or self.unprotect is not None:
+            admitted = self._admitted(data, source, now)
+            if admitted is None:
+                return
+            data = admitted
+        if len(data) < HEADER_BYTES:
+            self._odd(data, now)
+            return
+        first, second, sequence, timestamp, ssrc = _unpack(data)
+        if first != _PLAIN or second & 0x7F != self._plain_type:
+            self._odd(data, now)
+            return
+        number = self.inbound.take(ssrc, sequence, timestamp, now)
+        if number == REFUSED:
+            return
+        self.last_s = now
+        reorder = self.reorder
+        if number == reorder.next and not reorder.waiting and len(data) > HEADER_BYTES:
+            reorder.next = number + 1
+            self._recent.append(data)
+            if self._receives:
+                self.ear.audio(data[HEADER_BYTES:])
+        else:
+            self._place(number, (data[HEADER_BYTES:], None), now)
+
+    def _admitted(self, data: bytes, source: Source, now: float) -> bytes | None:
+        """The packet as it was before SRTP, if it is from whom it may be; None: nobody's."""
+        latch, quiet_s = self.latch, now - self.last_s
+        if self.unprotect is None:
+            # Only what could be one of ours may move the stream.
+            if len(data) < HEADER_BYTES or data[0] & 0xC0 != _PLAIN or is_rtcp(data):
+                latch.refused += not latch.allows(source)
+                return data if latch.allows(source) else None
+            if latch.taken(source, False, quiet_s):
+                self.moved()
+                return data
+            return None
+        if is_rtcp(data):
+            return data
+        opened = self.unprotect(data) if len(data) >= HEADER_BYTES else None
+        if opened is None:
+            self.unproven += 1
+            return None
+        if source != latch.source:
+            if not latch.taken(source, True, quiet_s):
+                return None
+            self.moved()
+        return opened
+
+    def _odd(self, data: bytes, now: float) -> None:
+        """Whatever is not the usual audio in the usual header."""
+        if is_rtcp(data):
+            self.ear.reports(data, now)
+            return
+        packet = parse(data)
+        if packet is None:
+            self.malformed += 1
+            return
+        payload_type, marker, sequence, timestamp, ssrc, payload = packet
+        audio = payload_type in self._decoders
+        if not audio and payload_type != self._keys_type and payload_type not in self._quiet_types:
+            self.unknown += 1
+            return
+        # The timestamp of a key says when it was pressed, and not when the packet was sent.
+        number = self.inbound.take(ssrc, sequence, timestamp, now, audio)
+        if number == REFUSED:
+            return
+        self.last_s = now
+        if payload_type == self._keys_type:
+            self._pressed(payload, timestamp, now, marker)
+        self._place(number, (payload, self._decoders[payload_type]) if audio else _NO_AUDIO, now)
+
+    def _place(self, number: int, payload: _Payload, now: float) -> None:
+        """What waits is decoded in its turn: a decoder remembers what came before."""
+        reorder = self.reorder
+        self._hear(reorder.put(number, payload))
+        if reorder.waiting and self._timer is None:
+            self._wait(now)
+
+    def _wait(self, now: float) -> None:
+        """For the next one, and no longer than held_s."""
+        missing = self.reorder.next
+
+        def given_up() -> None:
+            self._timer = None
+            reorder = self.reorder
+            if reorder.waiting and reorder.next == missing:
+                self._hear(reorder.give_up())
+            if reorder.waiting:
+                self._wait(self._now())
+
+        self._timer = self._wheel.at(now + self._settings.held_s, given_up)
+
+    def _pressed(self, payload: bytes, timestamp: int, now: float, marker: bool) -> None:
+        assert self._keys is not None
+        for event in self._keys.receive(payload, timestamp, now, marker):
+            if isinstance(event, KeyStarted):
+                self.ear.key(event.key)
+
+    # --- what is missing ---------------------------------------------------------------------------------------
+
+    def _hear(self, due: list[_Payload | int]) -> None:
+        for piece in due:
+            if isinstance(piece, int):
+                self._conceal(piece)
+                continue
+            payload, decode = piece
+            audio = payload if decode is None or not payload else decode(payload)
+            if not audio:
+                continue
+            if self._concealment is not None:
+                # The last made-up sound and this one meet without a click.
+                audio = self._wire.from_pcm(self._concealment.heard(self._wire.to_pcm(audio)))
+                self._concealment = None
+                self._lost_in_row = 0
+            self._recent.append(_NO_HEADER + audio)
+            if self._receives:
+                self.ear.audio(audio)
+
+    def _conceal(self, missing: int) -> None:
+        if not self._recent:
+            return
+        made = self._concealment
+        if made is None:
+            made = self._concealment = Concealment(self._rate_hz)
+            for data in self._recent:
+                made.heard(self._wire.to_pcm(data[HEADER_BYTES:]))
+        samples = (len(self._recent[-1]) - HEADER_BYTES) // self._wire.width
+        for _ in range(min(missing, self._settings.most_concealed - self._lost_in_row)):
+            self._lost_in_row += 1
+            self.concealed += 1
+            audio = self._wire.from_pcm(made.lost(samples))
+            if self._receives:
+                self.ear.audio(audio)
+
+    # --- now and then ------------------------------------------------------------------------------------------
+
+    def chores(self, now: float) -> None:
+        """A key whose end got lost; a network that has become calm."""
+        if self._keys is not None:
+            self._keys.wake(now)
+        if self.reorder.late != self._late:
+            self._late, self._late_s = self.reorder.late, now
+        elif now - self._late_s >= self._settings.calm_s:
+            self._late_s = now
+            self.reorder.calm()
+
+    # --- in another process ------------------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "inbound": self.inbound.to_dict(),
+            "next": self.reorder.next,
+            "source": None if self.latch.source is None else list(self.latch.source),
+        }
+
+    def take_up(self, values: Mapping[str, Any]) -> None:
+        """Goes on where to_dict left off."""
+        self.inbound = Inbound.from_dict(values["inbound"])
+        self.reorder.next = int(values["next"])

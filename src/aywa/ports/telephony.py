@@ -1,0 +1,171 @@
+"""Phone calls, between the service, which knows numbers and organisations, and the SIP port, which knows neither.
+
+The service answers what an INVITE is to become (`Router`), and asks for calls to be placed (`Telephone`). It never sees a
+message of SIP; the SIP port never sees a document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from aywa.ports.calls import CallPlan
+
+Headers = tuple[tuple[str, str], ...]
+"""Names as they were written, in their order."""
+
+RING_S = 60.0
+"""How long a party may ring when nobody says (contract 14.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A trunk's peer. transport: udp, tcp or tls. network: whence its calls may come, as 203.0.113.0/24; empty: none do.
+    outbound: calls may be placed through it. ping: whether it is asked now and then if it is there (OPTIONS)."""
+
+    host: str
+    port: int = 5060
+    transport: str = "udp"
+    network: str = ""
+    outbound: bool = True
+    ping: bool = False
+    srtp: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """Where and as whom a trunk is registered."""
+
+    domain: str
+    username: str
+    realm: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trunk:
+    """A byo-sip-trunk, ready for use. id: of its credential. registration: None where the peer knows us by our address."""
+
+    id: str
+    org_id: str
+    name: str
+    gateways: tuple[Gateway, ...]
+    username: str = ""
+    password: str = field(default="", repr=False)
+    registration: Registration | None = None
+    leading_plus: bool = False
+    tech_prefix: str = ""
+    diversion: str = ""
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Whence its calls may come."""
+        return tuple(gateway.network for gateway in self.gateways if gateway.network)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who proves by digest that he may call a number. realm: empty for the SIP port's own."""
+
+    username: str
+    password: str = field(repr=False)
+    realm: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundCall:
+    """A call to be placed. Either user, to be asked of one of the trunk's gateways, or uri, a whole SIP URI that is looked up
+    by itself. caller_id, caller_name: who calls, empty when nobody said. diversion: on whose behalf. digits: to be sent
+    once it was answered (an extension). headers: further ones, all of them X-."""
+
+    call_id: str
+    org_id: str
+    trunk: Trunk | None = None
+    user: str = ""
+    uri: str = ""
+    caller_id: str = ""
+    caller_name: str = ""
+    diversion: str = ""
+    digits: str = ""
+    ring_s: float = RING_S
+    headers: Headers = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InboundInvite:
+    """An INVITE, as far as it matters to whom it goes. source: the address it came from. called, called_host: of its
+    Request-URI. caller, caller_host, caller_name: as it says of itself; asserted: as a trunk says of it
+    (P-Asserted-Identity), empty without. account: whose digest was good; empty: nobody's. trusted: what needs no digest,
+    for it comes from this machine. headers: all of them. sip_call_id: its Call-ID."""
+
+    source: str
+    called: str
+    called_host: str = ""
+    caller: str = ""
+    caller_host: str = ""
+    caller_name: str = ""
+    asserted: str = ""
+    diversion: str = ""
+    account: str = ""
+    trusted: bool = False
+    headers: Headers = ()
+    sip_call_id: str = ""
+    transport: str = "udp"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What the INVITE is answered with. retry_after_s: for a 503. ended_reason: published; empty when there is no call to
+    have one. message: for the log and the record, never for the wire. call_id: the call that it is on record as."""
+
+    status: int
+    phrase: str = ""
+    retry_after_s: float | None = None
+    ended_reason: str = ""
+    message: str = ""
+    call_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """The caller is connected with somebody else: nobody answered for the number. call: the leg to be placed, with the call's
+    id; its end is the call's end, for ended_reason."""
+
+    call: OutboundCall
+    ended_reason: str
+    message: str = ""
+
+
+Answer = CallPlan | Forward | Refusal
+"""A plan: the call is prepared, and is answered."""
+
+
+class Router(Protocol):
+    """Says what becomes of an INVITE."""
+
+    async def route(self, invite: InboundInvite) -> Answer:
+        """Never raises: what it cannot find out, it refuses."""
+
+    async def trunks(self) -> Sequence[Trunk]:
+        """All of them, of every organisation. Raises StoreUnavailable."""
+
+    async def accounts(self) -> Sequence[Account]:
+        """All of them. Raises StoreUnavailable."""
+
+    def on_change(self, tell: Callable[[], None]) -> None:
+        """tell: called when trunks or accounts may not be what they were."""
+
+
+class Telephone(Protocol):
+    """Places calls, for which the call's host has been prepared."""
+
+    def dial(self, call: OutboundCall) -> None:
+        """Begins, and tells the call's host what becomes of it. Raises CallRefused when it cannot even begin."""
+
+
+class AssistantRequests(Protocol):
+    """Asks a customer's server which assistant is to answer (contract 7.4, assistant-request)."""
+
+    async def ask(self, server: Mapping[str, Any], message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """One attempt, within the time that the contract gives. server: with its secrets, and with `authenticationPlan`
+        where it names a credential. Raises ProviderError."""

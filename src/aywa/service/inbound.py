@@ -1,0 +1,325 @@
+"""Whom a call that comes in is for: the trunk or account it may come by, its phone number, and who answers there.
+
+What is not for anybody, not from where it may come, or not proven, is refused all alike: a scanner learns nothing.
+What is for somebody and cannot be answered is put on record, and goes to the number's fallbackDestination if it has one.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+
+from aywa.core.numbers import variables_of
+from aywa.ports.calls import CallRefused
+from aywa.ports.errors import ProviderError
+from aywa.ports.journal import StoreUnavailable
+from aywa.ports.media import AudioFormat
+from aywa.ports.store import Document, JsonObject
+from aywa.ports.telephony import (
+    Account,
+    Answer,
+    AssistantRequests,
+    Forward,
+    InboundInvite,
+    OutboundCall,
+    Refusal,
+    Trunk,
+)
+from aywa.service.assistants import INLINE, Assistants, Resolved, inline_of, split_inline
+from aywa.service.call_bodies import first_body
+from aywa.service.call_request import INBOUND_CALL, CallRequest
+from aywa.service.calls import Calls
+from aywa.service.clock import Clock, now_ms
+from aywa.service.credentials import Credentials
+from aywa.service.documents import load, new_document
+from aywa.service.errors import NotFound, Rejected
+from aywa.service.outbound import Outbound
+from aywa.service.phone_numbers import NumberInUse, PhoneNumbers, shown_number
+from aywa.service.phone_rules import DESTINATION, is_plain
+from aywa.service.rules import check
+from aywa.service.trunks import Trunks
+from aywa.service.validate import assistant_problems, call_problems
+
+_log = structlog.get_logger("aywa.service.inbound")
+
+RETRY_AFTER_S = 5.0
+NOBODY = Refusal(404, "Not Found")
+"""What everyone hears who is not let in, whatever the reason."""
+
+NO_BRAIN = "call-start-error-neither-assistant-nor-server-set"
+NO_ASSISTANT = "call.start.error-get-assistant"
+NO_RESOURCES = "call.start.error-get-resources-validation"
+FAILED = "assistant-request-failed"
+FORWARDED = "assistant-request-returned-forwarding-phone-number"
+INVALID = "assistant-request-returned-invalid-assistant"
+NO_ANSWER = "assistant-request-returned-no-assistant"
+UNSPEAKABLE = "assistant-request-returned-unspeakable-error"
+TEXT_LENGTH_MAX = 200
+
+
+class _NotAnswered(Exception):
+    """Nobody answers for the number. destination: where the customer's server sends the caller instead."""
+
+    def __init__(self, reason: str, message: str, destination: JsonObject | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.destination = destination
+
+
+@dataclass(frozen=True, slots=True)
+class _Brain:
+    resolved: Resolved
+    assistant_id: str | None = None
+    assistant: JsonObject | None = None
+    overrides: JsonObject | None = None
+    inline: Sequence[JsonObject] | None = None
+
+
+class Inbound:
+    """ports.telephony.Router. requests: None where no customer's server can be asked. base_url: where this API is reached
+    from outside, empty when nobody said."""
+
+    def __init__(
+        self,
+        numbers: PhoneNumbers,
+        trunks: Trunks,
+        outbound: Outbound,
+        calls: Calls,
+        assistants: Assistants,
+        credentials: Credentials,
+        requests: AssistantRequests | None = None,
+        base_url: str = "",
+        clock: Clock = now_ms,
+    ) -> None:
+        self._numbers = numbers
+        self._trunks = trunks
+        self._outbound = outbound
+        self._calls = calls
+        self._assistants = assistants
+        self._credentials = credentials
+        self._requests = requests
+        self._base_url = base_url
+        self._clock = clock
+
+    # --- ports.telephony.Router ----------------------------------------------------------------------------------
+
+    async def trunks(self) -> Sequence[Trunk]:
+        """As the port says."""
+        return await self._trunks.all()
+
+    async def accounts(self) -> Sequence[Account]:
+        """As the port says."""
+        return await self._numbers.accounts()
+
+    def on_change(self, tell: Callable[[], None]) -> None:
+        """As the port says."""
+        self._trunks.on_change(tell)
+
+    async def route(self, invite: InboundInvite) -> Answer:
+        """As the port says."""
+        try:
+            number, from_trunk = await self._number(invite)
+            if number is None:
+                return NOBODY
+            return await self._answer(invite, number, from_trunk=from_trunk)
+        except StoreUnavailable:
+            return Refusal(503, "Service Unavailable", RETRY_AFTER_S, message="the store does not answer")
+        except Exception as error:  # noqa: BLE001 - the caller must hear something
+            _log.exception("invite_not_routed")
+            return Refusal(500, "Server Internal Error", message=type(error).__name__)
+
+    # --- which number --------------------------------------------------------------------------------------------
+
+    async def _number(self, invite: InboundInvite) -> tuple[NumberInUse | None, bool]:
+        """The number that was called, if the caller may call it; and whether a trunk brought him."""
+        trunks = await self._trunks.at(invite.source)
+        # sip:{number}@<credentialId>.sip.<host> names the trunk (contract 14.2), where an address is several trunks'.
+        named = [trunk for trunk in trunks if invite.called_host.lower().startswith(f"{trunk.id.lower()}.")]
+        number = await self._numbers.of_trunks([trunk.id for trunk in named or trunks], invite.called)
+        if number is not None:
+            return (None if number.body.get("status") == "blocked" else number), True
+        number = await self._numbers.of_uri(invite.called) if invite.called else None
+        if number is None or number.body.get("status") == "blocked":
+            return None, False
+        if number.account is None or invite.trusted:
+            return number, False
+        proven = bool(number.account.password) and invite.account == number.account.username
+        return (number if proven else None), False
+
+    # --- who answers ---------------------------------------------------------------------------------------------
+
+    async def _answer(self, invite: InboundInvite, number: NumberInUse, *, from_trunk: bool) -> Answer:
+        created_ms = self._clock()
+        call_id = str(uuid.uuid4())
+        customer = _customer(invite, from_trunk=from_trunk)
+        body = {"customer": customer, "phoneNumberId": number.id}
+        if is_plain(invite.sip_call_id):
+            body["phoneCallProviderId"] = invite.sip_call_id[:TEXT_LENGTH_MAX]
+        bare = CallRequest(INBOUND_CALL, body, None, None, {}, AudioFormat.MULAW, 8000)
+        envelope = new_document(number.org_id, created_ms, first_body(bare), call_id)
+        try:
+            brain = await self._brain(number, envelope)
+        except _NotAnswered as reason:
+            return await self._unanswered(number, envelope, reason, customer.get("number", ""))
+        request = _request(brain, body, variables_of(invite.headers))
+        document = new_document(number.org_id, created_ms, first_body(request), call_id)
+        try:
+            return await self._calls.receive(document, request, brain.resolved, number, self._base_url)
+        except CallRefused as refusal:
+            return Refusal(
+                503, "Service Unavailable", RETRY_AFTER_S, refusal.ended_reason, str(refusal), call_id
+            )
+
+    async def _brain(self, number: NumberInUse, envelope: Document) -> _Brain:
+        body = number.body
+        if body.get("assistantId") is not None:
+            return await self._stored(number.org_id, body["assistantId"], {}, NO_ASSISTANT)
+        for name in ("squadId", "workflowId"):
+            if body.get(name) is not None:
+                raise _NotAnswered(
+                    NO_RESOURCES, f"{name} is not supported yet: give the number an assistantId"
+                )
+        if number.server is None:
+            raise _NotAnswered(NO_BRAIN, "the phone number has neither an assistantId nor a server")
+        return await self._asked(number, envelope)
+
+    async def _stored(self, org_id: str, assistant_id: Any, overrides: JsonObject, reason: str) -> _Brain:
+        try:
+            resolved = await self._assistants.resolve(org_id, str(assistant_id))
+        except NotFound as missing:
+            raise _NotAnswered(reason, str(missing)) from None
+        inline = inline_of(overrides) if INLINE in overrides else None
+        return _Brain(resolved, str(assistant_id), overrides=split_inline(overrides)[0], inline=inline)
+
+    async def _asked(self, number: NumberInUse, envelope: Document) -> _Brain:
+        """As the customer's server says (contract 7.4)."""
+        if self._requests is None:
+            raise _NotAnswered(FAILED, "this runtime asks no servers")
+        server = await self._with_plan(number)
+        call = load(envelope)
+        message = {
+            "type": "assistant-request",
+            "timestamp": self._clock(),
+            "call": call,
+            "phoneNumber": shown_number(number.body),
+            "customer": call["customer"],
+        }
+        _log.info("assistant_requested", call_id=envelope.id, phone_number_id=number.id)
+        try:
+            answer = await self._requests.ask(server, message)
+        except ProviderError as error:
+            raise _NotAnswered(FAILED, str(error)) from None
+        return await self._as_answered(number.org_id, answer)
+
+    async def _as_answered(self, org_id: str, answer: Mapping[str, Any]) -> _Brain:
+        given = {name: value for name, value in answer.items() if value is not None}
+        overrides = given.get("assistantOverrides", {})
+        problems = call_problems({"assistantOverrides": overrides})
+        if isinstance(given.get("error"), str):
+            raise _NotAnswered(UNSPEAKABLE, f"the server answered: {given['error'][:TEXT_LENGTH_MAX]}")
+        if "destination" in given:
+            found = check(DESTINATION, given["destination"], "destination")
+            destination = None if found else given["destination"]
+            raise _NotAnswered(FORWARDED, "; ".join(found) or "the server forwards the caller", destination)
+        if problems:
+            raise _NotAnswered(INVALID, "; ".join(problems[:5]))
+        if "assistantId" in given:
+            return await self._stored(org_id, given["assistantId"], overrides, INVALID)
+        if "assistant" in given:
+            problems = assistant_problems(given["assistant"])
+            if problems:
+                raise _NotAnswered(INVALID, "; ".join(problems[:5]))
+            assistant = {name: value for name, value in given["assistant"].items() if value is not None}
+            merged = assistant | ({INLINE: overrides[INLINE]} if INLINE in overrides else {})
+            public = split_inline(assistant)[0]
+            return _Brain(
+                Resolved(public, inline_of(merged)),
+                None,
+                public,
+                split_inline(overrides)[0],
+                inline_of(merged),
+            )
+        for name in ("squadId", "squad"):
+            if name in given:
+                raise _NotAnswered(INVALID, f"the server answered {name}, which is not supported yet")
+        raise _NotAnswered(NO_ANSWER, "the server's answer names no assistant")
+
+    async def _with_plan(self, number: NumberInUse) -> JsonObject:
+        """The number's server, with what its credential says of authentication."""
+        server = dict(number.server or {})
+        name = server.get("credentialId")
+        if name is None:
+            return server
+        found = await self._credentials.keys(number.org_id, {"server": {"credentialId": name}})
+        key = found.keys.get(name)
+        if key is None:
+            raise _NotAnswered(FAILED, "; ".join(found.problems) or "the server's credential does not exist")
+        return server | {"authenticationPlan": key.extra.get("authenticationPlan")}
+
+    # --- nobody does -----------------------------------------------------------------------------------------------
+
+    async def _unanswered(
+        self, number: NumberInUse, envelope: Document, reason: _NotAnswered, caller: str
+    ) -> Answer:
+        message = str(reason)
+        destination = reason.destination or number.body.get("fallbackDestination")
+        forward: OutboundCall | None = None
+        if isinstance(destination, Mapping):
+            try:
+                forward = await self._outbound.forwarded(number, destination, caller)
+            except Rejected as rejection:
+                message += f"; it is not forwarded: {'; '.join(rejection.problems)}"
+            except CallRefused as refusal:
+                message += f"; it is not forwarded: {refusal}"
+        more = {} if forward is None else {"destination": dict(destination or {})}
+        await self._calls.record_refused(envelope, number.id, reason.reason, message, more)
+        if forward is None:
+            return Refusal(480, "Temporarily Unavailable", None, reason.reason, message, envelope.id)
+        return Forward(replace(forward, call_id=envelope.id), reason.reason, message)
+
+
+def _request(brain: _Brain, body: JsonObject, headers: Mapping[str, str]) -> CallRequest:
+    """As if it had been asked for. What the customer's server says of a variable counts more than a header."""
+    overrides = dict(brain.overrides or {})
+    variables = {**headers, **(overrides.get("variableValues") or {})}
+    if variables:
+        overrides["variableValues"] = variables
+    brains = {"assistantId": brain.assistant_id, "assistant": brain.assistant}
+    body = body | {name: value for name, value in brains.items() if value is not None}
+    if overrides:
+        body["assistantOverrides"] = overrides
+    return CallRequest(
+        INBOUND_CALL,
+        body,
+        brain.assistant_id,
+        brain.assistant,
+        overrides,
+        AudioFormat.MULAW,
+        8000,
+        brain.inline,
+    )
+
+
+def _customer(invite: InboundInvite, *, from_trunk: bool) -> JsonObject:
+    """Who calls, as far as it can be said. Whom no trunk vouches for has a URI, not a number."""
+    user = (invite.asserted if from_trunk else "") or invite.caller
+    customer: JsonObject = {}
+    if from_trunk and user:
+        customer["number"] = _text(user)
+    if invite.caller_host:
+        user_part = f"{invite.caller}@" if invite.caller else ""
+        customer["sipUri"] = _text(f"sip:{user_part}{invite.caller_host}")
+    if invite.caller_name:
+        customer["name"] = _text(invite.caller_name)[:40]
+    return customer
+
+
+def _text(value: str) -> str:
+    """A stranger's text, short and in one line."""
+    return "".join(
+        each for each in value[:TEXT_LENGTH_MAX] if is_plain(each) and not "\ud800" <= each <= "\udfff"
+    )

@@ -1,0 +1,172 @@
+"""Calls to a telephone: through which trunk, as whom, and whether they may be placed at all. Refuses to know SIP.
+
+What is asked for is checked before anything is on record: a call that begins may not be refused any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from aywa.core.numbers import dialled, sip_address
+from aywa.core.toll import TollGuard, TollVerdict
+from aywa.ports.calls import CallRefused
+from aywa.ports.telephony import OutboundCall, Telephone, Trunk
+from aywa.service.call_request import PhoneTarget
+from aywa.service.clock import Clock, now_ms
+from aywa.service.errors import NotFound, Rejected
+from aywa.service.phone_numbers import NumberInUse, PhoneNumbers
+from aywa.service.rules import shown
+from aywa.service.trunks import Trunks
+
+NOT_HERE = "call.start.error-get-transport"
+NO_NUMBER = "call.start.error-get-phone-number"
+TOLL = "call.start.error-fraud-check-failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Dialling:
+    """A call that can be placed. call: all of it but the call's id."""
+
+    number: NumberInUse
+    call: OutboundCall
+    destination: str
+
+
+class Outbound:
+    """The use-cases. telephone: None where this runtime has no SIP port."""
+
+    def __init__(
+        self,
+        numbers: PhoneNumbers,
+        trunks: Trunks,
+        guard: TollGuard,
+        telephone: Telephone | None = None,
+        clock: Clock = now_ms,
+    ) -> None:
+        self._numbers = numbers
+        self._trunks = trunks
+        self._guard = guard
+        self._telephone = telephone
+        self._clock = clock
+
+    async def read(self, org_id: str, target: PhoneTarget) -> Dialling:
+        """Raises Rejected, StoreUnavailable."""
+        if self._telephone is None:
+            raise Rejected(["phoneNumberId cannot be called from: this runtime has no SIP port"])
+        try:
+            number = await self._numbers.use(org_id, target.phone_number_id)
+        except NotFound:
+            value = shown("phoneNumberId", target.phone_number_id)
+            raise Rejected(
+                [f"phoneNumberId must be the id of an existing phone number, got {value}"]
+            ) from None
+        if number.body.get("status") == "blocked":
+            raise Rejected(["phoneNumberId must be of a phone number that is not blocked"])
+        trunk = await self._trunk(number)
+        if trunk is None and target.number:
+            value = shown("customer.number", target.number)
+            raise Rejected(
+                [f"customer.number can only be called from a number with a SIP trunk, got {value}"]
+            )
+        return Dialling(number, _placed(org_id, number, trunk, target), target.destination)
+
+    def judge(self, org_id: str, destination: str, place: str = "customer") -> None:
+        """Counts the call. Raises Rejected when nobody may call there, CallRefused when not so soon."""
+        now_s = self._clock() / 1000
+        name = f"{place}.sipUri" if sip_address(destination) is not None else f"{place}.number"
+        match self._guard.judge(org_id, destination, now_s):
+            case TollVerdict.NOT_LISTED:
+                value = shown(name, destination)
+                raise Rejected(
+                    [f"{name} must be one that this runtime may call (RUNTIME_OUTBOUND_ALLOW), got {value}"]
+                )
+            case TollVerdict.NO_RULE:
+                rules = "RUNTIME_OUTBOUND_ALLOW or RUNTIME_OUTBOUND_CALLS_PER_HOUR"
+                raise Rejected([f"{name} cannot be called: this runtime may call nobody without {rules}"])
+            case TollVerdict.TOO_MANY:
+                wait_s = self._guard.wait_s(org_id, now_s)
+                raise CallRefused(
+                    TOLL,
+                    f"{self._guard.rules.calls_per_hour} calls were placed within an hour, the limit"
+                    f" (RUNTIME_OUTBOUND_CALLS_PER_HOUR); the next may be placed in {wait_s:.0f} s",
+                    429,
+                )
+            case TollVerdict.GRANTED:
+                pass
+
+    def take_back(self, org_id: str) -> None:
+        """The call that was judged last is not placed."""
+        self._guard.take_back(org_id)
+
+    def dial(self, dialling: Dialling, call_id: str) -> None:
+        """Begins. Raises CallRefused."""
+        if self._telephone is None:
+            raise CallRefused(NOT_HERE, "this runtime has no SIP port")
+        self._telephone.dial(replace(dialling.call, call_id=call_id))
+
+    async def forwarded(
+        self, number: NumberInUse, destination: Mapping[str, Any], caller: str
+    ) -> OutboundCall:
+        """A destination of the contract (11.1) in the place of the phone number. Raises Rejected, CallRefused."""
+        to_number = destination.get("type") == "number"
+        caller_id = str(destination.get("callerId") or caller)
+        for name, value in (("customer", caller), ("phoneNumber", str(number.body.get("number") or ""))):
+            caller_id = caller_id.replace("{{" + name + ".number}}", value)
+        target = PhoneTarget(
+            number.id,
+            str(destination.get("number") or "") if to_number else "",
+            "" if to_number else str(destination.get("sipUri") or ""),
+            str(destination.get("extension") or ""),
+            caller_id.strip(),
+            headers=tuple((destination.get("sipHeaders") or {}).items()),
+        )
+        trunk = await self._trunk(number)
+        if trunk is None and to_number:
+            raise Rejected(["destination.number can only be called from a number with a SIP trunk"])
+        self.judge(number.org_id, target.destination, "destination")
+        return _placed(number.org_id, number, trunk, target)
+
+    async def _trunk(self, number: NumberInUse) -> Trunk | None:
+        credential_id = number.body.get("credentialId")
+        if credential_id is None:
+            return None
+        trunk = await self._trunks.get(number.org_id, credential_id)
+        if trunk is None:
+            value = shown("", credential_id)
+            raise Rejected([f"phoneNumberId has a credential that is gone or cannot be opened, got {value}"])
+        if not any(gateway.outbound for gateway in trunk.gateways):
+            raise Rejected(
+                ["phoneNumberId has a trunk without a gateway for outbound calls (outboundEnabled)"]
+            )
+        return trunk
+
+
+def _placed(org_id: str, number: NumberInUse, trunk: Trunk | None, target: PhoneTarget) -> OutboundCall:
+    user = ""
+    if target.number and trunk is not None:
+        user = dialled(target.number, leading_plus=trunk.leading_plus, tech_prefix=trunk.tech_prefix)
+    elif trunk is not None and not _is_at(target.uri, trunk):
+        # Its password is for nobody else.
+        trunk = None
+    own = number.body.get("number") or number.body.get("sipUri") or ""
+    return OutboundCall(
+        call_id="",
+        org_id=org_id,
+        trunk=trunk,
+        user=user,
+        uri=target.uri,
+        caller_id=target.caller_id or str(own),
+        caller_name=str(number.body.get("name") or ""),
+        diversion="" if trunk is None else trunk.diversion,
+        digits=target.digits,
+        ring_s=target.ring_s,
+        headers=target.headers,
+    )
+
+
+def _is_at(uri: str, trunk: Trunk) -> bool:
+    address = sip_address(uri)
+    hosts = {gateway.host.lower() for gateway in trunk.gateways}
+    return address is not None and address.host.strip("[]") in hosts

@@ -1,0 +1,102 @@
+"""Two softphones call each other over real sockets, on a clock that jumps: signalling, audio, keys, hold, refusal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from aywa.testing.script import Hold, Keys, Pause, Say, Step, WaitReply
+from aywa.testing.softphone.message import PCMA, PCMU, Message
+from aywa.testing.softphone.phone import Phone, Setup
+from aywa.testing.softphone.talk import Answer, Dial, Softphone, Talked, report
+from aywa.testing.wire import level_dbfs
+
+pytestmark = pytest.mark.virtual_time
+
+QUIET = Pause(1.5)
+
+
+def tone(seconds: float, hz: float = 440.0) -> bytes:
+    wave = 8000 * np.sin(np.arange(round(seconds * 8000)) * 2 * np.pi * hz / 8000)
+    return bytes(wave.astype("<i2").tobytes())
+
+
+async def talk(
+    caller: Sequence[Step],
+    callee: Sequence[Step],
+    setup: Setup | None = None,
+    answer: Answer | None = None,
+    dial: Dial | None = None,
+) -> tuple[Talked, Talked]:
+    setup = setup or Setup(seed=1)
+    waiting: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    called = Softphone(replace(setup, seed=2), on_ready=waiting.set_result)
+    answering = asyncio.create_task(called.call(answer or Answer(), callee))
+    begin = replace(dial or Dial(""), uri=await waiting)
+    return await Softphone(setup).call(begin, caller), await answering
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+@pytest.mark.parametrize("payload", [PCMU, PCMA])
+async def test_speech_goes_both_ways(transport: str, payload: int) -> None:
+    setup = Setup(seed=1, transport=transport, payloads=(payload,))
+    caller, callee = await talk(
+        [Say(tone(1.0)), WaitReply(), Pause(0.2)], [Pause(1.5), Say(tone(0.5)), QUIET], setup
+    )
+    for talked in (caller, callee):
+        assert talked.connected
+        assert report(talked)["codec"] == {PCMU: "PCMU", PCMA: "PCMA"}[payload]
+        loud = b"".join(frame.pcm for frame in talked.record.received if frame.audible)
+        assert level_dbfs(loud) == pytest.approx(level_dbfs(tone(1.0)), abs=0.5)
+    heard = report(caller)["heard"]
+    assert [spurt["end_ms"] - spurt["start_ms"] for spurt in heard] == [pytest.approx(500, abs=20)]
+    (turn,) = report(caller)["turns"]
+    assert turn["latency_ms"] == pytest.approx(520, abs=60)
+    assert report(caller)["ended_by"] == "caller"
+    assert report(callee)["ended_by"] == "far side"
+    assert report(callee)["rtp"]["lost"] == 0
+
+
+async def test_keys_arrive_once_each() -> None:
+    _, callee = await talk([Pause(0.2), Keys("12#"), Pause(0.5)], [Pause(3.0)])
+    assert [key["key"] for key in report(callee)["keys_heard"]] == ["1", "2", "#"]
+
+
+async def test_hold_silences_the_far_side() -> None:
+    caller, callee = await talk([Pause(0.5), Hold(1.0), Pause(0.5)], [Pause(3.0)])
+    changes = [row["detail"] for row in report(callee)["signalling"] if row["what"] == "media changed"]
+    assert changes == ["sendonly", "sendrecv"]
+    assert report(caller)["rtp"]["longest_gap_ms"] == pytest.approx(1000, abs=100)
+
+
+async def test_a_refusal_is_told() -> None:
+    caller, callee = await talk([], [], answer=Answer(refuse=486))
+    told = report(caller)
+    assert (told["answered"], told["status"], told["opened_ms"]) == (False, 486, None)
+    assert report(callee)["status"] == 486
+
+
+async def test_giving_up_cancels() -> None:
+    caller, callee = await talk([], [], answer=Answer(ring_s=5.0), dial=Dial("", ring_s=1.0))
+    assert report(caller)["status"] == 487
+    assert not report(callee)["answered"]
+
+
+async def test_nobody_there() -> None:
+    async with Phone(Setup(seed=3), lambda pcm: None) as gone:
+        uri = gone.uri
+    talked = await Softphone(Setup(seed=1)).call(Dial(uri), [])
+    assert report(talked)["error"] == "no answer to INVITE within 32 s"
+    refused = await Softphone(Setup(seed=1, transport="tcp")).call(Dial(uri), [])
+    assert "cannot be reached" in report(refused)["error"]
+
+
+async def test_options_are_answered() -> None:
+    async with Phone(Setup(seed=3), lambda pcm: None) as one, Phone(Setup(seed=4), lambda pcm: None) as other:
+        answer: Message = await one.ask("OPTIONS", other.uri)
+    assert answer.status == 200
+    assert "INVITE" in answer.get("Allow")
