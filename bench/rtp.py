@@ -19,9 +19,10 @@ import select
 import shutil
 import socket
 import struct
+import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 
@@ -30,11 +31,15 @@ import uvloop
 
 from aywa.adapters.local.silero import SileroVad
 from aywa.adapters.models.cache import models_dir
+from aywa.boot.phone_settings import NORMAL, REALTIME
 from aywa.boot.runtime import GC_THRESHOLDS
 from aywa.core.audio.frame import FRAME_S
 from aywa.core.audio.g711 import pcm_to_mulaw
 from aywa.core.events import MediaEvent, PlayoutFinished
 from aywa.core.rtp.plan import Address, Codec, StreamPlan
+from aywa.media.apart.edge import ApartEdge
+from aywa.media.apart.leg import ApartLeg
+from aywa.media.apart.plane import JoinedPlane
 from aywa.media.plane import Plane
 from aywa.media.rtp.edge import RtpEdge
 from aywa.media.rtp.leg import RtpLeg
@@ -146,7 +151,7 @@ class _Silent:
 class _Agent:
     """Says reply after reply on one leg. ready: when the audio of each was given to the plane, ns of the wall clock."""
 
-    plane: Plane
+    plane: Plane | JoinedPlane
     leg_id: str
     reply: bytes
     loop: asyncio.AbstractEventLoop
@@ -203,29 +208,59 @@ def _lost(heard: list[list[tuple[int, int, bool]]]) -> int:
     )
 
 
+@dataclass(frozen=True)
+class _Apart:
+    """So many media processes. model: the voice detector's."""
+
+    processes: int
+    model: Path
+    priority: str
+
+    def command(self, settings: RtpSettings) -> tuple[str, ...]:
+        plan = {"silero": str(self.model), "rtp": asdict(settings), "priority": self.priority}
+        return (sys.executable, "-m", "aywa.boot.media_process", json.dumps(plan))
+
+
+def _cpu_s(pid: int | None) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 async def measure(
-    calls: int, seconds: float, vads: dict[int, Vad], folder: Path | None
+    calls: int, seconds: float, vads: dict[int, Vad], folder: Path | None, apart: _Apart | None = None
 ) -> dict[str, float | int | str]:
-    """Runs so many calls for so long. folder: where to record, or None."""
+    """Runs so many calls for so long. folder: where to record, or None. apart: in media processes."""
     loop = asyncio.get_running_loop()
     context = multiprocessing.get_context("spawn")
     pipe, theirs = context.Pipe()
     process = context.Process(target=_far_side, args=(calls, theirs), daemon=True)
     process.start()
     ports: list[int] = await asyncio.to_thread(pipe.recv)
-    plane = Plane(loop, vads)
-    edge = RtpEdge(loop, plane, RtpSettings(first_port=20_000, last_port=20_000 + 2 * calls + 199))
+    here = Plane(loop, vads)
+    plane: Plane | JoinedPlane = here
+    edge: RtpEdge | ApartEdge
+    settings = RtpSettings(first_port=20_000, last_port=20_000 + 2 * calls + 199)
+    if apart is None:
+        edge = RtpEdge(loop, here, settings)
+    else:
+        edge = ApartEdge(loop, apart.command(settings), apart.processes, settings)
+        plane = JoinedPlane(here, edge)
+        edge.start()
+        await edge.ready()
     reply = _speech(REPLY_S)
     agents: list[_Agent] = []
-    legs: list[RtpLeg] = []
+    legs: list[RtpLeg | ApartLeg] = []
+    targets: list[int] = []
     for number, port in enumerate(ports):
         agent = _Agent(plane, f"leg{number}", reply, loop)
         plan = StreamPlan(Codec.PCMU, 0, {0: Codec.PCMU}, remote=Address(HOST, port))
         recording = None if folder is None else folder / f"{number}.wav"
         leg_plan = LegPlan(agent.leg_id, AudioFormat.MULAW, RATE_HZ, loop.time(), agent.post, recording)
-        legs.append(edge.open(edge.reserve(HOST), plan, leg_plan, _Silent()))
+        pair = edge.reserve(HOST)
+        targets.append(pair.port)
+        legs.append(edge.open(pair, plan, leg_plan, _Silent()))
         agents.append(agent)
-    pipe.send([leg.pair.port for leg in legs])
+    pipe.send(targets)
     for agent in agents:
         await asyncio.sleep((REPLY_S + PAUSE_S) / calls)
         agent.speak()
@@ -234,25 +269,33 @@ async def measure(
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
+    workers = edge.processes if isinstance(edge, ApartEdge) else []
     since_ns, before, wall = time.time_ns(), time.process_time(), time.perf_counter()
+    apart_before = sum(_cpu_s(worker.pid) for worker in workers)
     await asyncio.sleep(seconds)
-    cpu = (time.process_time() - before) / (time.perf_counter() - wall)
+    took = time.perf_counter() - wall
+    brain = (time.process_time() - before) / took
+    media = (sum(_cpu_s(worker.pid) for worker in workers) - apart_before) / took
+    cpu = brain + media
     for agent in agents:
         agent.running = False
-    received = sum(leg.report().received for leg in legs)
-    missing = sum(leg.report().lost for leg in legs)
+    reports = [report for leg in legs if (report := leg.report()) is not None]
+    received, missing = (sum(getattr(report, name) for report in reports) for name in ("received", "lost"))
     pipe.send("enough")
     pipe.send("enough")
     heard: list[list[tuple[int, int, bool]]] = await asyncio.to_thread(pipe.recv)
     await plane.close()
-    edge.close()
+    if isinstance(edge, RtpEdge):
+        edge.close()
     process.join()
     late, gaps = _pacing_ms(heard, since_ns)
     first = _first_ms(agents, heard, since_ns)
     return {
         "calls": calls,
         "recording": int(folder is not None),
+        "processes": len(workers),
         "cpu_percent": round(cpu * 100, 1),
+        "cpu_percent_brain": round(brain * 100, 1),
         "cpu_percent_per_call": round(cpu / calls * 100, 4),
         **_percentiles("pacing", np.abs(late)),
         **_percentiles("first_packet", first),
@@ -280,6 +323,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--calls", type=int, nargs="+", default=[400])
     parser.add_argument("--priority", type=int, default=-15, help="niceness; needs the right to it")
+    parser.add_argument("--processes", type=int, default=0, help="media processes beside this one; 0: none")
     parser.add_argument("--only", choices=("recorded", "unrecorded"))
     arguments = parser.parse_args()
     vads: dict[int, Vad] = {RATE_HZ: SileroVad(arguments.model, RATE_HZ)}
@@ -287,6 +331,10 @@ def main() -> None:
         os.setpriority(os.PRIO_PROCESS, 0, arguments.priority)
     except PermissionError:
         print("no right to a higher priority (CAP_SYS_NICE): pacing will suffer", flush=True)
+    apart = None
+    if arguments.processes:
+        priority = REALTIME if arguments.priority < 0 else NORMAL
+        apart = _Apart(arguments.processes, arguments.model, priority)
     rows: dict[str, dict[str, float | int | str]] = {}
     for name in ("recorded", "unrecorded"):
         if arguments.only not in (None, name):
@@ -294,7 +342,7 @@ def main() -> None:
         for calls in arguments.calls:
             folder = Path(tempfile.mkdtemp(prefix="aywa-bench-")) if name == "recorded" else None
             try:
-                row = uvloop.run(measure(calls, arguments.seconds, vads, folder))
+                row = uvloop.run(measure(calls, arguments.seconds, vads, folder, apart))
             finally:
                 if folder is not None:
                     shutil.rmtree(folder)

@@ -17,6 +17,9 @@ from aywa.boot.phone_port import PhoneAddress, open_phone_port
 from aywa.boot.phone_settings import PhoneSettings
 from aywa.core import ended_reasons
 from aywa.core.events import LegConnected, LegEnded, MediaEvent
+from aywa.media.apart.edge import ApartEdge
+from aywa.media.apart.plane import JoinedPlane
+from aywa.media.apart.settings import ApartSettings
 from aywa.media.plane import Plane
 from aywa.media.rtp.edge import RtpEdge
 from aywa.media.rtp.settings import RtpSettings
@@ -37,9 +40,12 @@ from aywa.testing.softphone import talk
 from aywa.testing.softphone.phone import Phone as Telephone
 from aywa.testing.softphone.phone import Setup
 from aywa.testing.softphone.talk import Dial, Softphone, Talked, report
+from tests.media.apart.rig import Rig as Processes
 from tests.media.rig import LoudVad
 
 PLAN = CallPlan("call-1", "org", "inboundPhoneCall", {}, AudioFormat.MULAW, 8000, 0)
+
+LAYOUTS = pytest.mark.parametrize("apart", [False, True], ids=["one process", "media apart"])
 
 
 @dataclass
@@ -107,7 +113,7 @@ class Rig:
     phone: Phone
     host: FakeHost
     router: FakeRouter
-    plane: Plane
+    plane: Plane | JoinedPlane
     address: PhoneAddress
 
     @property
@@ -116,15 +122,29 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(answer: Answer | Exception = PLAN, **media: Any) -> AsyncIterator[Rig]:
+async def rig(
+    answer: Answer | Exception = PLAN,
+    host_of_port: str = "127.0.0.1",
+    *,
+    apart: bool = False,
+    **media: Any,
+) -> AsyncIterator[Rig]:
     loop = asyncio.get_running_loop()
-    plane = Plane(loop, {8000: LoudVad(8000), 16000: LoudVad(16000)})
-    edge = RtpEdge(loop, plane, RtpSettings(**media))
+    plane: Plane | JoinedPlane
+    edge: RtpEdge | ApartEdge
+    if apart:
+        processes = Processes(1, ApartSettings(), RtpSettings(**media))
+        plane, edge = processes.plane, processes.edge
+        edge.start()
+        await edge.ready()
+    else:
+        here = plane = Plane(loop, {8000: LoudVad(8000), 16000: LoudVad(16000)})
+        edge = RtpEdge(loop, here, RtpSettings(**media))
     host, router = FakeHost(), FakeRouter(answer)
     router.let.set()
     settings = PhoneSettings(port=0)
     phone = Phone(settings, cast(Host, host), plane, edge, ("PCMU", "PCMA"))
-    port, address = await open_phone_port(settings, ["127.0.0.1"], "127.0.0.1", phone)
+    port, address = await open_phone_port(settings, [host_of_port], host_of_port, phone)
     phone.open(port, router)
     try:
         yield Rig(phone, host, router, plane, address)
@@ -132,15 +152,17 @@ async def rig(answer: Answer | Exception = PLAN, **media: Any) -> AsyncIterator[
         await phone.close(2.0)
         await port.close()
         await plane.close()
-        edge.close()
+        if isinstance(edge, RtpEdge):
+            edge.close()
 
 
 async def call(uri: str, *steps: Step) -> Talked:
     return await Softphone(Setup()).call(Dial(uri), steps)
 
 
-async def test_a_call_is_answered_and_ends_when_the_caller_hangs_up() -> None:
-    async with rig() as made:
+@LAYOUTS
+async def test_a_call_is_answered_and_ends_when_the_caller_hangs_up(apart: bool) -> None:
+    async with rig(apart=apart) as made:
         talked = await call(made.uri, Pause(0.3))
         await made.host.until(lambda: made.host.of(LegEnded))
     assert talked.connected
@@ -152,8 +174,20 @@ async def test_a_call_is_answered_and_ends_when_the_caller_hangs_up() -> None:
     assert invite.sip_call_id == (talked.phone.dialog.call_id if talked.phone.dialog else "")
 
 
-async def test_the_brain_hangs_up() -> None:
-    async with rig() as made:
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_over_ipv6(transport: str) -> None:
+    async with rig(host_of_port="::1") as made:
+        assert made.uri.startswith("sip:demo@[::1]:")
+        talked = await Softphone(Setup("::1", transport=transport)).call(Dial(made.uri), [Pause(0.3)])
+        await made.host.until(lambda: made.host.of(LegEnded))
+    assert talked.connected
+    assert talked.phone.audio.arrivals.packets
+    assert made.router.asked[0].source == "::1"
+
+
+@LAYOUTS
+async def test_the_brain_hangs_up(apart: bool) -> None:
+    async with rig(apart=apart) as made:
         calling = asyncio.create_task(call(made.uri, Pause(5.0)))
         await made.host.until(lambda: made.host.of(LegConnected))
         made.plane.send(CloseLeg("call-1", "assistant-ended-call"))
@@ -193,9 +227,10 @@ async def test_a_refusal_is_answered_with(answer: Answer | Exception, status: in
         assert response.get("Contact") == "<sip:other@127.0.0.1>"
 
 
-async def test_no_audio_port_is_no_answer() -> None:
+@LAYOUTS
+async def test_no_audio_port_is_no_answer(apart: bool) -> None:
     # One pair, which the first call has.
-    async with rig(first_port=30_100, last_port=30_101) as made:
+    async with rig(apart=apart, first_port=30_100, last_port=30_101) as made:
         first = asyncio.create_task(call(made.uri, Pause(1.0)))
         await made.host.until(lambda: made.host.of(LegConnected))
         second = await call(made.uri)
@@ -205,8 +240,9 @@ async def test_no_audio_port_is_no_answer() -> None:
     assert second.phone.status == 503
 
 
-async def test_silence_of_the_far_side_ends_the_call() -> None:
-    async with rig(first_packet_s=0.4) as made, Telephone(Setup(), lambda pcm: None) as phone:
+@LAYOUTS
+async def test_silence_of_the_far_side_ends_the_call(apart: bool) -> None:
+    async with rig(apart=apart, first_packet_s=0.4) as made, Telephone(Setup(), lambda pcm: None) as phone:
         assert await phone.dial(made.uri)
         async with asyncio.timeout(5):
             await phone.ended.wait()
@@ -225,8 +261,9 @@ async def answering(*, ring_s: float = 0.1, steps: Sequence[Step] = (Pause(1.0),
     await asyncio.wait([task])
 
 
-async def test_a_call_that_goes_out() -> None:
-    async with rig() as made, answering() as (uri, task):
+@LAYOUTS
+async def test_a_call_that_goes_out(apart: bool) -> None:
+    async with rig(apart=apart) as made, answering() as (uri, task):
         made.phone.dial(OutboundCall("call-1", "org", uri=uri, caller_id="+4930123", digits="7"))
         talked = await task
         await made.host.until(lambda: made.host.of(LegEnded))

@@ -231,3 +231,9 @@ async def test_ctrl_c_hangs_up_and_keeps_the_recording(question: Path, tmp_path:
     assert process.returncode == 0
     assert b"ended: customer-ended-call" in output
     assert out.stat().st_size > 44
+
+
+async def test_only_a_sip_address_is_dialled(question: Path, tmp_path: Path) -> None:
+    result = await talk("--sip", "tel:+4930123456", "--wav", question, "--out", tmp_path / "o.wav")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "write sip:user@host:port" in result.stderr

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.docs.test_commands import ROOT, commands
-from tests.e2e.dev import Dev
+from tests.e2e.dev import Dev, until
+from tests.peers.sipp import free_udp_port
 
 GUIDES = ROOT / "docs" / "guides"
 WRITTEN_URL = "http://127.0.0.1:8080"
+SIP_PORT, TRUNK_PORT = "5060", "5070"
+ENDED_S = 30
+ASSISTANTS = f'curl -s {WRITTEN_URL}/assistant?limit=1 -H "Authorization: Bearer $AYWA_API_KEY"'
 
 
 def run(command: str, runtime: Dev, folder: Path) -> str:
@@ -35,12 +45,18 @@ def run(command: str, runtime: Dev, folder: Path) -> str:
     return done.stdout
 
 
+def question_in(folder: Path) -> None:
+    sounds = sorted(Path("/usr/share/asterisk/sounds").rglob("vm-enter-num-to-call.wav"))
+    shutil.copy(sounds[0], folder / "question.wav")
+
+
 def test_the_readme_talks_with_a_recording_and_looks_at_the_call(runtime: Dev, tmp_path: Path) -> None:
     talk, calls, timeline = [
-        c for c in commands((ROOT / "README.md").read_text()) if c.startswith(".venv/bin/aywa ")
-    ][1:]
-    sounds = sorted(Path("/usr/share/asterisk/sounds").rglob("vm-enter-num-to-call.wav"))
-    shutil.copy(sounds[0], tmp_path / "question.wav")
+        c
+        for c in commands((ROOT / "README.md").read_text())
+        if re.match(r"\.venv/bin/aywa (talk|calls|timeline)", c)
+    ]
+    question_in(tmp_path)
     assert "--wav question.wav" in talk
     assert run(talk, runtime, tmp_path)
     assert (tmp_path / "call.wav").stat().st_size > 44
@@ -63,3 +79,82 @@ def test_the_models_are_listed_and_verified(runtime: Dev, tmp_path: Path) -> Non
     assert "moonshine" in run(listed, runtime, tmp_path)
     assert run(pull, runtime, tmp_path) is not None
     assert run(verify, runtime, tmp_path)
+
+
+# --- phone calls -------------------------------------------------------------------------------------------------------
+
+
+def sip_port(runtime: Dev) -> str:
+    until(lambda: "\nCall:" in runtime.log, why="no SIP address was printed")
+    found = re.search(r"^Call: +sip:demo@127\.0\.0\.1:(\d+)$", runtime.log, re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
+@contextmanager
+def answering(command: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """The softphone that waits to be called, once it does."""
+    words = command.replace(".venv/bin/aywa", f"{sys.executable} -m aywa.cli").split()
+    with subprocess.Popen(
+        words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as phone:
+        try:
+            assert phone.stderr is not None
+            assert "waiting at" in phone.stderr.readline()
+            yield phone
+        finally:
+            phone.kill()
+
+
+def at_once(dialling: list[str], port: str, runtime: Dev, folder: Path) -> list[str]:
+    """What each of them printed; each has a folder of its own, for all of them write the same file."""
+
+    def call(command: str) -> str:
+        own = folder / str(dialling.index(command))
+        own.mkdir()
+        question_in(own)
+        said = run(command.replace(f":{SIP_PORT}", f":{port}"), runtime, own)
+        assert (own / "call.wav").stat().st_size > 44
+        return said
+
+    with ThreadPoolExecutor() as threads:
+        return list(threads.map(call, dialling))
+
+
+def ended(runtime: Dev, call_id: str) -> dict[str, object]:
+    end_s = time.monotonic() + ENDED_S
+    while (call := runtime.call(call_id))["status"] != "ended":
+        assert time.monotonic() < end_s, call
+        time.sleep(0.1)
+    return call
+
+
+def test_phone_calls_come_in_and_go_out_as_the_guide_says(runtime: Dev, tmp_path: Path) -> None:
+    port, trunk_port = sip_port(runtime), str(free_udp_port())
+    text = (GUIDES / "phone-calls.md").read_text().replace(TRUNK_PORT, trunk_port)
+    dial, talk, answer, credential, number, call, check = commands(text)
+    dialled, talked = at_once([dial, talk], port, runtime, tmp_path)
+    report = json.loads(dialled)
+    assert report["answered"]
+    assert len(report["turns"]) == 1
+    assert "customer-ended-call" in talked
+
+    assistant = json.loads(run(ASSISTANTS, runtime, tmp_path))[0]["id"]
+    with answering(answer, tmp_path) as phone:
+        trunk = json.loads(run(credential, runtime, tmp_path))["id"]
+        body = number.replace("CREDENTIAL_ID", trunk).replace("ASSISTANT_ID", assistant)
+        number_id = json.loads(run(body, runtime, tmp_path))["id"]
+        try:
+            checked = run(check.replace("CREDENTIAL_ID", trunk), runtime, tmp_path)
+            assert re.findall(r"^(\w+) +([\w ]+):", checked, re.MULTILINE) == [
+                ("ok", "name"), ("ok", "OPTIONS"), ("ok", "NAT"), ("ok", "media ports"),
+            ]  # fmt: skip
+            body = call.replace("PHONE_NUMBER_ID", number_id).replace("ASSISTANT_ID", assistant)
+            call_id = json.loads(run(body, runtime, tmp_path))["id"]
+            heard = json.loads(phone.communicate(timeout=ENDED_S)[0])
+            assert heard["answered"]
+            assert heard["heard"]
+            assert ended(runtime, call_id)["endedReason"] == "customer-ended-call"
+        finally:
+            runtime.ask("DELETE", f"/phone-number/{number_id}")
+            runtime.ask("DELETE", f"/credential/{trunk}")

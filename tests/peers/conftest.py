@@ -18,11 +18,44 @@ SPOKEN = Path("/usr/share/asterisk/sounds/en_US_f_Allison/vm-intro.wav")
 SPOKEN_WORDS = ("please", "message", "tone")
 
 
-@pytest.fixture(scope="session")
-def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PhoneRuntime]:
+# What the calls' media runs in: every test of a call holds in both layouts.
+LAYOUTS = {
+    "one process": {"RUNTIME_MEDIA_PROCESSES": "0"},
+    "media apart": {"RUNTIME_MEDIA_PROCESSES": "2", "RUNTIME_MEDIA_PRIORITY": "normal"},
+}
+# Of those with media apart, the tests that run without --all: where audio, keys and changes in mid-call are what is asked.
+QUICK_APART = {
+    "test_a_turn_and_a_barge_in",
+    "test_an_extension_is_dialled_when_it_was_answered",
+    "test_calls",
+    "test_many_at_once",
+    "test_speech_goes_both_ways_in_every_codec",
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        chosen = (
+            item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        )
+        if chosen.get("runtime") != "media apart":
+            continue
+        if item.name.partition("[")[0] not in QUICK_APART or chosen.get("transport") == "tcp":
+            item.add_marker("all")
+
+
+@pytest.fixture(scope="session", params=LAYOUTS)
+def runtime(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PhoneRuntime]:
     """`aywa dev --tiny`, shared by the tests of a session: they must leave it as they found it."""
     port = free_udp_port()
-    dev = Dev(tmp_path_factory.mktemp("phone") / "home", options=("--tiny", "--sip-port", str(port)))
+    dev = Dev(
+        tmp_path_factory.mktemp("phone") / "home",
+        options=("--tiny", "--sip-port", str(port)),
+        environment=LAYOUTS[request.param],
+    )
     with started(dev):
         yield PhoneRuntime(dev, port)
 

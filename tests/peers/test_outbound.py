@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from aywa.testing.script import Pause, Say
 from aywa.testing.softphone.phone import Setup
 from aywa.testing.softphone.talk import Answer, Softphone, report
@@ -74,6 +76,7 @@ async def test_every_answer_has_its_reason(runtime: PhoneRuntime, speech: Path, 
     assert not failed, failed
 
 
+@pytest.mark.all
 async def test_a_sip_uri_is_called_and_both_speak(runtime: PhoneRuntime, spoken: bytes) -> None:
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     phone = Softphone(Setup(), on_ready=ready.set_result)
@@ -87,6 +90,7 @@ async def test_a_sip_uri_is_called_and_both_speak(runtime: PhoneRuntime, spoken:
     assert told["heard"]
     assert call["type"] == "outboundPhoneCall"
     assert call["endedReason"] == "customer-ended-call"
+    assert call["phoneCallProviderId"] == told["sip_call_id"]
     assert "please" in str([m["message"] for m in call["messages"] if m["role"] == "user"]).lower()
 
 

@@ -82,6 +82,15 @@ async def test_lost_messages_are_sent_again(runtime: PhoneRuntime, speech: Path,
 
 
 @pytest.mark.all
-async def test_a_session_is_refreshed(runtime: PhoneRuntime, speech: Path, tmp_path: Path) -> None:
+async def test_a_session_is_refreshed(runtime: PhoneRuntime, tmp_path: Path) -> None:
     """The far side leaves the refreshing to us: an UPDATE must come at half of 90 s."""
-    await _run({"timer": Sipp(tmp_path, "uac_session_timer", runtime.place, speech=speech, most_s=90)})
+    patient = {"name": "Patient", "firstMessage": "Hello.", "silenceTimeoutSeconds": 600}
+    assistant = await runtime.ask("POST", "/assistant", patient)
+    body = {"provider": "vapi", "sipUri": "sip:patient@127.0.0.1", "assistantId": assistant["id"]}
+    number = await runtime.ask("POST", "/phone-number", body)
+    quiet = tmp_path / "quiet.ulaw"
+    quiet.write_bytes(b"\xff" * 8000)
+    sipp = Sipp(tmp_path, "uac_session_timer", runtime.place, "patient", speech=quiet, most_s=90)
+    await _run({"timer": sipp})
+    await runtime.ask("DELETE", f"/phone-number/{number['id']}")
+    await runtime.ask("DELETE", f"/assistant/{assistant['id']}")

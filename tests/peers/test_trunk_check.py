@@ -102,6 +102,7 @@ async def test_the_command(proxy: Kamailio, tmp_path: Path) -> None:
     assert b"response=" not in traced
 
 
+@pytest.mark.all
 async def test_a_call_in_which_nothing_is_heard() -> None:
     """A far side that answers and sends no audio: the ports are to be looked at."""
     async with Phone(Setup(), lambda pcm: None) as phone:

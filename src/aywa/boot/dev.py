@@ -100,5 +100,7 @@ def _tell_phone(runtime: Runtime, say: Say) -> None:
         return
     if phone.moved is not None:
         say(f"  phone      port {phone.moved} is taken: calls come in at {phone.port} (--sip-port chooses)")
+    if runtime.settings.phone.tls_port is not None:
+        say(f"  phone      over TLS at port {runtime.settings.phone.tls_port}")
     if phone.password:
         say(f"  phone      from other machines, user demo, password {phone.password}")

@@ -16,13 +16,13 @@ import structlog
 from aywa.adapters.transports.websocket import Refusal
 from aywa.boot.artifacts import Artifacts
 from aywa.boot.engine_version import engine_version
+from aywa.boot.layout import CallPlane
 from aywa.call.session import Routes, Session, SessionPlan
 from aywa.call.template import builtin_variables, render_assistant
 from aywa.core import events as ev
 from aywa.core.cost import LLM, STT, TTS, Prices, Source, all_sources, source_of_route, sources_of
 from aywa.core.lifecycle import CallState
 from aywa.core.settings import read_settings
-from aywa.media.plane import Plane
 from aywa.ports.calls import CallPlan, CallRefused
 from aywa.ports.journal import Journal
 from aywa.ports.media import CloseLeg, LegPlan
@@ -58,7 +58,7 @@ class Host:
 
     def __init__(
         self,
-        plane: Plane,
+        plane: CallPlane,
         journal: Journal,
         artifacts: Artifacts,
         routes: Callable[[CallPlan], Routes],

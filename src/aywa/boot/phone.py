@@ -18,6 +18,7 @@ import structlog
 
 from aywa.adapters.transports.sip.port import SipPort
 from aywa.boot.host import Host
+from aywa.boot.layout import PhoneEdge, PhoneLeg
 from aywa.boot.phone_gate import Gate
 from aywa.boot.phone_settings import DEMO_USER, PhoneSettings
 from aywa.boot.phone_trunk import sip_trunk
@@ -28,12 +29,13 @@ from aywa.core.sip.dial import Dial
 from aywa.core.sip.offer import LocalMedia
 from aywa.core.sip.trunk import Trunk as SipTrunk
 from aywa.core.sip.uri import SipUri, TelUri, escape_user, host_text, parse_uri
-from aywa.media.rtp.edge import RtpEdge
-from aywa.media.rtp.leg import NO_MEDIA, RtpLeg
+from aywa.media.rtp.leg import NO_MEDIA
 from aywa.media.rtp.ports import NoPorts, PortPair
 from aywa.ports.calls import CallPlan, CallRefused
+from aywa.ports.codec import CodecUnavailable
 from aywa.ports.journal import StoreUnavailable
 from aywa.ports.media import MediaPlane, SendDtmf
+from aywa.ports.srtp import SrtpUnavailable
 from aywa.ports.telephony import Forward, InboundInvite, OutboundCall, Refusal, Router, Trunk
 
 _log = structlog.get_logger("aywa.boot.phone")
@@ -51,7 +53,7 @@ class _Line:
     call_id: str = ""
     host: str = ""
     pair: PortPair | None = None
-    rtp: RtpLeg | None = None
+    rtp: PhoneLeg | None = None
     outbound: OutboundCall | None = None
     over: bool = False
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -65,7 +67,7 @@ class Phone:
         settings: PhoneSettings,
         host: Host,
         plane: MediaPlane,
-        edge: RtpEdge,
+        edge: PhoneEdge,
         codecs: tuple[str, ...],
     ) -> None:
         self.settings = settings
@@ -138,6 +140,10 @@ class Phone:
             asserted=call.caller_id if trunk is not None else "",
             diversion=call.diversion,
             ring_s=call.ring_s,
+            # The same as in the call's document, so that a carrier's records can be laid beside ours.
+            call_id=call.call_id
+            if all(line.call_id != call.call_id for line in self._lines.values())
+            else "",
         )
         key, actions = self.port.agent.dial(dial, self.port.now())
         self._lines[key] = _Line(key, call.call_id, host, pair, outbound=call)
@@ -248,7 +254,7 @@ class Phone:
             return
         try:
             line.rtp = self._edge.open(pair, plan, leg_plan, _Signals(self, line), line.host)
-        except (ValueError, LookupError) as error:
+        except (ValueError, LookupError, CodecUnavailable, SrtpUnavailable) as error:
             _log.warning("leg_not_opened", call_id=line.call_id, error=str(error))
             self._host.end(line.call_id, ended_reasons.INBOUND_FAILED)
             self._hang_up(line)

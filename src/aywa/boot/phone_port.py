@@ -13,7 +13,7 @@ from aywa.adapters.transports.sip.settings import SipSettings
 from aywa.adapters.transports.sip.sockets import free_port
 from aywa.boot.errors import CannotStart
 from aywa.boot.phone import Phone
-from aywa.boot.phone_settings import DEMO_USER, PhoneSettings
+from aywa.boot.phone_settings import DEMO_USER, PASSWORD_LENGTHS, PhoneSettings
 from aywa.core.sip.admission import AgentSettings
 from aywa.core.sip.uri import host_text
 
@@ -82,7 +82,7 @@ def password_in(file: Path) -> str:
         kept = file.read_text("ascii").strip()
     except (OSError, UnicodeDecodeError):
         kept = ""
-    if kept:
+    if PASSWORD_LENGTHS[0] <= len(kept) <= PASSWORD_LENGTHS[1]:
         return kept
     made = secrets.token_urlsafe(_PASSWORD_BYTES)
     file.touch(mode=0o600)

@@ -12,6 +12,8 @@ from pathlib import Path
 from aywa.boot.errors import CannotStart
 
 SIP_PORT = 5060
+MEDIA_PROCESSES_MOST = 64
+NORMAL, HIGH, REALTIME = "normal", "high", "realtime"
 DEMO_USER = "demo"
 # Contract 14.1: of a number's authentication.
 PASSWORD_LENGTHS = (20, 40)
@@ -27,7 +29,8 @@ class PhoneSettings:
     those whose certificates are believed; tls_verify: whether they must be. password: of the account `demo`.
     networks: who may call `demo` without it. cpu_most: of a processor; above that new calls are refused, to come again after
     retry_after_s. digest: the algorithms that callers may prove themselves by, the strongest first; some telephones know
-    only the first that they are offered."""
+    only the first that they are offered. media_processes: 0: the calls' audio is handled in the runtime's own process; else in
+    so many beside it, one a core. media_priority: what they ask the system for."""
 
     enabled: bool = True
     hosts: tuple[str, ...] = ()
@@ -40,6 +43,8 @@ class PhoneSettings:
     media_public_host: str = ""
     first_media_port: int = 10_000
     last_media_port: int = 10_999
+    media_processes: int = 0
+    media_priority: str = REALTIME
     srtp: str = "optional"
     password: str = field(default="", repr=False)
     networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
@@ -67,6 +72,8 @@ def phone_from_environment(environment: Mapping[str, str] | None = None) -> Phon
         media_public_host=media_host or read.text("RUNTIME_SIP_PUBLIC_IP"),
         first_media_port=first,
         last_media_port=last,
+        media_processes=read.number("RUNTIME_MEDIA_PROCESSES", 0, MEDIA_PROCESSES_MOST),
+        media_priority=read.choice("RUNTIME_MEDIA_PRIORITY", (NORMAL, HIGH, REALTIME), REALTIME),
         srtp=read.choice("RUNTIME_SIP_SRTP", ("never", "optional", "required"), "optional"),
         password=read.password("RUNTIME_SIP_PASSWORD"),
         networks=read.networks("RUNTIME_SIP_NETWORKS", PhoneSettings().networks),
@@ -119,6 +126,14 @@ class _Reader:
         if given not in choices:
             raise CannotStart(f"{name} must be one of {', '.join(choices)}, got {given[:40]!r}")
         return given
+
+    def number(self, name: str, otherwise: int, most: int) -> int:
+        given = self.text(name)
+        if not given:
+            return otherwise
+        if not given.isdigit() or int(given) > most:
+            raise CannotStart(f"{name} must be a number from 0 to {most}, got {given[:40]!r}")
+        return int(given)
 
     def port(self, name: str, otherwise: int | None) -> int | None:
         given = self.text(name)

@@ -23,5 +23,6 @@ def sip_trunk(trunk: Trunk, register_s: int, ping_s: float | None) -> SipTrunk:
         register=registration is not None,
         domain=registration.domain if registration is not None else "",
         expires_s=register_s,
+        user=registration.username if registration is not None else "",
         ping_s=ping_s if any(gateway.ping for gateway in trunk.gateways) else None,
     )

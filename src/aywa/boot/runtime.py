@@ -17,11 +17,10 @@ from typing import Any
 import structlog
 import uvicorn
 
-from aywa.adapters.codecs import available_codecs, make_coding
+from aywa.adapters.codecs import available_codecs
 from aywa.adapters.endpointing.http import EndpointingHttp
 from aywa.adapters.llm.openai import OpenAiLlm
 from aywa.adapters.local import LocalEngine
-from aywa.adapters.srtp.libsrtp import LibSrtp
 from aywa.adapters.transports.websocket import WebSocketTransport
 from aywa.adapters.webhooks.assistant_request import HttpAssistantRequests
 from aywa.api.app import create_app
@@ -32,6 +31,7 @@ from aywa.boot.engine import open_engine
 from aywa.boot.engine_version import engine_version
 from aywa.boot.errors import CannotStart
 from aywa.boot.host import Host
+from aywa.boot.layout import open_layout
 from aywa.boot.lock import FolderLock
 from aywa.boot.phone import Phone
 from aywa.boot.phone_port import PhoneAddress, open_phone_port, password_in
@@ -57,8 +57,6 @@ from aywa.core.settings import read_settings
 from aywa.journal.projector import Projector
 from aywa.journal.writer import JournalWriter
 from aywa.media.plane import Plane
-from aywa.media.rtp.edge import RtpEdge
-from aywa.media.rtp.settings import RtpSettings
 from aywa.ports.calls import CallPlan
 from aywa.ports.journal import StoreUnavailable
 from aywa.ports.llm import Llm, LlmRequest
@@ -157,8 +155,9 @@ class Runtime:
         parts.push_async_callback(self._host.close, settings.drain_s)
 
     async def ready(self) -> None:
-        """Waits until the models are loaded. Raises ProviderError."""
+        """Waits until the models are loaded, and the media processes run. Raises ProviderError, CannotStart."""
         await self._engine.ready()
+        await self._layout.ready()
         speaking = asyncio.get_running_loop().create_task(speak_stock(self._engine.tts, self._stock))
         self._parts.push_async_callback(_stopped, speaking)
         # What is alive now stays: let the collector leave it alone, and look for old garbage seldom.
@@ -235,11 +234,10 @@ class Runtime:
         self._parts.push_async_callback(self._endpointing.close)
         self._parts.push_async_callback(self._requests.close)
         self._parts.callback(self._rules.close)
-        self._plane = Plane(
-            asyncio.get_running_loop(), {rate: self._engine.vad(rate) for rate in (8000, 16000)}
-        )
+        plane = Plane(asyncio.get_running_loop(), {rate: self._engine.vad(rate) for rate in (8000, 16000)})
+        self._layout = open_layout(plane, settings.phone, self._engine.silero)
         self._host = Host(
-            self._plane,
+            self._layout.plane,
             self._journal,
             self._artifacts,
             self._routes,
@@ -248,10 +246,11 @@ class Runtime:
             self._prices,
             self._providers.ended,
         )
-        transport = WebSocketTransport(self._plane, self._host.open_call)
+        transport = WebSocketTransport(plane, self._host.open_call)
         self._parts.push_async_callback(transport.close)
-        self._open_rtp()
-        self._parts.push_async_callback(self._plane.close)
+        self._parts.push_async_callback(self._layout.close)
+        codecs = tuple(codec.value for codec, missing in available_codecs().items() if not missing)
+        self._phone = Phone(settings.phone, self._host, self._layout.plane, self._layout.edge, codecs)
         self._tls = None if settings.loopback else certificate(settings.data / "tls", settings.host)
         tls = None if self._tls is None else context(*self._tls)
         port = self.port + 1 if settings.media_port is None else settings.media_port
@@ -262,20 +261,6 @@ class Runtime:
                 f"cannot listen on {settings.host} port {port}, where the calls' audio goes: {_why(error)};"
                 " choose another with --port"
             ) from error
-
-    def _open_rtp(self) -> None:
-        phones = self.settings.phone
-        settings = RtpSettings(
-            first_port=phones.first_media_port,
-            last_port=phones.last_media_port,
-            public_host=phones.media_public_host,
-        )
-        self._edge = RtpEdge(
-            asyncio.get_running_loop(), self._plane, settings, coding=make_coding, srtp=LibSrtp
-        )
-        self._parts.callback(self._edge.close)
-        codecs = tuple(codec.value for codec, missing in available_codecs().items() if not missing)
-        self._phone = Phone(phones, self._host, self._plane, self._edge, codecs)
 
     async def _open_phone(self) -> None:
         """The SIP port, when everything that answers a call is there."""
@@ -381,7 +366,12 @@ class Runtime:
         app = create_app(
             self.services,
             ApiSettings(),
-            checks={"models": self._models_ready, "store": self._store_ready, "journal": self._journal_ready},
+            checks={
+                "models": self._models_ready,
+                "store": self._store_ready,
+                "journal": self._journal_ready,
+                "media": self._media_ready,
+            },
             talk_page=TALK_PAGE,
             talk_config=self._talk_config,
         )
@@ -423,6 +413,9 @@ class Runtime:
     async def _models_ready(self) -> str | None:
         await self._engine.ready()
         return None
+
+    async def _media_ready(self) -> str | None:
+        return self._layout.problem()
 
     async def _store_ready(self) -> str | None:
         await self._store.check()

@@ -23,6 +23,16 @@ def dev(
             "--sip-port", min=0, max=65535, help="Port for phone calls, the next free one; 0: any. [5060]"
         ),
     ] = None,
+    calls_max: Annotated[
+        int,
+        typer.Option(
+            "--calls-max",
+            min=1,
+            max=10_000,
+            envvar="RUNTIME_CALLS_MAX",
+            help="Calls at once; more are refused.",
+        ),
+    ] = 50,
     tiny: Annotated[
         bool, typer.Option("--tiny", help="No model weights: a rule-based receptionist on 300 MB.")
     ] = False,
@@ -73,6 +83,7 @@ def dev(
         openai=None if tiny else openai_from_environment(),
         keys=keys_from_environment(),
         phone=phone,
+        calls_max=calls_max,
     )
     if sip_port is not None:
         settings = replace(settings, phone=replace(settings.phone, port=sip_port))

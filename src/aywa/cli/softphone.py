@@ -6,11 +6,14 @@ It says as JSON what it heard and when. It speaks SIP and RTP with code of its o
 from __future__ import annotations
 
 import json
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+
+from aywa.cli.files import unwritable
 
 if TYPE_CHECKING:
     from aywa.testing.script import Step
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 AFTERWARDS_S = 20.0
 LAST_QUIET_S = 1.0
 GREETING_S = 10.0
+KEYS = re.compile(r"[0-9*#A-Da-d]*")
 
 
 class Over(StrEnum):
@@ -98,12 +102,12 @@ def softphone(
 
     if (uri is None) == (not answer):
         _fail("name whom to dial, or say --answer; not both", 2)
+    _check(keys, out)
     headers = _headers(header or [])
+    uri = None if uri is None else _whole(uri)
     begin: Dial | Answer
     if uri is not None:
-        begin = Dial(
-            uri if ":" in uri.partition("@")[0] else f"sip:{uri}", headers, 60.0 if ring is None else ring
-        )
+        begin = Dial(uri, headers, 60.0 if ring is None else ring)
     else:
         begin = Answer(wait, 0.2 if ring is None else ring, refuse)
     laws = {None: (0, 8), Law.MU: (0,), Law.A: (8,)}[codec]
@@ -121,6 +125,23 @@ def softphone(
     _show(talked, words)
     if not talked.connected:
         raise typer.Exit(1)
+
+
+def _check(keys: str, out: Path | None) -> None:
+    """Before the call, not after it."""
+    if KEYS.fullmatch(keys) is None:
+        _fail(f"--keys can be 0-9 * # A-D, not {keys[:40]!r}", 2)
+    if out is not None and (problem := unwritable(out)):
+        _fail(f"{out} cannot be written: {problem}; name another file with --out", 2)
+
+
+def _whole(uri: str) -> str:
+    from aywa.testing.softphone.message import NotSip, complete_uri
+
+    try:
+        return complete_uri(uri)
+    except NotSip as error:
+        _fail(f"{uri} cannot be dialled: {error}; write sip:user@host:port", 2)
 
 
 def _steps(sound: Sound | None, after_greeting: bool, keys: str, hold: float, talk: float) -> list[Step]:

@@ -6,7 +6,6 @@ Prints the turns as they were at the wire. It refuses to judge them: `aywa demo`
 from __future__ import annotations
 
 import json
-import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from aywa.cli import address
+from aywa.cli.files import unwritable
 
 if TYPE_CHECKING:
     from aywa.testing.caller import Placed, ScriptedCaller
@@ -114,17 +114,7 @@ def _read(path: Path) -> Sound:
 
 def _check_writable(path: Path) -> None:
     """Before the call, not after it."""
-    folder = path.absolute().parent
-    problem = (
-        f"there is no folder {folder}"
-        if not folder.is_dir()
-        else "it is a folder"
-        if path.is_dir()
-        else "permission denied"
-        if not os.access(path if path.exists() else folder, os.W_OK)
-        else None
-    )
-    if problem:
+    if problem := unwritable(path):
         _fail(f"{path} cannot be written: {problem}; name another file with --out", 2)
 
 
@@ -167,11 +157,12 @@ async def _call_by_sip(
 
     from aywa.testing.caller import Placed, call_by_sip_id
     from aywa.testing.softphone.lines import host_towards
-    from aywa.testing.softphone.message import NotSip
+    from aywa.testing.softphone.message import NotSip, complete_uri
     from aywa.testing.softphone.phone import Setup
     from aywa.testing.softphone.talk import Dial, Softphone, audible
 
     try:
+        uri = complete_uri(uri)
         setup = Setup(await host_towards(uri), username=account[0], password=account[1])
         phone = Softphone(setup)
         with suppress(ValueError, RuntimeError):

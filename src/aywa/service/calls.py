@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import json
 import secrets
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -161,9 +162,12 @@ class Calls:
         later = request.schedule is not None and self._is_later(request.schedule, created_ms)
         if dialling is not None and not later and self._phone is not None:
             self._phone.outbound.judge(creator.org_id, dialling.destination)
-        document = new_document(
-            creator.org_id, created_ms, first_body(request, "scheduled" if later else "queued")
-        )
+        call_id = str(uuid.uuid4())
+        first = first_body(request, "scheduled" if later else "queued")
+        if dialling is not None:
+            # What the SIP port calls it, too: a carrier's records can be laid beside ours.
+            first["phoneCallProviderId"] = call_id
+        document = new_document(creator.org_id, created_ms, first, call_id)
         guest_token = secrets.token_urlsafe(24)
         row = NewCall(
             document,

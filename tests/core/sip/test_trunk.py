@@ -86,3 +86,8 @@ def test_with_a_registration() -> None:
     assert watch.deadline == 570
     watch.stop()
     assert wire.asked[-1].request.headers.get("expires") == "0"
+
+
+def test_who_we_are_there_may_be_another_than_the_password_s() -> None:
+    assert Trunk("t", username="auth").own == "auth"
+    assert Trunk("t", username="auth", user="line1").own == "line1"

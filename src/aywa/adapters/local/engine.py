@@ -34,12 +34,17 @@ class LocalEngine:
         self.turn_model = LocalTurnModel(self.child)
         self.llm: Llm = RuleLlm() if llm == RULES else LocalLlm(self.child, llm)
 
+    @property
+    def silero(self) -> Path:
+        """The voice detector's file."""
+        return self._models_dir / "silero" / "silero_vad.onnx"
+
     def vad(self, rate_hz: int) -> Vad:
         """A voice detector in this process, at 8000 or 16000 Hz."""
         # The child is not to wait for this process's import of onnxruntime.
         from aywa.adapters.local.silero import SileroVad
 
-        return SileroVad(self._models_dir / "silero" / "silero_vad.onnx", rate_hz)
+        return SileroVad(self.silero, rate_hz)
 
     async def ready(self) -> None:
         """Waits until every role is loaded. Raises ProviderError."""

@@ -219,7 +219,7 @@ class Agent:
     def dial(self, dial: Dial, now: float) -> tuple[str, list[Action]]:
         """Calls somebody."""
         self.now = now
-        key, call_id, tag = self.word(), self.word(), self.word()
+        key, call_id, tag = self.word(), dial.call_id or self.word(), self.word()
         line = Line(key, self._wire(key), self._timer(), dial.trunk)
         line.negotiation = Negotiation(dial.media, self.token)
         if dial.username:

@@ -17,7 +17,8 @@ NOWHERE = "sip:invalid"
 @dataclass(frozen=True, slots=True)
 class Dial:
     """An outbound call. uri: an address, or with a trunk a bare number. from_uri: the same for who calls. replaces: the
-    Replaces field of a transfer. asserted, diversion: addresses or numbers."""
+    Replaces field of a transfer. asserted, diversion: addresses or numbers. call_id: the Call-ID, which nobody else may
+    have; empty for a fresh one."""
 
     uri: str
     media: LocalMedia
@@ -31,6 +32,7 @@ class Dial:
     password: str = field(default="", repr=False)
     ring_s: float = 60.0
     replaces: str = ""
+    call_id: str = ""
 
 
 def address_of(text: str, trunk: Trunk | None) -> str:
@@ -44,7 +46,7 @@ def sender_of(text: str, trunk: Trunk | None) -> str:
     """Who calls: as given, else the trunk's user, else nobody in particular."""
     if is_uri(text):
         return text
-    return ANONYMOUS if trunk is None else trunk.address(text or trunk.username)
+    return ANONYMOUS if trunk is None else trunk.address(text or trunk.own)
 
 
 def is_uri(text: str) -> bool:

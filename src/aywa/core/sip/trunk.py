@@ -39,7 +39,8 @@ class Gateway:
 @dataclass(frozen=True, slots=True)
 class Trunk:
     """One trunk, as its owner set it up. networks: where its inbound calls come from. domain: in our From and at the
-    registrar; empty: the first gateway's host. ping_s: how often gateways are asked whether they are there, None for never."""
+    registrar; empty: the first gateway's host. ping_s: how often gateways are asked whether they are there, None for never.
+    user: who we are there, where that is not the username of the password."""
 
     name: str
     gateways: tuple[Gateway, ...] = ()
@@ -51,6 +52,12 @@ class Trunk:
     domain: str = ""
     expires_s: int = EXPIRES_S
     ping_s: float | None = None
+    user: str = ""
+
+    @property
+    def own(self) -> str:
+        """Who we are there."""
+        return self.user or self.username
 
     @property
     def host(self) -> str:
@@ -84,7 +91,7 @@ class TrunkWatch:
         self.registration: Registration | None = None
         if trunk.register:
             registrar = Registrar(
-                trunk.name, trunk.address(trunk.username), trunk.address(""), self.hop().uris, trunk.expires_s
+                trunk.name, trunk.address(trunk.own), trunk.address(""), self.hop().uris, trunk.expires_s
             )
             self.registration = Registration(registrar, wire)
 
@@ -135,7 +142,7 @@ class TrunkWatch:
         def failed(why: str) -> None:
             self._note(health, False, why)
 
-        request = options(self._wire, self.trunk.address(""), self.trunk.address(self.trunk.username))
+        request = options(self._wire, self.trunk.address(""), self.trunk.address(self.trunk.own))
         hop = Hop((gateway.uri,))
         self._wire.ask(Ask(request, hop, answered, failed, lambda: 2, self.trunk.name))
 

@@ -167,6 +167,11 @@ class RtpLeg:
         self._chores_timer: Timer | None = None
         self._coded: tuple[object, ...] | None = None
 
+    @property
+    def rate_hz(self) -> int:
+        """Of the leg's audio; it stays when the codec changes."""
+        return self._leg_plan.rate_hz
+
     # --- from signalling ---------------------------------------------------------------------------------------
 
     def start(self) -> None:

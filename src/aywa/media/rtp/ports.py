@@ -33,6 +33,8 @@ class PortPair:
     reports: socket.socket
     _owner: RtpPorts
     late: int = 0
+    # Of a pair that another process has lent: told when it is closed.
+    returned: Callable[[int], None] | None = None
 
     @property
     def rtcp_port(self) -> int:
@@ -67,6 +69,7 @@ class RtpPorts:
         self._used: set[PortPair] = set()
         self._draining: dict[PortPair, asyncio.TimerHandle] = {}
         self._resting: dict[int, asyncio.TimerHandle] = {}
+        self._lent: set[int] = set()
 
     @property
     def free(self) -> int:
@@ -90,7 +93,7 @@ class RtpPorts:
                     raise
         raise NoPorts(
             f"no pair of ports is free in {self._settings.first_port} to {self._settings.last_port}"
-            f" ({len(self._used)} in use, {len(self._draining) + len(self._resting)} at rest)"
+            f" ({len(self._used) + len(self._lent)} in use, {len(self._draining) + len(self._resting)} at rest)"
         )
 
     def released(self, pair: PortPair) -> None:
@@ -102,6 +105,33 @@ class RtpPorts:
             self._poller.remove(opened)
             self._poller.add(opened, _swallowing(pair, opened))
         self._draining[pair] = self._loop.call_later(self._settings.drain_s, self._drained, pair)
+
+    def lend(self, pair: PortPair) -> None:
+        """Another process has the pair's sockets now; ours are closed, and the ports stay taken until `take_back`."""
+        self._used.discard(pair)
+        self._lent.add(pair.port)
+        self._shut(pair)
+
+    def take_back(self, port: int) -> None:
+        """The other process has drained and closed a lent pair, or has ended."""
+        if port in self._lent:
+            self._lent.remove(port)
+            self._rest(port)
+
+    def adopt(
+        self,
+        host: str,
+        port: int,
+        audio: socket.socket,
+        reports: socket.socket,
+        returned: Callable[[int], None],
+    ) -> PortPair:
+        """A pair that another process has lent to this one. returned(port): called when it has been drained and closed."""
+        for opened in (audio, reports):
+            opened.setblocking(False)
+        pair = PortPair(host, port, audio, reports, self, returned=returned)
+        self._used.add(pair)
+        return pair
 
     def close(self) -> None:
         """Closes every socket at once."""
@@ -116,7 +146,13 @@ class RtpPorts:
     def _drained(self, pair: PortPair) -> None:
         del self._draining[pair]
         self._shut(pair)
-        self._resting[pair.port] = self._loop.call_later(self._settings.rest_s, self._rested, pair.port)
+        if pair.returned is None:
+            self._rest(pair.port)
+        else:
+            pair.returned(pair.port)
+
+    def _rest(self, port: int) -> None:
+        self._resting[port] = self._loop.call_later(self._settings.rest_s, self._rested, port)
 
     def _rested(self, port: int) -> None:
         del self._resting[port]

@@ -161,6 +161,18 @@ def host_port(uri: str) -> tuple[str, int | None, Mapping[str, str]]:
     )
 
 
+def complete_uri(text: str) -> str:
+    """A SIP URI as people write it, `demo@host` or `host:port`, with its scheme. Raises NotSip."""
+    if re.match(r"sips?:", text, re.IGNORECASE):
+        return text
+    place = text.rpartition("@")[2]
+    host = re.fullmatch(r"(?:\[[^\]]+\]|[\w.-]+)(?::\d+)?(?:;.*)?", place)
+    # A colon before the user is a scheme of something else; one behind the host is a port.
+    if host is None or ":" in text[: len(text) - len(place)] or re.fullmatch(r"tel:.*", text, re.IGNORECASE):
+        raise NotSip("it is no SIP address")
+    return f"sip:{text}"
+
+
 def bracketed(host: str) -> str:
     """A host as it stands in a URI or a Via."""
     return f"[{host}]" if ":" in host else host

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from aywa.adapters.transports.sip.settings import SocketLimits
-from aywa.adapters.transports.sip.sockets import Bound, Sockets, free_port
+from aywa.adapters.transports.sip.sockets import Bound, Sockets, any_free_port, free_port
 from aywa.boot.tls import certificate, context
 from aywa.core.sip.flow import Flow
 
@@ -240,3 +241,16 @@ async def test_a_taken_port_is_passed_over() -> None:
         assert found is not None
         assert found > port
         assert free_port(["127.0.0.1"], port, tries=1) is None
+
+
+def test_any_free_port_is_free_for_both() -> None:
+    port = any_free_port(["127.0.0.1", "::1"])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", port))
+        assert free_port(["127.0.0.1"], port, 1) is None
+
+
+def test_where_no_port_is_free_for_both_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aywa.adapters.transports.sip.sockets._is_free", lambda host, port: False)
+    with pytest.raises(OSError, match="both UDP and TCP"):
+        any_free_port(["127.0.0.1"], tries=2)

@@ -19,7 +19,7 @@ from typing import cast
 
 from aywa.adapters.transports.sip.names import Names
 from aywa.adapters.transports.sip.settings import PORT, PRIVATE, TLS_PORT, SipSettings
-from aywa.adapters.transports.sip.sockets import Bound, Place, Sockets
+from aywa.adapters.transports.sip.sockets import Bound, Place, Sockets, any_free_port
 from aywa.core.sip.admission import AgentSettings
 from aywa.core.sip.agent import Action, Agent
 from aywa.core.sip.events import Event, Lookup
@@ -62,12 +62,11 @@ class SipPort:
         self._loop = asyncio.get_running_loop()
         self._sockets.trust(client)
         settings = self.settings
-        port = settings.port
+        # Asked for a free one, all hosts and transports share it.
+        port = settings.port or any_free_port(settings.hosts)
         for host in settings.hosts:
             for transport in settings.transports:
-                bound = await self._sockets.open(transport, host, port)
-                # Asked for a free one, both transports share it.
-                port = port or bound.place[1]
+                await self._sockets.open(transport, host, port)
             if settings.tls_port is not None and server is not None:
                 await self._sockets.open("tls", host, settings.tls_port, server)
 

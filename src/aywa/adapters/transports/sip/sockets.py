@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import socket
 import ssl
@@ -372,6 +373,20 @@ def free_port(hosts: Iterable[str], wanted: int, tries: int = 20) -> int | None:
         if all(_is_free(host, port) for host in hosts):
             return port
     return None
+
+
+def any_free_port(hosts: Iterable[str], tries: int = 50) -> int:
+    """One that the system gives and that is free on all hosts for both UDP and TCP. Raises OSError."""
+    hosts = tuple(hosts)
+    for _ in range(tries):
+        with socket.socket(
+            socket.AF_INET6 if ":" in hosts[0] else socket.AF_INET, socket.SOCK_STREAM
+        ) as probe:
+            probe.bind((hosts[0], 0))
+            port: int = probe.getsockname()[1]
+        if all(_is_free(host, port) for host in hosts):
+            return port
+    raise OSError(errno.EADDRINUSE, "no port is free for both UDP and TCP")
 
 
 def _is_free(host: str, port: int) -> bool:
