@@ -207,7 +207,28 @@ def test_what_only_costs_go_by_does_not_write_the_document_anew() -> None:
     call = fold((1.0, "LegConnected", {}))
     call.changed = False
     call.apply(10, 2.0, "ReplyTextReceived", {"reply_id": 1, "text": "Hi"})
+    call.apply(11, 2.1, "ClauseSynthesized", {"text": "Hi", "samples": 800})
+    call.apply(12, 2.2, "ReplyCompleted", {"reply_id": 1, "completion_tokens": 1})
     assert not call.changed
+
+
+@pytest.mark.parametrize(
+    ("kind", "idle", "telling"),
+    [
+        ("TellClient", {"type": "status-update"}, {"type": "user-interrupted"}),
+        ("RecordDecision", {"decision": "endpointing"}, {"decision": "filler_said"}),
+    ],
+)
+def test_a_frequent_record_writes_the_document_anew_when_it_says_something_new(
+    kind: str, idle: dict[str, Any], telling: dict[str, Any]
+) -> None:
+    call = CallRecord("c1", "o1")
+    call.apply(1, 1.0, kind, idle)
+    assert not call.changed
+    call.apply(2, 1.1, kind, telling)
+    assert call.changed
+    call.apply(3, 1.2, kind, idle)
+    assert call.changed
 
 
 records: st.SearchStrategy[tuple[float, str, dict[str, Any]]] = st.tuples(

@@ -106,18 +106,18 @@ async def test_other_rates_are_resampled_for_the_detector(rate_hz: int) -> None:
         assert not at.vads[8000].runs
 
 
-async def test_probabilities_are_told_about_once_a_second_one_byte_a_window() -> None:
+async def test_probabilities_are_told_about_every_two_seconds_one_byte_a_window() -> None:
     async with rig() as at:
         call = at.call()
-        await call.speak(1.0, 0)
-        await call.speak(2.0)
+        await call.speak(2.0, 0)
+        await call.speak(4.0)
         at.plane.send(CloseLeg("leg", "bye"))
         await asyncio.sleep(0.1)
     scored = call.of(VoiceScored)
     assert len(scored) == 3
     heard = b"".join(one.probabilities for one in scored)
-    assert len(heard) == 93
-    assert heard.count(0) in (31, 32)
+    assert len(heard) == 186
+    assert heard.count(0) in (62, 63)
     assert scored[0].from_s == pytest.approx(0.008)
     assert scored[0].window_s == 0.032
 

@@ -70,8 +70,8 @@ _log = structlog.get_logger("aywa.boot")
 TALK_PAGE = Path(__file__).parent.parent / "api" / "talk"
 WORKER_DIED = "call.in-progress.error-vapifault-worker-died"
 GC_THRESHOLDS = (10_000, 10, 50)
-"""New containers until the young ones are looked through, and how much more seldom the older ones are. Most garbage of a call
-goes without the collector."""
+"""New containers until the young ones are looked through, and how much more seldom the older ones are. Most garbage of a
+call goes without the collector."""
 SWITCH_S = 0.0005
 LISTEN_BACKLOG = 2048
 

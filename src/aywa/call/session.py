@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any
 
 from aywa.call.phrases import PhraseMaker
@@ -93,6 +94,9 @@ class Session:
         self._conversation = Conversation(plan.leg_id, plan.join_timeout_s)
         self._inbox: deque[ev.Event] = deque([plan.started])
         self._alarm: asyncio.Future[None] | None = None
+        # Rings at the deadline, or before it: most deadlines move on before they come, and a timer costs more than a look.
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_s = inf
         self._group: asyncio.TaskGroup | None = None
         self._children: set[asyncio.Task[None]] = set()
         self._replies: dict[int, tuple[ReplyMaker, asyncio.Task[None]]] = {}
@@ -158,6 +162,7 @@ class Session:
                         child.cancel()
         finally:
             self._ended = True
+            self._stop_timer()
             if self._routes.rules is None:
                 self._threads.close()
             if self._recogniser is not None:
@@ -193,8 +198,9 @@ class Session:
         _ = await asyncio.gather(*work, return_exceptions=True)
 
     async def _own(self) -> None:
+        deadline: float | None = None
         while not self._ended:
-            await self._next()
+            await self._next(deadline)
             while self._inbox and not self._ended:
                 event = self._inbox.popleft()
                 now = self._now()
@@ -209,19 +215,29 @@ class Session:
                 # On record even if nothing follows: a machine may have noted that it looked.
                 self._record(now, "event", "Woken", {})
                 self._carry_out(self._conversation.wake(now), now)
+                deadline = self._conversation.deadline
 
-    async def _next(self) -> None:
+    async def _next(self, deadline: float | None) -> None:
         if self._inbox:
             return
-        deadline = self._conversation.deadline
+        if deadline is not None and deadline < self._timer_s:
+            self._stop_timer()
+            self._timer_s = deadline
+            self._timer = self._loop.call_at(self.epoch_s + deadline, self._timer_rang)
         self._alarm = self._loop.create_future()
-        timer = None if deadline is None else self._loop.call_at(self.epoch_s + deadline, self._ring)
         try:
             await self._alarm
         finally:
             self._alarm = None
-            if timer is not None:
-                timer.cancel()
+
+    def _timer_rang(self) -> None:
+        self._stop_timer()
+        self._ring()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._timer_s = None, inf
 
     def _ring(self) -> None:
         if self._alarm is not None and not self._alarm.done():

@@ -27,6 +27,17 @@ _RECORDED = ("user-interrupted",)
 _OWED_A_WORD = "pipeline-error-"
 
 
+# Looked up once: in Python 3.11 a member of an enumeration costs twenty times what a name does.
+_ENDED, _ENDING, _IN_PROGRESS, _QUEUED = (
+    CallState.ENDED,
+    CallState.ENDING,
+    CallState.IN_PROGRESS,
+    CallState.QUEUED,
+)
+_SILENT = CallerState.SILENT
+_AWAITING_ANSWER, _CALLER_HAS_FLOOR = GapReason.AWAITING_ANSWER, GapReason.CALLER_HAS_FLOOR
+
+
 class Conversation:
     """`handle` takes an event, `wake` the time; both answer commands. `deadline` says when to wake it.
 
@@ -52,7 +63,7 @@ class Conversation:
 
     def handle(self, event: ev.Event, now: float) -> Commands:
         """What follows from the event. While the call ends nothing begins; after its end nothing follows."""
-        if self.lifecycle.state is CallState.ENDED:
+        if self.lifecycle.state is _ENDED:
             return []
         cmds = self._route(event, now)
         self._budget.happened(event, now)
@@ -61,14 +72,14 @@ class Conversation:
     def wake(self, now: float) -> Commands:
         """What follows from the time alone."""
         state = self.lifecycle.state
-        if state is CallState.QUEUED:
+        if state is _QUEUED:
             return (
                 self._gone(NEVER_CONNECTED, "nobody connected in time", now) if now >= self._join_by_s else []
             )
-        if state is CallState.ENDING:
+        if state is _ENDING:
             overdue = self._close_by_s is not None and now >= self._close_by_s
             return self._gone("", "the connection did not close", now) if overdue else []
-        if state is CallState.ENDED:
+        if state is _ENDED:
             return []
         cmds = self._timed_out(now)
         if not any(isinstance(c, do.EndCall) for c in cmds):
@@ -84,11 +95,11 @@ class Conversation:
     def deadline(self) -> float | None:
         """The call's second at which it next wants to be woken; None once it has ended."""
         state = self.lifecycle.state
-        if state is CallState.QUEUED:
+        if state is _QUEUED:
             return self._join_by_s
-        if state is CallState.ENDING:
+        if state is _ENDING:
             return self._close_by_s
-        if state is CallState.ENDED:
+        if state is _ENDED:
             return None
         dues = [self.floor.deadline, self.silence.deadline]
         if self.floor.leaving:
@@ -105,7 +116,7 @@ class Conversation:
         for on in happenings:
             cmds += self._perform(self._initiative.happened(on, now), now)
         cmds = self._intercept_end(self._keep_to_budget(cmds, now), now)
-        if self.lifecycle.state is CallState.IN_PROGRESS:
+        if self.lifecycle.state is _IN_PROGRESS:
             cmds += self.silence.observe(now, sounding=self.floor.sounding, reason=self._gap_reason(now))
         told = self._settings.client_messages
         return [c for c in cmds if c.__class__ is not do.TellClient or c.type in told or c.type in _RECORDED]
@@ -192,7 +203,7 @@ class Conversation:
                 return []
 
     def _configure(self, event: ev.CallStarted) -> Commands:
-        if self.lifecycle.state is not CallState.QUEUED:
+        if self.lifecycle.state is not _QUEUED:
             return []
         self._settings = read_settings(event.assistant)
         self.history = History(self._settings.prompt, event.epoch_ms)
@@ -221,7 +232,7 @@ class Conversation:
         return self._settings.budget_message or self._settings.end_call_message or TIME_IS_UP
 
     def _connected(self, event: ev.LegConnected, now: float) -> Commands:
-        if self.lifecycle.state is not CallState.QUEUED:
+        if self.lifecycle.state is not _QUEUED:
             return []
         self.floor.rate_hz = event.rate_hz
         self.lifecycle.apply(CallInput.CONNECTED)
@@ -297,10 +308,10 @@ class Conversation:
     def _gap_reason(self, now: float) -> GapReason | None:
         """Why the caller hears nothing, if there is a reason that the product stands by."""
         if self.floor.caller_has_floor:
-            return GapReason.CALLER_HAS_FLOOR
+            return _CALLER_HAS_FLOOR
         by_s = min((s for s in (self._idle_by_s(), self._silence_by_s()) if s is not None), default=None)
         awaited = self.floor.awaiting_since_s is not None and by_s is not None and now <= by_s
-        return GapReason.AWAITING_ANSWER if awaited else None
+        return _AWAITING_ANSWER if awaited else None
 
     # --- the end -------------------------------------------------------------------------------------------------
 
@@ -308,7 +319,7 @@ class Conversation:
         """A call that has cost all that it may is brought to an end, with a word about it."""
         self._budget.commanded(cmds)
         ends = self.floor.leaving or any(isinstance(c, do.EndCall) for c in cmds)
-        if ends or self.lifecycle.state is not CallState.IN_PROGRESS:
+        if ends or self.lifecycle.state is not _IN_PROGRESS:
             return cmds
         spent = self._budget.spent(now)
         if spent is None:
@@ -326,7 +337,7 @@ class Conversation:
 
     def _intercept_end(self, cmds: Commands, now: float) -> Commands:
         """A wish to end becomes the steps of ending: be silent, tell, hang up."""
-        if self.lifecycle.state is CallState.ENDED:
+        if self.lifecycle.state is _ENDED:
             return cmds
         wish = next((c for c in cmds if isinstance(c, do.EndCall)), None)
         if wish is None:
@@ -334,7 +345,7 @@ class Conversation:
         rest: Commands = [c for c in cmds if not isinstance(c, do.EndCall)]
         if self.lifecycle.over:
             return rest
-        if self.lifecycle.state is CallState.QUEUED:
+        if self.lifecycle.state is _QUEUED:
             return rest + self._gone(wish.reason, wish.message, now)
         note = self._leave_note if wish.reason == self.floor.leave_reason else ""
         message = "; ".join(filter(None, (note, wish.message)))
@@ -354,7 +365,7 @@ class Conversation:
         return self._perform(hooked, now) + self.silence.end(now)
 
     def _end_requested(self, event: ev.EndRequested, now: float) -> Commands:
-        live = self.lifecycle.state is CallState.IN_PROGRESS
+        live = self.lifecycle.state is _IN_PROGRESS
         if live and event.reason.startswith(_OWED_A_WORD):
             return self.floor.take_leave(FAREWELL, event.reason, now)
         return [do.EndCall(event.reason, event.detail)]
@@ -364,7 +375,7 @@ class Conversation:
         return self._gone(LEG_REASONS.get(event.cause, "customer-ended-call"), cause, now)
 
     def _gone(self, reason: str, message: str, now: float) -> Commands:
-        live = self.lifecycle.state is CallState.IN_PROGRESS
+        live = self.lifecycle.state is _IN_PROGRESS
         cmds = self.floor.fall_silent("call_ended") + self.floor.settle(now)
         if live:
             cmds += self._ending(reason, now)
@@ -402,7 +413,7 @@ class Conversation:
 
     def _silence_by_s(self) -> float | None:
         floor = self.floor
-        busy = floor.caller.state is not CallerState.SILENT or floor.reply is not None or floor.queued
+        busy = floor.caller.state is not _SILENT or floor.reply is not None or floor.queued
         return None if busy else floor.last_sound_s + self._settings.silence_timeout_s
 
     def _sounded(self, at_s: float) -> None:

@@ -18,6 +18,8 @@ _PARTS = {
     "model": "modelLatency",
     "voice": "voiceLatency",
 }
+# Decisions that the document counts.
+_COUNTED = frozenset(("reply_discarded", "reply_begun_early", "filler_said", "promise_broken"))
 # Kinds that a person looking at the call should know of.
 _WARNINGS = frozenset(
     ("MediaWarned", "ChildFailed", "ReplyFailed", "TemplateProblem", "SettingsWarned", "JournalLost")
@@ -129,10 +131,12 @@ class CallRecord:
 
     def _on_tell_client(self, at_s: float, data: Mapping[str, Any]) -> None:
         if data.get("type") == "user-interrupted":
+            self.changed = True
             self.interrupted += 1
 
     def _on_record_decision(self, at_s: float, data: Mapping[str, Any]) -> None:
         decision, details = data.get("decision"), data.get("details") or {}
+        self.changed = self.changed or decision in _COUNTED
         if decision == "reply_discarded":
             self.discarded_replies += 1
             self.discarded_tokens += int(details.get("tokens", 0))
@@ -242,16 +246,17 @@ _TAKES: dict[str, Callable[[CallRecord, float, Mapping[str, Any]], None]] = {
     "LegConnected": CallRecord._on_leg_connected,
     "RecordMessage": CallRecord._on_record_message,
     "RecordTurn": CallRecord._on_record_turn,
-    "TellClient": CallRecord._on_tell_client,
-    "RecordDecision": CallRecord._on_record_decision,
     "RecordGap": CallRecord._on_record_gap,
-    "ReplyCompleted": CallRecord._on_reply_completed,
-    "ClauseSynthesized": CallRecord._on_clause_synthesized,
     "ArtifactStored": CallRecord._on_artifact_stored,
     "EndCall": CallRecord._on_end_call,
 }
-# What only the costs go by: too frequent to write the document anew for each, and shown with whatever comes next.
+# What only the costs go by, and what seldom says anything new: too frequent to write the document anew for each. The costs are
+# shown with whatever comes next.
 _COUNTS: dict[str, Callable[[CallRecord, float, Mapping[str, Any]], None]] = {
+    "TellClient": CallRecord._on_tell_client,
+    "RecordDecision": CallRecord._on_record_decision,
+    "ReplyCompleted": CallRecord._on_reply_completed,
+    "ClauseSynthesized": CallRecord._on_clause_synthesized,
     "StartReply": CallRecord._on_request,
     "ReplyTextReceived": CallRecord._on_text,
     "CancelReply": CallRecord._on_request_over,

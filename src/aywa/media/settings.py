@@ -16,7 +16,7 @@ class MediaSettings:
     lead_s: how far ahead of the far side's ear frames leave. batch_frames: how many leave together.
     advance_s: how often playout's position is told.
     queue_s: a reply's audio that has not left. rewind_s: audio that has left and can be played again.
-    chores_s: how often a leg tells its voice probabilities and looks at its backlog.
+    chores_s: how often a leg looks at its backlog. scores_s: how often it tells its voice probabilities.
     recording_flush_s: how often it writes its recording.
     quiet_s: voice ends when no audio at all comes for so long.
     recent_s: inbound audio kept for the turn model.
@@ -37,6 +37,7 @@ class MediaSettings:
     queue_s: float = 600.0
     rewind_s: float = 30.0
     chores_s: float = 1.0
+    scores_s: float = 2.0
     quiet_s: float = 0.3
     recent_s: float = 8.0
     ahead_s: float = 2.0

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
 
-from aywa.adapters.wire.http import HttpAnswer, HttpRoute, Inspect
+from aywa.adapters.wire.http import HttpRoute, Inspect
 from aywa.ports.errors import Fault, ProviderError
 from aywa.ports.llm import ChatMessage, Finished, LlmDelta, LlmRequest, TextDelta, ToolCallDelta
 
@@ -44,20 +44,14 @@ async def chat(
     http: HttpRoute, path: str, body: Mapping[str, Any], inspect: Inspect | None = None
 ) -> AsyncGenerator[LlmDelta, None]:
     """Asks, and yields what comes."""
-    async with (
-        http.ask("POST", path, body=body, headers=ACCEPT, inspect=inspect) as answer,
-        aclosing(_deltas(http, answer)) as deltas,
-    ):
-        async for delta in deltas:
-            yield delta
-
-
-async def _deltas(http: HttpRoute, answer: HttpAnswer) -> AsyncGenerator[LlmDelta, None]:
     reason = ""
     usage: Mapping[str, Any] = {}
     calls = _ToolCalls()
     seen = False
-    async with aclosing(answer.events()) as events:
+    async with (
+        http.ask("POST", path, body=body, headers=ACCEPT, inspect=inspect) as answer,
+        aclosing(answer.events()) as events,
+    ):
         async for event in events:
             seen = True
             if event.data == b"[DONE]":
@@ -78,14 +72,14 @@ async def _deltas(http: HttpRoute, answer: HttpAnswer) -> AsyncGenerator[LlmDelt
                 reason = ended or reason
                 for delta in deltas:
                     yield delta
-    if not seen:
-        raise http.not_a_stream(answer.content_type)
-    if not reason:
-        raise http.cut_short()
-    if reason == "content_filter" and not calls.spoke:
-        raise filtered(http)
-    await answer.drain()
-    yield _finished("tool_calls" if calls.any else _REASONS.get(str(reason), "stop"), usage)
+        if not seen:
+            raise http.not_a_stream(answer.content_type)
+        if not reason:
+            raise http.cut_short()
+        if reason == "content_filter" and not calls.spoke:
+            raise filtered(http)
+        await answer.drain()
+        yield _finished("tool_calls" if calls.any else _REASONS.get(str(reason), "stop"), usage)
 
 
 def filtered(http: HttpRoute) -> ProviderError:

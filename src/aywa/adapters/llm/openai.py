@@ -11,7 +11,6 @@ import re
 import ssl
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing
 from functools import partial
 from typing import Any
 
@@ -81,13 +80,10 @@ class OpenAiLlm:
         """For how many of them a request waited."""
         return self._http.waited
 
-    async def stream(self, request: LlmRequest) -> AsyncIterator[LlmDelta]:
+    def stream(self, request: LlmRequest) -> AsyncIterator[LlmDelta]:
         """As the port says."""
         body = self._body(request)
-        inspect = partial(self._inspect, body)
-        async with aclosing(chat(self._http, PATH, body, inspect)) as deltas:
-            async for delta in deltas:
-                yield delta
+        return chat(self._http, PATH, body, partial(self._inspect, body))
 
     async def warm(self, request: LlmRequest) -> None:
         """Dials. The vendor keeps its own prompt cache, and fills it only for money."""

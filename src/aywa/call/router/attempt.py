@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
+from math import inf
 from typing import Any, Generic, TypeVar
 
 from aywa.call.router.board import failure_of
@@ -16,6 +17,8 @@ T = TypeVar("T")
 
 # How long a stream may take to let go; after that nobody waits for it any more.
 CLOSE_S = 1.0
+# A loop's timer may fire a hair before its time.
+ROUNDING_S = 1e-6
 # What came and was not taken yet.
 MAX_WAITING = 20_000
 # Those that have not let go yet: kept until they do, or the loop would forget them.
@@ -40,6 +43,9 @@ class Attempt(Generic[T]):
         self._rings = rings
         self._came: deque[T] = deque()
         self._waiter: asyncio.Future[None] | None = None
+        # Ends the wait, or looks too early: with every item the time moves on, and a timer costs more than a look.
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_s = inf
         self._error: Exception | None = None
         self._over = False
         self._ended = False
@@ -81,13 +87,12 @@ class Attempt(Generic[T]):
     async def next(self, by_s: float) -> T | None:
         """What comes next. Raises TimeoutError when nothing came by that time of the loop's clock, and what the route raised,
         ProviderError or not."""
-        if not self.ready:
-            try:
-                async with asyncio.timeout_at(by_s):
-                    await self._wait()
-            except TimeoutError as error:
-                self._end(error)
-                raise
+        while not self.ready:
+            if self._loop.time() >= by_s - ROUNDING_S:
+                late = TimeoutError()
+                self._end(late)
+                raise late
+            await self._wait(by_s)
         if self._came:
             return self._came.popleft()
         if self._error is not None:
@@ -110,13 +115,26 @@ class Attempt(Generic[T]):
         if not self._task.done():
             _ = await asyncio.wait({self._task}, timeout=CLOSE_S)
 
-    async def _wait(self) -> None:
-        while not self.ready:
-            self._waiter = self._loop.create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
+    async def _wait(self, by_s: float) -> None:
+        """Until something came, or the time: maybe earlier."""
+        if by_s < self._timer_s:
+            self._stop_timer()
+            self._timer_s = by_s
+            self._timer = self._loop.call_at(by_s, self._time_came)
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _time_came(self) -> None:
+        self._stop_timer()
+        self._wake()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._timer_s = None, inf
 
     async def _read(self, stream: Callable[[], AsyncIterator[T]]) -> None:
         source: AsyncIterator[T] | None = None
@@ -156,6 +174,7 @@ class Attempt(Generic[T]):
                     await close()
 
     def _end(self, error: BaseException | None) -> None:
+        self._stop_timer()
         if not self._ended:
             self._ended = True
             self._health.end(
@@ -165,9 +184,12 @@ class Attempt(Generic[T]):
             )
 
     def _ring(self) -> None:
+        self._wake()
+        self._rings()
+
+    def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-        self._rings()
 
 
 async def aside(work: Coroutine[Any, Any, T], close_s: float = CLOSE_S) -> T:

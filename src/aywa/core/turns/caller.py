@@ -47,6 +47,10 @@ class CallerState(Enum):
     PAUSED = auto()
 
 
+# Looked up once: in Python 3.11 a member of an enumeration costs twenty times what a name does.
+_PAUSED, _SILENT, _SPEAKING = CallerState.PAUSED, CallerState.SILENT, CallerState.SPEAKING
+
+
 class Ask(Enum):
     """What a turn wants to know."""
 
@@ -74,7 +78,7 @@ class CallerTurn:
         self._score: float | None = None
         self._wait: Wait | None = None
         self.turn_id = 1
-        self.state = CallerState.SILENT
+        self.state = _SILENT
         self.started_s: float | None = None
         self.last_voice_s = 0.0
         self._voice_s = 0.0
@@ -107,7 +111,7 @@ class CallerTurn:
     def trusted(self) -> bool:
         """The text was not confirmed, and is as it will be confirmed, if this recogniser goes on as it did so far in this
         call: its partials held all words soon after the voice, and the latest came late enough."""
-        if self.state is not CallerState.PAUSED or not self._lags or median(self._lags) > PROMPT_LAG_S:
+        if self.state is not _PAUSED or not self._lags or median(self._lags) > PROMPT_LAG_S:
             return False
         return self._partial_s >= self.last_voice_s + PROMPT_SHARE * min(self._lags)
 
@@ -117,13 +121,13 @@ class CallerTurn:
         self._voiced = True
         self._grew_s = at_s
         self._faded_s = None
-        if self.state is CallerState.SILENT:
+        if self.state is _SILENT:
             self.started_s = at_s
-        elif self.state is CallerState.PAUSED:
+        elif self.state is _PAUSED:
             self._longest_pause_s = max(self._longest_pause_s, at_s - self.last_voice_s)
-        if self.state is not CallerState.SPEAKING:
+        if self.state is not _SPEAKING:
             self._voice_s = at_s
-        self.state = CallerState.SPEAKING
+        self.state = _SPEAKING
         self._transcript.voice_resumed()
         self._asked.clear()
         self._score = None
@@ -131,7 +135,7 @@ class CallerTurn:
     def voice_stopped(self, at_s: float) -> None:
         """Voice ended; the clocks count from at_s."""
         self._voiced = False
-        if self.state is not CallerState.SPEAKING:
+        if self.state is not _SPEAKING:
             return
         self._pause(at_s)
         if self._faded_s is None or at_s > self._faded_s:
@@ -144,7 +148,7 @@ class CallerTurn:
 
     def voice_faded(self, at_s: float) -> bool:
         """The voice may be over; whether the recogniser is to be asked for all words already."""
-        if self.state is not CallerState.SPEAKING:
+        if self.state is not _SPEAKING:
             return False
         if self._faded_s is not None and at_s < self._faded_s + FADES_APART_S:
             return False
@@ -162,7 +166,7 @@ class CallerTurn:
     @property
     def babble_deadline(self) -> float | None:
         """When the present voice is too long without new words."""
-        return self._grew_s + BABBLE_S if self.state is CallerState.SPEAKING else None
+        return self._grew_s + BABBLE_S if self.state is _SPEAKING else None
 
     @property
     def _probe_due_s(self) -> float:
@@ -172,7 +176,7 @@ class CallerTurn:
     @property
     def hums(self) -> bool:
         """There is voice, and it is no longer taken for speech."""
-        return self._voiced and self.state is not CallerState.SPEAKING
+        return self._voiced and self.state is not _SPEAKING
 
     def recogniser_broke(self) -> None:
         """What was heard of the turn so far stays; the next recogniser begins afresh."""
@@ -187,7 +191,7 @@ class CallerTurn:
         if text is not result.text:
             result = TranscriptReceived(result.leg_id, text, result.is_final, result.confirmed)
         self._wait = None
-        if self.state is CallerState.SILENT:
+        if self.state is _SILENT:
             if len(result.text.split()) < ORPHAN_WORDS:
                 return
             if not (result.is_final or self._voiced):
@@ -196,7 +200,7 @@ class CallerTurn:
             self._pause(now)
         before = self.text
         # A confirmation that was asked before the voice came back does not hold all words.
-        speaking = self.state is CallerState.SPEAKING
+        speaking = self.state is _SPEAKING
         current = result.confirmed and not speaking
         self._transcript.apply(
             TranscriptReceived(result.leg_id, result.text, result.is_final, current, result.words)
@@ -224,18 +228,18 @@ class CallerTurn:
 
     def scored(self, probability: float, pause_id: int) -> None:
         """The acoustic model's word on the turn as it stands; one on an earlier pause is dropped."""
-        if self.state is CallerState.PAUSED and pause_id == self.pause_id:
+        if self.state is _PAUSED and pause_id == self.pause_id:
             self._score = probability
             self._wait = None
 
     def wake(self, now: float, heard: str = "") -> list[Ask]:
         """What is due to be asked by now: about the pause once, about the words when they have changed. heard: the
         assistant's last message."""
-        if self.state is CallerState.SPEAKING and now >= self._probe_due_s:
+        if self.state is _SPEAKING and now >= self._probe_due_s:
             # Not every recogniser tells words before it is asked.
             self._probed_s = now
             return [Ask.FINALIZE]
-        if self.state is not CallerState.PAUSED:
+        if self.state is not _PAUSED:
             return []
         due = [ask for ask in self._to_ask() if now >= self._due_s(ask)]
         self._asked.update(due)
@@ -287,7 +291,7 @@ class CallerTurn:
 
     def over(self, now: float) -> Wait | None:
         """The wait that has passed, or None while the turn is not over."""
-        if self.state is not CallerState.PAUSED:
+        if self.state is not _PAUSED:
             return None
         wait = self.wait()
         return wait if now >= self.last_voice_s + wait.wait_s else None
@@ -295,16 +299,16 @@ class CallerTurn:
     @property
     def ask_deadline(self) -> float | None:
         """When something is due to be asked, in the call's seconds."""
-        if self.state is CallerState.SPEAKING:
+        if self.state is _SPEAKING:
             return self._probe_due_s
-        if self.state is not CallerState.PAUSED:
+        if self.state is not _PAUSED:
             return None
         return min((self._due_s(ask) for ask in self._to_ask()), default=None)
 
     @property
     def over_deadline(self) -> float | None:
         """When the turn is over as things stand; None while the caller speaks or is silent."""
-        return self.last_voice_s + self.wait().wait_s if self.state is CallerState.PAUSED else None
+        return self.last_voice_s + self.wait().wait_s if self.state is _PAUSED else None
 
     @property
     def score(self) -> float | None:
@@ -313,7 +317,7 @@ class CallerTurn:
 
     def next_turn(self, now: float) -> None:
         """The turn was taken or given up: begin afresh. How this caller pauses is remembered, and fades."""
-        voiced = self.state is CallerState.SPEAKING
+        voiced = self.state is _SPEAKING
         self._wait = None
         if self.text:
             self._committed.append((normalise(self.text), now))
@@ -328,11 +332,11 @@ class CallerTurn:
         if voiced:
             self.started_s = self._voice_s
         else:
-            self.state = CallerState.SILENT
+            self.state = _SILENT
             self.started_s = None
 
     def _pause(self, at_s: float) -> None:
-        self.state = CallerState.PAUSED
+        self.state = _PAUSED
         self.last_voice_s = at_s
         self.pause_id += 1
         self._confirmed_once = False
@@ -348,7 +352,7 @@ class CallerTurn:
         if self.confirmed and repeats and f" {said} " not in f" {normalise(self.text)} ":
             # All that was said since is known, and it was something else.
             return None
-        voiced = self.state is not CallerState.SILENT
+        voiced = self.state is not _SILENT
         if voiced and now - self._voice_s >= needs_s:
             return text
         # Before a pause in the turn some of it may have been said, but the whole turn is too short for it.

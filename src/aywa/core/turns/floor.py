@@ -64,6 +64,11 @@ class Message:
     moot_from: int | None = None
 
 
+# Looked up once: in Python 3.11 a member of an enumeration costs twenty times what a name does.
+_PAUSED, _SILENT, _SPEAKING = CallerState.PAUSED, CallerState.SILENT, CallerState.SPEAKING
+_ANSWER, _GREETING, _MESSAGE = Purpose.ANSWER, Purpose.GREETING, Purpose.MESSAGE
+
+
 class Floor:
     """The floor of one caller's leg. Every method answers the commands that follow; none of them waits.
 
@@ -115,16 +120,16 @@ class Floor:
     @property
     def caller_has_floor(self) -> bool:
         """The caller speaks, or pauses in a turn that is theirs to go on with, or what they say is being judged."""
-        if self._contest is not None or self.caller.state is CallerState.SPEAKING:
+        if self._contest is not None or self.caller.state is _SPEAKING:
             return True
         # While a message is being made, or the last one said, no turn is taken: the silence is not the caller's.
-        return self.caller.state is CallerState.PAUSED and self._may_take(self.reply)
+        return self.caller.state is _PAUSED and self._may_take(self.reply)
 
     @property
     def awaiting_since_s(self) -> float | None:
         """Since when the agent has said all it has to say and the caller says nothing; None while that is not so."""
         busy = self.reply is not None or self._taken is not None or bool(self.queued)
-        return None if busy or self.caller.state is not CallerState.SILENT else self._quiet_since_s
+        return None if busy or self.caller.state is not _SILENT else self._quiet_since_s
 
     def connected(self, now: float) -> None:
         """The caller can hear and be heard from now on."""
@@ -134,13 +139,13 @@ class Floor:
 
     def open_with(self, text: str, now: float) -> Commands:
         """The greeting, word for word."""
-        reply = self._new_reply(Purpose.GREETING, now, released=True)
+        reply = self._new_reply(_GREETING, now, released=True)
         reply.interruptible = self._settings.first_message_interruptible
         return [do.SayText(reply.reply_id, text)]
 
     def open_by_model(self, now: float) -> Commands:
         """The greeting, as the model makes it."""
-        reply = self._new_reply(Purpose.GREETING, now, released=True)
+        reply = self._new_reply(_GREETING, now, released=True)
         reply.interruptible = self._settings.first_message_interruptible
         return [do.StartReply(reply.reply_id, reply.turn_id, self._history.chat())]
 
@@ -232,7 +237,7 @@ class Floor:
                 self._contest.voice_started(event.at_s)
         elif (
             reply is not None
-            and reply.purpose is Purpose.ANSWER
+            and reply.purpose is _ANSWER
             and self._taken is not None
             and not reply.ledger.samples
         ):
@@ -342,13 +347,13 @@ class Floor:
             return []
         if not event.clauses:
             wordless = not words_of(event.text)
-            if reply.purpose is Purpose.MESSAGE and wordless and not reply.ledger.samples:
+            if reply.purpose is _MESSAGE and wordless and not reply.ledger.samples:
                 return self._skip(reply, now)
             # Words without audio are the voice's failure.
             step = "tts" if words_of(event.text) else "llm"
             return self.reply_failed(ev.ReplyFailed(event.reply_id, step, "empty_reply"), now)
         reply.completed = True
-        if reply.purpose is not Purpose.MESSAGE:
+        if reply.purpose is not _MESSAGE:
             # An excuse that could be spoken does not mean that the model works again.
             self.failures = 0
         phrase = contains_phrase(event.text, self._settings.end_call_phrases)
@@ -392,7 +397,7 @@ class Floor:
         cmds: Commands = [do.TellClient("speech-update", self._speaking("started"))]
         if self._taken is not None and reply.commits:
             cmds += self._commit_turn(reply, event.at_s)
-        if self.caller.state is CallerState.SPEAKING and reply.interruptible and not reply.dropping:
+        if self.caller.state is _SPEAKING and reply.interruptible and not reply.dropping:
             # Both began at once; the caller goes first.
             self.happenings.append(TALKED_OVER)
             cmds += self._yield(reply, "caller_resumed", now)
@@ -479,7 +484,7 @@ class Floor:
             cmds += self._begin_next_turn(now)
         cmds += self._commit_reply(reply, event.position, event.at_s, cut=cut)
         cmds.append(do.TellClient("speech-update", self._speaking("stopped")))
-        cmds += self._hold("caller" if self.caller.state is CallerState.SPEAKING else "none")
+        cmds += self._hold("caller" if self.caller.state is _SPEAKING else "none")
         if reply.ends_call and not cut:
             return [*cmds, do.EndCall(reply.end_reason)]
         return cmds + self._go_on_without_reply(now)
@@ -506,7 +511,7 @@ class Floor:
                 cmds += self._fill(reply, now)
         if self._contest is not None and reply is not None and not reply.dropping:
             return cmds + self._rule(self._contest, reply, now)
-        if self.leaving or (reply is not None and (reply.playing or reply.purpose is not Purpose.ANSWER)):
+        if self.leaving or (reply is not None and (reply.playing or reply.purpose is not _ANSWER)):
             return cmds
         return cmds + self._speculate(now) + self._take_turn(now)
 
@@ -530,7 +535,7 @@ class Floor:
     def _may_take(self, reply: Reply | None) -> bool:
         if self._taken is not None or self.leaving or self._closing:
             return False
-        return reply is None or (reply.purpose is Purpose.ANSWER and not reply.playing)
+        return reply is None or (reply.purpose is _ANSWER and not reply.playing)
 
     # --- inside: taking the turn ---------------------------------------------------------------------------------
 
@@ -538,7 +543,7 @@ class Floor:
         caller, settings = self.caller, self._settings.start
         if (
             self._taken is not None
-            or caller.state is not CallerState.PAUSED
+            or caller.state is not _PAUSED
             or not caller.text
             or not (caller.confirmed or caller.trusted)
         ):
@@ -610,14 +615,14 @@ class Floor:
 
     def _reprompt(self, now: float) -> Commands:
         self._reprompt_due_s = None
-        if not self._free or self.caller.state is not CallerState.SILENT:
+        if not self._free or self.caller.state is not _SILENT:
             return []
         return self._say_now(Message(REPROMPT), now)
 
     def _revise(self) -> Commands:
         """The recogniser added words after the turn was taken: they belong to what is answered."""
         reply = self.reply
-        if self._taken is None or reply is None or reply.purpose is not Purpose.ANSWER:
+        if self._taken is None or reply is None or reply.purpose is not _ANSWER:
             return []
         late = bool(reply.ledger.samples) or self._revisions >= MAX_REVISIONS
         if late or normalise(self.caller.text) == reply.basis:
@@ -665,7 +670,7 @@ class Floor:
     # --- inside: the reply ---------------------------------------------------------------------------------------
 
     def _answer(self, now: float, *, speculative: bool) -> Commands:
-        reply = self._new_reply(Purpose.ANSWER, now, released=False)
+        reply = self._new_reply(_ANSWER, now, released=False)
         reply.basis = normalise(self.caller.text)
         reply.commits = True
         reply.speculative = speculative
@@ -726,7 +731,7 @@ class Floor:
     def _may_fill(self, reply: Reply) -> bool:
         done = reply.dropping or reply.waiting or reply.finishing or not reply.released
         # A filler said into the caller's words would be cut, and the reply with it.
-        quiet = self._contest is None and self.caller.state is not CallerState.SPEAKING
+        quiet = self._contest is None and self.caller.state is not _SPEAKING
         return quiet and not done
 
     def _fill(self, reply: Reply, now: float) -> Commands:
@@ -803,7 +808,7 @@ class Floor:
         return cmds + self.wake(now)
 
     def _say_now(self, message: Message, now: float, *, commits: bool = False) -> Commands:
-        reply = self._new_reply(Purpose.MESSAGE, now, released=True)
+        reply = self._new_reply(_MESSAGE, now, released=True)
         reply.ends_call = message.ends_call
         reply.end_reason = message.end_reason
         reply.interruptible = message.interruptible
@@ -840,7 +845,7 @@ class Floor:
         if reply.ledger.samples:
             self.queued.insert(0, message)
             return self._finish_if_all_given(reply, now)
-        if reply.failed_step == "tts" and reply.purpose is Purpose.MESSAGE:
+        if reply.failed_step == "tts" and reply.purpose is _MESSAGE:
             # There is no voice to say it with.
             reply.end_reason = reason
             return self._end_unsaid(reply)
@@ -866,7 +871,7 @@ class Floor:
         """Nobody speaks or is about to: no reply, and no turn of the caller that is still to be taken."""
         if self.leaving:
             return self.reply is None
-        return self.reply is None and (self.caller.state is CallerState.SILENT or self._taken is not None)
+        return self.reply is None and (self.caller.state is _SILENT or self._taken is not None)
 
     def _current(self, reply_id: int) -> Reply | None:
         reply = self.reply

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import ormsgpack
-from sqlalchemy import Select, bindparam, delete, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
 
 from aywa.adapters.stores.sqlite.documents import dump, iso, newest, one, to_document, to_sealed_document
 from aywa.adapters.stores.sqlite.engine import Database
@@ -31,6 +29,9 @@ _EVENT = (
     call_events.c.kind,
     call_events.c.data,
 )
+_INSERT_EVENT = """
+INSERT INTO call_events (call_id, org_id, seq, at_s, role, kind, data) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+"""
 
 # What a deleted call's row does not keep.
 _FORGOTTEN = dict.fromkeys(("idempotency", "guest_digest", "due_ms", "key_id", "sealed"))
@@ -170,25 +171,7 @@ class SqliteProjection:
         self._database = database
 
     async def apply(self, records: Sequence[JournalRecord], projections: Sequence[CallProjection]) -> None:
-        async with self._database.write() as connection:
-            ids = {record.call_id for record in records} | {item.call_id for item in projections}
-            known = await _known(connection, ids)
-            now_ms = time.time_ns() // 1_000_000
-            for projection in projections:
-                row = known.setdefault(projection.call_id, _CallRow(projection.org_id, now_ms))
-                row.take(projection, now_ms)
-            added = [row.values(call_id) for call_id, row in known.items() if row.body and row.text is None]
-            changed = [
-                row.values(call_id) for call_id, row in known.items() if row.body and row.text is not None
-            ]
-            # One statement for all calls: each costs two changes of thread.
-            if added:
-                await connection.execute(insert(calls), added)
-            if changed:
-                await connection.execute(_CHANGE, changed)
-            rows = [_event_row(record) for record in records if not _is_deleted(known, record.call_id)]
-            if rows:
-                await connection.execute(upsert(call_events).on_conflict_do_nothing(), rows)
+        await self._database.write_aside(lambda connection: _apply(connection, records, projections))
 
     async def events(self, org_id: str | None, call_id: str) -> list[JournalRecord]:
         found = select(*_EVENT).where(call_events.c.call_id == call_id).order_by(call_events.c.seq)
@@ -213,7 +196,28 @@ def _one(org_id: str, call_id: str) -> Select[Any]:
     return one(calls).where(calls.c.id == call_id, calls.c.org_id == org_id, calls.c.deleted_ms.is_(None))
 
 
-async def _known(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, _CallRow]:
+def _apply(
+    connection: Connection, records: Sequence[JournalRecord], projections: Sequence[CallProjection]
+) -> None:
+    ids = {record.call_id for record in records} | {item.call_id for item in projections}
+    known = _known(connection, ids)
+    now_ms = time.time_ns() // 1_000_000
+    for projection in projections:
+        row = known.setdefault(projection.call_id, _CallRow(projection.org_id, now_ms))
+        row.take(projection, now_ms)
+    added = [row.values(call_id) for call_id, row in known.items() if row.body and row.text is None]
+    changed = [row.values(call_id) for call_id, row in known.items() if row.body and row.text is not None]
+    if added:
+        connection.execute(insert(calls), added)
+    if changed:
+        connection.execute(_CHANGE, changed)
+    rows = [_event_row(record) for record in records if not _is_deleted(known, record.call_id)]
+    if rows:
+        # Hundreds a second: as the driver takes them.
+        connection.exec_driver_sql(_INSERT_EVENT, rows)
+
+
+def _known(connection: Connection, ids: Iterable[str]) -> dict[str, _CallRow]:
     known: dict[str, _CallRow] = {}
     wanted = sorted(ids)
     for start in range(0, len(wanted), 500):  # older SQLite builds take 999 parameters at most
@@ -225,7 +229,7 @@ async def _known(connection: AsyncConnection, ids: Iterable[str]) -> dict[str, _
             calls.c.last_seq,
             calls.c.document,
         ).where(calls.c.id.in_(wanted[start : start + 500]))
-        for call_id, *values in await connection.execute(found):
+        for call_id, *values in connection.execute(found):
             known[call_id] = _CallRow(*values)
     return known
 
@@ -315,13 +319,14 @@ def _event_data(packed: Any) -> JsonObject:
     return data if isinstance(data, dict) else {"damaged_bytes": len(packed or b"")}
 
 
-def _event_row(record: JournalRecord) -> dict[str, Any]:
-    return {
-        "call_id": record.call_id,
-        "seq": record.seq,
-        "org_id": record.org_id,
-        "at_s": record.at_s,
-        "role": record.role,
-        "kind": record.kind,
-        "data": ormsgpack.packb(dict(record.data)),
-    }
+def _event_row(record: JournalRecord) -> tuple[Any, ...]:
+    """In the order of _EVENT."""
+    return (
+        record.call_id,
+        record.org_id,
+        record.seq,
+        record.at_s,
+        record.role,
+        record.kind,
+        ormsgpack.packb(dict(record.data)),
+    )

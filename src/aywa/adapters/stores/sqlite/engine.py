@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -26,6 +26,11 @@ READERS = 4
 WAL_ATTEMPTS = 100
 WAL_WAIT_S = 0.01
 
+T = TypeVar("T")
+
+
+_CONNECT = {"timeout": BUSY_TIMEOUT_S, "isolation_level": None}
+
 
 class Database:
     """The file's connections. Driver errors leave as StoreUnavailable or Conflict."""
@@ -33,6 +38,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         self._readers = _engine(path, READERS, "NORMAL")
         self._writer = _engine(path, 1, "NORMAL", immediate=True)
+        self._batches = _engine_of_threads(path)
         # A configuration that was acknowledged outlives a power cut; what calls write is in the journal anyway.
         self._durable = _engine(path, 1, "FULL", immediate=True)
         self._lock = asyncio.Lock()
@@ -51,8 +57,20 @@ class Database:
             async with self._lock, (self._durable if durable else self._writer).begin() as connection:
                 yield connection
 
+    async def write_aside(self, work: Callable[[Connection], T]) -> T:
+        """A transaction as above, all of it in a thread: of many statements each would cost the loop several changes of
+        thread. It is brought to its end even if nobody waits for it any more."""
+        with _Translated():
+            async with self._lock:
+                return await asyncio.to_thread(self._transact, work)
+
+    def _transact(self, work: Callable[[Connection], T]) -> T:
+        with self._batches.begin() as connection:
+            return work(connection)
+
     async def close(self) -> None:
         """Closes every connection; the last one folds the write-ahead log into the file."""
+        await asyncio.to_thread(self._batches.dispose)
         for engine in (self._readers, self._writer, self._durable):
             await engine.dispose()
 
@@ -77,12 +95,24 @@ def _engine(path: Path, size: int, synchronous: str, *, immediate: bool = False)
         pool_size=size,
         max_overflow=0,
         hide_parameters=True,
-        connect_args={"timeout": BUSY_TIMEOUT_S, "isolation_level": None},
+        connect_args=_CONNECT,
         # A reader has no transaction that its way back into the pool would have to end.
         **({} if immediate else {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}),
     )
+    _prepare(engine.sync_engine, synchronous, immediate=immediate)
+    return engine
 
-    @event.listens_for(engine.sync_engine, "connect")
+
+def _engine_of_threads(path: Path) -> Engine:
+    engine = create_engine(
+        f"sqlite:///{path}", pool_size=1, max_overflow=0, hide_parameters=True, connect_args=_CONNECT
+    )
+    _prepare(engine, "NORMAL", immediate=True)
+    return engine
+
+
+def _prepare(engine: Engine, synchronous: str, *, immediate: bool) -> None:
+    @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
         _set_wal(cursor)
@@ -92,11 +122,9 @@ def _engine(path: Path, size: int, synchronous: str, *, immediate: bool = False)
 
     if immediate:
 
-        @event.listens_for(engine.sync_engine, "begin")
+        @event.listens_for(engine, "begin")
         def begin(connection: Any) -> None:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
 
 
 def _set_wal(cursor: Any) -> None:
