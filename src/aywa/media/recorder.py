@@ -1,6 +1,6 @@
 """A leg's stereo recording: left what came from it, right what was sent to it, on one clock that starts with the leg.
 
-The loop only collects frames; a worker thread lays them out, decodes and writes them about once a second, and sets the
+The loop only collects frames; a worker thread lays them out, decodes and writes them every few seconds, and sets the
 sizes in the header each time, so the file is valid after a crash. What cannot be written is lost and said once; the
 call goes on. Right frames lie where the far side begins to play them; left ones end when they arrived, gaps are
 silence, and jitter up to `recording_jitter_s` moves nothing.
