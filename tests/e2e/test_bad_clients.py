@@ -473,7 +473,7 @@ async def test_no_task_and_no_file_outlives_a_bad_call(inside: Runtime) -> None:
 
 
 async def is_calm(tasks: set[str]) -> bool:
-    return tasks <= {"journal", "projector", "http", "local-models", "local-models-stderr"}
+    return tasks <= {"journal", "projector", "http", "schedule", "local-models", "local-models-stderr"}
 
 
 def names_of_tasks() -> set[str]:
