@@ -186,7 +186,6 @@ class Host:
             engine_version(),
             self._prices.rows(_sources(assistant, routes)),
         )
-        messages = read_settings(assistant).client_messages
         base_url = plan.call.get("artifactBaseUrl")
         ended_extra = {"recordingUrl": f"{base_url}/stereo-recording"} if base_url else {}
         warnings = (*plan.warnings, *settings_warnings(assistant), *self._cost_warnings(assistant))
@@ -194,11 +193,9 @@ class Host:
             started,
             plan.call_id,
             plan.join_timeout_s,
-            20_000,
-            messages,
-            ended_extra,
-            tuple(problems),
-            warnings,
+            ended_extra=ended_extra,
+            problems=tuple(problems),
+            warnings=warnings,
         )
 
     def _cost_warnings(self, assistant: Mapping[str, Any]) -> Iterator[str]:

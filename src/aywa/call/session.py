@@ -22,7 +22,7 @@ from aywa.call.rules import CallRules, RuleThreads
 from aywa.core import commands as do
 from aywa.core import events as ev
 from aywa.core.conversation import Conversation
-from aywa.core.settings import ALWAYS_TOLD, CLIENT_MESSAGES, read_settings
+from aywa.core.settings import read_settings
 from aywa.ports import media as to_media
 from aywa.ports.endpointing import EndpointingModel, EndpointingRequest
 from aywa.ports.errors import ProviderError
@@ -76,7 +76,6 @@ class SessionPlan:
     leg_id: str = "caller"
     join_timeout_s: float = 15.0
     inbox_limit: int = 20_000
-    client_messages: frozenset[str] = CLIENT_MESSAGES
     ended_extra: Mapping[str, Any] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -106,7 +105,9 @@ class Session:
         self._to_read: str | None = None
         self._reading: asyncio.Task[None] | None = None
         self._threads = routes.rules or RuleThreads()
-        self._rules = CallRules(read_settings(plan.started.assistant).start.rules, self._threads)
+        settings = read_settings(plan.started.assistant)
+        self._rules = CallRules(settings.start.rules, self._threads)
+        self._told = settings.client_messages
         routes.reply.voicing.tell = lambda problem: self._warn("replacement", problem)
         self._seq = 0
         self._ended = False
@@ -327,7 +328,8 @@ class Session:
                 pass
 
     def _tell(self, command: do.TellClient) -> None:
-        if command.type not in ALWAYS_TOLD and command.type not in self._plan.client_messages:
+        if command.type not in self._told:
+            # It is for the record alone.
             return
         body = {"type": command.type, **command.body}
         if body.get("status") == "ended":
