@@ -1,0 +1,1 @@
+"""Asterisk's own interface, for what its media sockets do not have."""
