@@ -48,14 +48,23 @@ def test_a_call_begins_with_the_first_audio_which_tells_its_rate() -> None:
 
 def test_a_caller_who_sends_nothing_is_taken_for_the_usual_rate() -> None:
     codec = AudioSocket(Handshake("audiosocket"))
-    assert codec.assume() == []
-    codec.receive(HELLO)
-    assert codec.waiting
-    assert codec.assume() == [begun()]
-    assert not codec.waiting
-    assert codec.assume() == []
+    codec.hurry()
+    assert codec.receive(b"") == []
+    assert codec.receive(HELLO) == [begun()]
+    assert codec.receive(b"") == []
     assert codec.receive(SPOKEN) == [Audio(FRAME)]
     assert codec.receive(b"\x12\x02\x80" + bytes(640)) == [Broken("audio at 16000 Hz in a stream at 8000 Hz")]
+
+
+def test_hurrying_changes_nothing_where_audio_has_come() -> None:
+    codec = AudioSocket()
+    codec.receive(HELLO + b"\x12\x00\x02\0\0")
+    codec.hurry()
+    assert codec.receive(b"") == []
+    over = AudioSocket()
+    over.receive(HELLO + b"\x00\x00\x00")
+    over.hurry()
+    assert over.receive(b"") == []
 
 
 @pytest.mark.parametrize("digit", "0123456789*#ABCD")

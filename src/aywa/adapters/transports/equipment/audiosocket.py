@@ -40,11 +40,12 @@ _FIRST = frozenset((ID, HANG_UP, ERROR))
 NAMELESS = "a stream must begin with its UUID"
 _HUNG_UP, _NOT_FORWARDED, _NO_MEMORY = 0x01, 0x02, 0x04
 
-TRAITS = Traits("audiosocket", _SPOKEN, chunks_most=1, lead_s=0.02)
+TRAITS = Traits("audiosocket", _SPOKEN, chunks_most=1, lead_s=0.02, endless=True)
+"""endless: Asterisk sends its caller only what it is sent, and a telephone that hears nothing for long hangs up."""
 
 
 class AudioSocket(Plain):
-    """One call. It starts with the first audio, whose kind tells the rate, or with `assume`, when none has come."""
+    """One call. It starts with the first audio, whose kind tells the rate, or with what comes after `hurry`, when none has."""
 
     traits = TRAITS
 
@@ -52,16 +53,13 @@ class AudioSocket(Plain):
         self._rest = bytearray()
         self._id = ""
         self._kind = 0
+        self._hurried = False
         self._over = False
 
-    @property
-    def waiting(self) -> bool:
-        """Whose call it is, is known; what its audio is, is not."""
-        return bool(self._id) and not self._kind and not self._over
-
-    def assume(self) -> Sequence[Received]:
-        """No audio has come for a while (a caller whose telephone sends none in silence): it will be of the usual rate."""
-        return [self._start(0x10)] if self.waiting else []
+    def hurry(self) -> None:
+        """No audio has come for a while (a caller whose telephone sends none in silence): it will be of the usual rate. The
+        next message, though it be empty, begins the stream."""
+        self._hurried = True
 
     def receive(self, message: Message) -> Sequence[Received]:
         """As the seam says."""
@@ -79,6 +77,8 @@ class AudioSocket(Plain):
             found += self._understand(kind, payload)
         if self._over:
             self._rest.clear()
+        elif self._hurried and self._id and not self._kind:
+            found.append(self._start(0x10))
         return found
 
     def audio(self, payload: bytes) -> Message:
