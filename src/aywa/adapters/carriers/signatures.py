@@ -127,7 +127,9 @@ def vonage(authorization: str, payloads: Iterable[bytes], signature_secret: str,
     found = False
     for payload in payloads:
         made = hashlib.sha256(payload).hexdigest()
-        found |= hmac.compare_digest(made.encode(), _bytes(stated)) if isinstance(stated, str) else not payload
+        found |= (
+            hmac.compare_digest(made.encode(), _bytes(stated)) if isinstance(stated, str) else not payload
+        )
     return found
 
 
