@@ -200,11 +200,12 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class TransferNews:
-    """sip_status: of the final answer, 0 without."""
+    """sip_status: of the final answer, 0 without. refused: the far side does not do REFER, or not for us; nobody was called."""
 
     status: TransferStatus
     sip_status: int = 0
     reason: str = ""
+    refused: bool = False
 
 
 class Transfers(Protocol):
@@ -213,6 +214,19 @@ class Transfers(Protocol):
     def transfer(self, transfer: Transfer, tell: Callable[[TransferNews], None]) -> None:
         """Begins; tell(news) is called as it goes on. When it goes well, the call's leg ends as "forwarded"; when it does not,
         the call goes on with its assistant. Raises CallRefused when that call is not here, or is being transferred."""
+
+
+class TellTransfer(Protocol):
+    """Takes news of a transfer: a TransferStatus's value, the final answer's status, its words."""
+
+    def __call__(self, status: str, sip_status: int = 0, reason: str = "", /) -> None: ...
+
+
+class CallTransfers(Protocol):
+    """Passes one call's caller on, as its assistant wants it."""
+
+    async def begin(self, destination: Mapping[str, Any], tell: TellTransfer) -> None:
+        """destination: of the contract (11.1). Never raises: what cannot be done is told as failed."""
 
 
 class AssistantRequests(Protocol):
