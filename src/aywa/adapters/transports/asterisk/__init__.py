@@ -1,1 +1,0 @@
-"""Asterisk's own interface, for what its media sockets do not have."""
