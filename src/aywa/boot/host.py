@@ -32,7 +32,7 @@ _log = structlog.get_logger("aywa.boot.host")
 
 TOO_MANY = "call.start.error-subscription-concurrency-limit-reached"
 DELETED = "call-deleted"
-_PHONE_CALLS = ("inboundPhoneCall", "outboundPhoneCall")
+PHONE_CALLS = ("inboundPhoneCall", "outboundPhoneCall")
 NO_WORKER = "call.start.error-vapifault-worker-not-available"
 
 
@@ -174,7 +174,7 @@ class Host:
             plan.variables
         )
         assistant, problems = render_assistant(plan.assistant, variables)
-        if plan.type in _PHONE_CALLS:
+        if plan.type in PHONE_CALLS:
             # A telephone takes no messages: none are made.
             assistant = {**assistant, "clientMessages": []}
         started = ev.CallStarted(

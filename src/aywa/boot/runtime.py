@@ -30,7 +30,7 @@ from aywa.boot.endpointing import endpointing_route
 from aywa.boot.engine import open_engine
 from aywa.boot.engine_version import engine_version
 from aywa.boot.errors import CannotStart
-from aywa.boot.host import Host
+from aywa.boot.host import PHONE_CALLS, Host
 from aywa.boot.layout import open_layout
 from aywa.boot.lock import FolderLock
 from aywa.boot.phone import Phone
@@ -64,6 +64,7 @@ from aywa.ports.store import Store
 from aywa.service.errors import Unauthenticated
 from aywa.service.keys import Keys
 from aywa.service.services import PhoneParts, join_services
+from aywa.service.transfers import line_of
 
 _log = structlog.get_logger("aywa.boot")
 
@@ -142,6 +143,7 @@ class Runtime:
             routes=ProviderCheck(self.board),
             phones=PhoneParts(
                 telephone=self._phone if settings.phone.enabled else None,
+                transfers=self._phone if settings.phone.enabled else None,
                 requests=self._requests,
                 tolls=tolls_from_environment(),
             ),
@@ -340,6 +342,7 @@ class Runtime:
             voicing=Voicing.of(settings, self._rules),
             sentences=self._sentences.of(plan.org_id) if settings.caches_sentences else None,
         )
+        line = line_of(plan.org_id, plan.call_id, plan.call) if plan.type in PHONE_CALLS else None
         return Routes(
             ear.stt,
             reply,
@@ -352,6 +355,7 @@ class Runtime:
             problems=tuple(map(str, found.problems)),
             endpointing=endpointing_route(self._endpointing, plan),
             rules=self._rules,
+            transfers=None if line is None else self.services.transfers.of(line),
         )
 
     async def _first_documents(self) -> None:

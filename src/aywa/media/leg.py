@@ -56,6 +56,7 @@ from aywa.ports.media import (
     Resume,
     SendDtmf,
     SendText,
+    SignalsKeys,
 )
 
 log = logging.getLogger(__name__)
@@ -235,8 +236,8 @@ class MediaLeg:
                 self._paused_for_voice = False
             case SendText(text=text):
                 self._send_text(text)
-            case SendDtmf(digits=digits):
-                self._send_dtmf(digits)
+            case SendDtmf(digits=digits, signalled=signalled):
+                self._send_dtmf(digits, signalled=signalled)
             case CloseLeg(reason=reason):
                 self._close(reason, now)
         self._arm_frame_timer()
@@ -448,11 +449,15 @@ class MediaLeg:
         except Exception as error:  # noqa: BLE001 - a transport may fail in any way
             self._connection_failed(error)
 
-    def _send_dtmf(self, digits: str) -> None:
+    def _send_dtmf(self, digits: str, *, signalled: bool = False) -> None:
         if self._side is not None:
             self._side.keys(digits)
+        connection = self._connection
         try:
-            carried = self._connection.send_dtmf(digits)
+            if signalled and isinstance(connection, SignalsKeys):
+                carried = connection.signal_dtmf(digits)
+            else:
+                carried = connection.send_dtmf(digits)
         except Exception as error:  # noqa: BLE001 - a transport may fail in any way
             self._connection_failed(error)
             return

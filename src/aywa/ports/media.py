@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from aywa.core.events import MediaEvent
 
@@ -85,10 +85,12 @@ class SendText:
 
 @dataclass(frozen=True, slots=True)
 class SendDtmf:
-    """Digits to the far side; w and W are pauses of 0.5 and 1 s."""
+    """Digits to the far side; w and W are pauses of 0.5 and 1 s. signalled: by signalling, where the transport has that beside
+    the stream."""
 
     leg_id: str
     digits: str
+    signalled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +210,14 @@ class Connection(Protocol):
 
     def buffered_bytes(self) -> int:
         """Bytes given to the connection that the far side has not taken."""
+
+
+@runtime_checkable
+class SignalsKeys(Protocol):
+    """A connection that can send keys beside its stream, too."""
+
+    def signal_dtmf(self, digits: str) -> bool:
+        """Keys by signalling; False: not there."""
 
 
 class Leg(Protocol):

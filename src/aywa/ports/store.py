@@ -192,6 +192,9 @@ class PhoneNumberDocuments(Documents, Protocol):
     async def with_accounts(self) -> Sequence[Document]:
         """Those that have an authentication, oldest first."""
 
+    async def of_id(self, document_id: str) -> Document | None:
+        """Any organisation's: for what comes from outside and names no organisation."""
+
 
 class CallDocuments(Protocol):
     """Calls: what was asked for, and by projection what became of it."""

@@ -142,6 +142,10 @@ class SqlitePhoneNumbers(SqliteDocuments):
             self._sealed().where(columns.account.is_not(None)).order_by(columns.created_ms, columns.id)
         )
 
+    async def of_id(self, document_id: str) -> Document | None:
+        found = await self._found(self._sealed().where(self._table.c.id == document_id))
+        return found[0] if found else None
+
     async def _found(self, query: Select[Any]) -> list[Document]:
         async with self._database.read() as connection:
             return [to_sealed_document(row) for row in await connection.execute(query)]
