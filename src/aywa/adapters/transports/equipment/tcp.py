@@ -7,16 +7,16 @@ connection: so the door is asked with what `Started` holds. Refuses TLS, which A
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from aywa.adapters.transports.equipment.audiosocket import AudioSocket
 from aywa.adapters.transports.equipment.codec import Handshake, Message
-from aywa.adapters.transports.equipment.stream import Stream, Streams
+from aywa.adapters.transports.equipment.door import Peer
+from aywa.adapters.transports.equipment.streams import Streams
 from aywa.adapters.transports.websocket import unacknowledged_bytes
 
 log = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ class _Connection(asyncio.Protocol):
         self._codec = AudioSocket()
         # Set when the connection is there, before anybody else knows of this one.
         self._transport: asyncio.Transport
-        self._stream: Stream | None = None
+        self._stream: Peer | None = None
         self._first: asyncio.TimerHandle | None = None
         self._cut: asyncio.TimerHandle | None = None
 
@@ -182,13 +182,13 @@ def _keep_alive(connected: socket.socket | None, settings: TcpSettings) -> None:
     """A far side that is gone without a word is found out by the kernel."""
     if connected is None:
         return
-    wanted: list[tuple[Callable[[], int], Callable[[], int], int]] = [
-        (lambda: socket.SOL_SOCKET, lambda: socket.SO_KEEPALIVE, 1),
-        (lambda: socket.IPPROTO_TCP, lambda: socket.TCP_KEEPIDLE, settings.probe_s),
-        (lambda: socket.IPPROTO_TCP, lambda: socket.TCP_KEEPINTVL, max(1, settings.probe_s // 2)),
-        (lambda: socket.IPPROTO_TCP, lambda: socket.TCP_USER_TIMEOUT, settings.lost_s * 1000),
-    ]
-    for level, option, value in wanted:
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    wanted = {
+        "TCP_KEEPIDLE": settings.probe_s,
+        "TCP_KEEPINTVL": max(1, settings.probe_s // 2),
+        "TCP_USER_TIMEOUT": settings.lost_s * 1000,
+    }
+    for name, value in wanted.items():
         # Not every system has all of them.
-        with contextlib.suppress(OSError, AttributeError):
-            connected.setsockopt(level(), option(), value)
+        if (option := getattr(socket, name, None)) is not None:
+            connected.setsockopt(socket.IPPROTO_TCP, option, value)
