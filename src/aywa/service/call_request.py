@@ -101,7 +101,8 @@ class Schedule:
 @dataclass(frozen=True, slots=True)
 class CallRequest:
     """What was asked for. body: as submitted, without secrets, to be kept. Exactly one of assistant_id and assistant is set.
-    inline: the credentials that came with it, with their secrets; None when none did."""
+    inline: the credentials that came with it, with their secrets; None when none did. carrier: the vendor by whom the call
+    comes, or goes; empty for a trunk."""
 
     type: str
     body: JsonObject
@@ -113,6 +114,7 @@ class CallRequest:
     inline: Sequence[JsonObject] | None = field(default=None, repr=False)
     phone: PhoneTarget | None = None
     schedule: Schedule | None = None
+    carrier: str = ""
 
     @property
     def variables(self) -> JsonObject:
