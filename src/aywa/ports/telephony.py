@@ -17,6 +17,7 @@ from aywa.ports.carriers import RING_S, CarrierAccount
 Headers = tuple[tuple[str, str], ...]
 """Names as they were written, in their order."""
 
+
 @dataclass(frozen=True, slots=True)
 class Gateway:
     """A trunk's peer. transport: udp, tcp or tls. network: whence its calls may come, as 203.0.113.0/24; empty: none do.

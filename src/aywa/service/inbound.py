@@ -16,6 +16,7 @@ import structlog
 
 from aywa.core.numbers import variables_of
 from aywa.ports.calls import CallRefused
+from aywa.ports.carriers import CarrierNews
 from aywa.ports.errors import ProviderError
 from aywa.ports.journal import StoreUnavailable
 from aywa.ports.media import AudioFormat
@@ -154,22 +155,48 @@ class Inbound:
     # --- who answers ---------------------------------------------------------------------------------------------
 
     async def _answer(self, invite: InboundInvite, number: NumberInUse, *, from_trunk: bool) -> Answer:
+        customer = _customer(invite, from_trunk=from_trunk)
+        return await self._take(
+            number, customer, invite.sip_call_id, variables_of(invite.headers), base_url=self._base_url
+        )
+
+    async def take(self, number: NumberInUse, news: CarrierNews, vendor: str, base_url: str) -> Answer:
+        """A call that a carrier brings to the number. base_url: where this API is reached from outside. Never raises."""
+        try:
+            return await self._take(
+                number, _carried(news), news.provider_id, {}, carrier=vendor, base_url=base_url
+            )
+        except StoreUnavailable:
+            return Refusal(503, "Service Unavailable", RETRY_AFTER_S, message="the store does not answer")
+        except Exception as error:  # noqa: BLE001 - the caller must hear something
+            _log.exception("carried_call_not_routed")
+            return Refusal(500, "Server Internal Error", message=type(error).__name__)
+
+    async def _take(
+        self,
+        number: NumberInUse,
+        customer: JsonObject,
+        provider_id: str,
+        headers: Mapping[str, str],
+        *,
+        base_url: str,
+        carrier: str = "",
+    ) -> Answer:
         created_ms = self._clock()
         call_id = str(uuid.uuid4())
-        customer = _customer(invite, from_trunk=from_trunk)
         body = {"customer": customer, "phoneNumberId": number.id}
-        if is_plain(invite.sip_call_id):
-            body["phoneCallProviderId"] = invite.sip_call_id[:TEXT_LENGTH_MAX]
-        bare = CallRequest(INBOUND_CALL, body, None, None, {}, AudioFormat.MULAW, 8000)
+        if is_plain(provider_id):
+            body["phoneCallProviderId"] = provider_id[:TEXT_LENGTH_MAX]
+        bare = CallRequest(INBOUND_CALL, body, None, None, {}, AudioFormat.MULAW, 8000, carrier=carrier)
         envelope = new_document(number.org_id, created_ms, first_body(bare), call_id)
         try:
             brain = await self._brain(number, envelope)
         except _NotAnswered as reason:
             return await self._unanswered(number, envelope, reason, customer.get("number", ""))
-        request = _request(brain, body, variables_of(invite.headers))
+        request = replace(_request(brain, body, headers), carrier=carrier)
         document = new_document(number.org_id, created_ms, first_body(request), call_id)
         try:
-            return await self._calls.receive(document, request, brain.resolved, number, self._base_url)
+            return await self._calls.receive(document, request, brain.resolved, number, base_url)
         except CallRefused as refusal:
             return Refusal(
                 503, "Service Unavailable", RETRY_AFTER_S, refusal.ended_reason, str(refusal), call_id
@@ -318,6 +345,18 @@ def _request(brain: _Brain, body: JsonObject, headers: Mapping[str, str]) -> Cal
         8000,
         brain.inline,
     )
+
+
+def _carried(news: CarrierNews) -> JsonObject:
+    """Who calls, as the carrier says."""
+    customer: JsonObject = {}
+    if news.caller.lower().startswith(("sip:", "sips:")):
+        customer["sipUri"] = _text(news.caller)
+    elif news.caller:
+        customer["number"] = _text(news.caller)
+    if news.caller_name:
+        customer["name"] = _text(news.caller_name)[:40]
+    return customer
 
 
 def _customer(invite: InboundInvite, *, from_trunk: bool) -> JsonObject:
