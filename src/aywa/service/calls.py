@@ -343,10 +343,11 @@ class Calls:
         document: Document,
         request: CallRequest,
         brain: Resolved,
-        number: NumberInUse,
+        number: NumberInUse | None,
         base_url: str = "",
     ) -> CallPlan:
-        """Takes a call that somebody placed to a phone number. Raises CallRefused, StoreUnavailable."""
+        """Takes a call that somebody placed to a phone number, or that equipment brings to an assistant. Raises CallRefused,
+        StoreUnavailable."""
         plan = await self._plan(request, brain, document, number)
         guest_token = secrets.token_urlsafe(24)
         row = NewCall(
@@ -355,7 +356,7 @@ class Calls:
             "queued",
             request.assistant_id,
             guest_digest=digest(guest_token),
-            phone_number_id=number.id,
+            phone_number_id=None if number is None else number.id,
         )
         await self._documents.insert(row, 0)
         if base_url:
@@ -384,6 +385,7 @@ class Calls:
         variables = request.variables
         if number is not None:
             body |= {"phoneNumber": shown_number(number.body)}
+        if number is not None or request.type == INBOUND_CALL:
             variables = about_phone(body) | variables
         return CallPlan(
             call_id=document.id,

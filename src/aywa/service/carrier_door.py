@@ -26,6 +26,7 @@ from aywa.ports.journal import StoreUnavailable
 from aywa.ports.telephony import Answer, Forward
 from aywa.service.carrier_accounts import CarrierAccounts
 from aywa.service.carrier_lines import CarrierLine, CarrierLines, onward
+from aywa.service.inbound import Brought
 from aywa.service.phone_numbers import NumberInUse, PhoneNumbers
 
 _log = structlog.get_logger("aywa.service.carrier_door")
@@ -38,7 +39,7 @@ LATER = CarrierAnswer("Service Unavailable", status=503)
 class Takes(Protocol):
     """Says what becomes of a call that a carrier brings."""
 
-    async def take(self, number: NumberInUse, news: CarrierNews, vendor: str, base_url: str) -> Answer:
+    async def take(self, number: NumberInUse, brought: Brought) -> Answer:
         """Never raises."""
 
 
@@ -74,9 +75,6 @@ class CarrierDoor:
         if news.happening is not Happening.CALLED:
             line = self._lines.find(number.id, request.asked("call"), news.provider_id)
             return carrier.done() if line is None else self._lines.happened(line, news)
-        if number.body.get("status") == "blocked":
-            self._lines.refused(carrier, account, news.provider_id)
-            return carrier.refuse(busy=False)
         # A vendor that hears no answer in time asks again: that is the same call.
         key = (number.id, news.provider_id)
         lock = self._locks.setdefault(key, asyncio.Lock())
@@ -99,7 +97,10 @@ class CarrierDoor:
         if known is not None:
             way = self._lines.way(known)
             return carrier.done() if way is None or known.over else carrier.connect(way)
-        answer = await self._inbound.take(await self._meant(number, news), news, carrier.vendor, base_url)
+        brought = Brought(
+            news.caller, news.called, news.caller_name, news.provider_id, carrier=carrier.vendor
+        )
+        answer = await self._inbound.take(await self._meant(number, news), brought)
         if isinstance(answer, CallPlan):
             line = CarrierLine(
                 answer.call_id, answer.org_id, number.id, account, carrier, base_url, outbound=False

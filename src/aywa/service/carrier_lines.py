@@ -60,7 +60,7 @@ class CarrierParts:
 
 @dataclass(slots=True, eq=False)
 class CarrierLine:
-    """One call. number_id: the phone number in whose address the vendor asks and tells. base_url: where the vendor reaches this API.
+    """One call. number_id: the phone number in whose address the vendor asks and tells. base_url: where it reaches this API.
     provider_id: the vendor's name for it, empty until that is known. over: the call's session is. ended: the vendor said
     so. onward: whom the caller is to be passed on to, when the vendor asks."""
 

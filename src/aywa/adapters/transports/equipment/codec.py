@@ -8,7 +8,7 @@ remember without bound: what it cannot make sense of it answers as `Broken`, and
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from aywa.ports.media import AudioFormat
@@ -148,15 +148,21 @@ AHEAD_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """With what a connection came: name is the last part of its address, an id. headers: names in lower case. url: as the far
-    side wrote it, as far as that is known; signatures are made over it."""
+    """With what a connection came. name: the id in its address. token: what it showed, wherever it stood; empty for none.
+    query, headers: without the token; names of headers in lower case. target: path and query as they were written, which
+    signatures are made over. remote: the address that it came from."""
 
     protocol: str
     name: str = ""
+    token: str = field(default="", repr=False)
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    url: str = field(default="", repr=False)
+    target: str = field(default="", repr=False)
     remote: str = ""
+
+    def of(self, remote: str) -> Handshake:
+        """The same, from there."""
+        return replace(self, remote=remote)
 
 
 class Codec(Protocol):
