@@ -26,6 +26,7 @@ from aywa.adapters.webhooks.assistant_request import HttpAssistantRequests
 from aywa.api.app import create_app
 from aywa.api.settings import ApiSettings
 from aywa.boot.artifacts import Artifacts
+from aywa.boot.carriers import carriers, public_url
 from aywa.boot.endpointing import endpointing_route
 from aywa.boot.engine import open_engine
 from aywa.boot.engine_version import engine_version
@@ -144,10 +145,14 @@ class Runtime:
             phones=PhoneParts(
                 telephone=self._phone if settings.phone.enabled else None,
                 transfers=self._phone if settings.phone.enabled else None,
+                carriers=carriers(self._host, public_url(), lambda: self.addresses.media),
+                base_url=public_url(),
                 requests=self._requests,
                 tolls=tolls_from_environment(),
             ),
         )
+        if self.services.carrier_lines is not None:
+            parts.push_async_callback(self.services.carrier_lines.close)
         scheduling = asyncio.get_running_loop().create_task(self.services.schedule.run(), name="schedule")
         parts.push_async_callback(_stopped, scheduling)
         await self._first_documents()
@@ -369,7 +374,7 @@ class Runtime:
     def _open_http(self) -> None:
         app = create_app(
             self.services,
-            ApiSettings(),
+            ApiSettings(public_url=public_url() or None),
             checks={
                 "models": self._models_ready,
                 "store": self._store_ready,

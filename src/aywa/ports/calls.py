@@ -72,9 +72,15 @@ class CallLegs(Protocol):
     def media_path(self, call_id: str) -> str | None:
         """The unguessable end of the media socket's address, `{callId}/{token}`; None when the call is not here."""
 
+    def connected(self, call_id: str) -> bool:
+        """Whether its audio is here, or was."""
+
     def give_away(self, call_id: str) -> bool:
         """The caller is somebody else's from now on: the call ends as one that was forwarded, and its media socket is closed.
         False when its leg is not here."""
 
     def on_over(self, tell: Callable[[str, bool], None]) -> None:
         """tell(call id, whether its leg ever was there): called when a call's session is over."""
+
+    def end(self, call_id: str, reason: str, detail: str = "") -> bool:
+        """As CallHost has it. detail: for a person, as endedMessage."""

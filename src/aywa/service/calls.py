@@ -163,8 +163,11 @@ class Calls:
         if dialling is not None and not later and self._phone is not None:
             self._phone.outbound.judge(creator.org_id, dialling.destination)
         call_id = str(uuid.uuid4())
+        carrier = None if dialling is None else dialling.call.carrier
+        if carrier is not None:
+            request = replace(request, carrier=carrier.vendor)
         first = first_body(request, "scheduled" if later else "queued")
-        if dialling is not None:
+        if dialling is not None and carrier is None:
             # What the SIP port calls it, too: a carrier's records can be laid beside ours.
             first["phoneCallProviderId"] = call_id
         document = new_document(creator.org_id, created_ms, first, call_id)
@@ -228,6 +231,14 @@ class Calls:
     def _not_placed(self, dialling: Dialling | None) -> None:
         if dialling is not None and self._phone is not None:
             self._phone.outbound.take_back(dialling.number.org_id)
+
+    async def placed(self, org_id: str, call_id: str, provider_id: str) -> None:
+        """A carrier has its own name for the call. Never raises: the call goes on without it."""
+        fields = {"phoneCallProviderId": provider_id}
+        try:
+            await self._documents.change(org_id, call_id, self._clock(), lambda stored: stored | fields)
+        except StoreUnavailable:
+            _log.warning("provider_id_not_stored", call_id=call_id)
 
     # --- later -----------------------------------------------------------------------------------------------------
 
