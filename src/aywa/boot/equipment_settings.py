@@ -19,13 +19,11 @@ _SECRET_BYTES = 32
 @dataclass(frozen=True, slots=True)
 class EquipmentSettings:
     """networks: from where equipment needs no token; None: this machine, as long as nothing else can reach the port. secret:
-    what tokens are made with; empty: one of the data folder's own. public_url: of the media port as vendors reach it.
-    audiosocket_port: None without AudioSocket, 0: any free one. audiosocket_hosts: to bind, the API's own when empty.
-    audiosocket_networks: from where its connections may come."""
+    what tokens are made with; empty: one of the data folder's own. audiosocket_port: None without AudioSocket, 0: any free
+    one. audiosocket_hosts: to bind, the API's own when empty. audiosocket_networks: from where its connections may come."""
 
     networks: tuple[str, ...] | None = None
     secret: str = field(default="", repr=False)
-    public_url: str = ""
     audiosocket_port: int | None = None
     audiosocket_hosts: tuple[str, ...] = ()
     audiosocket_networks: tuple[str, ...] = LOOPBACK
@@ -38,13 +36,9 @@ def equipment_from_environment(environment: Mapping[str, str] | None = None) -> 
     if secret and len(secret) < SECRET_LENGTH_MIN:
         raise CannotStart(f"RUNTIME_MEDIA_SECRET must be at least {SECRET_LENGTH_MIN} characters long")
     networks = read.networks("RUNTIME_MEDIA_NETWORKS", ())
-    public_url = read.text("RUNTIME_PUBLIC_MEDIA_URL").rstrip("/")
-    if public_url and not public_url.startswith(("ws://", "wss://")):
-        raise CannotStart("RUNTIME_PUBLIC_MEDIA_URL must begin with wss:// or ws://")
     return EquipmentSettings(
         networks=networks or None,
         secret=secret,
-        public_url=public_url,
         audiosocket_port=read.port("RUNTIME_AUDIOSOCKET_PORT", None),
         audiosocket_hosts=read.words("RUNTIME_AUDIOSOCKET_HOST"),
         audiosocket_networks=read.networks("RUNTIME_AUDIOSOCKET_NETWORKS", LOOPBACK),
