@@ -95,6 +95,12 @@ def test_what_the_address_says(kind: Callable[[Handshake], L16]) -> None:
 
 
 @each_kind
+def test_a_plus_that_was_written_into_a_query_as_it_is(kind: Callable[[Handshake], L16]) -> None:
+    begun = begin(kind, FRAME, **{"from": " 491701234567", "to": " sip:a@b"})
+    assert (begun.caller, begun.called) == ("+491701234567", "sip:a@b")
+
+
+@each_kind
 @pytest.mark.parametrize(
     ("said", "rate_hz"), [("8k", 8000), ("16k", 16_000), ("24k", 24_000), (48_000, 48_000), ("32000", 32_000)]
 )
