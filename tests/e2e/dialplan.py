@@ -208,7 +208,8 @@ class Channel:
                 return true if condition == "1" else false
             case "CURL":
                 return self._curl(self.expand(arguments))
-        raise AssertionError(f"no function {name}")
+            case _:
+                raise AssertionError(f"no function {name}")
 
     def _curl(self, url: str) -> str:
         self.curled.append(url)

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from aiohttp import BasicAuth, web
+from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,8 +52,8 @@ def read(query: str, step: str = "") -> CarrierNews:
 # --- who asks --------------------------------------------------------------------------------------------------------
 
 
-def basic(password: str) -> dict[str, str]:
-    return {"authorization": "Basic " + base64.b64encode(f"asterisk:{password}".encode()).decode()}
+def basic(password: str, user: str = "asterisk") -> dict[str, str]:
+    return {"authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ async def pair() -> AsyncIterator[tuple[Ari, Asterisk, CarrierAccount]]:
     here, asterisk = Ari(), Asterisk()
 
     async def answer(request: web.Request) -> web.Response:
-        if request.headers.get("Authorization") != BasicAuth(USER, PASSWORD, "utf-8").encode():
+        if request.headers.get("Authorization") != basic(PASSWORD, USER)["authorization"]:
             return web.json_response({"error": "Unauthorized"}, status=401)
         body = await request.json() if request.can_read_body else None
         here.asked.append((request.method, request.path, dict(request.query), body))
@@ -189,9 +189,9 @@ async def pair() -> AsyncIterator[tuple[Ari, Asterisk, CarrierAccount]]:
 
     app = web.Application()
     app.router.add_route("*", "/ari/channels/{id}", answer)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, shutdown_timeout=0.2)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, shutdown_timeout=0.2).start()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
     host, port = runner.addresses[0][:2]
     here.url = f"http://{host}:{port}/ari/"
     keys = {**ACCOUNT.keys, "accountId": USER, "authToken": PASSWORD}

@@ -69,6 +69,7 @@ class Site:
     events: list[MediaEvent] = field(default_factory=list)
     asked: list[tuple[Handshake, Started]] = field(default_factory=list)
     given_up: list[str] = field(default_factory=list)
+    clients: list[Client] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def open(self, handshake: Handshake, started: Started) -> LegPlan | Turned:
@@ -95,6 +96,7 @@ class Site:
     async def connect(self, *sent: bytes) -> Client:
         client = Client(*await asyncio.open_connection("127.0.0.1", self.port))
         client.writer.write(b"".join(sent))
+        self.clients.append(client)
         return client
 
 
@@ -119,6 +121,8 @@ async def site(media: MediaSettings | None = None, **changed: Any) -> AsyncItera
         await plane.close()
         await streams.close()
         await transport.close()
+        for client in here.clients:
+            client.writer.close()
 
 
 async def test_a_call_is_heard_and_answered_until_the_caller_hangs_up() -> None:
@@ -194,14 +198,27 @@ async def test_a_socket_that_half_closes_ends_its_call() -> None:
         await client.rest()
 
 
-async def test_a_connection_that_breaks_is_told_from_one_that_was_closed() -> None:
+async def test_a_far_side_that_closes_without_having_read_everything_has_closed() -> None:
+    """The kernel makes a reset of that."""
     async with site() as here:
         client = await here.connect(hello(), message(0x10, SPEECH))
         await here.until(LegConnected)
         raw: socket.socket = client.writer.get_extra_info("socket")
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.writer.transport.abort()
-        assert (await here.until(LegEnded)).cause == "lost"
+        assert (await here.until(LegEnded)).cause == "closed"
+
+
+async def test_a_connection_that_breaks_is_told_from_one_that_was_closed() -> None:
+    async with site() as here:
+        await here.connect(hello(), message(0x10, SPEECH))
+        await here.until(LegConnected)
+        (connection,) = here.transport._connections
+        # As the loop does when nobody has acknowledged anything for too long.
+        connection.connection_lost(TimeoutError(110, "Connection timed out"))
+        ended = await here.until(LegEnded)
+        assert (ended.cause, ended.detail) == ("lost", "the connection broke (TimeoutError)")
+        connection.close(0, "")
 
 
 @pytest.mark.parametrize(
@@ -253,7 +270,9 @@ async def test_addresses(remote: str, taken: bool) -> None:
 
 async def test_a_burst_is_heard_to_its_limit_and_told_and_the_call_goes_on() -> None:
     async with site() as here:
-        client = await here.connect(hello(), message(0x10, SPEECH) * 200)
+        client = await here.connect(hello(), message(0x10, SPEECH))
+        await here.until(LegConnected)
+        client.writer.write(message(0x10, SPEECH) * 200)
         assert (await here.until(MediaWarned)).code == "audio_ahead"
         client.writer.write(message(0x03, b"1"))
         assert (await here.until(DtmfReceived)).digit == "1"
@@ -264,7 +283,8 @@ async def test_a_flood_ends_its_own_call_alone() -> None:
     async with site() as here:
         calm = await here.connect(hello("11111111-1111-4111-8111-111111111111"), message(0x10, SPEECH))
         await here.until(LegConnected)
-        wild = await here.connect(hello(), message(0x10, SPEECH) * 1500)
+        wild = await here.connect(hello(), message(0x10, SPEECH))
+        wild.writer.write(message(0x10, SPEECH) * 1500)
         ended = await here.until(LegEnded)
         assert (ended.leg_id, ended.cause) == (CALL, "flooded")
         assert (await calm.read() or (0,))[0] == 0x10
