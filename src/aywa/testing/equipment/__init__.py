@@ -1,0 +1,1 @@
+"""The equipment's side of every media socket, each written from its vendor's documentation and nothing else."""
