@@ -64,6 +64,11 @@ class AudioForkSide(Side):
         self.events: list[tuple[str, object]] = []
         """What FreeSWITCH told its applications: the event's name and body."""
 
+    def query(self) -> Mapping[str, str]:
+        """What the dialplan writes into the address: the rate, and that what comes back must be files."""
+        back = {} if self.streaming else {"back": "files"}
+        return {"rate": str(self.rate_hz), **back}
+
     def opening(self) -> list[Message]:
         """The metadata, if there is any."""
         return [self.metadata] if self.metadata else []

@@ -8,7 +8,7 @@ no clear is documented: what was sent is played.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from aywa.testing.equipment.audio_fork import at_rate
 from aywa.testing.equipment.coding import Coding
@@ -60,6 +60,11 @@ class AudioStreamSide(Side):
         self.metadata = compact(whole) if metadata is None else metadata
         self.events: list[tuple[str, object]] = []
         """What FreeSWITCH told its applications: the event's name and body."""
+
+    def query(self) -> Mapping[str, str]:
+        """What the dialplan writes into the address: the rate, and that what comes back must be files."""
+        back = {} if self.playback else {"back": "files"}
+        return {"rate": str(self.rate_hz), **back}
 
     def opening(self) -> list[Message]:
         """The metadata, if there is any."""

@@ -49,8 +49,8 @@ class Levels:
 
 
 class ChanWebSocketSide(Side):
-    """as_json: the control format of the dial string. facts.parameters: those of v(), which stand in the address, and in
-    JSON the channel's variables."""
+    """as_json: the control format of the dial string. facts.parameters: those of v(), which stand in the address beside the
+    numbers, and in JSON the channel's variables."""
 
     name = "chan_websocket"
     codings = (Coding.MULAW, Coding.ALAW, Coding.LINEAR)
@@ -88,7 +88,7 @@ class ChanWebSocketSide(Side):
 
     def query(self) -> Mapping[str, str]:
         """As the base says."""
-        return dict(self.facts.parameters)
+        return {"from": self.facts.caller, "to": self.facts.called, **self.facts.parameters}
 
     def opening(self) -> list[Message]:
         """MEDIA_START."""
