@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -181,6 +182,8 @@ def _side(wanted: _Wanted, name: str) -> Side:
     if wanted.protocol == "audiosocket":
         facts = replace(facts, call_id=name)
     more: dict[str, Any] = {}
+    if wanted.protocol == "vonage":
+        more["issued_s"] = time.time()
     match wanted.variant:
         case "enveloped":
             more["enveloped"] = True

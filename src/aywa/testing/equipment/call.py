@@ -18,6 +18,8 @@ from aywa.testing.equipment.side import Message, Side
 from aywa.testing.script import Keys, Script, Step
 from aywa.testing.wire import FRAME_S, Record, SentFrame
 
+POLICY = 1008
+"""The close code of a WebSocket that is not wanted (RFC 6455, 7.4.1)."""
 LAST_WORD_S = 1.0
 """How long the equipment waits after its stop for the runtime to close, before it closes itself."""
 
@@ -42,6 +44,7 @@ class Called:
     url: str
     refused: LineRefused | None = None
     close_code: int | None = None
+    close_reason: str = ""
     ended_by: str = ""
     """Who ended it: "caller" (the script was over), "runtime" (it asked for the end, or closed), "" (no call)."""
     connected_s: float = 0.0
@@ -128,7 +131,10 @@ class EquipmentCaller:
                 with suppress(asyncio.CancelledError):
                     await task
             await self._line.close()
-            called.close_code = self._line.close_code
+            called.close_code, called.close_reason = self._line.close_code, self._line.close_reason
+            if called.close_code == POLICY and not called.arrivals:
+                # A door that lets in before it asks: the call never was one.
+                called.refused = LineRefused(POLICY, called.close_reason or "closed without a word")
 
     async def _end(self, listening: asyncio.Task[None]) -> None:
         loop = asyncio.get_running_loop()

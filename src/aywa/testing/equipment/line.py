@@ -22,10 +22,12 @@ _LONGEST_ANSWER = 300
 
 
 class LineRefused(Exception):
-    """No connection. status: of the answer to the handshake, 0 when there was none."""
+    """No connection. status: of the answer to the handshake, or the code with which it was closed at once; 0: neither."""
 
     def __init__(self, status: int, text: str) -> None:
-        super().__init__(f"{text} (HTTP {status})" if status else text)
+        super().__init__(
+            f"{text} ({'HTTP' if status < 1000 else 'closed with'} {status})" if status else text
+        )
         self.status = status
 
 
@@ -34,6 +36,7 @@ class Line(Protocol):
 
     close_code: int | None
     """Of the far side, where the connection has such a thing; None while it is open or when it was lost."""
+    close_reason: str
 
     async def send(self, message: Message) -> None:
         """Sends one message. On a connection that is gone it does nothing."""
@@ -58,6 +61,7 @@ class WebSocketLine:
         self._http = http
         self._ws = ws
         self.close_code: int | None = None
+        self.close_reason = ""
 
     @classmethod
     async def open(
@@ -106,9 +110,13 @@ class WebSocketLine:
 
     async def messages(self) -> AsyncIterator[Message]:
         """As the protocol says."""
-        async for message in self._ws:
-            if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
-                yield message.data
+        while True:
+            message = await self._ws.receive()
+            if message.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
+                break
+            yield message.data
+        if message.type is aiohttp.WSMsgType.CLOSE:
+            self.close_reason = str(message.extra or "")[:_LONGEST_ANSWER]
         self.close_code = self._ws.close_code
 
     def stop_sending(self) -> None:
@@ -139,6 +147,7 @@ class TcpLine:
         self._reader = reader
         self._writer = writer
         self.close_code: int | None = None
+        self.close_reason = ""
 
     @classmethod
     async def open(cls, host: str, port: int) -> TcpLine:
