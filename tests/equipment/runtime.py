@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from aywa.testing.equipment.base import Equipment
 from aywa.testing.equipment.call import Called, EquipmentCaller, Faults
 from aywa.testing.equipment.line import with_query
 from aywa.testing.equipment.run import Api
-from aywa.testing.equipment.side import Side
 from aywa.testing.runtime import free_port
 from aywa.testing.script import Step
 from tests.e2e.dev import Dev, until
@@ -96,19 +96,19 @@ class MediaRuntime:
         return with_query(url, {"token": token}) if token else url
 
     async def call(
-        self, side: Side, steps: Sequence[Step], *, name: str = "", faults: Faults | None = None
+        self, equipment: Equipment, steps: Sequence[Step], *, name: str = "", faults: Faults | None = None
     ) -> Called:
         """A call to the assistant, or to what has this id."""
-        url = self.address(side.name, name or self.assistant)
-        return await EquipmentCaller(side, url, faults=faults).call(steps)
+        url = self.address(equipment.name, name or self.assistant)
+        return await EquipmentCaller(equipment, url, faults=faults).call(steps)
 
-    async def document(self, side: Side) -> dict[str, Any]:
-        """The call that the side brought, once it has ended."""
+    async def document(self, equipment: Equipment) -> dict[str, Any]:
+        """The call that the equipment brought, once it has ended."""
         found: dict[str, Any] = {}
         async with asyncio.timeout(STORED_S):
             while found.get("status") != "ended":
                 calls = await self.api.ask("GET", "/call?limit=100")
-                ours = [call for call in calls if call.get("phoneCallProviderId") == side.facts.call_id]
+                ours = [call for call in calls if call.get("phoneCallProviderId") == equipment.facts.call_id]
                 found = ours[0] if ours else {}
                 await asyncio.sleep(0.05)
         return found

@@ -12,37 +12,39 @@ from uuid import uuid4
 
 import pytest
 
-from aywa.testing.equipment.audiosocket import AudioSocketSide, packed
+from aywa.testing.equipment.audiosocket import AudioSocketEquipment, packed
+from aywa.testing.equipment.base import Equipment, Facts, Message
 from aywa.testing.equipment.call import Called, EquipmentCaller, Faults
-from aywa.testing.equipment.chan_websocket import ChanWebSocketSide, Levels
+from aywa.testing.equipment.chan_websocket import ChanWebSocketEquipment, Levels
 from aywa.testing.equipment.coding import Coding
 from aywa.testing.equipment.ear import EarSettings
+from aywa.testing.equipment.known import EQUIPMENT, facts_for
 from aywa.testing.equipment.line import Line, LineRefused, open_line
 from aywa.testing.equipment.report import measure, position_off_ms
-from aywa.testing.equipment.side import Facts, Message, Side
-from aywa.testing.equipment.sides import SIDES, facts_for
-from aywa.testing.equipment.telnyx import TelnyxSide
-from aywa.testing.equipment.twilio import TwilioSide
-from aywa.testing.equipment.vonage import VonageSide
+from aywa.testing.equipment.telnyx import TelnyxEquipment
+from aywa.testing.equipment.twilio import TwilioEquipment
+from aywa.testing.equipment.vonage import VonageEquipment
 from aywa.testing.script import Pause, Say, Step, WaitReply
 from aywa.testing.sound import Sound
 from tests.equipment.runtime import MediaRuntime, warnings
 
-WEB_SOCKETS = [name for name in SIDES if name != "audiosocket"]
+WEB_SOCKETS = [name for name in EQUIPMENT if name != "audiosocket"]
 AUTH_TOKEN = "0123456789abcdef0123456789abcdef"
 GONE_S = 5.0
 
 
-def short(sentence: Sound, side: Side) -> list[Step]:
-    return [WaitReply(15), Say(sentence.pcm(side.rate_hz)), WaitReply(15)]
+def short(sentence: Sound, equipment: Equipment) -> list[Step]:
+    return [WaitReply(15), Say(sentence.pcm(equipment.rate_hz)), WaitReply(15)]
 
 
 @asynccontextmanager
-async def connected(runtime: MediaRuntime, side: Side, *messages: Message) -> AsyncIterator[Line]:
-    """A line on which the side's opening was said, and these messages."""
-    line = await open_line(runtime.address(side.name, runtime.assistant), subprotocols=side.subprotocols)
+async def connected(runtime: MediaRuntime, equipment: Equipment, *messages: Message) -> AsyncIterator[Line]:
+    """A line on which the equipment's opening was said, and these messages."""
+    line = await open_line(
+        runtime.address(equipment.name, runtime.assistant), subprotocols=equipment.subprotocols
+    )
     try:
-        for message in (*side.opening(), *messages):
+        for message in (*equipment.opening(), *messages):
             await line.send(message)
         yield line
     finally:
@@ -61,8 +63,8 @@ async def gone(line: Line) -> list[Message]:
 @pytest.mark.parametrize("protocol", WEB_SOCKETS)
 @pytest.mark.parametrize("name", ["nobody", str(uuid4())])
 async def test_an_unknown_assistant_is_refused(runtime: MediaRuntime, protocol: str, name: str) -> None:
-    side = SIDES[protocol](facts_for(protocol))
-    called = await EquipmentCaller(side, runtime.address(protocol, name)).call([Pause(5)])
+    equipment = EQUIPMENT[protocol](facts_for(protocol))
+    called = await EquipmentCaller(equipment, runtime.address(protocol, name)).call([Pause(5)])
     assert called.refused is not None
     assert called.refused.status in (401, 403, 404, 1008)
     assert not called.arrivals
@@ -72,7 +74,7 @@ async def test_an_unknown_assistant_is_refused(runtime: MediaRuntime, protocol: 
 async def test_a_wrong_token_is_refused_as_an_unknown_assistant_is(runtime: MediaRuntime, token: str) -> None:
     answers = []
     for name in (runtime.assistant, str(uuid4())):
-        caller = EquipmentCaller(TwilioSide(facts_for("twilio")), runtime.address("twilio", name, token))
+        caller = EquipmentCaller(TwilioEquipment(facts_for("twilio")), runtime.address("twilio", name, token))
         called = await caller.call([Pause(5)])
         answers.append(str(called.refused))
         assert called.refused is not None
@@ -86,7 +88,7 @@ async def test_an_unknown_protocol_is_refused(runtime: MediaRuntime) -> None:
 
 
 async def test_an_unknown_uuid_ends_an_audiosocket(runtime: MediaRuntime) -> None:
-    async with connected(runtime, AudioSocketSide(facts_for("audiosocket"))) as line:
+    async with connected(runtime, AudioSocketEquipment(facts_for("audiosocket"))) as line:
         assert b"".join(message for message in await gone(line) if isinstance(message, bytes))[:1] in (
             b"",
             b"\0",
@@ -114,12 +116,12 @@ def number(runtime: MediaRuntime) -> Iterator[str]:
 async def test_a_numbers_socket_must_be_signed(
     runtime: MediaRuntime, number: str, secret: str, let_in: bool
 ) -> None:
-    side = TwilioSide(facts_for("twilio", Facts(secret=secret)))
+    equipment = TwilioEquipment(facts_for("twilio", Facts(secret=secret)))
     url = runtime.address("twilio", number, "")
-    called = await EquipmentCaller(side, url).call([Pause(1)])
+    called = await EquipmentCaller(equipment, url).call([Pause(1)])
     assert called.connected is let_in
     if let_in:
-        assert (await runtime.document(side))["phoneNumberId"] == number
+        assert (await runtime.document(equipment))["phoneNumberId"] == number
     else:
         assert called.refused is not None
         assert called.refused.status in (401, 403, 1008)
@@ -151,13 +153,13 @@ async def test_nonsense_does_not_end_the_runtime(
     runtime: MediaRuntime, protocol: str, sentence: Sound
 ) -> None:
     """Whether the call lives on is the codec's affair; that it ends cleanly, and the next one takes place, is not."""
-    side = SIDES[protocol](facts_for(protocol))
-    async with connected(runtime, side, *NONSENSE) as line:
-        for message in side.speak(sentence.pcm(side.rate_hz)[: side.rate_hz]):
+    equipment = EQUIPMENT[protocol](facts_for(protocol))
+    async with connected(runtime, equipment, *NONSENSE) as line:
+        for message in equipment.speak(sentence.pcm(equipment.rate_hz)[: equipment.rate_hz]):
             await line.send(message)
-        for message in side.hang_up():
+        for message in equipment.hang_up():
             await line.send(message)
-    call = await runtime.document(side)
+    call = await runtime.document(equipment)
     assert call["endedReason"]
 
 
@@ -189,20 +191,20 @@ async def test_a_form_that_is_not_spoken_is_refused(
 
 
 async def test_frames_of_another_size_than_announced_are_told(runtime: MediaRuntime, sentence: Sound) -> None:
-    side = VonageSide(facts_for("vonage"))
-    async with connected(runtime, side) as line:
+    equipment = VonageEquipment(facts_for("vonage"))
+    async with connected(runtime, equipment) as line:
         for _ in range(25):
             await line.send(bytes(641))
-        for message in side.speak(sentence.pcm(16000)):
+        for message in equipment.speak(sentence.pcm(16000)):
             await line.send(message)
-    call = await runtime.document(side)
+    call = await runtime.document(equipment)
     assert warnings(await runtime.timeline(call["id"]))
 
 
 async def test_an_audiosocket_with_other_audio_than_announced_ends_cleanly(runtime: MediaRuntime) -> None:
-    side = AudioSocketSide(Facts(call_id=runtime.assistant))
+    equipment = AudioSocketEquipment(Facts(call_id=runtime.assistant))
     async with connected(
-        runtime, side, packed(0x10, bytes(320)), packed(0x12, bytes(640)), packed(0x10, b"\1")
+        runtime, equipment, packed(0x10, bytes(320)), packed(0x12, bytes(640)), packed(0x10, b"\1")
     ) as line:
         await line.send(packed(0x55, b"what is this"))
         await line.send(packed(0x00))
@@ -210,24 +212,28 @@ async def test_an_audiosocket_with_other_audio_than_announced_ends_cleanly(runti
 
 
 async def faulty(
-    runtime: MediaRuntime, side: Side, steps: list[Step], faults: Faults
+    runtime: MediaRuntime, equipment: Equipment, steps: list[Step], faults: Faults
 ) -> tuple[Called, dict[str, Any], list[dict[str, Any]]]:
-    called = await runtime.call(side, steps, faults=faults)
-    call = await runtime.document(side)
+    called = await runtime.call(equipment, steps, faults=faults)
+    call = await runtime.document(equipment)
     return called, call, await runtime.timeline(call["id"])
 
 
 async def test_chunks_out_of_order_are_put_in_order(runtime: MediaRuntime, sentence: Sound) -> None:
-    side = TelnyxSide(facts_for("telnyx"))
-    called, call, timeline = await faulty(runtime, side, short(sentence, side), Faults(swap_every=5))
+    equipment = TelnyxEquipment(facts_for("telnyx"))
+    called, call, timeline = await faulty(
+        runtime, equipment, short(sentence, equipment), Faults(swap_every=5)
+    )
     assert measure(called).replies_ms[-1] is not None
     assert call["endedReason"] == "customer-ended-call"
     assert [warning for warning in warnings(timeline) if "order" in warning]
 
 
 async def test_bursts_are_heard_and_told(runtime: MediaRuntime, sentence: Sound) -> None:
-    side = TwilioSide(facts_for("twilio"))
-    called, call, timeline = await faulty(runtime, side, short(sentence, side), Faults(burst_frames=25))
+    equipment = TwilioEquipment(facts_for("twilio"))
+    called, call, timeline = await faulty(
+        runtime, equipment, short(sentence, equipment), Faults(burst_frames=25)
+    )
     assert measure(called).replies_ms[-1] is not None
     assert call["endedReason"] == "customer-ended-call"
     assert timeline
@@ -237,8 +243,8 @@ async def test_bursts_are_heard_and_told(runtime: MediaRuntime, sentence: Sound)
 async def test_marks_that_never_come_do_not_stop_the_call(
     runtime: MediaRuntime, sentence: Sound, protocol: str
 ) -> None:
-    side = SIDES[protocol](facts_for(protocol))
-    called, call, timeline = await faulty(runtime, side, short(sentence, side), Faults(mute=True))
+    equipment = EQUIPMENT[protocol](facts_for(protocol))
+    called, call, timeline = await faulty(runtime, equipment, short(sentence, equipment), Faults(mute=True))
     measures = measure(called)
     assert measures.marks > 0
     assert measures.replies_ms[-1] is not None
@@ -250,10 +256,10 @@ async def test_marks_that_never_come_do_not_stop_the_call(
 @pytest.mark.parametrize("protocol", ["twilio", "vonage", "audiosocket"])
 async def test_a_half_closed_socket_ends_the_call(runtime: MediaRuntime, protocol: str) -> None:
     facts = Facts(call_id=runtime.assistant) if protocol == "audiosocket" else facts_for(protocol)
-    side = SIDES[protocol](facts)
+    equipment = EQUIPMENT[protocol](facts)
     before = {call["id"] for call in await runtime.newest()}
-    async with connected(runtime, side) as line:
-        for message in side.speak(bytes(side.rate_hz)):
+    async with connected(runtime, equipment) as line:
+        for message in equipment.speak(bytes(equipment.rate_hz)):
             await line.send(message)
         line.stop_sending()
         await gone(line)
@@ -270,33 +276,33 @@ async def test_a_half_closed_socket_ends_the_call(runtime: MediaRuntime, protoco
 
 
 async def test_a_line_that_breaks_ends_the_call(runtime: MediaRuntime) -> None:
-    side = TwilioSide(facts_for("twilio"))
+    equipment = TwilioEquipment(facts_for("twilio"))
     line = await open_line(runtime.address("twilio", runtime.assistant))
-    for message in (*side.opening(), *side.speak(bytes(8000))):
+    for message in (*equipment.opening(), *equipment.speak(bytes(8000))):
         await line.send(message)
     await line.cut()
-    assert (await runtime.document(side))["endedReason"]
+    assert (await runtime.document(equipment))["endedReason"]
 
 
 async def test_xoff_is_obeyed_and_nothing_is_lost(runtime: MediaRuntime, sentence: Sound) -> None:
     # So little room that a runtime which did not stop would overrun it.
-    side = ChanWebSocketSide(
+    equipment = ChanWebSocketEquipment(
         facts_for("chan_websocket"), levels=Levels(xoff=5, xon=3, full=14), ear=EarSettings(delay_s=0.1)
     )
-    called, _, timeline = await faulty(runtime, side, short(sentence, side), Faults())
+    called, _, timeline = await faulty(runtime, equipment, short(sentence, equipment), Faults())
     measures = measure(called)
-    assert side.xoffs > 0
+    assert equipment.xoffs > 0
     assert measures.dropped_ms == 0
     assert measures.replies_ms[-1] is not None
     assert abs(position_off_ms(called, timeline)) <= 20
 
 
 async def test_an_overrun_is_told(runtime: MediaRuntime, sentence: Sound) -> None:
-    side = ChanWebSocketSide(
+    equipment = ChanWebSocketEquipment(
         facts_for("chan_websocket"), coding=Coding.LINEAR, rate_hz=16000, levels=Levels(2, 1, 3)
     )
-    called, call, timeline = await faulty(runtime, side, short(sentence, side), Faults())
-    assert side.xoffs > 0
+    called, call, timeline = await faulty(runtime, equipment, short(sentence, equipment), Faults())
+    assert equipment.xoffs > 0
     assert call["endedReason"] == "customer-ended-call"
     assert measure(called).replies_ms[-1] is not None
     assert timeline
@@ -304,12 +310,12 @@ async def test_an_overrun_is_told(runtime: MediaRuntime, sentence: Sound) -> Non
 
 async def test_others_do_not_notice(runtime: MediaRuntime, sentence: Sound) -> None:
     """A good call beside one of each bad kind."""
-    good = TwilioSide(facts_for("twilio"))
+    good = TwilioEquipment(facts_for("twilio"))
 
     async def disturb() -> None:
         for protocol in ("twilio", "vonage", "plivo", "jambonz"):
-            side = SIDES[protocol](facts_for(protocol))
-            async with connected(runtime, side, *NONSENSE) as line:
+            equipment = EQUIPMENT[protocol](facts_for(protocol))
+            async with connected(runtime, equipment, *NONSENSE) as line:
                 for _ in range(50):
                     await line.send(bytes(9999))
         line = await open_line(runtime.address("audiosocket", ""))

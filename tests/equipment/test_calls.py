@@ -11,22 +11,22 @@ from typing import Any
 import pytest
 
 from aywa.testing.equipment import check
-from aywa.testing.equipment.audio_fork import AudioForkSide
-from aywa.testing.equipment.audio_stream import AudioStreamSide
-from aywa.testing.equipment.audiosocket import AudioSocketSide
-from aywa.testing.equipment.chan_websocket import ChanWebSocketSide
+from aywa.testing.equipment.audio_fork import AudioForkEquipment
+from aywa.testing.equipment.audio_stream import AudioStreamEquipment
+from aywa.testing.equipment.audiosocket import AudioSocketEquipment
+from aywa.testing.equipment.base import Equipment, Facts
+from aywa.testing.equipment.chan_websocket import ChanWebSocketEquipment
 from aywa.testing.equipment.coding import Coding
 from aywa.testing.equipment.ear import EarSettings
-from aywa.testing.equipment.exotel import ExotelSide
-from aywa.testing.equipment.jambonz import JambonzSide
-from aywa.testing.equipment.plivo import PlivoSide
+from aywa.testing.equipment.exotel import ExotelEquipment
+from aywa.testing.equipment.jambonz import JambonzEquipment
+from aywa.testing.equipment.known import facts_for
+from aywa.testing.equipment.plivo import PlivoEquipment
 from aywa.testing.equipment.report import Measures, measure, position_off_ms
-from aywa.testing.equipment.side import Facts, Side
-from aywa.testing.equipment.sides import facts_for
-from aywa.testing.equipment.signalwire import SignalWireSide
-from aywa.testing.equipment.telnyx import TelnyxSide
-from aywa.testing.equipment.twilio import TwilioSide
-from aywa.testing.equipment.vonage import VonageSide
+from aywa.testing.equipment.signalwire import SignalWireEquipment
+from aywa.testing.equipment.telnyx import TelnyxEquipment
+from aywa.testing.equipment.twilio import TwilioEquipment
+from aywa.testing.equipment.vonage import VonageEquipment
 from aywa.testing.sound import Sound
 from tests.equipment.runtime import MediaRuntime
 
@@ -41,34 +41,34 @@ def facts(name: str) -> Facts:
     return facts_for(name, Facts(parameters=PARAMETERS))
 
 
-SIDES: Mapping[str, Callable[[str], Side]] = {
-    "twilio": lambda assistant: TwilioSide(facts("twilio")),
-    "twilio, slow ear": lambda assistant: TwilioSide(facts("twilio"), ear=SLOW_EAR),
-    "telnyx PCMU": lambda assistant: TelnyxSide(facts("telnyx")),
-    "telnyx PCMA": lambda assistant: TelnyxSide(facts("telnyx"), coding=Coding.ALAW),
-    "telnyx L16": lambda assistant: TelnyxSide(facts("telnyx"), coding=Coding.LINEAR, rate_hz=16000),
-    "signalwire": lambda assistant: SignalWireSide(facts("signalwire")),
-    "signalwire enveloped": lambda assistant: SignalWireSide(facts("signalwire"), enveloped=True),
-    "signalwire L16": lambda assistant: SignalWireSide(
+EQUIPMENT: Mapping[str, Callable[[str], Equipment]] = {
+    "twilio": lambda assistant: TwilioEquipment(facts("twilio")),
+    "twilio, slow ear": lambda assistant: TwilioEquipment(facts("twilio"), ear=SLOW_EAR),
+    "telnyx PCMU": lambda assistant: TelnyxEquipment(facts("telnyx")),
+    "telnyx PCMA": lambda assistant: TelnyxEquipment(facts("telnyx"), coding=Coding.ALAW),
+    "telnyx L16": lambda assistant: TelnyxEquipment(facts("telnyx"), coding=Coding.LINEAR, rate_hz=16000),
+    "signalwire": lambda assistant: SignalWireEquipment(facts("signalwire")),
+    "signalwire enveloped": lambda assistant: SignalWireEquipment(facts("signalwire"), enveloped=True),
+    "signalwire L16": lambda assistant: SignalWireEquipment(
         facts("signalwire"), coding=Coding.LINEAR, rate_hz=24000
     ),
-    "exotel": lambda assistant: ExotelSide(facts("exotel")),
-    "exotel 16 kHz": lambda assistant: ExotelSide(facts("exotel"), rate_hz=16000),
-    "plivo mu-law": lambda assistant: PlivoSide(facts("plivo")),
-    "plivo L16": lambda assistant: PlivoSide(facts("plivo"), coding=Coding.LINEAR, rate_hz=16000),
-    "vonage 16 kHz": lambda assistant: VonageSide(facts("vonage")),
-    "vonage 8 kHz": lambda assistant: VonageSide(facts("vonage"), rate_hz=8000),
-    "vonage, slow ear": lambda assistant: VonageSide(facts("vonage"), ear=SLOW_EAR),
-    "audiosocket": lambda assistant: AudioSocketSide(Facts(call_id=assistant)),
-    "chan_websocket ulaw": lambda assistant: ChanWebSocketSide(facts("chan_websocket")),
-    "chan_websocket JSON slin16": lambda assistant: ChanWebSocketSide(
+    "exotel": lambda assistant: ExotelEquipment(facts("exotel")),
+    "exotel 16 kHz": lambda assistant: ExotelEquipment(facts("exotel"), rate_hz=16000),
+    "plivo mu-law": lambda assistant: PlivoEquipment(facts("plivo")),
+    "plivo L16": lambda assistant: PlivoEquipment(facts("plivo"), coding=Coding.LINEAR, rate_hz=16000),
+    "vonage 16 kHz": lambda assistant: VonageEquipment(facts("vonage")),
+    "vonage 8 kHz": lambda assistant: VonageEquipment(facts("vonage"), rate_hz=8000),
+    "vonage, slow ear": lambda assistant: VonageEquipment(facts("vonage"), ear=SLOW_EAR),
+    "audiosocket": lambda assistant: AudioSocketEquipment(Facts(call_id=assistant)),
+    "chan_websocket ulaw": lambda assistant: ChanWebSocketEquipment(facts("chan_websocket")),
+    "chan_websocket JSON slin16": lambda assistant: ChanWebSocketEquipment(
         facts("chan_websocket"), coding=Coding.LINEAR, rate_hz=16000, as_json=True
     ),
-    "audio_fork": lambda assistant: AudioForkSide(facts("audio_fork")),
-    "audio_fork, files": lambda assistant: AudioForkSide(facts("audio_fork"), streaming=False),
-    "audio_stream": lambda assistant: AudioStreamSide(facts("audio_stream")),
-    "jambonz": lambda assistant: JambonzSide(facts("jambonz")),
-    "jambonz 16 kHz": lambda assistant: JambonzSide(facts("jambonz"), rate_hz=16000),
+    "audio_fork": lambda assistant: AudioForkEquipment(facts("audio_fork")),
+    "audio_fork, files": lambda assistant: AudioForkEquipment(facts("audio_fork"), streaming=False),
+    "audio_stream": lambda assistant: AudioStreamEquipment(facts("audio_stream")),
+    "jambonz": lambda assistant: JambonzEquipment(facts("jambonz")),
+    "jambonz 16 kHz": lambda assistant: JambonzEquipment(facts("jambonz"), rate_hz=16000),
 }  # fmt: skip
 TOGETHER = 8
 """So many calls at once: a two-core machine has tests beside them."""
@@ -78,7 +78,7 @@ TOGETHER = 8
 class Told:
     """A call that is over: as the equipment saw it, and as the runtime tells it."""
 
-    side: Side
+    equipment: Equipment
     measures: Measures
     off_ms: float
     call: Mapping[str, Any]
@@ -92,24 +92,24 @@ def told(runtime: MediaRuntime, sentence: Sound) -> Mapping[str, Told]:
 
     async def one(name: str, room: asyncio.Semaphore) -> Told:
         async with room:
-            side = SIDES[name](runtime.assistant)
-            steps = check.script(sentence.pcm(side.rate_hz), side)
-            called = await runtime.call(side, steps)
+            equipment = EQUIPMENT[name](runtime.assistant)
+            steps = check.script(sentence.pcm(equipment.rate_hz), equipment)
+            called = await runtime.call(equipment, steps)
             assert called.refused is None, (name, called.refused)
-            call = await runtime.document(side)
+            call = await runtime.document(equipment)
             timeline = await runtime.timeline(call["id"])
             off_ms = position_off_ms(called, timeline)
-            return Told(side, measure(called), off_ms, call, timeline, called.ended_by)
+            return Told(equipment, measure(called), off_ms, call, timeline, called.ended_by)
 
     async def every() -> Mapping[str, Told]:
         room = asyncio.Semaphore(TOGETHER)
-        calls = await asyncio.gather(*(one(name, room) for name in SIDES))
-        return dict(zip(SIDES, calls, strict=True))
+        calls = await asyncio.gather(*(one(name, room) for name in EQUIPMENT))
+        return dict(zip(EQUIPMENT, calls, strict=True))
 
     return asyncio.run(every())
 
 
-@pytest.fixture(params=SIDES)
+@pytest.fixture(params=EQUIPMENT)
 def call(request: pytest.FixtureRequest, told: Mapping[str, Told]) -> Told:
     return told[request.param]
 
@@ -128,7 +128,7 @@ def test_the_caller_is_greeted_heard_and_answered(call: Told) -> None:
 
 def test_marks_follow_the_sound(call: Told) -> None:
     measures = call.measures
-    if call.side.has_marks:
+    if call.equipment.has_marks:
         # One for every so much of what was played, not only one at the end.
         assert measures.marks >= measures.played_ms / 1000
         assert measures.marks_open == 0
@@ -138,14 +138,14 @@ def test_marks_follow_the_sound(call: Told) -> None:
 
 def test_a_barge_in_clears_what_waits(call: Told) -> None:
     (stop,) = call.measures.stops
-    if call.side.has_clear:
+    if call.equipment.has_clear:
         assert stop.clear_ms is not None
         assert stop.clear_ms <= 300
     assert stop.stop_ms <= 1000 if "files" in str(call.call) else 600
 
 
 def test_the_position_told_is_what_was_heard(call: Told) -> None:
-    assert abs(call.off_ms) <= (POSITION_MS if call.side.has_marks else RECKONED_MS)
+    assert abs(call.off_ms) <= (POSITION_MS if call.equipment.has_marks else RECKONED_MS)
 
 
 def test_no_reply_has_a_hole(call: Told) -> None:

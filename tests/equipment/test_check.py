@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from aywa.cli.media import PROTOCOLS, VARIANTS
-from aywa.testing.equipment.sides import SIDES
+from aywa.testing.equipment.known import EQUIPMENT
 from aywa.testing.sound import Sound, read_wav, to_pcm, write_wav
 from tests.equipment.runtime import MediaRuntime
 
@@ -92,8 +92,8 @@ def test_every_protocol_passes(
     assert read_wav(out.read_bytes()).samples.size
 
 
-def test_the_verb_knows_every_side() -> None:
-    assert set(PROTOCOLS) == set(SIDES)
+def test_the_verb_knows_all_equipment() -> None:
+    assert set(PROTOCOLS) == set(EQUIPMENT)
 
 
 async def test_a_person_reads_the_verdict(runtime: MediaRuntime, wav: Path) -> None:

@@ -7,36 +7,36 @@ from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
-from aywa.testing.equipment.audio_fork import AudioForkSide
-from aywa.testing.equipment.audio_stream import AudioStreamSide
-from aywa.testing.equipment.audiosocket import AudioSocketSide
+from aywa.testing.equipment.audio_fork import AudioForkEquipment
+from aywa.testing.equipment.audio_stream import AudioStreamEquipment
+from aywa.testing.equipment.audiosocket import AudioSocketEquipment
+from aywa.testing.equipment.base import Equipment, Facts
 from aywa.testing.equipment.call import Called
-from aywa.testing.equipment.chan_websocket import ChanWebSocketSide
-from aywa.testing.equipment.exotel import ExotelSide
-from aywa.testing.equipment.jambonz import JambonzSide
-from aywa.testing.equipment.plivo import PlivoSide
+from aywa.testing.equipment.chan_websocket import ChanWebSocketEquipment
+from aywa.testing.equipment.exotel import ExotelEquipment
+from aywa.testing.equipment.jambonz import JambonzEquipment
+from aywa.testing.equipment.known import facts_for
+from aywa.testing.equipment.plivo import PlivoEquipment
 from aywa.testing.equipment.report import measure
-from aywa.testing.equipment.side import Facts, Side
-from aywa.testing.equipment.sides import facts_for
-from aywa.testing.equipment.signalwire import SignalWireSide
-from aywa.testing.equipment.telnyx import TelnyxSide
-from aywa.testing.equipment.twilio import TwilioSide
-from aywa.testing.equipment.vonage import VonageSide
+from aywa.testing.equipment.signalwire import SignalWireEquipment
+from aywa.testing.equipment.telnyx import TelnyxEquipment
+from aywa.testing.equipment.twilio import TwilioEquipment
+from aywa.testing.equipment.vonage import VonageEquipment
 from aywa.testing.script import Pause
 from tests.equipment.runtime import ASSISTANT, BYE, MediaRuntime
 
-SIDES: Mapping[str, Callable[[Facts], Side]] = {
-    "twilio": TwilioSide,
-    "telnyx": TelnyxSide,
-    "signalwire": SignalWireSide,
-    "exotel": ExotelSide,
-    "plivo": PlivoSide,
-    "vonage": VonageSide,
-    "audiosocket": AudioSocketSide,
-    "chan_websocket": ChanWebSocketSide,
-    "audio_fork": AudioForkSide,
-    "audio_stream": AudioStreamSide,
-    "jambonz": JambonzSide,
+EQUIPMENT: Mapping[str, Callable[[Facts], Equipment]] = {
+    "twilio": TwilioEquipment,
+    "telnyx": TelnyxEquipment,
+    "signalwire": SignalWireEquipment,
+    "exotel": ExotelEquipment,
+    "plivo": PlivoEquipment,
+    "vonage": VonageEquipment,
+    "audiosocket": AudioSocketEquipment,
+    "chan_websocket": ChanWebSocketEquipment,
+    "audio_fork": AudioForkEquipment,
+    "audio_stream": AudioStreamEquipment,
+    "jambonz": JambonzEquipment,
 }
 SAYS_SO = ("audiosocket", "chan_websocket", "audio_fork", "jambonz")
 """These have a message for it; with the others the socket's end is the end."""
@@ -57,15 +57,15 @@ def ended(runtime: MediaRuntime, brief: str) -> Mapping[str, Called]:
     async def every() -> Mapping[str, Called]:
         async def one(name: str) -> Called:
             facts = Facts(call_id=brief) if name == "audiosocket" else facts_for(name)
-            return await runtime.call(SIDES[name](facts), [Pause(30)], name=brief)
+            return await runtime.call(EQUIPMENT[name](facts), [Pause(30)], name=brief)
 
-        calls = await asyncio.gather(*map(one, SIDES))
-        return dict(zip(SIDES, calls, strict=True))
+        calls = await asyncio.gather(*map(one, EQUIPMENT))
+        return dict(zip(EQUIPMENT, calls, strict=True))
 
     return asyncio.run(every())
 
 
-@pytest.mark.parametrize("name", SIDES)
+@pytest.mark.parametrize("name", EQUIPMENT)
 async def test_the_runtime_hangs_up_when_all_was_heard(
     name: str, ended: Mapping[str, Called], runtime: MediaRuntime
 ) -> None:
@@ -76,6 +76,6 @@ async def test_the_runtime_hangs_up_when_all_was_heard(
     assert measures.hung_up is (name in SAYS_SO)
     assert measures.cleared_ms == 0
     # Nothing of the goodbye waits any more: it was heard before the line went.
-    assert called.side.ear.queued_s(called.record.closed_s) <= 0.06
-    call = await runtime.document(called.side)
+    assert called.equipment.ear.queued_s(called.record.closed_s) <= 0.06
+    call = await runtime.document(called.equipment)
     assert call["endedReason"] == "assistant-said-end-call-phrase"

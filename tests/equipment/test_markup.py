@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from aywa.testing.equipment.base import Facts
 from aywa.testing.equipment.call import EquipmentCaller
+from aywa.testing.equipment.known import facts_for
 from aywa.testing.equipment.line import with_query
 from aywa.testing.equipment.markup import Answered, answer
 from aywa.testing.equipment.report import measure
-from aywa.testing.equipment.side import Facts
-from aywa.testing.equipment.sides import facts_for
 from aywa.testing.script import Pause, WaitReply
 from tests.equipment.runtime import MediaRuntime
 
@@ -88,13 +88,13 @@ async def test_markup_leads_to_the_call(runtime: MediaRuntime, numbers: Mapping[
     answered = await asked(runtime, numbers, name, facts)
     assert answered.order is not None, answered
     # The socket is opened with nothing but what the markup gave.
-    side = answered.order.side(name, replace(facts, secret=""))
-    called = await EquipmentCaller(side, answered.order.url).call([WaitReply(15), Pause(0.2)])
+    equipment = answered.order.equipment(name, replace(facts, secret=""))
+    called = await EquipmentCaller(equipment, answered.order.url).call([WaitReply(15), Pause(0.2)])
     assert called.refused is None
     measures = measure(called)
     assert measures.violations == ()
     assert measures.greeting_ms is not None
-    call = await runtime.document(side)
+    call = await runtime.document(equipment)
     assert call["phoneNumberId"] == numbers[name]
     assert call["customer"]["number"] == "+4930123456"
     assert call["endedReason"] == "customer-ended-call"
@@ -130,7 +130,7 @@ async def test_a_vendor_that_asks_twice_gets_one_call(
     assert second.order is not None
     assert first.order.url == second.order.url
     assert len(await runtime.newest()) == before + 1
-    side = first.order.side("twilio", replace(facts, secret=""))
-    await EquipmentCaller(side, first.order.url).call([Pause(0.2)])
-    again = await EquipmentCaller(side, first.order.url).call([Pause(0.2)])
+    equipment = first.order.equipment("twilio", replace(facts, secret=""))
+    await EquipmentCaller(equipment, first.order.url).call([Pause(0.2)])
+    again = await EquipmentCaller(equipment, first.order.url).call([Pause(0.2)])
     assert again.refused is not None or not again.arrivals, "an address that was used opens nothing"

@@ -15,9 +15,9 @@ from aywa.cli import address, runtime
 from aywa.cli.files import unwritable
 
 if TYPE_CHECKING:
+    from aywa.testing.equipment.base import Equipment, Facts
     from aywa.testing.equipment.call import EquipmentCaller
     from aywa.testing.equipment.run import Api, Checked
-    from aywa.testing.equipment.side import Facts, Side
     from aywa.testing.sound import Sound
 
 app = typer.Typer(help="Media sockets of telephony equipment.", no_args_is_help=True)
@@ -121,7 +121,7 @@ def check(
     import asyncio
 
     from aywa.testing.caller import CallerError
-    from aywa.testing.equipment.side import Facts
+    from aywa.testing.equipment.base import Facts
 
     _check_names(protocol, variant)
     if assistant is not None and number is not None:
@@ -151,31 +151,31 @@ async def _run(wanted: _Wanted, sound: Sound, base: str, key: str | None) -> Che
     api: Api | None = Api(base, key) if key else None
     if wanted.name is not None:
         caller = _caller(wanted, wanted.name)
-        return await run(caller, sound.pcm(caller.side.rate_hz), api)
+        return await run(caller, sound.pcm(caller.equipment.rate_hz), api)
     if api is None:
         _fail(f"name an assistant with --assistant, or give --key (there is no {address.key_file()})", 2)
     async with api.assistant() as made:
         caller = _caller(wanted, made)
-        return await run(caller, sound.pcm(caller.side.rate_hz), api)
+        return await run(caller, sound.pcm(caller.equipment.rate_hz), api)
 
 
 def _caller(wanted: _Wanted, name: str) -> EquipmentCaller:
     from aywa.testing.equipment.call import EquipmentCaller
     from aywa.testing.equipment.line import with_query
 
-    side = _side(wanted, name)
+    equipment = _equipment(wanted, name)
     where = wanted.media.rstrip("/")
     if wanted.protocol != "audiosocket":
         where = f"{where}/media/{wanted.protocol}/{name}"
     if wanted.token:
         where = with_query(where, {"token": wanted.token})
-    return EquipmentCaller(side, where)
+    return EquipmentCaller(equipment, where)
 
 
-def _side(wanted: _Wanted, name: str) -> Side:
-    from aywa.testing.equipment.sides import SIDES, facts_for
+def _equipment(wanted: _Wanted, name: str) -> Equipment:
+    from aywa.testing.equipment.known import EQUIPMENT, facts_for
 
-    kind = SIDES[wanted.protocol]
+    kind = EQUIPMENT[wanted.protocol]
     if wanted.rate_hz is not None and wanted.rate_hz not in kind.rates_hz:
         _fail(f"{wanted.protocol} has {', '.join(map(str, kind.rates_hz))} Hz, not {wanted.rate_hz}", 2)
     facts = facts_for(wanted.protocol, wanted.facts)

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from aywa.testing.equipment import check, report
-from aywa.testing.equipment.audiosocket import AudioSocketSide
+from aywa.testing.equipment.audiosocket import AudioSocketEquipment
+from aywa.testing.equipment.base import Facts
 from aywa.testing.equipment.call import Called, EquipmentCaller, Faults
 from aywa.testing.equipment.check import Finding
 from aywa.testing.equipment.ear import EarSettings
+from aywa.testing.equipment.known import facts_for
 from aywa.testing.equipment.line import LineRefused, open_line, with_query
-from aywa.testing.equipment.side import Facts
-from aywa.testing.equipment.sides import facts_for
-from aywa.testing.equipment.twilio import TwilioSide
+from aywa.testing.equipment.twilio import TwilioEquipment
 from aywa.testing.script import BargeIn, Keys, Pause, Say, Step, WaitReply
 from tests.testing.equipment.peer import Peer, TcpPeer, serving, serving_tcp, tone
 
@@ -25,9 +25,9 @@ pytestmark = pytest.mark.virtual_time
 
 
 async def place(peer: Peer, *steps: Step, ear: EarSettings | None = None, **options: Any) -> Called:
-    side = TwilioSide(facts_for("twilio", Facts(secret="s")), ear=ear)
+    equipment = TwilioEquipment(facts_for("twilio", Facts(secret="s")), ear=ear)
     async with serving(peer):
-        return await EquipmentCaller(side, peer.url, **options).call(steps)
+        return await EquipmentCaller(equipment, peer.url, **options).call(steps)
 
 
 async def test_a_call_is_spoken_heard_and_ended() -> None:
@@ -96,7 +96,7 @@ async def test_a_call_that_is_refused_is_told_with_its_status() -> None:
 
 
 async def test_nobody_there() -> None:
-    called = await EquipmentCaller(TwilioSide(), "ws://127.0.0.1:9/media/x").call([Pause(1)])
+    called = await EquipmentCaller(TwilioEquipment(), "ws://127.0.0.1:9/media/x").call([Pause(1)])
     assert called.refused is not None
     assert called.refused.status == 0
     with pytest.raises(LineRefused):
@@ -119,9 +119,9 @@ async def test_faults_swap_hold_back_and_keep_quiet() -> None:
 
 
 async def test_hanging_up_from_outside() -> None:
-    side = TwilioSide()
+    equipment = TwilioEquipment()
     async with serving(Peer(greeting=0)) as peer:
-        caller = EquipmentCaller(side, peer.url)
+        caller = EquipmentCaller(equipment, peer.url)
         caller._on_step = lambda step: caller.hang_up()
         called = await caller.call([Pause(60)])
     assert called.ended_by == "caller"
@@ -129,16 +129,16 @@ async def test_hanging_up_from_outside() -> None:
 
 
 async def test_bytes_go_over_tcp_both_ways() -> None:
-    side = AudioSocketSide(facts_for("audiosocket"))
+    equipment = AudioSocketEquipment(facts_for("audiosocket"))
     async with serving_tcp(TcpPeer()) as peer:
-        called = await EquipmentCaller(side, peer.url).call([Pause(0.5), Keys("#"), Pause(5)])
+        called = await EquipmentCaller(equipment, peer.url).call([Pause(0.5), Keys("#"), Pause(5)])
     assert called.ended_by == "runtime"
-    assert side.hung_up
+    assert equipment.hung_up
     assert peer.ended
     measures = report.measure(called)
     assert (measures.violations, measures.hung_up) == ((), True)
     assert measures.played_ms >= 400
-    stop = next(check._marks(side, measures))
+    stop = next(check._marks(equipment, measures))
     assert stop.good is None
 
 
@@ -203,9 +203,9 @@ def test_what_the_runtime_says_was_heard_is_added_up(entries: str, heard: int) -
 async def checked(
     peer: Peer, timeline: Sequence[dict[str, Any]] | None = None
 ) -> tuple[Called, dict[str, Finding]]:
-    side = TwilioSide(facts_for("twilio"))
+    equipment = TwilioEquipment(facts_for("twilio"))
     async with serving(peer):
-        called = await EquipmentCaller(side, peer.url).call(check.script(tone(1.5), side))
+        called = await EquipmentCaller(equipment, peer.url).call(check.script(tone(1.5), equipment))
     found = list(check.findings(called, report.measure(called), timeline))
     return called, {finding.what: finding for finding in found}
 
@@ -233,7 +233,7 @@ async def test_a_good_runtime_passes() -> None:
 
 async def test_the_position_told_is_held_against_the_ear() -> None:
     called, _ = await checked(Peer(greeting=300))
-    truth = called.side.ear.played_samples(called.record.closed_s)
+    truth = called.equipment.ear.played_samples(called.record.closed_s)
     for told, good in ((truth, True), (truth + 8 * 25, False)):
         timeline = [entry("playout-started"), entry("playout-finished", told), entry("dtmf-received")]
         found = {one.what: one for one in check.findings(called, report.measure(called), timeline)}

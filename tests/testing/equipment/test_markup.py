@@ -10,9 +10,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from aywa.testing.equipment.base import Facts, NotTheProtocol
 from aywa.testing.equipment.coding import Coding
 from aywa.testing.equipment.markup import answer, incoming, order
-from aywa.testing.equipment.side import Facts, NotTheProtocol
 from aywa.testing.equipment.twilio import signature
 
 TWIML = """<?xml version="1.0" encoding="UTF-8"?>
@@ -72,8 +72,8 @@ def test_answers_are_followed() -> None:
     twilio = order("twilio", "text/xml", TWIML)
     assert twilio is not None
     assert (twilio.url, twilio.parameters["FirstName"]) == ("wss://mystream.ngrok.io/audiostream", "Jane")
-    side = twilio.side("twilio", Facts())
-    assert side.facts.parameters == {"FirstName": "Jane", "LastName": "Doe"}
+    equipment = twilio.equipment("twilio", Facts())
+    assert equipment.facts.parameters == {"FirstName": "Jane", "LastName": "Doe"}
     signalwire = order(
         "signalwire", "application/xml", TWIML.replace("<Stream", '<Stream codec="L16@24000h"')
     )
@@ -82,7 +82,7 @@ def test_answers_are_followed() -> None:
     plivo = order("plivo", "text/xml", PLIVO)
     assert plivo is not None
     assert plivo.parameters == {"userId": "12345", "sessionId": "abc"}
-    assert plivo.side("plivo", Facts()).rate_hz == 16000
+    assert plivo.equipment("plivo", Facts()).rate_hz == 16000
     vonage = order("vonage", "application/json", json.dumps(NCCO))
     assert vonage is not None
     assert (vonage.url, vonage.parameters) == ("wss://example.com/socket", {"language": "en-GB", "age": "40"})

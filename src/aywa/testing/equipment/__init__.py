@@ -1,1 +1,1 @@
-"""The equipment's side of every media socket, each written from its vendor's documentation and nothing else."""
+"""Telephony equipment that brings calls over a media socket, each written from its vendor's documentation and nothing else."""

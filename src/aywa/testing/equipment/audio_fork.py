@@ -13,17 +13,15 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from aywa.testing.equipment.coding import Coding
-from aywa.testing.equipment.ear import EarSettings
-from aywa.testing.equipment.side import (
+from aywa.testing.equipment.base import (
     Ask,
     Audio,
     Clear,
+    Equipment,
     Facts,
     HangUp,
     Message,
     NotTheProtocol,
-    Side,
     Told,
     Transfer,
     Violation,
@@ -32,12 +30,14 @@ from aywa.testing.equipment.side import (
     object_of,
     payload_of,
 )
+from aywa.testing.equipment.coding import Coding
+from aywa.testing.equipment.ear import EarSettings
 from aywa.testing.sound import resample, to_pcm
 
 _RAW_HZ = (8000, 16000, 24000, 32000, 48000, 64000)
 
 
-class AudioForkSide(Side):
+class AudioForkEquipment(Equipment):
     """metadata: what is said first; by default the caller, the called number and the parameters as JSON."""
 
     name = "audio_fork"

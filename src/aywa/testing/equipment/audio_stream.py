@@ -11,16 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from aywa.testing.equipment.audio_fork import at_rate
-from aywa.testing.equipment.coding import Coding
-from aywa.testing.equipment.ear import EarSettings
-from aywa.testing.equipment.side import (
+from aywa.testing.equipment.base import (
     Ask,
     Audio,
+    Equipment,
     Facts,
     Json,
     Message,
     NotTheProtocol,
-    Side,
     Told,
     Violation,
     compact,
@@ -28,11 +26,13 @@ from aywa.testing.equipment.side import (
     object_of,
     payload_of,
 )
+from aywa.testing.equipment.coding import Coding
+from aywa.testing.equipment.ear import EarSettings
 
 _TYPES = ("raw", "wav", "mp3", "ogg")
 
 
-class AudioStreamSide(Side):
+class AudioStreamEquipment(Equipment):
     """metadata: what is said first; by default the caller, the called number and the parameters as JSON."""
 
     name = "audio_stream"

@@ -11,18 +11,18 @@ import struct
 from collections.abc import Iterator
 from uuid import UUID
 
-from aywa.testing.equipment.coding import Coding
-from aywa.testing.equipment.ear import EarSettings
-from aywa.testing.equipment.side import (
+from aywa.testing.equipment.base import (
     Audio,
+    Equipment,
     Facts,
     HangUp,
     Message,
     NotTheProtocol,
-    Side,
     Told,
     Violation,
 )
+from aywa.testing.equipment.coding import Coding
+from aywa.testing.equipment.ear import EarSettings
 
 END, UUID_IS, KEY, ERROR = 0x00, 0x01, 0x03, 0xFF
 AUDIO_HZ = {
@@ -38,7 +38,7 @@ def packed(kind: int, payload: bytes = b"") -> bytes:
     return struct.pack(">BH", kind, len(payload)) + payload
 
 
-class AudioSocketSide(Side):
+class AudioSocketEquipment(Equipment):
     """facts.call_id: the call's UUID. Messages are pieces of the stream, cut anywhere."""
 
     name = "audiosocket"

@@ -1,6 +1,6 @@
 """Plays a script as a caller behind one vendor's equipment, in real time, and records what he said and what he truly heard.
 
-The equipment has its own clock: it speaks every 20 ms against one absolute schedule, plays what comes through the side's
+The equipment has its own clock: it speaks every 20 ms against one absolute schedule, plays what comes through the
 ear, and answers marks and clears at the moment at which they come true. It refuses to judge: aywa.testing.equipment.report
 does.
 """
@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from aywa.testing.equipment.base import Equipment, Message
 from aywa.testing.equipment.line import CLOSE_S, Line, LineRefused, open_line, with_query
-from aywa.testing.equipment.side import Message, Side
 from aywa.testing.script import Keys, Script, Step
 from aywa.testing.wire import FRAME_S, Record, SentFrame
 
@@ -39,7 +39,7 @@ class Faults:
 class Called:
     """A call that is over. record: received is what was heard, when it was heard. refused: why there was no call."""
 
-    side: Side
+    equipment: Equipment
     record: Record
     url: str
     refused: LineRefused | None = None
@@ -61,19 +61,19 @@ class Called:
 
 
 class EquipmentCaller:
-    """One vendor's side on a line. on_step is told of each step as it begins; it must return at once."""
+    """One vendor's equipment on a line. on_step is told of each step as it begins; it must return at once."""
 
     def __init__(
         self,
-        side: Side,
+        equipment: Equipment,
         url: str,
         *,
         headers: Mapping[str, str] | None = None,
         faults: Faults | None = None,
         on_step: Callable[[Step], None] | None = None,
     ) -> None:
-        self.side = side
-        self.url = with_query(url, side.query())
+        self.equipment = equipment
+        self.url = with_query(url, equipment.query())
         self._headers = dict(headers or {})
         self._faults = faults or Faults()
         self._on_step = on_step
@@ -92,13 +92,13 @@ class EquipmentCaller:
         """Connects, plays the steps, and hangs up. What cannot be is in the answer, not an exception."""
         loop = asyncio.get_running_loop()
         began_s = loop.time()
-        self._script = Script(steps, self.side.rate_hz)
+        self._script = Script(steps, self.equipment.rate_hz)
         spoken, missed = self._script.spoken, self._script.missed
-        record = Record(self.side.rate_hz, began_s, began_s, spoken=spoken, missed=missed)
-        self._called = Called(self.side, record, self.url)
+        record = Record(self.equipment.rate_hz, began_s, began_s, spoken=spoken, missed=missed)
+        self._called = Called(self.equipment, record, self.url)
         try:
-            headers = {**self.side.headers(self.url), **self._headers}
-            self._line = await open_line(self.url, headers, self.side.subprotocols)
+            headers = {**self.equipment.headers(self.url), **self._headers}
+            self._line = await open_line(self.url, headers, self.equipment.subprotocols)
         except LineRefused as error:
             self._called.refused = error
             return self._called
@@ -113,14 +113,14 @@ class EquipmentCaller:
 
     async def _talk(self) -> None:
         called, record, loop = self._called, self._called.record, asyncio.get_running_loop()
-        for message in self.side.opening():
+        for message in self.equipment.opening():
             await self._line.send(message)
         listening = asyncio.create_task(self._listen(), name="equipment: listens")
         answering = asyncio.create_task(self._answer(), name="equipment: answers")
         try:
             await self._speak(listening)
             record.closed_s = loop.time()
-            called.ended_by = "runtime" if listening.done() or self.side.hung_up else "caller"
+            called.ended_by = "runtime" if listening.done() or self.equipment.hung_up else "caller"
             await self._end(listening)
         finally:
             self._over = True
@@ -139,7 +139,7 @@ class EquipmentCaller:
     async def _end(self, listening: asyncio.Task[None]) -> None:
         loop = asyncio.get_running_loop()
         asked_s = loop.time()
-        for message in self.side.hang_up():
+        for message in self.equipment.hang_up():
             await self._line.send(message)
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORD_S if self._called.ended_by == "caller" else CLOSE_S):
@@ -153,7 +153,7 @@ class EquipmentCaller:
         for number in itertools.count():
             await asyncio.sleep(max(0.0, start_s + number * FRAME_S - loop.time()))
             self._wake()
-            gone = self._hanging_up or listening.done() or self.side.hung_up
+            gone = self._hanging_up or listening.done() or self.equipment.hung_up
             frame = None if gone else self._script.next_frame(loop.time())
             if frame is None:
                 return
@@ -166,13 +166,13 @@ class EquipmentCaller:
     async def _stepped(self, step: Step | None) -> None:
         if isinstance(step, Keys):
             for key in step.keys:
-                for message in self.side.press(key):
+                for message in self.equipment.press(key):
                     await self._line.send(message)
         if step is not None and self._on_step is not None:
             self._on_step(step)
 
     async def _say(self, frame: SentFrame) -> None:
-        messages = self.side.speak(frame.pcm)
+        messages = self.equipment.speak(frame.pcm)
         faults = self._faults
         if faults.swap_every or faults.burst_frames:
             messages = self._spoilt(messages)
@@ -194,13 +194,13 @@ class EquipmentCaller:
         return ready if self._faults.burst_frames else ready[::-1]
 
     async def _listen(self) -> None:
-        """Takes what arrives until the connection is closed, by either side."""
+        """Takes what arrives until the connection is closed, by either end."""
         loop = asyncio.get_running_loop()
         async for message in self._line.messages():
             now_s = loop.time()
-            before = self.side.ear.queued_s(now_s)
-            self._post(self.side.receive(message, now_s))
-            if self.side.ear.queued_s(now_s) > before:
+            before = self.equipment.ear.queued_s(now_s)
+            self._post(self.equipment.receive(message, now_s))
+            if self.equipment.ear.queued_s(now_s) > before:
                 self._called.arrivals.append(now_s)
             self._ring_later()
 
@@ -212,15 +212,15 @@ class EquipmentCaller:
     def _wake(self) -> None:
         self._alarm = None
         now_s = asyncio.get_running_loop().time()
-        self._post(self.side.wake(now_s))
+        self._post(self.equipment.wake(now_s))
         self._hear(now_s)
         self._ring_later()
 
     def _hear(self, now_s: float) -> None:
         """Everything that has begun to play since the last time is heard by the caller."""
-        for frame in self.side.ear.heard[self._heard :]:
+        for frame in self.equipment.ear.heard[self._heard :]:
             self._called.record.received.append(self._script.heard(frame.at_s, frame.pcm))
-        self._heard = len(self.side.ear.heard)
+        self._heard = len(self.equipment.ear.heard)
 
     def _post(self, answers: list[Message]) -> None:
         if answers and not self._faults.mute:
@@ -228,7 +228,7 @@ class EquipmentCaller:
 
     def _ring_later(self) -> None:
         """Wakes when the next frame begins or the next mark is reached: marks are answered then and not at the next frame."""
-        deadline = self.side.deadline
+        deadline = self.equipment.deadline
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None

@@ -12,24 +12,24 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aywa.testing.equipment.coding import Coding
-from aywa.testing.equipment.ear import FRAME_S, EarSettings
-from aywa.testing.equipment.side import (
+from aywa.testing.equipment.base import (
     Ask,
     Audio,
     Clear,
+    Equipment,
     Facts,
     HangUp,
     Mark,
     Message,
     NotTheProtocol,
-    Side,
     Told,
     Violation,
     compact,
     field_of,
     object_of,
 )
+from aywa.testing.equipment.coding import Coding
+from aywa.testing.equipment.ear import FRAME_S, EarSettings
 
 MOST_BYTES = 65_500
 _FORMATS = {(Coding.MULAW, 8000): "ulaw", (Coding.ALAW, 8000): "alaw", (Coding.LINEAR, 8000): "slin"}
@@ -48,7 +48,7 @@ class Levels:
     full: int = 1000
 
 
-class ChanWebSocketSide(Side):
+class ChanWebSocketEquipment(Equipment):
     """as_json: the control format of the dial string. facts.parameters: those of v(), which stand in the address beside the
     numbers, and in JSON the channel's variables."""
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from aywa.testing.equipment.base import Equipment
 from aywa.testing.equipment.call import Called
 from aywa.testing.equipment.report import Measures, Stop, position_off_ms
-from aywa.testing.equipment.side import Side
 from aywa.testing.script import BargeIn, Keys, Pause, Say, Step, WaitReply
 
 GREETING_S = 15.0
@@ -38,15 +38,15 @@ class Finding:
     mend: str = ""
 
 
-def script(pcm: bytes, side: Side, *, barge_in: bool = True) -> list[Step]:
-    """What the caller does with a sentence, PCM16 at the side's rate."""
-    first = pcm[: round(BARGE_IN_S * side.rate_hz) * 2]
+def script(pcm: bytes, equipment: Equipment, *, barge_in: bool = True) -> list[Step]:
+    """What the caller does with a sentence, PCM16 at the equipment's rate."""
+    first = pcm[: round(BARGE_IN_S * equipment.rate_hz) * 2]
     greeting: list[Step] = (
         [BargeIn(first, INTO_S, "into the greeting", GREETING_S), WaitReply(REPLY_S, QUIET_S)]
         if barge_in
         else [WaitReply(GREETING_S, QUIET_S)]
     )
-    keys: list[Step] = [Keys(KEY), Pause(0.3)] if side.has_keys else []
+    keys: list[Step] = [Keys(KEY), Pause(0.3)] if equipment.has_keys else []
     return [*greeting, Say(pcm, "the WAV"), WaitReply(REPLY_S, QUIET_S), *keys]
 
 
@@ -61,8 +61,8 @@ def findings(
     yield Finding("door", True, f"let in after {measures.connected_ms:.0f} ms")
     yield _protocol(measures)
     yield from _speech(measures)
-    yield from _marks(called.side, measures)
-    yield from _stops(called.side, measures)
+    yield from _marks(called.equipment, measures)
+    yield from _stops(called.equipment, measures)
     yield _pace(measures)
     yield from _told(called, measures, timeline)
     yield _end(called, measures)
@@ -102,8 +102,8 @@ def _speech(measures: Measures) -> Iterator[Finding]:
         yield Finding("reply", True, f"{answer:.0f} ms after the last voiced frame of the WAV")
 
 
-def _marks(side: Side, measures: Measures) -> Iterator[Finding]:
-    if not side.has_marks:
+def _marks(equipment: Equipment, measures: Measures) -> Iterator[Finding]:
+    if not equipment.has_marks:
         yield Finding("marks", None, "the protocol has none: what was heard is reckoned from what was sent")
     elif not measures.marks:
         yield Finding("marks", False, "none was asked for", "report it to us")
@@ -112,12 +112,12 @@ def _marks(side: Side, measures: Measures) -> Iterator[Finding]:
         yield Finding("marks", True, f"{measures.marks} asked for and answered{left}")
 
 
-def _stops(side: Side, measures: Measures) -> Iterator[Finding]:
+def _stops(equipment: Equipment, measures: Measures) -> Iterator[Finding]:
     if "into the greeting" in measures.missed or not measures.stops:
         yield Finding("barge-in", None, "the greeting was too short to be spoken into")
         return
     stop: Stop = measures.stops[0]
-    if not side.has_clear:
+    if not equipment.has_clear:
         told = f"the protocol has no clear; the reply was over {stop.stop_ms:.0f} ms after the caller's first sound"
         yield Finding("barge-in", stop.stop_ms < 2 * CLEAR_MS or None, told)
     elif stop.clear_ms is None:
@@ -152,9 +152,9 @@ def _told(
     off_ms = position_off_ms(called, timeline)
     told = f"the runtime's word and the ear differ by {off_ms:+.1f} ms over {measures.played_ms / 1000:.1f} s"
     yield Finding(
-        "position", abs(off_ms) <= POSITION_MS or (None if not called.side.has_marks else False), told
+        "position", abs(off_ms) <= POSITION_MS or (None if not called.equipment.has_marks else False), told
     )
-    if called.side.has_keys and called.ended_by == "caller":
+    if called.equipment.has_keys and called.ended_by == "caller":
         pressed = [entry for entry in timeline if entry.get("kind") == "dtmf-received"]
         yield Finding("keys", bool(pressed), f"{len(pressed)} of 1 arrived")
 

@@ -11,15 +11,14 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Mapping
 
-from aywa.testing.equipment.coding import Coding
-from aywa.testing.equipment.side import (
+from aywa.testing.equipment.base import (
     Audio,
     Clear,
+    Equipment,
     Json,
     Mark,
     Message,
     NotTheProtocol,
-    Side,
     Told,
     Violation,
     compact,
@@ -29,12 +28,13 @@ from aywa.testing.equipment.side import (
     text_of,
     written,
 )
+from aywa.testing.equipment.coding import Coding
 
 STEP_BYTES = 320
 LEAST_BYTES, MOST_BYTES = 3200, 100_000
 
 
-class ExotelSide(Side):
+class ExotelEquipment(Equipment):
     """facts.secret: "key:token" of basic authentication."""
 
     name = "exotel"

@@ -13,19 +13,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aywa.testing.equipment.audio_fork import at_rate
-from aywa.testing.equipment.coding import Coding
-from aywa.testing.equipment.ear import EarSettings
-from aywa.testing.equipment.side import (
+from aywa.testing.equipment.base import (
     Ask,
     Audio,
     Clear,
+    Equipment,
     Facts,
     HangUp,
     Json,
     Mark,
     Message,
     NotTheProtocol,
-    Side,
     Told,
     Violation,
     compact,
@@ -33,11 +31,13 @@ from aywa.testing.equipment.side import (
     object_of,
     payload_of,
 )
+from aywa.testing.equipment.coding import Coding
+from aywa.testing.equipment.ear import EarSettings
 
 DONE = "playDone"
 
 
-class JambonzSide(Side):
+class JambonzEquipment(Equipment):
     """facts.secret: "name:password" of wsAuth. streaming: of bidirectionalAudio."""
 
     name = "jambonz"

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import aiohttp
 
-from aywa.testing.equipment.side import Message
+from aywa.testing.equipment.base import Message
 
 OPEN_S = 10.0
 CLOSE_S = 3.0

@@ -16,10 +16,10 @@ from xml.etree import ElementTree as ET
 
 import aiohttp
 
+from aywa.testing.equipment.base import Equipment, Facts, NotTheProtocol, field_of
 from aywa.testing.equipment.coding import Coding
+from aywa.testing.equipment.known import EQUIPMENT
 from aywa.testing.equipment.plivo import NONCE, signature_v3
-from aywa.testing.equipment.side import Facts, NotTheProtocol, Side, field_of
-from aywa.testing.equipment.sides import SIDES
 from aywa.testing.equipment.twilio import signature
 from aywa.testing.equipment.vonage import signed_jwt
 
@@ -42,10 +42,10 @@ class Order:
     rate_hz: int | None = None
     subprotocol: str = ""
 
-    def side(self, name: str, facts: Facts) -> Side:
-        """The vendor's side as it was ordered."""
+    def equipment(self, name: str, facts: Facts) -> Equipment:
+        """The vendor's equipment as it was ordered."""
         facts = replace(facts, parameters={**facts.parameters, **self.parameters})
-        return SIDES[name](facts, coding=self.coding, rate_hz=self.rate_hz)
+        return EQUIPMENT[name](facts, coding=self.coding, rate_hz=self.rate_hz)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,17 +14,16 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from aywa.testing.equipment.coding import Coding
-from aywa.testing.equipment.side import (
+from aywa.testing.equipment.base import (
     Audio,
     Clear,
+    Equipment,
     Facts,
     Json,
     Keys,
     Mark,
     Message,
     NotTheProtocol,
-    Side,
     Told,
     compact,
     field_of,
@@ -33,6 +32,7 @@ from aywa.testing.equipment.side import (
     text_of,
     written,
 )
+from aywa.testing.equipment.coding import Coding
 
 CONTENT_TYPES = {Coding.MULAW: "audio/x-mulaw", Coding.LINEAR: "audio/x-l16"}
 NONCE = "92463412687413612345"
@@ -53,7 +53,7 @@ def signature_v3(
     )
 
 
-class PlivoSide(Side):
+class PlivoEquipment(Equipment):
     """facts.parameters: the extraHeaders. facts.secret: the account's auth token, for the signature."""
 
     name = "plivo"

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from aywa.testing.equipment.base import Clear, HangUp, Keys, Mark, Transfer
 from aywa.testing.equipment.call import Called
-from aywa.testing.equipment.side import Clear, HangUp, Keys, Mark, Transfer
 from aywa.testing.wire import Kind, latencies, talkspurts, underruns, utterances
 
 
@@ -52,26 +52,26 @@ class Measures:
 
 def measure(called: Called) -> Measures:
     """Of a call that took place."""
-    side, record = called.side, called.record
-    ear = side.ear
+    equipment, record = called.equipment, called.record
+    ear = equipment.ear
     first_s = next((spurt.audible_s for spurt in talkspurts(record) if spurt.audible_s is not None), None)
     return Measures(
         connected_ms=called.connected_s * 1000,
         greeting_ms=None if first_s is None else (first_s - record.opened_s) * 1000,
         replies_ms=tuple(latency.audible_ms for latency in latencies(record)),
-        marks=len(side.of(Mark)),
+        marks=len(equipment.of(Mark)),
         marks_open=len(ear.marks),
-        clears=len(side.of(Clear)),
+        clears=len(equipment.of(Clear)),
         stops=tuple(stops(called)),
         gaps_ms=tuple(gap.late_ms for gap in underruns(record) if not gap.held),
         ahead_ms=ear.most_queued_s * 1000,
         played_ms=ear.played_samples(record.closed_s) / ear.rate_hz * 1000,
         cleared_ms=ear.cleared_samples / ear.rate_hz * 1000,
         dropped_ms=ear.dropped_samples / ear.rate_hz * 1000,
-        keys=tuple(keys.digits for _, keys in side.of(Keys) if isinstance(keys, Keys)),
-        hung_up=bool(side.of(HangUp)),
-        transfers=len(side.of(Transfer)),
-        violations=tuple(side.violations),
+        keys=tuple(keys.digits for _, keys in equipment.of(Keys) if isinstance(keys, Keys)),
+        hung_up=bool(equipment.of(HangUp)),
+        transfers=len(equipment.of(Transfer)),
+        violations=tuple(equipment.violations),
         missed=tuple(record.missed),
         closed_after_ms=None if called.closed_after_s is None else called.closed_after_s * 1000,
     )
@@ -80,7 +80,7 @@ def measure(called: Called) -> Measures:
 def stops(called: Called) -> list[Stop]:
     """One for each barge-in that fell into a reply."""
     found: list[Stop] = []
-    clears = [at_s for at_s, _ in called.side.of(Clear)]
+    clears = [at_s for at_s, _ in called.equipment.of(Clear)]
     spurts = talkspurts(called.record)
     for said in utterances(called.record):
         running = next(
@@ -124,7 +124,7 @@ def told_samples(timeline: Iterable[Mapping[str, Any]]) -> int:
 
 def position_off_ms(called: Called, timeline: Sequence[Mapping[str, Any]]) -> float:
     """What the runtime says was heard minus what was: positive when it believes that more was heard."""
-    ear = called.side.ear
+    ear = called.equipment.ear
     truth = ear.played_samples(called.record.closed_s)
     return (told_samples(timeline) - truth) / ear.rate_hz * 1000
 
@@ -132,7 +132,7 @@ def position_off_ms(called: Called, timeline: Sequence[Mapping[str, Any]]) -> fl
 def as_json(called: Called, measures: Measures | None) -> dict[str, Any]:
     """For a program."""
     told: dict[str, Any] = {
-        "protocol": called.side.name,
+        "protocol": called.equipment.name,
         "url": called.url.partition("?")[0],
         "connected": called.connected,
         "refused": None if called.refused is None else str(called.refused),

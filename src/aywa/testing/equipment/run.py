@@ -15,10 +15,10 @@ import aiohttp
 
 from aywa.testing.caller import ANSWER_S, NoRuntime, Refused, call_by_sip_id
 from aywa.testing.equipment import check
+from aywa.testing.equipment.base import Equipment
 from aywa.testing.equipment.call import Called, EquipmentCaller
 from aywa.testing.equipment.check import Finding
 from aywa.testing.equipment.report import Measures, measure
-from aywa.testing.equipment.side import Side
 
 GREETING = (
     "Hello, this is a check of the line. I will go on speaking for a while, so that you can speak into it and see whether "
@@ -81,14 +81,14 @@ class Checked:
 
 
 async def run(caller: EquipmentCaller, pcm: bytes, api: Api | None = None) -> Checked:
-    """Calls, says a sentence (PCM16 at the side's rate), and judges."""
-    side: Side = caller.side
-    called = await caller.call(check.script(pcm, side))
+    """Calls, says a sentence (PCM16 at the equipment's rate), and judges."""
+    equipment: Equipment = caller.equipment
+    called = await caller.call(check.script(pcm, equipment))
     measures = measure(called) if called.connected else None
     call: Mapping[str, Any] = {}
     timeline: list[Mapping[str, Any]] | None = None
     if api is not None and called.connected:
-        call = await call_by_sip_id(api.url, api.key, side.facts.call_id)
+        call = await call_by_sip_id(api.url, api.key, equipment.facts.call_id)
         if call:
             with suppress(NoRuntime, Refused):
                 timeline = await api.ask("GET", f"/call/{call['id']}/timeline")

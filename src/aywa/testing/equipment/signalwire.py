@@ -10,17 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from aywa.testing.equipment.coding import Coding
-from aywa.testing.equipment.ear import EarSettings
-from aywa.testing.equipment.side import (
+from aywa.testing.equipment.base import (
     Audio,
     Clear,
+    Equipment,
     Facts,
     Json,
     Mark,
     Message,
     NotTheProtocol,
-    Side,
     Told,
     compact,
     field_of,
@@ -29,11 +27,13 @@ from aywa.testing.equipment.side import (
     text_of,
     written,
 )
+from aywa.testing.equipment.coding import Coding
+from aywa.testing.equipment.ear import EarSettings
 
 _ENCODINGS = {Coding.MULAW: "audio/x-mulaw", Coding.LINEAR: "audio/x-L16"}
 
 
-class SignalWireSide(Side):
+class SignalWireEquipment(Equipment):
     """facts.secret: the authBearerToken."""
 
     name = "signalwire"

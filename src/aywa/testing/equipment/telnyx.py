@@ -12,16 +12,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from aywa.testing.equipment.coding import Coding
-from aywa.testing.equipment.side import (
+from aywa.testing.equipment.base import (
     Ask,
     Audio,
     Clear,
+    Equipment,
     Json,
     Mark,
     Message,
     NotTheProtocol,
-    Side,
     Told,
     Violation,
     compact,
@@ -31,13 +30,14 @@ from aywa.testing.equipment.side import (
     text_of,
     written,
 )
+from aywa.testing.equipment.coding import Coding
 
 LEAST_S, MOST_S = 0.02, 30.0
 TOKEN = "x-telnyx-streaming-auth-token"
 _ENCODINGS = {Coding.MULAW: "PCMU", Coding.ALAW: "PCMA", Coding.LINEAR: "L16"}
 
 
-class TelnyxSide(Side):
+class TelnyxEquipment(Equipment):
     """facts.secret: the stream's auth token."""
 
     name = "telnyx"

@@ -12,15 +12,14 @@ import hashlib
 import hmac
 from collections.abc import Iterator, Mapping
 
-from aywa.testing.equipment.coding import Coding
-from aywa.testing.equipment.side import (
+from aywa.testing.equipment.base import (
     Audio,
     Clear,
+    Equipment,
     Json,
     Mark,
     Message,
     NotTheProtocol,
-    Side,
     Told,
     compact,
     field_of,
@@ -29,6 +28,7 @@ from aywa.testing.equipment.side import (
     text_of,
     written,
 )
+from aywa.testing.equipment.coding import Coding
 
 
 def signature(token: str, url: str, form: Mapping[str, str] | None = None) -> str:
@@ -37,7 +37,7 @@ def signature(token: str, url: str, form: Mapping[str, str] | None = None) -> st
     return base64.b64encode(hmac.new(token.encode(), signed.encode(), hashlib.sha1).digest()).decode("ascii")
 
 
-class TwilioSide(Side):
+class TwilioEquipment(Equipment):
     """facts.secret: the account's auth token, for the signature."""
 
     name = "twilio"

@@ -16,22 +16,22 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from aywa.testing.equipment.coding import Coding
-from aywa.testing.equipment.ear import EarSettings
-from aywa.testing.equipment.side import (
+from aywa.testing.equipment.base import (
     Audio,
     Clear,
+    Equipment,
     Facts,
     Mark,
     Message,
     NotTheProtocol,
-    Side,
     Told,
     Violation,
     compact,
     field_of,
     object_of,
 )
+from aywa.testing.equipment.coding import Coding
+from aywa.testing.equipment.ear import EarSettings
 
 MOST_MESSAGES = 1024
 
@@ -43,7 +43,7 @@ def signed_jwt(secret: str, claims: Mapping[str, Any], body: bytes = b"") -> str
     return (signed + b"." + _part(hmac.new(secret.encode(), signed, hashlib.sha256).digest())).decode("ascii")
 
 
-class VonageSide(Side):
+class VonageEquipment(Equipment):
     """facts.secret: the account's signature secret. facts.parameters: the NCCO's headers. issued_s: when the token is made."""
 
     name = "vonage"

@@ -1,8 +1,8 @@
 """One vendor's equipment in a call, without sockets and clocks: told what arrives and the time, it says what to send.
 
-A side speaks as the vendor's documentation says and takes the runtime's messages by the same letter: what the document
+An equipment speaks as the vendor's documentation says and takes the runtime's messages by the same letter: what the document
 does not have is a violation, which is remembered and changes nothing. What it plays goes through an Ear. It refuses to
-know who the other side is.
+know who the other party is.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class NotTheProtocol(Exception):
     """What came is none of the vendor's messages."""
 
 
-class Side(ABC):
+class Equipment(ABC):
     """Base of every vendor's side. A subclass translates: `_take`, `_media` and the messages of a call's life."""
 
     name: ClassVar[str]
