@@ -18,7 +18,7 @@ from aiohttp.test_utils import TestServer
 from aywa.testing.equipment.audiosocket import packed
 from aywa.testing.sound import encode_mulaw
 
-TONE = (8000 * np.sin(np.arange(160) * 0.5)).astype("<i2").tobytes()
+TONE: bytes = (8000 * np.sin(np.arange(160) * 0.5)).astype("<i2").tobytes()
 SILENCE = b"\xff" * 160
 PATIENCE_S = 5.0
 

@@ -74,7 +74,7 @@ def test_any_message_at_all_is_survived(name: str) -> None:
     ):
         equipment.receive(message, 0.0)
     equipment.wake(1.0)
-    assert equipment.ear.played_samples(1.0) <= 1
+    assert equipment.ear.played_samples(1.0) <= 2
 
 
 @pytest.mark.parametrize("name", EQUIPMENT)
@@ -546,11 +546,12 @@ def test_chan_websocket_says_stop_and_go_and_drops_what_is_too_much() -> None:
             "bulk_media:false media_paused:false"
         )
     ]
+    # The frame that is being played waits no more: of three there is room for two.
     equipment.receive(b"\xff" * 160 * 3, 0.0)
-    assert equipment.ear.dropped_samples == 320
-    assert equipment.wake(0.05) == []
-    assert equipment.wake(0.065) == ["MEDIA_XON"]
-    equipment.receive("REPORT_QUEUE_DRAINED", 0.07)
+    assert equipment.ear.dropped_samples == 160
+    assert equipment.wake(0.065) == []
+    assert equipment.wake(0.085) == ["MEDIA_XON"]
+    equipment.receive("REPORT_QUEUE_DRAINED", 0.09)
     assert equipment.wake(1.0) == ["QUEUE_DRAINED"]
     assert (equipment.xoffs, equipment.wake(2.0)) == (1, [])
 

@@ -144,5 +144,5 @@ def at_rate(pcm: bytes, from_hz: int, to_hz: int) -> bytes:
     """As FreeSWITCH plays a file of another rate; exact only when the rates are equal."""
     if from_hz == to_hz:
         return pcm
-    samples = np.frombuffer(pcm[: len(pcm) // 2 * 2], "<i2").astype(np.float32) / 32768
+    samples = np.frombuffer(pcm[: len(pcm) // 2 * 2], "<i2").astype(np.float32) / np.float32(32768)
     return to_pcm(resample(samples, from_hz, to_hz))

@@ -246,8 +246,8 @@ class CarrierApi:
                 self.problems.append("without stream_bidirectional_mode rtp nothing but MP3 is played")
             found = Order(str(fields["stream_url"]), {}, coding, rate_hz)
         await self._talk(found, facts)
-        cause = {"hangup_cause": "normal_clearing", "hangup_source": "callee", **state}
-        await self._telnyx_tells(hook, facts, "call.hangup", cause)
+        ended = {"hangup_cause": "normal_clearing", "hangup_source": "callee", **state}
+        await self._telnyx_tells(hook, facts, "call.hangup", ended)
 
     async def _telnyx_tells(self, hook: str, facts: Facts, event: str, more: Mapping[str, Any]) -> None:
         if not hook:
@@ -302,4 +302,4 @@ class CarrierApi:
                 if response.status >= 400:
                     self.problems.append(f"{url} answered {response.status}")
         except (aiohttp.ClientError, TimeoutError) as error:
-            self.problems.append(f"{url}: {error or type(error).__name__}")
+            self.problems.append(f"{url}: {str(error) or type(error).__name__}")

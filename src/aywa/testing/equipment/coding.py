@@ -5,7 +5,7 @@ Refuses codings that need a library: G.722, Opus, AMR-WB.
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import Enum
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from aywa.testing.softphone.rtp import decode_alaw, encode_alaw
 from aywa.testing.sound import decode_mulaw, encode_mulaw
 
 
-class Coding(StrEnum):
+class Coding(Enum):
     """A sample's form. LINEAR is 16 bit little endian, NETWORK the same big endian (RFC 3551, 4.5.11)."""
 
     LINEAR = "linear"
