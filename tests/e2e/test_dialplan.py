@@ -136,7 +136,8 @@ def test_nobody_answers_for_the_number_so_the_caller_is_passed_on(site: Site) ->
     channel = site.channel(number, dialled=[("ANSWER", "16")])
     channel.run("aywa", "agent")
     assert channel.dials == ["PJSIP/+493087654321@carrier,60"]
-    assert "status=ANSWER&cause=16" in channel.curled[-1]
+    # Nobody waits to be told how that went.
+    assert len(channel.curled) == 1
     assert channel.hung_up
 
 

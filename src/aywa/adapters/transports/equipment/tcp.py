@@ -12,6 +12,7 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import cast
 
 from aywa.adapters.transports.equipment.audiosocket import AudioSocket
 from aywa.adapters.transports.equipment.codec import Handshake, Message
@@ -120,8 +121,8 @@ class _Connection(asyncio.Protocol):
     # --- from the socket -----------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's is of no class of asyncio's.
+        self._transport = transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         remote = str(peer[0]) if peer else ""
         why = self._owner.refusal(remote)
