@@ -93,6 +93,9 @@ class WebSocketLine:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             await http.close()
             raise LineRefused(0, " ".join(str(error).split())[:_LONGEST_ANSWER]) from None
+        except BaseException:
+            await http.close()
+            raise
         return cls(http, ws)
 
     @property
