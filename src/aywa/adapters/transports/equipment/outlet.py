@@ -20,6 +20,8 @@ PAUSES_S = {"w": 0.5, "W": 1.0}
 WIDTHS = {AudioFormat.PCM16: 2, AudioFormat.MULAW: 1, AudioFormat.ALAW: 1}
 SILENCES = {AudioFormat.PCM16: b"\0", AudioFormat.MULAW: b"\xff", AudioFormat.ALAW: b"\xd5"}
 _GRAIN_S = 1e-3
+BREATH_S = 0.1
+"""So long after audio nothing at all is sent, though the far side wants no break."""
 
 Warn = Callable[[str, str], None]
 
@@ -59,8 +61,9 @@ class Outlet:
         self._held: deque[Message] = deque()
         self._keys = ""
         self._closed = False
-        # When the far side will have played all that was sent, for one that must not run dry.
-        self._until_s = 0.0
+        # When the far side will have played all that was sent, for one that must not run dry; and from when on that is silence's
+        # affair: a reply that is a little late must not find silence in its place.
+        self._until_s = self._breath_s = 0.0
         self._rest_timer: asyncio.TimerHandle | None = None
         self._keys_timer: asyncio.TimerHandle | None = None
         self._beat_timer: asyncio.TimerHandle | None = None
@@ -105,6 +108,7 @@ class Outlet:
         seconds = size * self._seconds_per_byte
         if self._endless:
             self._until_s = max(self._until_s, now) + seconds
+            self._breath_s = self._until_s + BREATH_S
         if self._marked and self.marks.sent(seconds, now):
             self._mark()
 
@@ -178,11 +182,12 @@ class Outlet:
     def _beat(self) -> None:
         """Silence where there is no audio, for a far side that takes a stream that stops for one that is gone."""
         now = self._now()
-        if self._until_s <= now + _GRAIN_S:
+        if max(self._until_s, self._breath_s) <= now + _GRAIN_S:
             self._send(self._codec.audio(self._silence * self._chunk_bytes))
             # What was missed is not made up for.
             self._until_s = max(self._until_s, now - self._chunk_s) + self._chunk_s
-        self._beat_timer = self._loop.call_at(max(self._until_s, now + _GRAIN_S), self._beat)
+        due_s = max(self._until_s, self._breath_s, now + _GRAIN_S)
+        self._beat_timer = self._loop.call_at(due_s, self._beat)
 
     # --- keys --------------------------------------------------------------------------------------------------------
 
