@@ -94,19 +94,15 @@ class Outlet:
             self._mark()
         if self._rest or len(frame) % self._chunk_bytes:
             frame = self._whole(frame)
-        size, most = len(frame), self._message_bytes
-        if size <= most:
-            if not size:
-                return
-            self._send(self._codec.audio(frame))
-        else:
-            for at in range(0, size, most):
-                self._send(self._codec.audio(frame[at : at + most]))
-        seconds = size * self._seconds_per_byte
-        if self._endless:
-            self._until_s = max(self._until_s, now) + seconds
-        if self._marked and self.marks.sent(seconds, now):
-            self._mark()
+        most = self._message_bytes
+        for at in range(0, len(frame), most):
+            message = frame[at : at + most]
+            self._send(self._codec.audio(message))
+            seconds = len(message) * self._seconds_per_byte
+            if self._endless:
+                self._until_s = max(self._until_s, now) + seconds
+            if self._marked and self.marks.sent(seconds, now):
+                self._mark()
 
     def clear(self) -> None:
         """The far side throws away what it holds, and so do we."""
