@@ -117,7 +117,7 @@ async def test_the_public_address_alone_is_told_on(door: Door) -> None:
 async def test_a_stranger_learns_nothing(door: Door) -> None:
     path = f"/inbound/twilio/{door.number_id}"
     answers = [
-        await door.post("http://another.example"),
+        await door.post("http://another.example", asked="http://127.0.0.1:8080"),
         await door.client.post(path, content=b"CallSid=CA1"),
         await door.client.get(path),
         await door.client.get("/inbound/twilio/no-such-number"),

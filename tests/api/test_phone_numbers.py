@@ -91,7 +91,7 @@ _PASSWORD = {"username": "u", "password": PLANTED}
     [
         (None, "body must be an object"),
         ({}, "provider is required"),
-        ({"provider": "twilio"}, "provider must be one of the following values: byo-phone-number, vapi"),
+        ({"provider": "of tomorrow"}, "provider must be one of the following values: byo-phone-number"),
         ({"provider": "byo-phone-number"}, "credentialId is required where provider is byo-phone-number"),
         ({"provider": "vapi"}, "sipUri is required where provider is vapi: numbers are not sold here"),
         (_BYO | {"credentialId": "none"}, "credentialId must be the id of a byo-sip-trunk credential"),

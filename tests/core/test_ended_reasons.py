@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aywa.core.ended_reasons import dial_message, of_dial, of_failure, of_hang_up, of_invite
+from aywa.core.ended_reasons import dial_message, of_carrier, of_dial, of_failure, of_hang_up, of_invite
 
 # Of contract 6.5 and appendix A, those of the telephone.
 PUBLISHED = {
@@ -129,11 +129,10 @@ def test_a_person_is_told_what_sip_said() -> None:
     ],
 )
 def test_why_a_call_by_a_carrier_was_not_answered(vendor: str, outcome: str, reason: str) -> None:
-    assert ended_reasons.of_carrier(vendor, outcome, outbound=True, connected=False) == reason
+    assert of_carrier(vendor, outcome, outbound=True, connected=False) == reason
 
 
 def test_a_carrier_s_caller_who_was_heard_has_hung_up() -> None:
-    of_carrier = ended_reasons.of_carrier
     assert of_carrier("twilio", "failed", outbound=True, connected=True) == "customer-ended-call"
     assert of_carrier("plivo", "completed", outbound=False, connected=True) == "customer-ended-call"
     gave_up = "call.ringing.sip-inbound-caller-hungup-before-call-connect"

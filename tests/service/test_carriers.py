@@ -206,7 +206,7 @@ async def made(folder: Path, public_url: str = PUBLIC) -> AsyncIterator[World]:
     parts = CarrierParts(
         {each.vendor: each for each in adapters}, host, lambda: "wss://media.example.com:8081", public_url
     )
-    phones = PhoneParts(tolls=TollRules(("+",)), base_url=public_url, carriers=parts)
+    phones = PhoneParts(tolls=TollRules(("+49",)), base_url=public_url, carriers=parts)
     services = join_services(store, host, vault=AesGcmVault(bytes(32)), phones=phones)
     async with api() as far:
         world = World(services, host, store, far)
@@ -362,14 +362,14 @@ async def test_telnyx_is_told_to_answer_and_to_hang_up(world: World) -> None:
     await world.settled()
     assert answer == CarrierAnswer()
     (asked,) = world.far.asked
-    assert asked.path == "/calls/v3%3A1/actions/answer"
+    assert asked.path == "/calls/v3:1/actions/answer"
     call_id = world.call_id
     assert asked.document["stream_url"] == f"wss://media.example.com:8081/media/telnyx/{call_id}/t0"
     world.host.up.add(call_id)
     world.host.over(call_id)
     await world.settled()
     # The socket's end is not the call's.
-    assert world.far.asked[1].path == "/calls/v3%3A1/actions/hangup"
+    assert world.far.asked[1].path == "/calls/v3:1/actions/hangup"
     assert not world.lines.knows(call_id)
 
 
@@ -387,7 +387,7 @@ async def test_telnyx_is_told_to_refuse_and_to_forward(world: World) -> None:
     refused = await world.telnyx(assistantId=None)
     await world.by_telnyx(refused, "call.initiated", direction="incoming")
     await world.settled()
-    assert world.far.asked.pop().path == "/calls/v3%3A1/actions/hangup"
+    assert world.far.asked.pop().path == "/calls/v3:1/actions/hangup"
     forwards = await world.telnyx(
         number="+15550201",
         assistantId=None,
@@ -395,7 +395,7 @@ async def test_telnyx_is_told_to_refuse_and_to_forward(world: World) -> None:
     )
     await world.by_telnyx(forwards, "call.initiated", "v3:2", direction="incoming")
     await world.settled()
-    assert world.far.asked[0].path == "/calls/v3%3A2/actions/transfer"
+    assert world.far.asked[0].path == "/calls/v3:2/actions/transfer"
     assert world.far.asked[0].document["to"] == "+4930999"
 
 
@@ -640,7 +640,7 @@ async def test_telnyx_is_told_to_pass_on(world: World, status: int, given: bool)
     news: list[TransferNews] = []
     world.lines.transfer(transfer(call_id), news.append)
     await world.settled()
-    assert world.far.asked[-1].path == "/calls/v3%3A1/actions/transfer"
+    assert world.far.asked[-1].path == "/calls/v3:1/actions/transfer"
     assert (world.host.given == [call_id]) is given
     assert news[0].status is (TransferStatus.CONNECTED if given else TransferStatus.FAILED)
     if given:

@@ -194,7 +194,7 @@ def test_telnyx_is_believed_by_its_signature() -> None:
         ),
     ],
 )
-def test_what_telnyx_tells(event: str, payload: dict[str, str], news: CarrierNews) -> None:
+def test_what_telnyx_tells(event: str, payload: dict[str, Any], news: CarrierNews) -> None:
     assert Telnyx().read(by_telnyx(event, **payload), "status") == news
 
 
@@ -204,7 +204,7 @@ async def test_telnyx_answers_with_the_media_socket() -> None:
         far.answers = [(200, {"data": {"result": "ok"}})]
         await carrier.answer(telnyx(far.url), "v3:1", WAY)
         await carrier.close()
-    assert far.asked[0].path == "/calls/v3%3A1/actions/answer"
+    assert far.asked[0].path == "/calls/v3:1/actions/answer"
     assert far.asked[0].headers["Authorization"] == "Bearer KEY1"
     assert far.asked[0].document == {
         "stream_url": WAY.stream_url,
@@ -250,7 +250,7 @@ async def test_telnyx_hangs_up_and_passes_on() -> None:
         with pytest.raises(ProviderError, match="check the account"):
             await carrier.hang_up(account, "v3:1")
         await carrier.close()
-    assert far.asked[2].path == "/calls/v3%3A1/actions/transfer"
+    assert far.asked[2].path == "/calls/v3:1/actions/transfer"
     assert far.asked[2].document == {"to": "+4930456", "from": "+4930123", "timeout_secs": 60}
 
 
