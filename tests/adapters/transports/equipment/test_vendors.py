@@ -287,12 +287,16 @@ def test_exotel_goes_on() -> None:
         "media": {"payload": PAYLOAD},
     }
     assert written(codec.clear()) == {"event": "clear", "stream_sid": "MZ1"}
-    # 100 ms at once, in multiples of 320 bytes.
-    assert codec.traits.chunk_s == 0.1
-    assert all(
-        int(rate_hz * 0.1 * (2 if form is AudioFormat.PCM16 else 1)) % 160 == 0
-        for form, rate_hz in codec.traits.formats
-    )
+    assert codec.traits.lead_s > codec.traits.chunk_s
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 16_000, 24_000])
+def test_exotel_gets_enough_at_once(rate_hz: int) -> None:
+    codec = made("exotel")
+    told(codec, exotel_start({"encoding": "base64", "sample_rate": rate_hz}))
+    chunk = round(codec.traits.chunk_s * rate_hz) * 2
+    assert chunk >= 3_200
+    assert chunk % 320 == 0
 
 
 # --- Plivo: the messages of "Audio Streaming Protocol Reference" ------------------------------------------------------------
