@@ -104,12 +104,18 @@ class Engine:
     stt: Any
     turn_model: None = None
 
+    @property
+    def silero(self) -> Path:
+        """The model's file."""
+        from aywa.boot import models
+
+        return models.require(["silero"]) / "silero" / "silero_vad.onnx"
+
     def vad(self, rate_hz: int) -> Any:
         """The runtime's own."""
         from aywa.adapters.local.silero import SileroVad
-        from aywa.boot import models
 
-        return SileroVad(models.require(["silero"]) / "silero" / "silero_vad.onnx", rate_hz)
+        return SileroVad(self.silero, rate_hz)
 
     async def ready(self) -> None:
         """At once."""
@@ -135,7 +141,8 @@ async def serve(data: Path, url: str) -> None:
         await runtime.start()
         await runtime.ready()
         sip_port = 0 if runtime.phone_address is None else runtime.phone_address.port
-        answer({"url": runtime.addresses.api, "key": runtime.key, "sip_port": sip_port})
+        api, media = runtime.addresses.api, runtime.addresses.media
+        answer({"url": api, "media": media, "key": runtime.key, "sip_port": sip_port})
         while await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline):
             made, waited = runtime.connections
             answer({"made": made, "waited": waited})

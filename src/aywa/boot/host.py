@@ -161,6 +161,13 @@ class Host:
             return _refuse(401, "Unauthorized", "the token is wrong: use websocketCallUrl as it was given")
         return self._leg_plan(running)
 
+    def admits(self, call_id: str, token: str) -> bool | None:
+        """Whether the token opens the leg of a prepared call; None: the call is not here, or over."""
+        running = self._calls.get(call_id)
+        if running is None or running.session.conversation.lifecycle.over:
+            return None
+        return hmac.compare_digest(token.encode(), running.token.encode())
+
     def leg_plan(self, call_id: str) -> LegPlan | None:
         """What the leg of a prepared call is to be, for a transport of this process; None when the call is over."""
         running = self._calls.get(call_id)

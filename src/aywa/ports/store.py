@@ -152,6 +152,9 @@ class Documents(Protocol):
 
     async def get(self, org_id: str, document_id: str) -> Document | None: ...
 
+    async def of_id(self, document_id: str) -> Document | None:
+        """Any organisation's: for what comes from outside and names no organisation."""
+
     async def list(self, org_id: str, query: ListQuery) -> Sequence[str]:
         """The stored JSON texts."""
 
@@ -191,9 +194,6 @@ class PhoneNumberDocuments(Documents, Protocol):
 
     async def with_accounts(self) -> Sequence[Document]:
         """Those that have an authentication, oldest first."""
-
-    async def of_id(self, document_id: str) -> Document | None:
-        """Any organisation's: for what comes from outside and names no organisation."""
 
 
 class CallDocuments(Protocol):

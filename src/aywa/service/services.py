@@ -18,6 +18,7 @@ from aywa.service.carrier_door import CarrierDoor
 from aywa.service.carrier_lines import CarrierLines, CarrierParts, transfers_of
 from aywa.service.clock import Clock, now_ms
 from aywa.service.credentials import Credentials
+from aywa.service.equipment import EquipmentCalls
 from aywa.service.inbound import Inbound
 from aywa.service.keys import Keys
 from aywa.service.orgs import Orgs
@@ -49,6 +50,7 @@ class Services:
     files: CallFiles | None
     carriers: CarrierDoor | None = None
     carrier_lines: CarrierLines | None = None
+    equipment: EquipmentCalls | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +108,12 @@ def join_services(
     )
     if lines is not None:
         lines.placed = calls.placed
+    api_keys = Keys(store.keys, clock)
     return Services(
         assistants=assistants,
         calls=calls,
         credentials=credentials,
-        keys=Keys(store.keys, clock),
+        keys=api_keys,
         orgs=Orgs(store.organisations, clock),
         phone_numbers=numbers,
         router=router,
@@ -121,4 +124,5 @@ def join_services(
         files=files,
         carriers=None if lines is None else CarrierDoor(numbers, accounts, lines, router),
         carrier_lines=lines,
+        equipment=EquipmentCalls(assistants, numbers, accounts, api_keys, router),
     )

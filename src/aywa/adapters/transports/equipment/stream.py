@@ -197,6 +197,8 @@ class Stream:
             self._broken("a second beginning", final=False)
             return
         self._started = started
+        # What a protocol has may depend on how its stream begins.
+        self._traits = self._codec.traits
         settings, loop = self._settings, self._home.loop
         self._early_most = round(settings.early_s * started.rate_hz) * WIDTHS[started.format]
         self._timer.cancel()
@@ -244,6 +246,8 @@ class Stream:
         home.joined(self, plan.leg_id)
         self._timer = home.loop.call_later(self._settings.look_s, self._look)
         outlet.open()
+        if started.notes:
+            leg.warned("equipment", "; ".join(started.notes))
         early, self._early = self._early, deque()
         for each in early:
             if isinstance(each, Key):
