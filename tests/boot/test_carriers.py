@@ -2,15 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import cast
 
 import pytest
 
-from aywa.boot.carriers import carriers, public_media_url, public_url
+from aywa.boot.carriers import LineControl, carriers, govern, public_media_url, public_url
 from aywa.boot.errors import CannotStart
 from aywa.ports.calls import CallLegs
+from aywa.service.carrier_lines import CarrierLines
 
 LEGS = cast(CallLegs, object())
+
+
+@dataclass
+class Remembered:
+    """Both sides of `govern`."""
+
+    controls: dict[str, LineControl] = field(default_factory=dict)
+    keys: list[tuple[str, str]] = field(default_factory=list)
+
+    def govern(self, call_id: str, control: LineControl) -> None:
+        self.controls[call_id] = control
+
+    def forget(self, call_id: str) -> None:
+        del self.controls[call_id]
+
+    def send_keys(self, call_id: str, digits: str) -> bool:
+        self.keys.append((call_id, digits))
+        return True
+
+
+def test_what_a_socket_cannot_carry_the_vendor_is_told() -> None:
+    remembered = Remembered()
+    lines = cast(CarrierLines, remembered)
+    govern(lines, remembered)
+    lines.began("c1")
+    remembered.controls["c1"].hang_up("done")
+    assert remembered.controls["c1"].send_keys("12")
+    assert remembered.keys == [("c1", "12")]
+    lines.gone("c1")
+    assert remembered.controls == {}
 
 
 def test_every_vendor_is_there_by_its_name() -> None:

@@ -38,6 +38,7 @@ from aywa.service.calls import Creator
 from aywa.service.carrier_door import LATER, NOBODY
 from aywa.service.carrier_lines import LINES_MAX, CarrierLines, CarrierParts
 from aywa.service.errors import Rejected
+from aywa.service.inbound import Brought
 from aywa.service.services import PhoneParts, Services, join_services
 from tests.adapters.carriers.world import Api, api
 
@@ -689,3 +690,71 @@ async def test_no_secret_is_shown(world: World) -> None:
     assert TOKEN not in repr(line) + repr(line.account) + repr(replace(line.account, vendor="x"))
     assert "t0" not in repr(world.lines.way(line))
     assert TOKEN not in await world.services.phone_numbers.get("org", number_id)
+
+
+# --- calls that a media socket brought -----------------------------------------------------------------------------------
+
+
+async def brought(world: World, number_id: str, carrier: str, provider_id: str) -> str:
+    """A call whose vendor's media socket was led here by the customer's own markup."""
+    owner = await world.services.equipment.owner(number_id)
+    assert owner is not None
+    answer = await world.services.equipment.take(
+        owner, Brought("+4930123", carrier=carrier, provider_id=provider_id)
+    )
+    assert isinstance(answer, CallPlan)
+    world.host.up.add(answer.call_id)
+    return answer.call_id
+
+
+async def test_telnyx_is_told_also_of_a_call_that_the_customer_led_here(world: World) -> None:
+    number_id = await world.telnyx()
+    call_id = await brought(world, number_id, "telnyx", "v3:9")
+    assert world.lines.send_keys(call_id, "12#")
+    world.host.over(call_id)
+    await world.settled()
+    paths = [(each.path, each.document) for each in world.far.asked]
+    assert paths == [
+        ("/calls/v3:9/actions/send_dtmf", {"digits": "12#"}),
+        ("/calls/v3:9/actions/hangup", {}),
+    ]
+    assert not world.lines.knows(call_id)
+
+
+async def test_what_stands_behind_the_customer_s_own_markup_is_left_to_it(world: World) -> None:
+    number_id = await world.twilio()
+    call_id = await brought(world, number_id, "twilio", "CA9")
+    assert not world.lines.send_keys(call_id, "1")
+    world.host.over(call_id)
+    await world.settled()
+    assert world.far.asked == []
+    assert not world.lines.knows(call_id)
+
+
+async def test_twilio_is_told_to_pass_on_where_it_does_not_ask(world: World) -> None:
+    number_id = await world.twilio()
+    call_id = await brought(world, number_id, "twilio", "CA9")
+    news: list[TransferNews] = []
+    world.lines.transfer(transfer(call_id), news.append)
+    await world.settled()
+    assert world.far.asked[0].path.endswith("/Calls/CA9.json")
+    assert ET.fromstring(world.far.asked[0].fields["Twiml"][0]).find("Dial/Number") is not None
+    assert [each.status for each in news] == [TransferStatus.CONNECTED]
+    assert world.host.given == [call_id]
+
+
+async def test_another_vendor_s_socket_is_not_the_number_s(world: World) -> None:
+    number_id = await world.twilio()
+    call_id = await brought(world, number_id, "plivo", "u1")
+    assert not world.lines.knows(call_id)
+
+
+async def test_whoever_governs_calls_hears_of_them(world: World) -> None:
+    told: list[tuple[str, str]] = []
+    world.lines.began = lambda call_id: told.append(("began", call_id))
+    world.lines.gone = lambda call_id: told.append(("gone", call_id))
+    number_id, call_id = await answered(world)
+    world.host.over(call_id)
+    await world.by_twilio(number_id, "next", call_id)
+    await world.by_twilio(number_id, "status", call_id, CallStatus="completed")
+    assert told == [("began", call_id), ("gone", call_id)]

@@ -431,6 +431,31 @@ async def test_exotel_can_be_told_nothing() -> None:
         await Exotel().transfer(EXOTEL, "e1", Onward("+1"), WAY)
 
 
+async def test_keys_are_pressed_where_the_api_has_them() -> None:
+    keys = {"applicationId": "app-1", "privateKey": PEM}
+    async with api() as far:
+        for carrier, account in (
+            (Telnyx(), telnyx(far.url)),
+            (Vonage(), CarrierAccount("vonage", "+1", far.url, keys)),
+        ):
+            assert carrier.abilities.keys
+            await carrier.send_keys(account, "u1", "12#")
+            await carrier.close()
+    assert [(each.method, each.path, each.document) for each in far.asked] == [
+        ("POST", "/calls/u1/actions/send_dtmf", {"digits": "12#"}),
+        ("PUT", "/v1/calls/u1/dtmf", {"digits": "12#"}),
+    ]
+
+
+async def test_plivo_is_told_where_to_ask() -> None:
+    plivo = Plivo()
+    async with api() as far:
+        await plivo.transfer(CarrierAccount("plivo", "+1", far.url, PLIVO.keys), "u1", Onward("+1"), WAY)
+        await plivo.close()
+    assert (far.asked[0].method, far.asked[0].path) == ("POST", "/v1/Account/MA1/Call/u1/")
+    assert far.asked[0].document == {"legs": "aleg", "aleg_url": WAY.next_url, "aleg_method": "POST"}
+
+
 @pytest.mark.parametrize("carrier", [Plivo(), Vonage(), Exotel()])
 async def test_calls_are_not_placed_through_these(carrier: Plivo | Vonage | Exotel) -> None:
     with pytest.raises(ProviderError):

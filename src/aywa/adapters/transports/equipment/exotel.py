@@ -1,8 +1,8 @@
 """Exotel's Voicebot applet (AgentStream), a member of Twilio's family: names with underscores, linear audio in long chunks.
 
 By Exotel's documents "WebSocket protocol" and "Working with the Stream and Voicebot Applet". Audio goes back in multiples of
-320 bytes, and at least 3200 at once, or it is not played cleanly: 200 ms at 8 kHz, 100 ms above. Older flows announce no format, or only `base64`: the audio is
-then linear, at the rate that the address asks for (?sample-rate=16000), else at 8 kHz.
+320 bytes, and at least 3200 at once, or it is not played cleanly: 200 ms at 8 kHz, 100 ms above. Older flows announce no
+format, or only `base64`: the audio is then linear, at the rate that the address asks for (?sample-rate=16000), else at 8 kHz.
 """
 
 from __future__ import annotations
