@@ -59,6 +59,7 @@ class Outlet:
         self._held: deque[Message] = deque()
         self._keys = ""
         self._closed = False
+        self._told_missing = False
         # When the far side will have played all that was sent, for one that must not run dry.
         self._until_s = 0.0
         self._rest_timer: asyncio.TimerHandle | None = None
@@ -132,8 +133,9 @@ class Outlet:
     def look(self) -> None:
         """Now and then: marks that should have come long ago."""
         missing = self.marks.overdue(self._now())
-        if missing:
-            self._warn("mark_missing", f"{missing} marks never came back: what was heard goes by our clock")
+        if missing and not self._told_missing:
+            self._told_missing = True
+            self._warn("mark_missing", "marks do not come back: what was heard goes by our clock")
 
     def _mark(self) -> None:
         message = self._codec.mark(self.marks.put(self._now()))

@@ -6,37 +6,25 @@ Text is cut at TEXT_MOST, parameters at PARAMETERS_MOST, and what is not of the 
 from __future__ import annotations
 
 import binascii
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from aywa.adapters.transports.equipment.codec import PARAMETERS_MOST, TEXT_MOST, Message
+from aywa.adapters.wire.json_text import read_json
 
 _DIGITS_MOST = 18
 _NUMBER_MOST = 10**_DIGITS_MOST
 KEYS = frozenset("0123456789*#ABCD")
 _NOTHING: Mapping[str, Any] = {}
-_scan: Callable[[Any, int], tuple[Any, int]] = json.JSONDecoder().scan_once
 
 
 def json_object(message: Message) -> dict[str, Any] | None:
     """The message as one JSON object; None when it is none."""
     try:
-        # What json.loads does in the end, at half the price; it is the way of every message.
-        found, end = _scan(message, 0)
-        if end != len(message):
-            raise ValueError
-    except (StopIteration, ValueError, TypeError, RecursionError):
-        found = _slowly(message)
-    return found if isinstance(found, dict) else None
-
-
-def _slowly(message: Message) -> Any:
-    """With white space around it, or in bytes; None for what is no JSON."""
-    try:
-        return json.loads(message)
-    except (ValueError, RecursionError):
+        found = read_json(message)
+    except ValueError:
         return None
+    return found if isinstance(found, dict) else None
 
 
 def inner(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:
