@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aywa.core.equipment.marks import EVERY_S, IDLE_S, MARKS_MOST, PATIENCE_S, PROBE_EVERY_S, Marks
+from aywa.core.equipment.marks import EVERY_S, IDLE_S, MARKS_MOST, PATIENCE_S, PROBE_EVERY_S, TRIES, Marks
 
 
 def test_a_mark_is_due_behind_every_100_ms_of_audio() -> None:
@@ -73,6 +73,21 @@ def test_a_mark_that_never_comes_is_given_up() -> None:
     assert marks.overdue(1.3 + PATIENCE_S) == 1
     assert marks.overdue(9.0) == 0
     assert marks.missing == 1
+
+
+def test_a_far_side_that_knows_no_marks_is_asked_for_three_and_no_more() -> None:
+    marks = Marks()
+    for _ in range(TRIES):
+        assert marks.sent(EVERY_S, 1.0)
+        name = marks.put(1.0)
+    assert marks.tried
+    assert not marks.sent(1.0, 1.0)
+    assert not marks.wants_probe(99.0)
+    # Unless one comes back after all.
+    marks.cleared(1.1)
+    assert marks.came(name, 1.2) is None
+    assert marks.sent(EVERY_S, 1.2)
+    assert marks.wants_probe(99.0)
 
 
 def test_after_a_clear_the_echoes_of_what_was_out_say_nothing() -> None:
