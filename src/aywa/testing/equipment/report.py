@@ -123,10 +123,13 @@ def told_samples(timeline: Iterable[Mapping[str, Any]]) -> int:
 
 
 def position_off_ms(called: Called, timeline: Sequence[Mapping[str, Any]]) -> float:
-    """What the runtime says was heard minus what was: positive when it believes that more was heard."""
+    """What the runtime says was heard minus what was: positive when it believes that more was heard. Silence with which it filled
+    up a message at the end of a reply may count or not."""
     ear = called.equipment.ear
-    truth = ear.played_samples(called.record.closed_s)
-    return (told_samples(timeline) - truth) / ear.rate_hz * 1000
+    most = ear.played_samples(called.record.closed_s)
+    told = told_samples(timeline)
+    off = told - most if told > most else min(0, told - (most - ear.silent_samples()))
+    return off / ear.rate_hz * 1000
 
 
 def as_json(called: Called, measures: Measures | None) -> dict[str, Any]:
