@@ -159,7 +159,8 @@ class TwilioCaller(Caller):
         if frame.msg_type is not WSMsgType.TEXT:
             return
         message = json.loads(frame.get_payload_as_bytes())
-        match message["event"]:
+        event: str = message["event"]
+        match event:
             case "media":
                 self.ear.take(len(base64.b64decode(message["media"]["payload"])))
                 self.heard()
@@ -167,6 +168,8 @@ class TwilioCaller(Caller):
                 self.ear.passes(message["mark"]["name"])
             case "clear":
                 self.clears.append((time.perf_counter(), self.ear.clear()))
+            case _:
+                pass
 
     def heard(self) -> None:
         """Audio of a reply: the one that was spoken into does not count as the next one's."""

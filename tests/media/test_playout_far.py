@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import pytest
 from hypothesis import given, settings
@@ -23,6 +24,7 @@ from aywa.core.events import (
 from aywa.media.playout import Pace, Playout
 from tests.media.rig import ramp
 
+E = TypeVar("E")
 RATE = 8000
 PACE = Pace(RATE, 2, b"\0\0", lead_s=0.2, advance_s=0.5, queue_s=60, rewind_s=30)
 STEP_S = 0.001
@@ -130,7 +132,7 @@ class Line:
         """By how much what counts as heard is off."""
         return (self.playout.heard(self.now) - self.ear.played) / RATE
 
-    def of(self, kind: type[MediaEvent]) -> list[MediaEvent]:
+    def of(self, kind: type[E]) -> list[E]:
         return [event for event in self.events if isinstance(event, kind)]
 
 
@@ -243,6 +245,14 @@ def test_without_a_single_echo_the_clock_stands_in() -> None:
     line.play(3)
     line.run(2)
     assert abs(line.off_s()) <= 0.005
+
+
+def test_a_mark_before_any_audio_says_nothing() -> None:
+    line = Line()
+    line.playout.played(0.0, line.now)
+    line.play(0.5)
+    line.run(0.2)
+    assert abs(line.off_s()) <= 0.003
 
 
 def test_an_echo_of_audio_before_the_last_silence_says_nothing_of_what_plays_now() -> None:

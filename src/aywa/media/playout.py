@@ -122,8 +122,8 @@ class Playout:
 
     def played(self, left_s: float, at_s: float) -> None:
         """A mark: at at_s the far side had left_s still to play, of all that was sent to it."""
-        if self._far is None or left_s > self.heard_until_s - self._run_from_s - _GRAIN_S:
-            # It stood before the beginning of what is being played.
+        if self._far is None or not left_s < self.heard_until_s - self._run_from_s - _GRAIN_S:
+            # It stood before the beginning of what is being played, or nothing was ever played.
             return
         self._lates.append(at_s + left_s - self.heard_until_s)
         late_s = min(self._lates)

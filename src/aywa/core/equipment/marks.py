@@ -14,6 +14,8 @@ EVERY_S = 0.1
 """So much audio lies between two marks."""
 IDLE_S = 0.5
 """After that long with nothing to play, the far side is thought to hold nothing."""
+PROBE_EVERY_S = 2.0
+"""Not more often than that the way is measured."""
 PATIENCE_S = 2.0
 """A mark that has not come back so long after it should have will not come."""
 MARKS_MOST = 128
@@ -45,6 +47,7 @@ class Marks:
         self._sent_s = 0.0
         self._marked_s = 0.0
         self._until_s = float("-inf")
+        self._probed_s = float("-inf")
         self._ways: deque[float] = deque(maxlen=_WAYS)
 
     @property
@@ -67,11 +70,18 @@ class Marks:
         """The far side holds nothing, and has not for a while: a mark would come back at once."""
         return now > self._until_s + IDLE_S
 
+    def wants_probe(self, now: float) -> bool:
+        """It is time to measure the way, and it can be measured."""
+        return self.idle(now) and now - self._probed_s >= PROBE_EVERY_S
+
     def put(self, now: float) -> str:
         """The name of a mark that is sent now, behind all that was sent before."""
         self._number += 1
         name = f"{self._prefix}-{self._number}"
-        self._out[name] = _Out(self._sent_s, now, max(self._until_s, now), self.idle(now))
+        probe = self.idle(now)
+        self._out[name] = _Out(self._sent_s, now, max(self._until_s, now), probe)
+        if probe:
+            self._probed_s = now
         self._marked_s = self._sent_s
         if len(self._out) > MARKS_MOST:
             self._out.popitem(last=False)

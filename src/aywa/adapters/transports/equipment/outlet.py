@@ -90,7 +90,7 @@ class Outlet:
         if self._closed:
             return
         now = self._now()
-        if self._probed and self.marks.idle(now):
+        if self._probed and self.marks.wants_probe(now):
             self._mark()
         if self._rest or len(frame) % self._chunk_bytes:
             frame = self._whole(frame)

@@ -96,14 +96,14 @@ class TwilioCodec(Plain):
         if found is None:
             return (Broken("a message must be one JSON object, in a text"),)
         event = found.get("event")
-        came = self._events.get(event) if isinstance(event, str) else None
-        if came is None:
-            return self.said(text(event), found)
-        return came(found)
+        if not isinstance(event, str):
+            return (Broken("a message without an event"),)
+        came = self._events.get(event)
+        return self.said(text(event), found) if came is None else came(found)
 
     def said(self, event: str, found: Mapping[str, Any]) -> Sequence[Received]:
         """An event that the family does not share."""
-        return (Said(event[:40]),) if event else (Broken("a message without an event"),)
+        return (Said(event[:40]),)
 
     def started(self, start: Mapping[str, Any], found: Mapping[str, Any]) -> Started | Broken:
         """What `start` says."""
