@@ -59,6 +59,7 @@ class Outlet:
         self._held: deque[Message] = deque()
         self._keys = ""
         self._closed = False
+        self._told_missing = False
         # When the far side will have played all that was sent, for one that must not run dry.
         self._until_s = 0.0
         self._rest_timer: asyncio.TimerHandle | None = None
@@ -94,19 +95,15 @@ class Outlet:
             self._mark()
         if self._rest or len(frame) % self._chunk_bytes:
             frame = self._whole(frame)
-        size, most = len(frame), self._message_bytes
-        if size <= most:
-            if not size:
-                return
-            self._send(self._codec.audio(frame))
-        else:
-            for at in range(0, size, most):
-                self._send(self._codec.audio(frame[at : at + most]))
-        seconds = size * self._seconds_per_byte
-        if self._endless:
-            self._until_s = max(self._until_s, now) + seconds
-        if self._marked and self.marks.sent(seconds, now):
-            self._mark()
+        most = self._message_bytes
+        for at in range(0, len(frame), most):
+            message = frame[at : at + most]
+            self._send(self._codec.audio(message))
+            seconds = len(message) * self._seconds_per_byte
+            if self._endless:
+                self._until_s = max(self._until_s, now) + seconds
+            if self._marked and self.marks.sent(seconds, now):
+                self._mark()
 
     def clear(self) -> None:
         """The far side throws away what it holds, and so do we."""
@@ -136,8 +133,9 @@ class Outlet:
     def look(self) -> None:
         """Now and then: marks that should have come long ago."""
         missing = self.marks.overdue(self._now())
-        if missing:
-            self._warn("mark_missing", f"{missing} marks never came back: what was heard goes by our clock")
+        if missing and not self._told_missing:
+            self._told_missing = True
+            self._warn("mark_missing", "marks do not come back: what was heard goes by our clock")
 
     def _mark(self) -> None:
         message = self._codec.mark(self.marks.put(self._now()))
