@@ -26,7 +26,7 @@ from aywa.adapters.webhooks.assistant_request import HttpAssistantRequests
 from aywa.api.app import create_app
 from aywa.api.settings import ApiSettings
 from aywa.boot.artifacts import Artifacts
-from aywa.boot.carriers import carriers, public_media_url, public_url
+from aywa.boot.carriers import carriers, govern, public_media_url, public_url
 from aywa.boot.endpointing import endpointing_route
 from aywa.boot.engine import open_engine
 from aywa.boot.engine_version import engine_version
@@ -281,6 +281,8 @@ class Runtime:
         """Media sockets are let in, when everything that answers a call is there."""
         settings = self.settings
         self.equipment.door.calls = self.services.equipment
+        if self.services.carrier_lines is not None:
+            govern(self.services.carrier_lines, self.equipment.streams)
         try:
             await self.equipment.open_audiosocket(settings.equipment, settings.host)
         except OSError as error:

@@ -136,13 +136,14 @@ class Placing:
 class Abilities:
     """What a vendor can do. places: calls. asks: it takes markup, and asks again when the media socket is over. answers: it
     wants to be told over HTTP to answer. ends: it must be told over HTTP that a call is over; the socket's end is not
-    enough. passes_on: a caller, to another number."""
+    enough. passes_on: a caller, to another number. keys: it presses keys for the caller's side."""
 
     places: bool = False
     asks: bool = False
     answers: bool = False
     ends: bool = False
     passes_on: bool = False
+    keys: bool = False
 
 
 class Carrier(Protocol):
@@ -185,7 +186,10 @@ class Carrier(Protocol):
     async def transfer(
         self, account: CarrierAccount, provider_id: str, onward: Onward, way: MediaWay
     ) -> None:
-        """Passes the caller on, where the vendor asks nothing (Abilities.asks)."""
+        """Passes the caller on, where the vendor asks nothing. way.next_url: where it may ask then."""
+
+    async def send_keys(self, account: CarrierAccount, provider_id: str, digits: str) -> None:
+        """Presses keys: 0-9, *, #, A-D."""
 
     async def close(self) -> None:
         """Closes the connections."""

@@ -124,5 +124,5 @@ def join_services(
         files=files,
         carriers=None if lines is None else CarrierDoor(numbers, accounts, lines, router),
         carrier_lines=lines,
-        equipment=EquipmentCalls(assistants, numbers, accounts, api_keys, router),
+        equipment=EquipmentCalls(assistants, numbers, accounts, api_keys, router, lines),
     )

@@ -157,6 +157,9 @@ class Twilio:
             "POST", self._calls(account, provider_id), self._headers(account), fields=fields
         )
 
+    async def send_keys(self, account: CarrierAccount, provider_id: str, digits: str) -> None:
+        """It has no keys while a media socket is up."""
+
     # --- inside ------------------------------------------------------------------------------------------------------
 
     def _connecting(self, way: MediaWay) -> str:
