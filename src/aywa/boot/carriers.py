@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from aywa.adapters.carriers.asterisk import Asterisk
 from aywa.adapters.carriers.exotel import Exotel
 from aywa.adapters.carriers.plivo import Plivo
 from aywa.adapters.carriers.signalwire import SignalWire
@@ -19,7 +20,7 @@ from aywa.service.carrier_lines import CarrierLines, CarrierParts
 
 PUBLIC_URL = "RUNTIME_PUBLIC_URL"
 PUBLIC_MEDIA_URL = "RUNTIME_PUBLIC_MEDIA_URL"
-ADAPTERS = (Exotel, Plivo, SignalWire, Telnyx, Twilio, Vonage)
+ADAPTERS = (Asterisk, Exotel, Plivo, SignalWire, Telnyx, Twilio, Vonage)
 
 
 def carriers(legs: CallLegs, public_url: str, media_url: Callable[[], str]) -> CarrierParts:

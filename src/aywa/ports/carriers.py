@@ -76,7 +76,7 @@ class Outcome(StrEnum):
 @dataclass(frozen=True, slots=True)
 class CarrierNews:
     """A vendor's request, read. provider_id: the vendor's name for the call. outcome: with ENDED and DIALLED. detail: for a
-    person, short."""
+    person, short. parameters: the customer's own, with CALLED."""
 
     happening: Happening
     provider_id: str = ""
@@ -85,6 +85,7 @@ class CarrierNews:
     caller_name: str = ""
     outcome: Outcome | None = None
     detail: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

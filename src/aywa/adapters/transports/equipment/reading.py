@@ -77,3 +77,10 @@ def key(value: Any) -> str | None:
     """A key of a telephone; None for anything else."""
     pressed = text(value).upper()
     return pressed if pressed in KEYS else None
+
+
+def party(value: Any) -> str:
+    """A number or an address. Whoever wrote a plus into a query as it is meant no space."""
+    said = text(value)
+    number_ = said.strip()
+    return f"+{number_}" if said.startswith(" ") and number_.isdigit() else number_
