@@ -29,7 +29,7 @@ from aywa.testing.equipment.twilio import TwilioEquipment
 from aywa.testing.equipment.vonage import VonageEquipment
 from aywa.testing.sound import Sound
 from aywa.testing.wire import pacing_late_ms
-from tests.equipment.runtime import MediaRuntime
+from tests.equipment.runtime import VOICE_ENDS_S, MediaRuntime
 
 PARAMETERS = {"tier": "gold"}
 POSITION_MS = 20.0
@@ -100,7 +100,7 @@ def told(runtime: MediaRuntime, sentence: Sound) -> Mapping[str, Told]:
             assert called.refused is None, (name, called.refused)
             call = await runtime.document(equipment)
             timeline = await runtime.timeline(call["id"])
-            off_ms = position_off_ms(called, timeline)
+            off_ms = position_off_ms(called, timeline, VOICE_ENDS_S)
             return Told(
                 equipment,
                 measure(called),

@@ -54,7 +54,7 @@ class Ear:
         """Thrown away because it was too much, not because it was cleared."""
         self.cleared_samples = 0
         # The digital silence at the ends of stretches of sound: of those before, and of the last one.
-        self._tails = 0
+        self._tails: list[int] = []
         self._tail = 0
         self._sample_s = 1 / (rate_hz * (1 + self.settings.skew_ppm / 1e6))
         self._frame_bytes = round(rate_hz * FRAME_S) * PCM_BYTES
@@ -77,7 +77,7 @@ class Ear:
             return
         if not self._queued_samples and self._next_s <= now_s:
             self._next_s = now_s + self.settings.delay_s
-            self._tails += self._tail
+            self._tails.append(self._tail)
         self._tail = _silent_tail(pcm)
         self._queue.append(_Sound(pcm[: samples * PCM_BYTES]))
         self._queued_samples += samples
@@ -139,9 +139,11 @@ class Ear:
         """The truth: how many have been heard since the beginning."""
         return self._begun_samples - self._unheard_of_last(now_s)
 
-    def silent_samples(self) -> int:
-        """The digital silence at the ends of all stretches of sound: it may have filled up a message."""
-        return self._tails + self._tail
+    def silent_samples(self, longer_than_s: float = 0.0) -> int:
+        """The digital silence at the ends of all stretches of sound, as far as it is longer than that: it may have filled up a
+        message."""
+        own = round(longer_than_s * self.rate_hz)
+        return sum(max(0, tail - own) for tail in (*self._tails, self._tail))
 
     def queued_s(self, now_s: float) -> float:
         """How long what has arrived and was not heard will take, without a delay that is still to come."""
