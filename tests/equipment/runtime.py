@@ -17,6 +17,7 @@ from typing import Any
 
 from aywa.testing.equipment.base import Equipment
 from aywa.testing.equipment.call import Called, EquipmentCaller, Faults
+from aywa.testing.equipment.known import brought
 from aywa.testing.equipment.line import with_query
 from aywa.testing.equipment.run import Api
 from aywa.testing.runtime import free_port
@@ -24,8 +25,10 @@ from aywa.testing.script import Step
 from tests.e2e.dev import Dev, until
 
 STORED_S = 15.0
+VOICE_ENDS_S = 0.05
+"""The pause after each word of the simulated voice."""
 QUESTION = "when are you open"
-ANSWER = "We are open from nine to five on weekdays. On Saturdays we close at one."
+ANSWER = "We open at nine."
 BYE = "Thank you for your call, and goodbye."
 GREETING = (
     "Hello, this is Robin of the hotel at the lake. You can ask me about rooms, about the breakfast and about the boats that "
@@ -41,7 +44,9 @@ ASSISTANT: Mapping[str, Any] = {
     },
     "voice": {"provider": "11labs", "voiceId": "robin", "cachingEnabled": False},
     "transcriber": {"provider": "deepgram", "model": "nova-3"},
+    "firstMessageInterruptionsEnabled": True,
     "messagePlan": {"idleTimeoutSeconds": 60},
+    "silenceTimeoutSeconds": 120,
 }
 PLANS: Mapping[str, Mapping[str, Any]] = {
     "deepgram.listen": {"extra": {"sentences": [QUESTION]}},
@@ -103,12 +108,11 @@ class MediaRuntime:
         return await EquipmentCaller(equipment, url, faults=faults).call(steps)
 
     async def document(self, equipment: Equipment) -> dict[str, Any]:
-        """The call that the equipment brought, once it has ended."""
+        """The call that the equipment brought, once it has ended and its recording is there."""
         found: dict[str, Any] = {}
         async with asyncio.timeout(STORED_S):
-            while found.get("status") != "ended":
-                calls = await self.api.ask("GET", "/call?limit=100")
-                ours = [call for call in calls if call.get("phoneCallProviderId") == equipment.facts.call_id]
+            while found.get("status") != "ended" or not (found.get("artifact") or {}).get("recordingUrl"):
+                ours = [call for call in await self.newest() if brought(equipment.facts, call)]
                 found = ours[0] if ours else {}
                 await asyncio.sleep(0.05)
         return found

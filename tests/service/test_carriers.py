@@ -697,11 +697,11 @@ async def test_no_secret_is_shown(world: World) -> None:
 
 async def brought(world: World, number_id: str, carrier: str, provider_id: str) -> str:
     """A call whose vendor's media socket was led here by the customer's own markup."""
-    owner = await world.services.equipment.owner(number_id)
+    equipment = world.services.equipment
+    assert equipment is not None
+    owner = await equipment.owner(number_id)
     assert owner is not None
-    answer = await world.services.equipment.take(
-        owner, Brought("+4930123", carrier=carrier, provider_id=provider_id)
-    )
+    answer = await equipment.take(owner, Brought("+4930123", carrier=carrier, provider_id=provider_id))
     assert isinstance(answer, CallPlan)
     world.host.up.add(answer.call_id)
     return answer.call_id

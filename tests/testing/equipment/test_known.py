@@ -606,8 +606,10 @@ def test_audio_fork_begins_with_its_metadata_and_streams() -> None:
     assert [one for _, one in equipment.of(Transfer)] == [Transfer({"to": "100"})]
     assert equipment.hung_up
     assert equipment.violations == []
+    for _ in range(4):
+        equipment.receive('{"type":"mark"}', 0.0)
+    assert equipment.violations == ["'mark' is no message to the module, 4 times"]
     equipment.receive(b"\1", 0.0)
-    equipment.receive('{"type":"mark"}', 0.0)
     assert len(equipment.violations) == 2
 
 

@@ -84,7 +84,7 @@ class EquipmentCaller:
         self._heard = 0
         self._held: list[Message] = []
         self._counted = 0
-        self._outbox: asyncio.Queue[list[Message]] = asyncio.Queue()
+        self._outbox: asyncio.Queue[Message] = asyncio.Queue()
         self._alarm: asyncio.TimerHandle | None = None
         self._over = False
 
@@ -113,10 +113,9 @@ class EquipmentCaller:
 
     async def _talk(self) -> None:
         called, record, loop = self._called, self._called.record, asyncio.get_running_loop()
-        for message in self.equipment.opening():
-            await self._line.send(message)
+        self._send(self.equipment.opening())
         listening = asyncio.create_task(self._listen(), name="equipment: listens")
-        answering = asyncio.create_task(self._answer(), name="equipment: answers")
+        carrying = asyncio.create_task(self._carry(), name="equipment: speaks")
         try:
             await self._speak(listening)
             record.closed_s = loop.time()
@@ -126,11 +125,12 @@ class EquipmentCaller:
             self._over = True
             if self._alarm is not None:
                 self._alarm.cancel()
-            for task in (answering, listening):
+            carrying.cancel()
+            await self._line.close()
+            for task in (carrying, listening):
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
-            await self._line.close()
             called.close_code, called.close_reason = self._line.close_code, self._line.close_reason
             if called.close_code == POLICY and not called.arrivals:
                 # A door that lets in before it asks: the call never was one.
@@ -139,8 +139,10 @@ class EquipmentCaller:
     async def _end(self, listening: asyncio.Task[None]) -> None:
         loop = asyncio.get_running_loop()
         asked_s = loop.time()
-        for message in self.equipment.hang_up():
-            await self._line.send(message)
+        self._send(self.equipment.hang_up())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await self._outbox.join()
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORD_S if self._called.ended_by == "caller" else CLOSE_S):
                 await asyncio.shield(listening)
@@ -159,25 +161,23 @@ class EquipmentCaller:
                 return
             if self._script.step is not step:
                 step = self._script.step
-                await self._stepped(step)
+                self._stepped(step)
             record.sent.append(frame)
-            await self._say(frame)
+            self._say(frame)
 
-    async def _stepped(self, step: Step | None) -> None:
+    def _stepped(self, step: Step | None) -> None:
         if isinstance(step, Keys):
             for key in step.keys:
-                for message in self.equipment.press(key):
-                    await self._line.send(message)
+                self._send(self.equipment.press(key))
         if step is not None and self._on_step is not None:
             self._on_step(step)
 
-    async def _say(self, frame: SentFrame) -> None:
+    def _say(self, frame: SentFrame) -> None:
         messages = self.equipment.speak(frame.pcm)
         faults = self._faults
         if faults.swap_every or faults.burst_frames:
             messages = self._spoilt(messages)
-        for message in messages:
-            await self._line.send(message)
+        self._send(messages)
 
     def _spoilt(self, messages: list[Message]) -> list[Message]:
         """Held back, or changed in order, as the faults say."""
@@ -204,10 +204,15 @@ class EquipmentCaller:
                 self._called.arrivals.append(now_s)
             self._ring_later()
 
-    async def _answer(self) -> None:
+    async def _carry(self) -> None:
+        """Sends everything in the order in which it was said."""
         while True:
-            for message in await self._outbox.get():
-                await self._line.send(message)
+            await self._line.send(await self._outbox.get())
+            self._outbox.task_done()
+
+    def _send(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            self._outbox.put_nowait(message)
 
     def _wake(self) -> None:
         self._alarm = None
@@ -223,8 +228,8 @@ class EquipmentCaller:
         self._heard = len(self.equipment.ear.heard)
 
     def _post(self, answers: list[Message]) -> None:
-        if answers and not self._faults.mute:
-            self._outbox.put_nowait(answers)
+        if not self._faults.mute:
+            self._send(answers)
 
     def _ring_later(self) -> None:
         """Wakes when the next frame begins or the next mark is reached: marks are answered then and not at the next frame."""

@@ -10,8 +10,12 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
+import numpy as np
+
 FRAME_S = 0.02
 PCM_BYTES = 2
+SILENT = 8
+"""What A-law's quietest code says: no sound at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,9 @@ class Ear:
         self.dropped_samples = 0
         """Thrown away because it was too much, not because it was cleared."""
         self.cleared_samples = 0
+        # The digital silence at the ends of stretches of sound: of those before, and of the last one.
+        self._tails: list[int] = []
+        self._tail = 0
         self._sample_s = 1 / (rate_hz * (1 + self.settings.skew_ppm / 1e6))
         self._frame_bytes = round(rate_hz * FRAME_S) * PCM_BYTES
         self._queue: deque[_Sound | str] = deque()
@@ -70,6 +77,8 @@ class Ear:
             return
         if not self._queued_samples and self._next_s <= now_s:
             self._next_s = now_s + self.settings.delay_s
+            self._tails.append(self._tail)
+        self._tail = _silent_tail(pcm)
         self._queue.append(_Sound(pcm[: samples * PCM_BYTES]))
         self._queued_samples += samples
         self.most_queued_s = max(self.most_queued_s, self.queued_s(now_s))
@@ -91,6 +100,7 @@ class Ear:
         self._queued_samples = 0
         self._next_s = min(self._next_s, now_s)
         self.paused = False
+        self._tail = 0
         return names
 
     def forget_marks(self) -> None:
@@ -129,6 +139,12 @@ class Ear:
         """The truth: how many have been heard since the beginning."""
         return self._begun_samples - self._unheard_of_last(now_s)
 
+    def silent_samples(self, longer_than_s: float = 0.0) -> int:
+        """The digital silence at the ends of all stretches of sound, as far as it is longer than that: it may have filled up a
+        message."""
+        own = round(longer_than_s * self.rate_hz)
+        return sum(max(0, tail - own) for tail in (*self._tails, self._tail))
+
     def queued_s(self, now_s: float) -> float:
         """How long what has arrived and was not heard will take, without a delay that is still to come."""
         return (self._queued_samples + self._unheard_of_last(now_s)) * self._sample_s
@@ -166,3 +182,11 @@ class Ear:
         if math.isinf(self.settings.most_s):
             return 1 << 62
         return max(0, round(self.settings.most_s * self.rate_hz) - self._queued_samples)
+
+
+def _silent_tail(pcm: bytes) -> int:
+    """How many samples at the end are no sound."""
+    loud = np.flatnonzero(
+        np.abs(np.frombuffer(pcm[: len(pcm) // PCM_BYTES * PCM_BYTES], "<i2").astype(np.int32)) > SILENT
+    )
+    return len(pcm) // PCM_BYTES - (int(loud[-1]) + 1 if loud.size else 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 from uuid import uuid4
 
 from aywa.testing.equipment.audio_fork import AudioForkEquipment
@@ -30,11 +31,27 @@ EQUIPMENT: Mapping[str, type[Equipment]] = {
 _UUIDS = ("audiosocket", "plivo", "vonage", "jambonz", "audio_fork", "audio_stream", "chan_websocket")
 
 
+RUN = "run"
+"""The parameter that tells one call from another, for protocols that have no id of a call."""
+
+
 def facts_for(name: str, facts: Facts | None = None) -> Facts:
-    """The facts with ids of their own, in the vendor's form."""
+    """The facts with ids of their own, in the vendor's form; one of them is among the parameters."""
     facts = facts or Facts()
     if name in _UUIDS:
-        return replace(facts, call_id=str(uuid4()), stream_id=str(uuid4()))
-    if name == "telnyx":
-        return replace(facts, call_id=f"v3:{uuid4().hex}", stream_id=str(uuid4()).upper())
-    return replace(facts, call_id=f"CA{uuid4().hex}", stream_id=f"MZ{uuid4().hex}")
+        call_id, stream_id = str(uuid4()), str(uuid4())
+    elif name == "telnyx":
+        call_id, stream_id = f"v3:{uuid4().hex}", str(uuid4()).upper()
+    else:
+        call_id, stream_id = f"CA{uuid4().hex}", f"MZ{uuid4().hex}"
+    parameters = {**facts.parameters, RUN: uuid4().hex[:12]}
+    return replace(facts, call_id=call_id, stream_id=stream_id, parameters=parameters)
+
+
+def brought(facts: Facts, call: Mapping[str, Any]) -> bool:
+    """Whether this is the runtime's document of the call with these facts."""
+    overrides = call.get("assistantOverrides") or {}
+    run = (overrides.get("variableValues") or {}).get(RUN)
+    if RUN in facts.parameters and run is not None:
+        return bool(run == facts.parameters[RUN])
+    return call.get("phoneCallProviderId") in (facts.call_id, facts.stream_id)

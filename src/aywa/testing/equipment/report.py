@@ -122,11 +122,19 @@ def told_samples(timeline: Iterable[Mapping[str, Any]]) -> int:
     return heard
 
 
-def position_off_ms(called: Called, timeline: Sequence[Mapping[str, Any]]) -> float:
-    """What the runtime says was heard minus what was: positive when it believes that more was heard."""
+def position_off_ms(
+    called: Called, timeline: Sequence[Mapping[str, Any]], voice_ends_s: float = 0.0
+) -> float:
+    """What the runtime says was heard minus what was: positive when it believes that more was heard.
+
+    Silence at the end of a reply may count or not: it may be the voice's, or have filled up a message. voice_ends_s: how much of
+    it is known to be the voice's.
+    """
     ear = called.equipment.ear
-    truth = ear.played_samples(called.record.closed_s)
-    return (told_samples(timeline) - truth) / ear.rate_hz * 1000
+    most = ear.played_samples(called.record.closed_s)
+    told = told_samples(timeline)
+    off = told - most if told > most else min(0, told - (most - ear.silent_samples(voice_ends_s)))
+    return off / ear.rate_hz * 1000
 
 
 def as_json(called: Called, measures: Measures | None) -> dict[str, Any]:

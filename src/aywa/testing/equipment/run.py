@@ -13,20 +13,23 @@ from typing import Any
 
 import aiohttp
 
-from aywa.testing.caller import ANSWER_S, NoRuntime, Refused, call_by_sip_id
+from aywa.testing.caller import ANSWER_S, STORE_S, NoRuntime, Refused
 from aywa.testing.equipment import check
 from aywa.testing.equipment.base import Equipment
 from aywa.testing.equipment.call import Called, EquipmentCaller
 from aywa.testing.equipment.check import Finding
+from aywa.testing.equipment.known import brought
 from aywa.testing.equipment.report import Measures, measure
 
 GREETING = (
     "Hello, this is a check of the line. I will go on speaking for a while, so that you can speak into it and see whether "
     "I stop. There is nothing else that you need to do. Please say a sentence whenever you like."
 )
+POLL_S = 0.05
 ASSISTANT: Mapping[str, Any] = {
     "name": "Media check",
     "firstMessage": GREETING,
+    "firstMessageInterruptionsEnabled": True,
 }
 
 
@@ -53,6 +56,18 @@ class Api:
             message = answer.get("message") if isinstance(answer, dict) else answer
             raise Refused(response.status, str(message)[:300])
         return answer
+
+    async def call_of(self, equipment: Equipment) -> Mapping[str, Any]:
+        """The runtime's document of the call that the equipment brought, once it has ended; empty when it cannot be had."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + STORE_S
+        found: Mapping[str, Any] = {}
+        with suppress(NoRuntime, Refused):
+            while loop.time() < until_s and found.get("status") != "ended":
+                calls = await self.ask("GET", "/call?limit=100")
+                found = next((call for call in calls if brought(equipment.facts, call)), {})
+                await asyncio.sleep(POLL_S)
+        return found
 
     @asynccontextmanager
     async def assistant(self, document: Mapping[str, Any] = ASSISTANT) -> AsyncIterator[str]:
@@ -88,7 +103,7 @@ async def run(caller: EquipmentCaller, pcm: bytes, api: Api | None = None) -> Ch
     call: Mapping[str, Any] = {}
     timeline: list[Mapping[str, Any]] | None = None
     if api is not None and called.connected:
-        call = await call_by_sip_id(api.url, api.key, equipment.facts.call_id)
+        call = await api.call_of(equipment)
         if call:
             with suppress(NoRuntime, Refused):
                 timeline = await api.ask("GET", f"/call/{call['id']}/timeline")
