@@ -45,6 +45,7 @@ _SPARE = (
     ev.PlayoutAdvanced,
     ev.ReplyTextReceived,
     ev.MediaWarned,
+    ev.QualityMeasured,
     ev.DtmfReceived,
 )
 

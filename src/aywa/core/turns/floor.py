@@ -442,7 +442,7 @@ class Floor:
         reply.anchors.append((0, event.at_s))
         cmds: Commands = [do.TellClient("speech-update", self._speaking("started"))]
         if self._taken is not None and reply.commits:
-            cmds += self._commit_turn(reply, event.at_s)
+            cmds += self._commit_turn(reply, event.at_s, event.silent_s)
         began = self.caller.state is _SPEAKING or self.caller.keying
         if began and reply.interruptible and not reply.dropping:
             # Both began at once; the caller goes first.
@@ -692,18 +692,19 @@ class Floor:
         self._taken = None
         return [self._decided("turn_given_back", reason, {"reply_id": reply.reply_id})]
 
-    def _commit_turn(self, reply: Reply, at_s: float) -> Commands:
+    def _commit_turn(self, reply: Reply, at_s: float, silent_s: float) -> Commands:
         caller, taken = self.caller, self._taken
         self._loudness.took()
         said = self._said()
         latency_s = at_s - caller.last_voice_s
+        wire_ms = round((latency_s + silent_s) * 1000, 1)
         parts = turn_parts(caller.last_voice_s, self._taken_s, caller.confirmed_s, reply.marks, at_s)
         body = {"turn": self._turn, "latencyMs": round(latency_s * 1000), "parts": parts}
         body["reason"] = taken.reason if taken is not None else ""
         cmds: Commands = [
             *said,
             self._transcript("user", "final", caller.text),
-            do.RecordTurn(caller.turn_id, reply.reply_id, round(latency_s * 1000, 1), parts),
+            do.RecordTurn(caller.turn_id, reply.reply_id, round(latency_s * 1000, 1), parts, wire_ms),
             do.TellClient("turn-latency", body),
             self._conversation(),
         ]
