@@ -30,6 +30,7 @@ from aywa.boot.endpointing import endpointing_route
 from aywa.boot.engine import open_engine
 from aywa.boot.engine_version import engine_version
 from aywa.boot.errors import CannotStart
+from aywa.boot.hold_music import read_music
 from aywa.boot.host import PHONE_CALLS, Host
 from aywa.boot.layout import open_layout
 from aywa.boot.lock import FolderLock
@@ -274,6 +275,7 @@ class Runtime:
             file = self.settings.data / "sip-password"
             phones = replace(phones, password=await asyncio.to_thread(password_in, file))
         self._phone.settings = phones
+        self._phone.music, self._phone.music_hz = await asyncio.to_thread(read_music, phones.hold_music)
         files = self._tls
         if phones.tls_port is not None and files is None:
             files = certificate(self.settings.data / "tls", hosts[0])

@@ -129,12 +129,11 @@ class CallRecord:
     def _on_record_turn(self, at_s: float, data: Mapping[str, Any]) -> None:
         parts = data["parts_ms"]
         turn = {name: float(parts.get(part, 0.0)) for part, name in _PARTS.items()}
-        latency = float(data["latency_ms"])
-        # Ours: until the reply is heard, and not only sent.
-        wire = data.get("wire_ms")
-        self.turns.append(
-            {**turn, "turnLatency": latency, "wireLatency": latency if wire is None else float(wire)}
-        )
+        turn["turnLatency"] = float(data["latency_ms"])
+        if data.get("wire_ms") is not None:
+            # Ours: until the reply is heard, and not only sent.
+            turn["wireLatency"] = float(data["wire_ms"])
+        self.turns.append(turn)
 
     def _on_transfer(self, at_s: float, data: Mapping[str, Any]) -> None:
         plan = data["destination"].get("transferPlan") or {}
@@ -239,7 +238,7 @@ class CallRecord:
     def _performance(self) -> dict[str, Any]:
         metrics: dict[str, Any] = {"turnLatencies": self.turns}
         for name in (*_PARTS.values(), "turnLatency", "wireLatency"):
-            values = [turn[name] for turn in self.turns]
+            values = [turn[name] for turn in self.turns if name in turn]
             metrics[f"{name}Average"] = round(sum(values) / len(values), 1) if values else 0
         # Ours: how the stream fared, what beginning early cost, and every silence longer than a pause in talk.
         return (

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from aywa.core.rtp.dtmf import (
     ENDS,
     FLASH,
+    GAP_S,
     KEYS,
     LEVEL,
     LOST_END_S,
     MOST_BLOCKS,
     MOST_DIALLED,
+    TONE_S,
     EventPacket,
     KeyEnded,
     KeyEvent,
@@ -23,6 +25,7 @@ from aywa.core.rtp.dtmf import (
     KeySender,
     KeyStarted,
     Pausing,
+    dialling_s,
 )
 from tests.core.feed import examples
 
@@ -249,3 +252,8 @@ def test_what_is_dialled_arrives_though_a_third_is_lost_or_doubled(
     ended = [event for event in heard if isinstance(event, KeyEnded)]
     assert all(event.seen for event in ended)
     assert [event.duration_s for event in ended] == [0.1] * len(wanted)
+
+
+def test_how_long_dialling_takes() -> None:
+    assert dialling_s("12wW") == pytest.approx(2 * (TONE_S + GAP_S) + 1.5)
+    assert dialling_s("") == 0

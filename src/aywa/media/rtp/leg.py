@@ -22,7 +22,7 @@ from aywa.core.events import (
     PlayoutStarved,
     QualityMeasured,
 )
-from aywa.core.rtp.comfort_noise import describe
+from aywa.core.rtp.comfort_noise import USUAL_DB
 from aywa.core.rtp.dtmf import PAUSES_S
 from aywa.core.rtp.packet import Sender
 from aywa.core.rtp.plan import StreamPlan
@@ -352,7 +352,7 @@ class RtpLeg:
         self.talking.dial_as(plan.dtmf_type, plan.dtmf_clock_hz)
         tones = plan.dtmf_type is None and carries_tones(codec)
         self.talking.sound_as(self._tone if tones else None)
-        self.talking.rest_as(plan.comfort_noise_type, describe(b""))
+        self.talking.rest_as(plan.comfort_noise_type, bytes([USUAL_DB]))
         self.listening.keys(plan.dtmf_receive_type, plan.dtmf_clock_hz, plan.comfort_noise_type)
         self.listening.unprotect = None if self._srtp is None else self._srtp.unprotect
         self.listening.receiving(plan.receives, self._now())
