@@ -959,3 +959,55 @@ def test_a_line_that_carries_no_keys_is_told_to_the_model() -> None:
     warned = ev.MediaWarned(LEG, "dtmf_unsupported", "this transport carries no keys")
     (asked,) = of(do.StartReply, feed(made, warned, now=5.1))
     assert asked.messages[-1]["role"] == "tool"
+
+
+ACTING: list[dict[str, Any]] = [
+    PAD | TOOLS,
+    PAD | TOOLS | {"firstMessageMode": "assistant-speaks-first", "firstMessage": "Hello there."},
+    PAD | TOOLS | {"endCallMessage": "Bye.", "stopSpeakingPlan": {"backoffSeconds": 1}},
+    TOOLS | {"hooks": HOOKS, "silenceTimeoutSeconds": 20, "maxDurationSeconds": 60},
+]
+CALLS = [
+    ("endCall", "{}"),
+    ("dtmf", '{"dtmf": "1w2"}'),
+    ("dtmf", '{"dtmf": ""}'),
+    ("transferCall", '{"destination": "+4930111"}'),
+    ("nothing", "{"),
+]
+acting: st.SearchStrategy[Verb] = st.one_of(
+    st.tuples(st.just("press"), st.sampled_from("12#*")),
+    st.tuples(st.just("press"), st.sampled_from("12#*")),
+    st.sampled_from(CALLS).map(lambda call: ("call_tool", *call)),
+    st.sampled_from(CALLS).map(lambda call: ("call_tool", *call)),
+    st.tuples(st.just("news"), st.sampled_from(["connected", "busy", "failed"])),
+    st.tuples(st.just("post"), st.just(ev.MediaWarned(LEG, "dtmf_unsupported"))),
+)
+acting_verbs = st.lists(often | scenes | scenes | acting | acting | seldom, min_size=10, max_size=60)
+
+
+@examples(400)
+@given(st.sampled_from(ACTING), acting_verbs, st.booleans(), st.booleans(), st.lists(last, max_size=1))
+def test_whatever_is_pressed_and_run_the_floor_keeps_its_word(
+    assistant: dict[str, Any], script: list[Verb], lagging: bool, stocked: bool, ending: list[Verb]
+) -> None:
+    world = World(assistant, lagging=lagging, stocked=stocked)
+    world.connect()
+    for verb in [*script, *ending]:
+        perform(world, verb)
+    world.settle()
+    counts(world)
+
+
+@examples(400)
+@given(st.sampled_from(ACTING), acting_verbs, st.lists(last, max_size=1))
+def test_whatever_is_pressed_and_run_the_caller_is_not_left_in_silence(
+    assistant: dict[str, Any], script: list[Verb], ending: list[Verb]
+) -> None:
+    world = World(assistant, live=True)
+    world.connect()
+    for verb in [*script, *ending]:
+        if verb[0] not in ("play", "hold", "again"):
+            perform(world, verb)
+    world.settle()
+    counts(world)
+    assert world.conversation.silence.unexplained == 0
