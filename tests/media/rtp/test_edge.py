@@ -27,6 +27,7 @@ from aywa.core.events import (
     PlayoutFinished,
     PlayoutStarted,
     QualityMeasured,
+    VoiceStopped,
 )
 from aywa.core.rtp.dtmf import KeyStarted
 from aywa.core.rtp.packet import Packet, build, is_rtcp, parse
@@ -786,3 +787,21 @@ async def test_a_reply_tells_how_much_silence_it_begins_with() -> None:
         await asyncio.sleep(0.5)
         [started] = call.of(PlayoutStarted)
         assert started.silent_s == pytest.approx(0.12)
+
+
+async def test_latency_at_the_wire_is_from_packet_to_packet() -> None:
+    async with edge() as at:
+        epoch_s = at.loop.time()
+        call = at.ring()
+        await call.phone.speak(call.leg.pair, 30)
+        last_s = at.loop.time() - 0.02
+        await call.phone.speak(call.leg.pair, 20, b"\xff" * 160)
+        [stopped] = call.of(VoiceStopped)
+        assert epoch_s + stopped.at_s == pytest.approx(last_s, abs=0.0201)
+        call.phone.heard()
+        at.plane.send(Play("leg", 1, bytes(320 * 7) + REPLY * 5))
+        while not loud(call.phone.heard()):  # noqa: ASYNC110 - the phone is a socket that tells nobody
+            await asyncio.sleep(0.001)
+        [started] = call.of(PlayoutStarted)
+        # A frame may leave a slot of the wheel before its beat.
+        assert epoch_s + started.at_s + started.silent_s == pytest.approx(at.loop.time(), abs=0.006)
