@@ -22,7 +22,7 @@ NOTHING_FIRST = "firstMessageInterruptionsEnabled has no effect: there is no fir
 
 CASES: list[tuple[dict[str, Any], list[str]]] = [
     (
-        {"model": {"tools": [{"type": "endCall"}, {"type": "sms"}, {"type": "endCall"}], "toolIds": ["t"]}},
+        {"model": {"provider": "openai", "tools": [{"type": "endCall"}, {"type": "sms"}, {"type": "endCall"}], "toolIds": ["t"]}},
         [
             "model.tools[1] is not offered to the model: sms is no tool of endCall, dtmf, transferCall",
             "model.tools[2] has no effect: another tool is called endCall",

@@ -100,13 +100,13 @@ class ScriptedLlm:
     JSON). fail_next: errors to raise instead, first come first served."""
 
     reply: Callable[[LlmRequest], str] = lambda request: "Certainly. That is done."
-    calls: Callable[[LlmRequest], Sequence[tuple[str, str]]] = lambda request: ()
     first_token_s: float = 0.0
     token_s: float = 0.0
     name: str = "scripted-llm"
     fail_next: deque[ProviderError] = field(default_factory=deque)
     requests: list[LlmRequest] = field(default_factory=list)
     cancelled: int = 0
+    calls: Callable[[LlmRequest], Sequence[tuple[str, str]]] = lambda request: ()
 
     async def stream(self, request: LlmRequest) -> AsyncIterator[LlmDelta]:
         """The answer, a word a delta."""

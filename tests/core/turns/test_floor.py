@@ -1626,7 +1626,8 @@ def test_nothing_is_made_of_the_history_or_of_progress_for_a_client_that_wants_n
 
 # --- keys and tools --------------------------------------------------------------------------------------------
 
-CALLS = (ev.ToolCall("c1", "endCall", "{}"),)
+CALLS: tuple[ev.ToolCall, ...] = (ev.ToolCall("c1", "endCall", "{}"),)
+NO_CALLS: tuple[ev.ToolCall, ...] = ()
 
 
 def asked(talk: Talk) -> int:
@@ -1742,7 +1743,7 @@ def test_a_guess_acts_only_when_the_turn_is_taken() -> None:
     assert talk.floor.reply is not None
     assert not talk.floor.reply.released
     complete(talk, talk.floor.reply.reply_id)
-    assert talk.floor.calls == ()
+    assert talk.floor.calls == NO_CALLS
     cmds = talk.wait(9.0)
     assert of(do.ReleaseReply, cmds)
     assert talk.floor.calls == CALLS
@@ -1756,7 +1757,7 @@ def test_a_guess_that_proves_wrong_runs_nothing() -> None:
     talk.feed(2.3, voice(2.3), partial(f"{QUESTION} and where you are"), silence(3.0))
     talk.feed(3.1, confirmed(f"{QUESTION} and where you are"))
     talk.wait(9.0)
-    assert talk.floor.calls == ()
+    assert talk.floor.calls == NO_CALLS
 
 
 def test_tools_are_due_when_the_words_before_them_were_heard() -> None:
@@ -1764,7 +1765,7 @@ def test_tools_are_due_when_the_words_before_them_were_heard() -> None:
     reply_id = asked(talk)
     complete(talk, reply_id, "Goodbye then.")
     talk.feed(4.1, playing(reply_id, 4.1), ev.ReplyTextReceived(reply_id, "late"))
-    assert talk.floor.calls == ()
+    assert talk.floor.calls == NO_CALLS
     talk.feed(5.0, finished(reply_id, 2, 5.0))
     assert (talk.floor.calls, talk.floor.spoke) == (CALLS, True)
 
@@ -1777,7 +1778,7 @@ def test_whoever_is_interrupted_has_not_done_it() -> None:
     talk.floor.key_pressed(4.3)
     cmds = talk.feed(4.4, dropped(reply_id, 1, 4.4))
     assert ("tools_dropped", "interrupted") in decided(cmds)
-    assert (talk.floor.calls, talk.floor.acting) == ((), False)
+    assert (talk.floor.calls, talk.floor.acting) == (NO_CALLS, False)
 
 
 def test_the_tools_of_a_reply_that_broke_are_not_run() -> None:
@@ -1787,7 +1788,7 @@ def test_the_tools_of_a_reply_that_broke_are_not_run() -> None:
     talk.feed(
         4.0, ev.ReplyFailed(reply_id, "llm", "failed"), playing(reply_id, 4.1), finished(reply_id, 9, 6.0)
     )
-    assert talk.floor.calls == ()
+    assert talk.floor.calls == NO_CALLS
     # And calls of a reply that is gone are nobody's.
     assert talk.floor.calls_received(ev.ToolCallsReceived(reply_id, CALLS)) == []
 
@@ -1805,7 +1806,7 @@ def test_a_filler_before_tools_is_no_word_of_the_models() -> None:
     reply_id = asked(talk)
     talk.wait(9.0)
     complete(talk, reply_id)
-    assert talk.floor.calls == ()
+    assert talk.floor.calls == NO_CALLS
     talk.feed(9.0, playing(reply_id, 8.0), finished(reply_id, 3, 9.0))
     assert (talk.floor.calls, talk.floor.spoke) == (CALLS, False)
 
@@ -1820,7 +1821,7 @@ def test_nobody_takes_a_turn_while_tools_are_run() -> None:
     cmds = talk.floor.acted(21.0, answer=True)
     assert of(do.SayText, cmds) == []
     (asked_for,) = of(do.StartReply, cmds)
-    assert asked_for.messages[-1]["content"] == "are you there"
+    assert asked_for.messages[-1]["content"].endswith("are you there")
 
 
 def test_after_tools_the_model_goes_on_or_the_caller_is_waited_for() -> None:

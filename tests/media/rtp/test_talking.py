@@ -415,8 +415,8 @@ async def test_comfort_noise_stands_for_the_silence_and_the_clock_goes_on() -> N
     at.forget()
     # A talkspurt starts at once, at the clock's own time.
     await at.speak(3)
-    assert at.times == [1.0, 1.02, 1.04]
-    assert at.ticks == [8000, 8160, 8320]
+    assert at.times[:3] == [1.0, 1.02, 1.04]
+    assert at.ticks[:3] == [8000, 8160, 8320]
     assert at.marked == [0]
     await asyncio.sleep(0.1)
     assert [packet[0] for _, packet in at.sent[3:]] == [13]

@@ -124,8 +124,9 @@ class Floor:
 
     @property
     def caller_has_floor(self) -> bool:
-        """The caller speaks, or pauses in a turn that is theirs to go on with, or what they say is being judged."""
-        if self._contest is not None or self.caller.state is _SPEAKING:
+        """The caller speaks or presses keys, or pauses in a turn that is theirs to go on with, or what they say is being
+        judged."""
+        if self._contest is not None or self.caller.state is _SPEAKING or self.caller.keying:
             return True
         # While a message is being made, or the last one said, no turn is taken: the silence is not the caller's.
         return self.caller.state is _PAUSED and self._may_take(self.reply)
