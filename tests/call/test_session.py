@@ -283,6 +283,22 @@ async def test_a_transfer_that_is_answered_ends_the_call_and_its_end_is_on_recor
     ]
 
 
+async def test_news_of_a_transfer_that_come_with_the_end_of_the_leg_are_on_record() -> None:
+    call = Rehearsal(OFFERED, llm=wants("transferCall"), transfers=Telephones())
+
+    async def act() -> None:
+        assert call.media is not None
+        assert call.session is not None
+        await call._speak_all(ASKS)
+        await asyncio.sleep(10.0)
+        call.media.disconnect(LEG, "forwarded")
+        call.session.post(ev.TransferChanged("connected", 200))
+
+    await call.perform(ScriptedMedia(), act, 60.0)
+    assert [r.data["status"] for r in call.journal.of("TransferChanged")] == ["connected"]
+    assert call.ended_reason == "assistant-forwarded-call"
+
+
 async def test_news_of_a_transfer_after_the_call_are_on_record() -> None:
     call = Rehearsal(OFFERED, llm=wants("transferCall"), transfers=Telephones((8.0, "completed")))
     await call.run(ASKS, 8.0)

@@ -101,7 +101,7 @@ def results(call: Mapping[str, Any]) -> Sequence[str]:
 
 async def test_an_entry_is_a_turn_and_has_its_answer(runtime: PhoneRuntime, model: SimulatedVendors) -> None:
     told, call = await talk(
-        runtime, assistant(model), Pause(2.5), Keys("42#"), WaitReply(), Keys("7"), WaitReply(), HangUp()
+        runtime, assistant(model), Pause(2.5), Keys("42#"), Pause(3.0), Keys("7"), Pause(5.0), HangUp()
     )
     assert not told["missed"]
     assert said(call, "user") == ["User's Keypad Entry: 42", "User's Keypad Entry: 7"]
