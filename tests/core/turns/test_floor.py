@@ -1737,6 +1737,13 @@ def test_a_reply_without_words_takes_the_turn_and_its_tools_are_due() -> None:
     assert (floor.awaiting_since_s, floor.deadline) == (None, None)
 
 
+def test_a_greeting_of_the_models_may_be_nothing_but_tools() -> None:
+    talk = Talk()
+    talk.floor.open_by_model(0.0)
+    assert not of(do.RecordMessage, complete(talk, 1))
+    assert (talk.floor.calls, talk.floor.acting) == (CALLS, True)
+
+
 def test_a_guess_acts_only_when_the_turn_is_taken() -> None:
     talk = Talk()
     talk.asks()
