@@ -138,10 +138,13 @@ class MediaLeg:
         pace = Pace(
             plan.rate_hz, self._wire.width, self._wire.silence,
             settings.lead_s if plan.lead_s is None else plan.lead_s, settings.advance_s, settings.queue_s,
-            settings.rewind_s, 1 if plan.paced else settings.batch_frames,
+            settings.rewind_s, plan.batch or (1 if plan.paced else settings.batch_frames),
         )  # fmt: skip
-        self._playout = Playout(plan.leg_id, pace, self._send_frame, self._post, plan.epoch_s)
         self._recorder = self._open_recorder()
+        self._playout = Playout(
+            plan.leg_id, pace, self._send_frame, self._post, plan.epoch_s, plan.far,
+            None if self._recorder is None else self._recorder.unheard,
+        )  # fmt: skip
         self._flush_due_s = self._now()
         self._chores_timer = around.wheel.at(self._now() + settings.chores_s, self._chores)
 
@@ -221,6 +224,17 @@ class MediaLeg:
         self.take_in()
         if self._side is None or not self._side.pressed(digit):
             self._post(DtmfReceived(self.leg_id, digit))
+
+    def played(self, left_s: float, at_s: float) -> None:
+        """The far side's clock tells how far it is."""
+        if not (self._ended or self._closing):
+            self._playout.played(left_s, at_s)
+            self._arm_frame_timer()
+
+    def warned(self, code: str, detail: str) -> None:
+        """The transport found something."""
+        if not self._ended:
+            self._warn_sparingly(code, detail)
 
     def disconnected(self, cause: str, detail: str = "") -> None:
         """The connection is gone."""
@@ -588,7 +602,7 @@ class MediaLeg:
         return Recorder(
             self._around.loop, self._around.executor(), self._plan.recording, self._plan.rate_hz,
             self._wire.width, self._wire.to_pcm, lambda detail: self._warn("recording_lost", detail),
-            self._plan.paced,
+            self._plan.paced, self._wire.silence,
         )  # fmt: skip
 
     def _warn(self, code: str, detail: str) -> None:

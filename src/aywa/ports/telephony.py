@@ -12,12 +12,11 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from aywa.ports.calls import CallPlan
+from aywa.ports.carriers import RING_S as RING_S
+from aywa.ports.carriers import CarrierAccount
 
 Headers = tuple[tuple[str, str], ...]
 """Names as they were written, in their order."""
-
-RING_S = 60.0
-"""How long a party may ring when nobody says (contract 14.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,8 @@ class Account:
 class OutboundCall:
     """A call to be placed. Either user, to be asked of one of the trunk's gateways, or uri, a whole SIP URI that is looked up
     by itself. caller_id, caller_name: who calls, empty when nobody said. diversion: on whose behalf. digits: to be sent
-    once it was answered (an extension). headers: further ones, all of them X-."""
+    once it was answered (an extension). headers: further ones, all of them X-. carrier: by whose API it is placed, in the place
+    of a trunk, and number_id: from which phone number."""
 
     call_id: str
     org_id: str
@@ -90,6 +90,8 @@ class OutboundCall:
     digits: str = ""
     ring_s: float = RING_S
     headers: Headers = ()
+    carrier: CarrierAccount | None = None
+    number_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
