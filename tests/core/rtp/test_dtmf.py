@@ -9,15 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aywa.core.rtp.dtmf import (
+    DIALLED_S,
     ENDS,
     FLASH,
-    GAP_S,
     KEYS,
     LEVEL,
     LOST_END_S,
     MOST_BLOCKS,
     MOST_DIALLED,
-    TONE_S,
     EventPacket,
     KeyEnded,
     KeyEvent,
@@ -255,5 +254,5 @@ def test_what_is_dialled_arrives_though_a_third_is_lost_or_doubled(
 
 
 def test_how_long_dialling_takes() -> None:
-    assert dialling_s("12wW") == pytest.approx(2 * (TONE_S + GAP_S) + 1.5)
+    assert dialling_s("12wW") == pytest.approx(2 * DIALLED_S + 1.5)
     assert dialling_s("") == 0
