@@ -81,7 +81,8 @@ class HungUp:
 News = Rang | Answered | KeyPressed | Bridged | Unbridged | Executed | HungUp
 
 _STATES = {"ringing": ChannelState.RINGING, "early": ChannelState.EARLY, "answered": ChannelState.ANSWERED}
-_ENDS = ("CHANNEL_HANGUP_COMPLETE", "CHANNEL_DESTROY")
+# The first of them counts: each has the cause, and audio may be gone by the last.
+_ENDS = ("CHANNEL_HANGUP", "CHANNEL_HANGUP_COMPLETE", "CHANNEL_DESTROY")
 
 
 class Channel:
@@ -91,7 +92,6 @@ class Channel:
         self.uuid = uuid
         self.state = ChannelState.BEGUN
         self.other = ""
-        self._cause = ""
         self._sequences: deque[str] = deque(maxlen=SEQUENCES_KEPT)
 
     @property
@@ -116,7 +116,7 @@ class Channel:
             return []
         if event is None:
             self.state = ChannelState.OVER
-            return [HungUp(self._cause)]
+            return [HungUp("")]
         return list(self._reach(_STATES.get(event.get("Answer-State"), self.state)))
 
     # --- inside -------------------------------------------------------------------------------------------------------
@@ -141,11 +141,9 @@ class Channel:
                 yield Executed(
                     event.get("Application-UUID"), event.get("Application"), event.get("Application-Response")
                 )
-            case "CHANNEL_HANGUP":
-                self._cause = event.get("Hangup-Cause") or self._cause
             case name if name in _ENDS:
                 self.state = ChannelState.OVER
-                cause = event.get("Hangup-Cause") or event.variable("hangup_cause") or self._cause
+                cause = event.get("Hangup-Cause") or event.variable("hangup_cause")
                 # recv_bye, send_bye, recv_refuse, send_cancel ... (mod_sofia)
                 remote = not event.variable("sip_hangup_disposition").startswith("send_")
                 yield HungUp(cause, _status(event), remote)
