@@ -17,6 +17,7 @@ from aywa.api import (
     docs_page,
     errors,
     health,
+    inbound,
     openapi,
     other_lists,
     phone_numbers,
@@ -38,6 +39,7 @@ ROUTERS = (
     calls.guests,
     credentials.router,
     phone_numbers.router,
+    inbound.router,
     providers.router,
     other_lists.router,
 )

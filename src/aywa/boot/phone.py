@@ -88,7 +88,7 @@ class Phone:
         """The port whose events this takes, and who says where calls go."""
         self.port = port
         self.router = router
-        self._host.over = self._call_over
+        self._host.on_over(self._call_over)
         router.on_change(self._configured)
         self._configured()
         self._gate.start()
@@ -398,7 +398,7 @@ class Phone:
                 self.port.carry_out(self.port.agent.send_digit(line.call, digit, 160, self.port.now()))
         return True
 
-    def _call_over(self, call_id: str) -> None:
+    def _call_over(self, call_id: str, connected: bool) -> None:
         """The call ended before its leg was there: whoever still rings for it need not."""
         for line in list(self._lines.values()):
             if line.call_id == call_id and line.rtp is None:

@@ -57,7 +57,7 @@ class PhoneSettings:
 
 def phone_from_environment(environment: Mapping[str, str] | None = None) -> PhoneSettings:
     """What the environment says. Raises CannotStart, naming the variable and what it may hold."""
-    read = _Reader(os.environ if environment is None else environment)
+    read = Reader(os.environ if environment is None else environment)
     first, last = read.ports("RUNTIME_MEDIA_PORTS", (10_000, 10_999))
     media_host = read.text("RUNTIME_MEDIA_PUBLIC_IP")
     authorities = read.text("RUNTIME_SIP_TLS_CA")
@@ -82,7 +82,9 @@ def phone_from_environment(environment: Mapping[str, str] | None = None) -> Phon
     )
 
 
-class _Reader:
+class Reader:
+    """An environment's settings, each by its name."""
+
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
 

@@ -26,11 +26,14 @@ from aywa.adapters.webhooks.assistant_request import HttpAssistantRequests
 from aywa.api.app import create_app
 from aywa.api.settings import ApiSettings
 from aywa.boot.artifacts import Artifacts
+from aywa.boot.carriers import carriers, public_media_url, public_url
 from aywa.boot.endpointing import endpointing_route
 from aywa.boot.engine import open_engine
 from aywa.boot.engine_version import engine_version
+from aywa.boot.equipment import Equipment, EquipmentDoor, open_networks
+from aywa.boot.equipment_settings import media_secret
 from aywa.boot.errors import CannotStart
-from aywa.boot.host import Host
+from aywa.boot.host import PHONE_CALLS, Host
 from aywa.boot.layout import open_layout
 from aywa.boot.lock import FolderLock
 from aywa.boot.phone import Phone
@@ -64,6 +67,7 @@ from aywa.ports.store import Store
 from aywa.service.errors import Unauthenticated
 from aywa.service.keys import Keys
 from aywa.service.services import PhoneParts, join_services
+from aywa.service.transfers import line_of
 
 _log = structlog.get_logger("aywa.boot")
 
@@ -142,13 +146,19 @@ class Runtime:
             routes=ProviderCheck(self.board),
             phones=PhoneParts(
                 telephone=self._phone if settings.phone.enabled else None,
+                transfers=self._phone if settings.phone.enabled else None,
+                carriers=carriers(self._host, public_url(), lambda: self.addresses.media),
+                base_url=public_url(),
                 requests=self._requests,
                 tolls=tolls_from_environment(),
             ),
         )
+        if self.services.carrier_lines is not None:
+            parts.push_async_callback(self.services.carrier_lines.close)
         scheduling = asyncio.get_running_loop().create_task(self.services.schedule.run(), name="schedule")
         parts.push_async_callback(_stopped, scheduling)
         await self._first_documents()
+        await self._open_equipment()
         await self._open_phone()
         self._open_http()
         # The calls are the first to end.
@@ -246,8 +256,13 @@ class Runtime:
             self._prices,
             self._providers.ended,
         )
-        transport = WebSocketTransport(plane, self._host.open_call)
+        secret = await asyncio.to_thread(media_secret, settings.equipment, settings.data)
+        media_url = public_media_url()
+        near = open_networks(settings.equipment, loopback=settings.loopback, public=bool(media_url))
+        self.equipment = Equipment(self._layout.plane, EquipmentDoor(self._host, secret, near, media_url))
+        transport = WebSocketTransport(plane, self._host.open_call, equipment=self.equipment.sockets)
         self._parts.push_async_callback(transport.close)
+        self._parts.push_async_callback(self.equipment.close)
         self._parts.push_async_callback(self._layout.close)
         codecs = tuple(codec.value for codec, missing in available_codecs().items() if not missing)
         self._phone = Phone(settings.phone, self._host, self._layout.plane, self._layout.edge, codecs)
@@ -260,6 +275,18 @@ class Runtime:
             raise CannotStart(
                 f"cannot listen on {settings.host} port {port}, where the calls' audio goes: {_why(error)};"
                 " choose another with --port"
+            ) from error
+
+    async def _open_equipment(self) -> None:
+        """Media sockets are let in, when everything that answers a call is there."""
+        settings = self.settings
+        self.equipment.door.calls = self.services.equipment
+        try:
+            await self.equipment.open_audiosocket(settings.equipment, settings.host)
+        except OSError as error:
+            raise CannotStart(
+                f"cannot listen for AudioSocket on port {settings.equipment.audiosocket_port}: {_why(error)};"
+                " choose another with RUNTIME_AUDIOSOCKET_PORT"
             ) from error
 
     async def _open_phone(self) -> None:
@@ -340,6 +367,7 @@ class Runtime:
             voicing=Voicing.of(settings, self._rules),
             sentences=self._sentences.of(plan.org_id) if settings.caches_sentences else None,
         )
+        line = line_of(plan.org_id, plan.call_id, plan.call) if plan.type in PHONE_CALLS else None
         return Routes(
             ear.stt,
             reply,
@@ -352,6 +380,7 @@ class Runtime:
             problems=tuple(map(str, found.problems)),
             endpointing=endpointing_route(self._endpointing, plan),
             rules=self._rules,
+            transfers=None if line is None else self.services.transfers.of(line),
         )
 
     async def _first_documents(self) -> None:
@@ -365,7 +394,7 @@ class Runtime:
     def _open_http(self) -> None:
         app = create_app(
             self.services,
-            ApiSettings(),
+            ApiSettings(public_url=public_url() or None),
             checks={
                 "models": self._models_ready,
                 "store": self._store_ready,

@@ -57,6 +57,7 @@ def dev(
     from dataclasses import replace
 
     from aywa.boot.dev import run_dev
+    from aywa.boot.equipment_settings import equipment_from_environment
     from aywa.boot.errors import CannotStart
     from aywa.boot.phone_settings import phone_from_environment
     from aywa.boot.settings import (
@@ -74,6 +75,7 @@ def dev(
         raise typer.BadParameter("choose one of --tiny and --quality")
     try:
         phone = phone_from_environment()
+        equipment = equipment_from_environment()
     except CannotStart as error:
         typer.echo(f"aywa dev: {error}", err=True)
         raise typer.Exit(1) from None
@@ -83,6 +85,7 @@ def dev(
         openai=None if tiny else openai_from_environment(),
         keys=keys_from_environment(),
         phone=phone,
+        equipment=equipment,
         calls_max=calls_max,
     )
     if sip_port is not None:

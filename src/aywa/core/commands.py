@@ -170,6 +170,25 @@ class HangUp:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class SendKeys:
+    """Press keys for the far side; w and W are pauses of 0.5 and 1 s. signalled: by signalling, not in the audio's stream."""
+
+    leg_id: str
+    digits: str
+    signalled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StartTransfer:
+    """Connect the leg's party with somebody else. destination: as the assistant has it (contract 11.1). call_id: of the tool
+    call."""
+
+    leg_id: str
+    call_id: str
+    destination: Mapping[str, Any]
+
+
 # --- to the outside ----------------------------------------------------------------------------------------------
 
 
@@ -247,6 +266,8 @@ Command = (
     | DropPlayout
     | ArmPause
     | HangUp
+    | SendKeys
+    | StartTransfer
     | TellClient
     | RecordDecision
     | RecordMessage

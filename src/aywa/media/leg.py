@@ -56,6 +56,7 @@ from aywa.ports.media import (
     Resume,
     SendDtmf,
     SendText,
+    SignalsKeys,
 )
 
 log = logging.getLogger(__name__)
@@ -131,10 +132,13 @@ class MediaLeg:
         pace = Pace(
             plan.rate_hz, self._wire.width, self._wire.silence,
             settings.lead_s if plan.lead_s is None else plan.lead_s, settings.advance_s, settings.queue_s,
-            settings.rewind_s, 1 if plan.paced else settings.batch_frames,
+            settings.rewind_s, plan.batch or (1 if plan.paced else settings.batch_frames),
         )  # fmt: skip
-        self._playout = Playout(plan.leg_id, pace, self._send_frame, self._post, plan.epoch_s)
         self._recorder = self._open_recorder()
+        self._playout = Playout(
+            plan.leg_id, pace, self._send_frame, self._post, plan.epoch_s, plan.far,
+            None if self._recorder is None else self._recorder.unheard,
+        )  # fmt: skip
         self._flush_due_s = self._now()
         self._chores_timer = around.wheel.at(self._now() + settings.chores_s, self._chores)
 
@@ -192,6 +196,17 @@ class MediaLeg:
         if self._side is None or not self._side.pressed(digit):
             self._post(DtmfReceived(self.leg_id, digit))
 
+    def played(self, left_s: float, at_s: float) -> None:
+        """The far side's clock tells how far it is."""
+        if not (self._ended or self._closing):
+            self._playout.played(left_s, at_s)
+            self._arm_frame_timer()
+
+    def warned(self, code: str, detail: str) -> None:
+        """The transport found something."""
+        if not self._ended:
+            self._warn_sparingly(code, detail)
+
     def disconnected(self, cause: str, detail: str = "") -> None:
         """The connection is gone."""
         self._end("local" if self._closing else cause, detail)
@@ -221,8 +236,8 @@ class MediaLeg:
                 self._paused_for_voice = False
             case SendText(text=text):
                 self._send_text(text)
-            case SendDtmf(digits=digits):
-                self._send_dtmf(digits)
+            case SendDtmf(digits=digits, signalled=signalled):
+                self._send_dtmf(digits, signalled=signalled)
             case CloseLeg(reason=reason):
                 self._close(reason, now)
         self._arm_frame_timer()
@@ -434,11 +449,15 @@ class MediaLeg:
         except Exception as error:  # noqa: BLE001 - a transport may fail in any way
             self._connection_failed(error)
 
-    def _send_dtmf(self, digits: str) -> None:
+    def _send_dtmf(self, digits: str, *, signalled: bool = False) -> None:
         if self._side is not None:
             self._side.keys(digits)
+        connection = self._connection
         try:
-            carried = self._connection.send_dtmf(digits)
+            if signalled and isinstance(connection, SignalsKeys):
+                carried = connection.signal_dtmf(digits)
+            else:
+                carried = connection.send_dtmf(digits)
         except Exception as error:  # noqa: BLE001 - a transport may fail in any way
             self._connection_failed(error)
             return
@@ -542,7 +561,7 @@ class MediaLeg:
         return Recorder(
             self._around.loop, self._around.executor(), self._plan.recording, self._plan.rate_hz,
             self._wire.width, self._wire.to_pcm, lambda detail: self._warn("recording_lost", detail),
-            self._plan.paced,
+            self._plan.paced, self._wire.silence,
         )  # fmt: skip
 
     def _warn(self, code: str, detail: str) -> None:

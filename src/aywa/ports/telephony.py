@@ -12,12 +12,10 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from aywa.ports.calls import CallPlan
+from aywa.ports.carriers import RING_S, CarrierAccount
 
 Headers = tuple[tuple[str, str], ...]
 """Names as they were written, in their order."""
-
-RING_S = 60.0
-"""How long a party may ring when nobody says (contract 14.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +75,8 @@ class Account:
 class OutboundCall:
     """A call to be placed. Either user, to be asked of one of the trunk's gateways, or uri, a whole SIP URI that is looked up
     by itself. caller_id, caller_name: who calls, empty when nobody said. diversion: on whose behalf. digits: to be sent
-    once it was answered (an extension). headers: further ones, all of them X-."""
+    once it was answered (an extension). headers: further ones, all of them X-. carrier: by whose API it is placed, in the place
+    of a trunk, and number_id: from which phone number."""
 
     call_id: str
     org_id: str
@@ -90,6 +89,8 @@ class OutboundCall:
     digits: str = ""
     ring_s: float = RING_S
     headers: Headers = ()
+    carrier: CarrierAccount | None = None
+    number_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,11 +201,12 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class TransferNews:
-    """sip_status: of the final answer, 0 without."""
+    """sip_status: of the final answer, 0 without. refused: the far side does not do REFER, or not for us; nobody was called."""
 
     status: TransferStatus
     sip_status: int = 0
     reason: str = ""
+    refused: bool = False
 
 
 class Transfers(Protocol):
@@ -213,6 +215,19 @@ class Transfers(Protocol):
     def transfer(self, transfer: Transfer, tell: Callable[[TransferNews], None]) -> None:
         """Begins; tell(news) is called as it goes on. When it goes well, the call's leg ends as "forwarded"; when it does not,
         the call goes on with its assistant. Raises CallRefused when that call is not here, or is being transferred."""
+
+
+class TellTransfer(Protocol):
+    """Takes news of a transfer: a TransferStatus's value, the final answer's status, its words."""
+
+    def __call__(self, status: str, sip_status: int = 0, reason: str = "", /) -> None: ...
+
+
+class CallTransfers(Protocol):
+    """Passes one call's caller on, as its assistant wants it."""
+
+    async def begin(self, destination: Mapping[str, Any], tell: TellTransfer) -> None:
+        """destination: of the contract (11.1). Never raises: what cannot be done is told as failed."""
 
 
 class AssistantRequests(Protocol):

@@ -23,6 +23,8 @@ WEB_CALL = "webCall"
 OUTBOUND_CALL = "outboundPhoneCall"
 INBOUND_CALL = "inboundPhoneCall"
 SIP = "vapi.sip"
+PUBLISHED_CARRIERS = ("telnyx", "twilio", "vonage")
+"""The carriers that the contract has a transport and a provider for."""
 SCHEDULE_MAX_MS = 366 * 24 * 3600 * 1000
 """How far ahead a call may be scheduled."""
 
@@ -101,7 +103,8 @@ class Schedule:
 @dataclass(frozen=True, slots=True)
 class CallRequest:
     """What was asked for. body: as submitted, without secrets, to be kept. Exactly one of assistant_id and assistant is set.
-    inline: the credentials that came with it, with their secrets; None when none did."""
+    inline: the credentials that came with it, with their secrets; None when none did. carrier: the vendor by whom the call
+    comes, or goes; empty for a trunk."""
 
     type: str
     body: JsonObject
@@ -113,6 +116,7 @@ class CallRequest:
     inline: Sequence[JsonObject] | None = field(default=None, repr=False)
     phone: PhoneTarget | None = None
     schedule: Schedule | None = None
+    carrier: str = ""
 
     @property
     def variables(self) -> JsonObject:
@@ -224,8 +228,8 @@ def _phone_problems(body: Mapping[str, Any]) -> list[str]:
         return problems
     problems += check(SIP_TRANSPORT, transport, "transport")
     provider = transport.get("provider") if isinstance(transport, dict) else None
-    if provider not in (None, SIP):
-        rule = f'must be "{SIP}" or absent where phoneNumberId is given'
+    if provider not in (None, SIP, *PUBLISHED_CARRIERS):
+        rule = f'must be "{SIP}", the phone number\'s own provider, or absent where phoneNumberId is given'
         problems.append(f"transport.provider {rule}, got {shown('', provider)}")
     return problems
 

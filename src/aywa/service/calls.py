@@ -163,8 +163,11 @@ class Calls:
         if dialling is not None and not later and self._phone is not None:
             self._phone.outbound.judge(creator.org_id, dialling.destination)
         call_id = str(uuid.uuid4())
+        carrier = None if dialling is None else dialling.call.carrier
+        if carrier is not None:
+            request = replace(request, carrier=carrier.vendor)
         first = first_body(request, "scheduled" if later else "queued")
-        if dialling is not None:
+        if dialling is not None and carrier is None:
             # What the SIP port calls it, too: a carrier's records can be laid beside ours.
             first["phoneCallProviderId"] = call_id
         document = new_document(creator.org_id, created_ms, first, call_id)
@@ -228,6 +231,14 @@ class Calls:
     def _not_placed(self, dialling: Dialling | None) -> None:
         if dialling is not None and self._phone is not None:
             self._phone.outbound.take_back(dialling.number.org_id)
+
+    async def placed(self, org_id: str, call_id: str, provider_id: str) -> None:
+        """A carrier has its own name for the call. Never raises: the call goes on without it."""
+        fields = {"phoneCallProviderId": provider_id}
+        try:
+            await self._documents.change(org_id, call_id, self._clock(), lambda stored: stored | fields)
+        except StoreUnavailable:
+            _log.warning("provider_id_not_stored", call_id=call_id)
 
     # --- later -----------------------------------------------------------------------------------------------------
 
@@ -332,10 +343,11 @@ class Calls:
         document: Document,
         request: CallRequest,
         brain: Resolved,
-        number: NumberInUse,
+        number: NumberInUse | None,
         base_url: str = "",
     ) -> CallPlan:
-        """Takes a call that somebody placed to a phone number. Raises CallRefused, StoreUnavailable."""
+        """Takes a call that somebody placed to a phone number, or that equipment brings to an assistant. Raises CallRefused,
+        StoreUnavailable."""
         plan = await self._plan(request, brain, document, number)
         guest_token = secrets.token_urlsafe(24)
         row = NewCall(
@@ -344,7 +356,7 @@ class Calls:
             "queued",
             request.assistant_id,
             guest_digest=digest(guest_token),
-            phone_number_id=number.id,
+            phone_number_id=None if number is None else number.id,
         )
         await self._documents.insert(row, 0)
         if base_url:
@@ -373,6 +385,7 @@ class Calls:
         variables = request.variables
         if number is not None:
             body |= {"phoneNumber": shown_number(number.body)}
+        if number is not None or request.type == INBOUND_CALL:
             variables = about_phone(body) | variables
         return CallPlan(
             call_id=document.id,

@@ -39,6 +39,11 @@ MOST_DIALLED = 256
 LEVEL = 10
 
 
+def dialling_s(keys: str) -> float:
+    """How long keys and pauses take to be sent."""
+    return sum(PAUSES_S.get(key, TONE_S + GAP_S) for key in keys)
+
+
 @dataclass(frozen=True, slots=True)
 class KeyStarted:
     """A key went down. volume_db: as the sender says (dBm0, 0 to -63)."""
