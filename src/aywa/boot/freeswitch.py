@@ -95,8 +95,8 @@ class FreeSwitch:
         )
         self.server: FreeSwitchServer | None = None
 
-    def _call_over(self, call_id: str) -> None:
-        """The call ended before its audio was there: whoever still rings for it need not."""
+    def _call_over(self, call_id: str, connected: bool) -> None:
+        """Also one that ended before its audio was there: whoever still rings for it need not."""
         for line in list(self._lines.values()):
             if line.call_id == call_id:
                 self.hang_up(line)
@@ -339,7 +339,7 @@ class FreeSwitch:
         message = causes.ended_message(news.cause, news.sip_status)
         _log.info("channel_hung_up", call_id=line.call_id, cause=news.cause, sip_status=news.sip_status)
         if leg is None or reason != ended_reasons.HUNG_UP:
-            self._host.end(line.call_id, reason)
+            self._host.end(line.call_id, reason, message)
         if leg is not None:
             leg.disconnected("closed", message)
 
@@ -399,12 +399,11 @@ class FreeSwitch:
 
     def give_away(self, line: SwitchLine) -> None:
         """The line is no assistant's any more: its call is over, as one that was forwarded."""
-        leg = self._sockets.leg(line.call_id)
-        self._sockets.forget(line.call_id)
-        line.call_id = ""
+        call_id, line.call_id = line.call_id, ""
+        # Before its leg is closed: that must not hang up.
+        self._sockets.forget(call_id)
+        self._host.give_away(call_id)
         self.unmark(line)
-        if leg is not None:
-            leg.disconnected("forwarded")
         if line.module is not None:
             command, argument = audio.stop(line.module, line.uuid)
             line.module = None

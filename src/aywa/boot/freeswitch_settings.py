@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from aywa.boot.errors import CannotStart
-from aywa.boot.phone_settings import _Reader as Reader
+from aywa.boot.phone_settings import Reader
 from aywa.core.esl.audio import FORK, RATES_HZ, STREAM
 from aywa.core.esl.commands import WORD
 
@@ -59,6 +62,12 @@ class FreeSwitchSettings:
     def may_call(self, org_id: str, first_org_id: str) -> bool:
         """Whether the organisation's calls may go through it."""
         return ANY in self.orgs or org_id in (self.orgs or (first_org_id,))
+
+
+def mark_of(folder: Path) -> str:
+    """By which a runtime's channels are known as its own, also by the process that comes after it."""
+    place = f"{socket.gethostname()}:{folder.resolve()}"
+    return f"aywa-{hashlib.sha256(place.encode()).hexdigest()[:12]}"
 
 
 def freeswitch_from_environment(environment: Mapping[str, str] | None = None) -> FreeSwitchSettings:
