@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,9 +44,10 @@ def test_applications() -> None:
 
 @pytest.mark.parametrize("bad", ["a\nb", "a\rb", "a\0b"])
 def test_nothing_can_end_a_line(bad: str) -> None:
-    for command in (say.login, say.connect, say.api):
-        with pytest.raises((Unsendable, TypeError)):
-            command(bad)  # type: ignore[operator]
+    with pytest.raises(Unsendable):
+        say.login(bad)
+    with pytest.raises(Unsendable):
+        say.api(bad)
     with pytest.raises(Unsendable):
         say.api("uptime", bad)
     with pytest.raises(Unsendable):
@@ -63,15 +66,14 @@ def test_a_command_has_an_end() -> None:
 @examples(200)
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_whatever_is_sent_is_one_command(argument: str, name: str) -> None:
-    for command in (
-        lambda: say.api("a", argument),
-        lambda: say.execute("b", argument),
-        lambda: say.api(name, "x"),
-    ):
-        try:
-            data = command()
-        except Unsendable:
-            continue
+    found: list[bytes] = []
+    with suppress(Unsendable):
+        found.append(say.api("a", argument))
+    with suppress(Unsendable):
+        found.append(say.execute("b", argument))
+    with suppress(Unsendable):
+        found.append(say.api(name, "x"))
+    for data in found:
         assert data.endswith(b"\n\n")
         assert data.count(b"\n\n") == 1
 

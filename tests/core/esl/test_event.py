@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from aywa.core.esl.event import Event, array, json_event, plain_event
 from tests.core.feed import examples
 
-NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9_-]{0,12}\Z")
+NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9_-]{0,12}", fullmatch=True)
 FIELDS = st.dictionaries(NAMES, st.text(max_size=30), max_size=8)
 
 
@@ -57,6 +57,7 @@ def test_what_is_asked_of_an_event() -> None:
     assert (event.name, event.uuid, event.variable("a_b"), event.variable("c")) == ("DTMF", "u-1", "x y", "")
     assert event.get("Bad", "none") == "none"
     assert event.fields["Unique-ID"] == "u-1"
+    assert event.fields is event.fields
     assert event.get("Unique-ID") == "u-1"
     assert repr(event) == "Event('DTMF', 'u-1')"
     # The last line may have no end.

@@ -59,6 +59,10 @@ def test_a_frame_as_it_comes() -> None:
     (reply,) = framer.receive(b"-Type: command/reply\n\n")
     assert (reply.kind, reply.body) == ("command/reply", b"")
     assert "Text/Event" not in repr(found)
+    # One that is whole, and the beginning of the next one's body.
+    (first,) = framer.receive(frame("auth/request") + frame("api/response", b"abcd")[:-2])
+    (second,) = framer.receive(b"cd")
+    assert (first.kind, second.kind, second.body) == ("auth/request", "api/response", b"abcd")
 
 
 @pytest.mark.parametrize(

@@ -43,19 +43,17 @@ class AudioModule:
     @property
     def note(self) -> str:
         """For a person, when FreeSWITCH is connected with."""
-        match self.back:
-            case Back.STREAMED:
-                return f"mod_{self.name} streams the agent's audio back"
-            case Back.FILES:
-                return (
-                    f"mod_{self.name} does not stream audio back: what the agent says is played from files, late and with gaps;"
-                    " use a build with bidirectional audio, or bridge the call to the runtime's SIP address"
-                )
-            case Back.UNTOLD:
-                return (
-                    f"mod_{self.name} does not say whether it plays what it is sent: releases 1.0.1 and later do, builds from"
-                    " its public source do not"
-                )
+        if self.back is Back.STREAMED:
+            return f"mod_{self.name} streams the agent's audio back"
+        if self.back is Back.FILES:
+            return (
+                f"mod_{self.name} does not stream audio back: what the agent says is played from files, late and with gaps; use a"
+                " build with bidirectional audio, or bridge the call to the runtime's SIP address"
+            )
+        return (
+            f"mod_{self.name} does not say whether it plays what it is sent: releases 1.0.1 and later do, builds from its public"
+            " source do not"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ class Framer:
         held = self._held
         held += data
         at = 0
-        while not self.broken:
+        while True:
             if self._body is None:
                 while at < len(held) and held[at] in b"\r\n":
                     at += 1

@@ -234,17 +234,10 @@ class Link:
     def _answered(self, text: str, frame: Frame, now: float, found: list[Action]) -> None:
         if not self._pending:
             return
-        token, _, own = self._pending.popleft()
-        if own:
+        token, _, job = self._pending.popleft()
+        if not token:
             self._greeted(text, frame, now, found)
-            return
-        job = (
-            next((job for job, held in self._jobs.items() if held[0] == token), None) if self._jobs else None
-        )
-        if job is None:
-            found.append(Replied(token, text))
-        elif text.startswith("-"):
-            del self._jobs[job]
+        elif not job or (text.startswith("-") and self._jobs.pop(job, None)):
             found.append(Replied(token, text))
 
     def _greeted(self, text: str, frame: Frame, now: float, found: list[Action]) -> None:

@@ -134,15 +134,19 @@ class FreeSwitchClient:
         while True:
             self._gone.clear()
             self._refused = False
-            socket = self._socket = EventSocket(self._link(), self, settings.unsent_max_bytes)
+            self._socket = EventSocket(self._link(), self, settings.unsent_max_bytes)
             try:
                 async with asyncio.timeout(settings.connect_s):
-                    await loop.create_connection(lambda socket=socket: socket, settings.host, settings.port)
+                    await loop.create_connection(self._made, settings.host, settings.port)
             except (OSError, TimeoutError) as error:
                 self._down(f"nothing answers at {settings.host} port {settings.port}: {_why(error)}", False)
             else:
                 await self._gone.wait()
             await asyncio.sleep(self._pause_s())
+
+    def _made(self) -> EventSocket:
+        assert self._socket is not None
+        return self._socket
 
     def _link(self) -> Link:
         return Link(

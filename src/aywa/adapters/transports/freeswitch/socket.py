@@ -110,7 +110,8 @@ class EventSocket(asyncio.Protocol):
     # --- inside ---------------------------------------------------------------------------------------------------------
 
     async def _answer(self, token: int, actions: list[Action]) -> Replied:
-        answer = self._waiting[token] = self._loop.create_future()
+        answer: asyncio.Future[Replied] = self._loop.create_future()
+        self._waiting[token] = answer
         self._carry_out(actions)
         try:
             return await answer
