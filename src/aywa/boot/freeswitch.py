@@ -353,10 +353,10 @@ class FreeSwitch:
 
     def _no_audio(self, line: SwitchLine) -> None:
         """A call that nobody can hear is none."""
-        outbound = line.outbound is not None
-        self._host.end(
-            line.call_id, ended_reasons.OUTBOUND_FAILED if outbound else ended_reasons.INBOUND_FAILED
-        )
+        line.settled = True
+        self._sockets.forget(line.call_id)
+        failed = ended_reasons.INBOUND_FAILED if line.outbound is None else ended_reasons.OUTBOUND_FAILED
+        self._host.end(line.call_id, failed, "FreeSWITCH did not bring the call's audio")
         self.hang_up(line)
 
     def _audio_told(self, line: SwitchLine, event: Event) -> None:

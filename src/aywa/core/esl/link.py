@@ -237,8 +237,15 @@ class Link:
         token, _, job = self._pending.popleft()
         if not token:
             self._greeted(text, frame, now, found)
-        elif not job or (text.startswith("-") and self._jobs.pop(job, None)):
+        elif not job or (text.startswith("-") and self._forgot(job)):
             found.append(Replied(token, text))
+
+    def _forgot(self, job: str) -> bool:
+        """Whether it was waited for."""
+        if job not in self._jobs:
+            return False
+        del self._jobs[job]
+        return True
 
     def _greeted(self, text: str, frame: Frame, now: float, found: list[Action]) -> None:
         """One of our own commands was answered: the sign-in, what is said first, a ping."""

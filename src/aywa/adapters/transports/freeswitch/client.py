@@ -159,7 +159,7 @@ class FreeSwitchClient:
 
     def _wishes(self) -> Sequence[bytes]:
         return [
-            commands.events(commands.JSON, EVENTS, SUBCLASSES),
+            commands.events(commands.PLAIN, EVENTS, SUBCLASSES),
             # A busy switch has a thousand events for each that is meant for us.
             commands.add_filter("Event-Name", "BACKGROUND_JOB"),
             commands.add_filter("Event-Name", "HEARTBEAT"),

@@ -88,16 +88,18 @@ class FreeSwitchServer:
             new_uuid,
             first=(
                 commands.linger(settings.linger_s),
-                commands.my_events(commands.JSON),
-                commands.events(commands.JSON, EVENTS[:-2], SUBCLASSES),
+                commands.my_events(commands.PLAIN),
+                commands.events(commands.PLAIN, EVENTS[:-2], SUBCLASSES),
             ),
             # The only command that changes nothing and is always answered.
             ping=commands.linger(settings.linger_s),
         )
-        return _Door(self, EventSocket(link, self, settings.unsent_max_bytes))
+        made = EventSocket(
+            link, self, settings.unsent_max_bytes, admits=lambda peer: self._admits(made, peer)
+        )
+        return made
 
-    def admit(self, socket: EventSocket, peer: str) -> bool:
-        """Whether who connected may stay."""
+    def _admits(self, socket: EventSocket, peer: str) -> bool:
         if not self._is_allowed(peer):
             log.warning("somebody at %s is no FreeSWITCH of ours (RUNTIME_FREESWITCH_NETWORKS)", peer)
             return False
@@ -115,20 +117,3 @@ class FreeSwitchServer:
         # A dual-stack socket shows IPv4 as IPv6.
         known = getattr(address, "ipv4_mapped", None) or address
         return any(known in network for network in self._networks if network.version == known.version)
-
-
-class _Door(asyncio.Protocol):
-    """Looks who comes before a word is said."""
-
-    def __init__(self, server: FreeSwitchServer, socket: EventSocket) -> None:
-        self._server = server
-        self._inside = socket
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        peer = str((transport.get_extra_info("peername") or ("",))[0])
-        if not self._server.admit(self._inside, peer):
-            transport.abort()
-            return
-        transport.set_protocol(self._inside)
-        self._inside.connection_made(transport)

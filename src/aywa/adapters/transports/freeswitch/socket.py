@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, cast
 
 from aywa.core.esl import commands
 from aywa.core.esl.event import Event
@@ -36,10 +37,13 @@ class Told(Protocol):
 
 
 class EventSocket(asyncio.Protocol):
-    """link: which has not been connected yet."""
+    """link: which has not been connected yet. admits(peer): whether who connected may stay; before a word is said."""
 
-    def __init__(self, link: Link, told: Told, unsent_max_bytes: int) -> None:
+    def __init__(
+        self, link: Link, told: Told, unsent_max_bytes: int, admits: Callable[[str], bool] = lambda peer: True
+    ) -> None:
         self._link = link
+        self._admits = admits
         self._told = told
         self._unsent_max_bytes = unsent_max_bytes
         self._loop = asyncio.get_running_loop()
@@ -58,9 +62,12 @@ class EventSocket(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """As the protocol says."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self.peer = str((transport.get_extra_info("peername") or ("",))[0])
+        # uvloop's is none of asyncio's classes.
+        connected = self._transport = cast(asyncio.Transport, transport)
+        self.peer = str((connected.get_extra_info("peername") or ("",))[0])
+        if not self._admits(self.peer):
+            connected.abort()
+            return
         self._carry_out(self._link.connected(self._loop.time()))
 
     def data_received(self, data: bytes) -> None:
