@@ -388,15 +388,32 @@ async def test_a_call_that_the_brain_ends_is_hung_up_everywhere() -> None:
 
 async def test_the_far_side_passes_its_caller_on_where_it_can() -> None:
     async with desk(Keyed()) as here:
+        told: list[bool] = []
         await here.begin()
-        assert here.streams.transfer("call", "+4930")
+        assert here.streams.transfer("call", "+4930", told.append)
         assert here.wire.of("transfer")[0][1]["to"] == "+4930"
-        assert not here.streams.transfer("other", "+4930")
+        assert not here.streams.transfer("call", "+4931", told.append)
+        assert not here.streams.transfer("other", "+4930", told.append)
+        here.say("stop", stop={})
+        assert told == [True]
+        assert [event.cause for event in here.of(LegEnded)] == ["forwarded"]
+        assert not here.stream.transfer("+4930", told.append)
+        await asyncio.sleep(11)
+        assert told == [True]
+
+
+async def test_a_caller_who_is_still_here_was_not_passed_on() -> None:
+    async with desk(Keyed()) as here:
+        told: list[bool] = []
+        await here.begin()
+        assert here.streams.transfer("call", "+4930", told.append)
+        await asyncio.sleep(11)
+        assert told == [False]
         here.stream.gone("closed", "")
-        assert not here.stream.transfer("+4930")
+        assert [event.cause for event in here.of(LegEnded)] == ["closed"]
     async with desk() as here:
         await here.begin()
-        assert not here.streams.transfer("call", "+4930")
+        assert not here.streams.transfer("call", "+4930", told.append)
 
 
 # --- the end -------------------------------------------------------------------------------------------------------------
