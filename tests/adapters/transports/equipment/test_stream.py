@@ -14,6 +14,7 @@ from aywa.adapters.transports.equipment.codec import AHEAD_S, Codec, Message, Ov
 from aywa.adapters.transports.equipment.door import Turned
 from aywa.adapters.transports.equipment.settings import StreamSettings
 from aywa.adapters.transports.equipment.twilio import TwilioCodec
+from aywa.core.audio.g711 import mulaw_to_pcm
 from aywa.core.equipment.marks import TRIES
 from aywa.core.events import (
     DtmfReceived,
@@ -24,6 +25,8 @@ from aywa.core.events import (
     PlayoutPaused,
     PlayoutStarted,
 )
+from aywa.core.rtp.dtmf import KeyStarted
+from aywa.core.rtp.tones import ToneReceiver
 from aywa.ports.media import CloseLeg, Finish, Pause, Play, SendDtmf, SendText
 from tests.adapters.transports.equipment.rig import START, STREAM, Desk
 
@@ -362,13 +365,50 @@ async def test_keys_go_beside_the_socket_where_it_carries_none() -> None:
     async with desk() as here:
         control = Beside()
         await here.begin()
-        here.order(SendDtmf("call", "5"))
-        assert warned(here) == ["dtmf_unsupported"]
         here.streams.govern("call", control)
         here.order(SendDtmf("call", "5w6"))
         assert control.keys == "5w6"
+        assert here.wire.audio == b""
         here.streams.forget("call")
         assert here.streams.control("call") is None
+
+
+def pressed(audio: bytes) -> list[tuple[str, float]]:
+    """The keys that can be heard, and when."""
+    receiver = ToneReceiver(8000)
+    return [
+        (event.key, at / 8000)
+        for at in range(0, len(audio), 160)
+        for event in receiver.hear(mulaw_to_pcm(audio[at : at + 160]))
+        if isinstance(event, KeyStarted)
+    ]
+
+
+async def test_keys_that_nobody_carries_are_tones_after_what_is_being_said() -> None:
+    async with desk() as here:
+        await here.begin()
+        here.say("mark", mark={"name": "aywa-1"})
+        here.order(Play("call", 1, SECOND))
+        here.order(Finish("call", 1))
+        here.order(SendDtmf("call", "5#w9"))
+        here.order(SendDtmf("call", "!"))
+        await asyncio.sleep(4)
+        keys = pressed(here.wire.audio)
+        assert [key for key, _ in keys] == ["5", "#", "9"]
+        # What was said comes first.
+        assert keys[0][1] >= 1
+        tones = [at for at, _ in here.wire.of("media") if at > 0.9]
+        assert tones == [
+            pytest.approx(1.0, abs=0.01),
+            pytest.approx(1.2, abs=0.01),
+            pytest.approx(1.9, abs=0.01),
+        ]
+        assert warned(here) == ["dtmf_unsupported"]
+
+
+async def test_a_stream_that_is_no_call_yet_has_no_keys() -> None:
+    async with desk() as here:
+        assert not here.stream.send_dtmf("5")
 
 
 async def test_a_call_that_the_brain_ends_is_hung_up_everywhere() -> None:

@@ -272,11 +272,15 @@ class Stream:
         """Equipment reads no text of ours."""
 
     def send_dtmf(self, digits: str) -> bool:
-        """Keys, by the socket or beside it."""
-        if self._outlet is not None and self._outlet.press(digits):
-            return True
-        control = self._control()
-        return control is not None and control.send_keys(digits)
+        """Keys as the protocol's messages, else beside the socket, else as tones in the audio."""
+        outlet, control = self._outlet, self._control()
+        if outlet is None:
+            return False
+        return (
+            outlet.press(digits)
+            or (control is not None and control.send_keys(digits))
+            or outlet.sound(digits)
+        )
 
     def close(self, code: int, reason: str) -> None:
         """The brain is through with the call."""
