@@ -7,13 +7,14 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from aywa.adapters.transports.equipment.codec import AHEAD_S, Codec, Message, Overrun, Passed, Received
 from aywa.adapters.transports.equipment.door import Turned
 from aywa.adapters.transports.equipment.settings import StreamSettings
-from aywa.adapters.transports.equipment.twilio import TwilioCodec
+from aywa.adapters.transports.equipment.twilio import TWILIO, TwilioCodec
 from aywa.core.audio.g711 import mulaw_to_pcm
 from aywa.core.equipment.marks import TRIES
 from aywa.core.events import (
@@ -334,6 +335,13 @@ class Keyed(TwilioCodec):
         return [self.text("bye", reason=reason)]
 
 
+class Unstopped(TwilioCodec):
+    """A protocol that closes when it is over."""
+
+    def __init__(self) -> None:
+        super().__init__(replace(TWILIO, stops=False))
+
+
 class Beside:
     """door.Control."""
 
@@ -449,7 +457,7 @@ async def test_a_caller_who_is_still_here_was_not_passed_on() -> None:
         assert here.streams.transfer("call", "+4930", told.append)
         await asyncio.sleep(11)
         assert told == [False]
-        here.stream.gone("closed", "")
+        here.say("stop", stop={})
         assert [event.cause for event in here.of(LegEnded)] == ["closed"]
     async with desk() as here:
         await here.begin()
@@ -469,6 +477,19 @@ async def test_the_far_side_stops() -> None:
         here.speak(1)
         here.order(Play("call", 1, SECOND))
         assert here.wire.audio == b""
+
+
+async def test_who_closes_without_saying_that_the_stream_is_over_has_broken_it_off() -> None:
+    async with desk() as here:
+        await here.begin()
+        here.stream.gone("closed", "1000")
+        (ended,) = here.of(LegEnded)
+        assert (ended.cause, ended.detail) == ("lost", "closed without the stream's end 1000")
+
+    async with desk(Unstopped()) as here:
+        await here.begin()
+        here.stream.gone("closed", "1000")
+        assert [event.cause for event in here.of(LegEnded)] == ["closed"]
 
 
 async def test_a_connection_that_breaks_ends_the_leg_as_lost() -> None:

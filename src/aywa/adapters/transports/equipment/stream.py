@@ -75,6 +75,7 @@ class Stream:
         self._malformed = 0
         self._over = False
         self._given: Callable[[bool], None] | None = None
+        self._stopped = False
         self._waits = True
         home.waiting += 1
         self._timer = home.loop.call_later(settings.start_s, self._too_late, "no stream was begun in time")
@@ -96,6 +97,8 @@ class Stream:
         if self._over:
             return
         self._end()
+        if cause == "closed" and self._traits.stops and not self._stopped:
+            cause, detail = "lost", f"closed without the stream's end {detail}".rstrip()
         given, self._given = self._given, None
         if self.leg is not None:
             away = given is not None and cause in ("closed", "lost")
@@ -156,6 +159,7 @@ class Stream:
             case Started():
                 self._begin(said)
             case Stopped(reason=reason):
+                self._stopped = True
                 self.gone("closed", f"the far side stopped the stream {reason}".rstrip())
                 self._wire.close(NORMAL, "")
             case Passed(order=order) if leg is not None:
