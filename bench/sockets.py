@@ -62,11 +62,11 @@ AFTER_S = (0.5, 0.62, 0.75, 0.88, 1.01, 1.14, 1.27)
 MISSED_S = 1.0
 GAP_S = 0.002
 """An ear that runs dry for less than this has not."""
-REPLY_END_S = 0.25
+REPLY_END_S = 0.3
 """Longer than that is a pause between replies."""
 MEDIA_S = 20.0
 REPLY_S = 2.0
-PAUSE_S = 0.3
+PAUSE_S = 0.6
 
 
 class Ear:
@@ -286,11 +286,12 @@ class Streams:
             told[name] = _cut(events)
         for caller in self.callers:
             cut, clears = told.get(str(caller.number), []), [played for _, played in caller.clears]
-            self.unmatched += abs(len(cut) - len(clears))
-            if len(cut) == len(clears):
-                self.off_ms += [
-                    1000 * (said - played) / RATE_HZ for said, played in zip(cut, clears, strict=True)
-                ]
+            # Who hangs up while a reply plays gets no clear for it.
+            if len(clears) <= len(cut) <= len(clears) + 1:
+                both = zip(cut, clears, strict=False)
+                self.off_ms += [1000 * (said - played) / RATE_HZ for said, played in both]
+            else:
+                self.unmatched += 1
 
     def figures(self) -> dict[str, float]:
         """Beyond those of providers.Load."""
@@ -312,14 +313,20 @@ class Streams:
 
 
 def _cut(events: Sequence[Mapping[str, Any]]) -> list[int]:
-    """Positions at which replies were cut off that were playing."""
+    """How much of each reply was heard when it was cut off while it played, since it began or went on."""
     found: list[int] = []
-    paused = False
+    since, state = 0, "idle"
     for event in events:
-        kind = event["kind"]
-        if kind == "PlayoutPaused" or (kind == "PlayoutDropped" and not paused):
-            found.append(event["data"]["position"])
-        paused = kind == "PlayoutPaused" or (paused and kind not in ("PlayoutDropped", "PlayoutResumed"))
+        kind, position = event["kind"], event.get("data", {}).get("position", 0)
+        if kind == "PlayoutStarted":
+            since, state = 0, "playing"
+        elif kind == "PlayoutResumed":
+            since, state = position if state == "paused" else since, "playing"
+        elif kind == "PlayoutPaused" or (kind == "PlayoutDropped" and state == "playing"):
+            found.append(position - since)
+            state = "paused" if kind == "PlayoutPaused" else "idle"
+        elif kind in ("PlayoutStarved", "PlayoutFinished", "PlayoutDropped"):
+            state = "idle"
     return found
 
 

@@ -48,9 +48,9 @@ class Services:
     timeline: Timeline
     transfers: TransferDesk
     files: CallFiles | None
+    equipment: EquipmentCalls
     carriers: CarrierDoor | None = None
     carrier_lines: CarrierLines | None = None
-    equipment: EquipmentCalls | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,8 +65,18 @@ def test_the_schemes_own_port_may_be_written_or_not(signed: str, asked: str) -> 
     assert signatures.twilio([asked], {}, sha1("t", signed), "t")
 
 
-def test_another_port_is_another_address() -> None:
-    assert not signatures.twilio(["https://a.example:8443/x"], {}, sha1("t", "https://a.example/x"), "t")
+def test_a_port_may_be_left_out_and_not_be_changed() -> None:
+    urls = ["https://a.example:8443/x"]
+    assert signatures.twilio(urls, {}, sha1("t", "https://a.example/x"), "t")
+    assert not signatures.twilio(urls, {}, sha1("t", "https://a.example:443/x"), "t")
+
+
+def test_twilio_may_name_another_algorithm() -> None:
+    made = base64.b64encode(hmac.new(b"t", URL.encode(), "sha256").digest()).decode()
+    settings = "key=webhooks_sharedkey_1, algorithm=HMAC_SHA256"
+    assert signatures.twilio([URL], {}, made, "t", settings=settings)
+    assert not signatures.twilio([URL], {}, made, "t")
+    assert not signatures.twilio([URL], {}, made, "t", settings="algorithm=MD5")
 
 
 def test_any_of_several_addresses_may_be_the_one() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,6 +14,7 @@ from aywa.adapters.transports.equipment.codec import AHEAD_S, Codec, Message, Ov
 from aywa.adapters.transports.equipment.door import Turned
 from aywa.adapters.transports.equipment.settings import StreamSettings
 from aywa.adapters.transports.equipment.twilio import TwilioCodec
+from aywa.core.equipment.marks import TRIES
 from aywa.core.events import (
     DtmfReceived,
     LegConnected,
@@ -216,15 +219,24 @@ async def test_a_burst_is_cut_and_a_flood_ends_the_call() -> None:
 async def test_a_reply_leaves_ahead_with_marks_behind_every_100_ms() -> None:
     async with desk() as here:
         await here.begin()
+        here.say("mark", mark={"name": "aywa-1"})
         here.order(Play("call", 1, SECOND))
         here.order(Finish("call", 1))
         begun = here.loop.time()
         assert len(here.wire.audio) == round((AHEAD_S + 0.02) * 8000)
         await asyncio.sleep(2)
         assert len(here.wire.audio) == 8000
-        # One that measures the way when the call began, the others behind audio.
-        marks = here.wire.of("mark")
-        assert len(marks) == 11
+        # One that measures the way when the call began; behind it none is further from the next than 100 ms and a message.
+        events = [json.loads(message) for _, message in here.wire.sent]
+        assert events[0]["event"] == "mark"
+        since = [0]
+        for event in events[1:]:
+            if event["event"] == "mark":
+                since.append(0)
+            else:
+                since[-1] += len(base64.b64decode(event["media"]["payload"]))
+        assert len(since) >= 10
+        assert max(since) <= 1600
         assert [event.position for event in here.of(PlayoutFinished)] == [8000]
         (started,) = here.of(PlayoutStarted)
         assert started.at_s == pytest.approx(0, abs=0.02)
@@ -272,7 +284,8 @@ async def test_marks_that_never_come_are_told_and_the_clock_stands_in() -> None:
         here.order(Play("call", 1, SECOND))
         here.order(Finish("call", 1))
         await asyncio.sleep(6)
-        assert "mark_missing" in warned(here)
+        assert warned(here) == ["mark_missing"]
+        assert len(here.wire.of("mark")) == TRIES
         (finished,) = here.of(PlayoutFinished)
         assert finished.at_s == pytest.approx(1, abs=0.03)
 

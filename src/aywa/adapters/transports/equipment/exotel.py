@@ -64,7 +64,7 @@ class ExotelCodec(TwilioCodec):
         encoding, _, rate = (text(form.get("encoding")) or "base64").lower().partition(";rate=")
         rate_hz = number(form.get("sample_rate")) or number(rate) or self._rate_hz
         if rate_hz == _RATE_HZ:
-            self.traits = replace(EXOTEL, chunk_s=SLOW_CHUNK_S, lead_s=AHEAD_S + SLOW_CHUNK_S)
+            self.traits = replace(EXOTEL, chunk_s=SLOW_CHUNK_S, lead_s=2 * SLOW_CHUNK_S)
         whole = {**start, "media_format": {"encoding": encoding, "sample_rate": rate_hz}}
         return super().started(whole, found)
 

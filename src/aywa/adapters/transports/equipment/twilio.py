@@ -40,6 +40,7 @@ from aywa.adapters.transports.equipment.reading import (
 from aywa.ports.media import AudioFormat
 
 _MULAW_HZ = 8_000
+_HEARD = ("inbound", "inbound_track")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,8 @@ class TwilioCodec(Plain):
         self.traits = traits
         self.words = words or Words()
         self.stream_id = ""
+        self._order, self._order_in_media = self.words.order, self.words.order_in_media
+        # How every message with audio begins, once the stream has.
         self._media = ""
         # Looked up by what is said: a method for each event.
         self._events: dict[str, Callable[[dict[str, Any]], Sequence[Received]]] = {
@@ -146,13 +149,14 @@ class TwilioCodec(Plain):
         if not isinstance(media, dict):
             return (Broken("media without media"),)
         payload = base64_bytes(media.get("payload"))
-        if not self.stream_id or payload is None:
+        if payload is None or not self._media:
             return (Broken("audio before start" if payload is not None else "a payload must be base64"),)
-        if media.get("track", "inbound") not in ("inbound", "inbound_track"):
+        track = media.get("track")
+        if track is not None and track not in _HEARD:
             # What we said ourselves, where a stream was asked for both tracks.
             return (Said("media of another track"),)
-        words = self.words
-        return (Audio(payload, number((media if words.order_in_media else found).get(words.order))),)
+        order = (media if self._order_in_media else found).get(self._order)
+        return (Audio(payload, None if order is None else number(order)),)
 
     def _mark_came(self, found: dict[str, Any]) -> Sequence[Received]:
         name = text(inner(found, "mark").get("name"))
