@@ -33,6 +33,7 @@ from aywa.boot.engine_version import engine_version
 from aywa.boot.equipment import Equipment, EquipmentDoor, open_networks
 from aywa.boot.equipment_settings import media_secret
 from aywa.boot.errors import CannotStart
+from aywa.boot.hold_music import read_music
 from aywa.boot.host import PHONE_CALLS, Host
 from aywa.boot.layout import open_layout
 from aywa.boot.lock import FolderLock
@@ -301,6 +302,7 @@ class Runtime:
             file = self.settings.data / "sip-password"
             phones = replace(phones, password=await asyncio.to_thread(password_in, file))
         self._phone.settings = phones
+        self._phone.music, self._phone.music_hz = await asyncio.to_thread(read_music, phones.hold_music)
         files = self._tls
         if phones.tls_port is not None and files is None:
             files = certificate(self.settings.data / "tls", hosts[0])

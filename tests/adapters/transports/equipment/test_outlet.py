@@ -70,6 +70,25 @@ async def test_longer_chunks_are_collected_and_the_last_is_filled_with_silence()
     made.close()
 
 
+async def test_a_rest_in_the_middle_of_a_reply_waits_for_more_as_long_as_there_is_something_to_play() -> None:
+    made, note = outlet(replace(TRAITS, chunk_s=0.1, chunks_most=5))
+    for _ in range(12):
+        made.audio(b"\1" * 160)
+    assert made.rest_s == pytest.approx(0.04)
+    # The next clause comes 100 ms later, and the one after that while enough is held.
+    await asyncio.sleep(0.1)
+    for _ in range(8):
+        made.audio(b"\1" * 160)
+    await asyncio.sleep(0.2)
+    made.audio(b"\1" * 160)
+    assert made.rest_s == pytest.approx(0.02)
+    assert b"\xff" not in b"".join(message for _, message in note.sent if isinstance(message, bytes))
+    await asyncio.sleep(0.3)
+    assert lengths(note) == [800] * 5
+    assert made.rest_s == 0
+    made.close()
+
+
 async def test_what_was_collected_of_a_reply_that_is_broken_off_does_not_leave() -> None:
     made, note = outlet(replace(TRAITS, chunk_s=0.1))
     made.audio(b"\1" * 160)
@@ -88,10 +107,10 @@ async def test_a_stream_that_may_not_stop_carries_silence() -> None:
     note.sent.clear()
     for _ in range(10):
         made.audio(b"\1" * 160)
-    await asyncio.sleep(0.25)
+    await asyncio.sleep(0.35)
     silent = [at - begun for at, message in note.sent if message != b"\1" * 160]
-    # After the ten frames, and then one every 20 ms.
-    assert silent[0] == pytest.approx(0.32, abs=0.025)
+    # After the ten frames and a breath, and then one every 20 ms.
+    assert silent[0] == pytest.approx(0.42, abs=0.025)
     assert len(silent) in (1, 2, 3)
     made.close()
     note.sent.clear()

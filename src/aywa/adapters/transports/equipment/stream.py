@@ -143,7 +143,8 @@ class Stream:
             case MarkPlayed(name=name) if leg is not None and outlet is not None:
                 told = outlet.marks.came(name, self._now())
                 if told is not None:
-                    leg.played(*told)
+                    left_s, at_s = told
+                    leg.played(left_s + outlet.rest_s, at_s)
             case Broken(why=why, final=final):
                 self._broken(why, final=final)
             case Started():
