@@ -279,6 +279,17 @@ async def test_the_same_call_asked_about_twice_is_one_call(world: World) -> None
     assert len(await world.calls()) == 2
 
 
+async def test_a_call_that_was_here_does_not_begin_again(world: World) -> None:
+    number_id, call_id = await answered(world)
+    world.host.over(call_id)
+    await world.by_twilio(number_id, "next", call_id)
+    with capture_logs() as logs:
+        again = await world.by_twilio(number_id, From="+4930123")
+    assert only(again, "Hangup") is not None
+    assert [each["event"] for each in logs] == ["carrier_asked_again"]
+    assert len(await world.calls()) == 1
+
+
 async def test_a_blocked_number_takes_no_call(world: World) -> None:
     number_id = await world.twilio(status="blocked")
     assert only(await world.by_twilio(number_id), "Reject").attrib == {"reason": "rejected"}

@@ -102,6 +102,7 @@ class CarrierLines:
         self.gone: Callable[[str], None] = lambda call_id: None
         self._lines: dict[str, CarrierLine] = {}
         self._by_provider: dict[tuple[str, str], str] = {}
+        self._past: dict[tuple[str, str], None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         parts.legs.on_over(self._call_over)
 
@@ -200,7 +201,16 @@ class CarrierLines:
         _wait_no_more(line)
         if self._lines.pop(line.call_id, None) is not None:
             self.gone(line.call_id)
-        self._by_provider.pop((line.number_id, line.provider_id), None)
+        named = (line.number_id, line.provider_id)
+        self._by_provider.pop(named, None)
+        if line.provider_id:
+            self._past[named] = None
+            if len(self._past) > LINES_MAX:
+                del self._past[next(iter(self._past))]
+
+    def was_here(self, number_id: str, provider_id: str) -> bool:
+        """The vendor's call is over: whoever brings it again has kept an old request."""
+        return (number_id, provider_id) in self._past
 
     def way(self, line: CarrierLine) -> MediaWay | None:
         """Where its audio goes; None: the call is not here any more."""
