@@ -201,7 +201,7 @@ class Calls:
             self._not_placed(dialling)
             raise
         if dialling is not None:
-            self._dial(dialling, document.id)
+            self._dial(dialling, document.id, base_url)
             return document.text
         body = load(document)
         transport = body["transport"] | {"websocketCallUrl": url}
@@ -219,10 +219,10 @@ class Calls:
             raise Rejected(["phoneNumberId cannot be called from: this runtime has no SIP port"])
         return await self._phone.outbound.read(org_id, request.phone)
 
-    def _dial(self, dialling: Dialling, call_id: str) -> None:
+    def _dial(self, dialling: Dialling, call_id: str, base_url: str = "") -> None:
         assert self._phone is not None
         try:
-            self._phone.outbound.dial(dialling, call_id)
+            self._phone.outbound.dial(dialling, call_id, base_url)
         except CallRefused as refusal:
             # It is prepared, so it has begun: what becomes of it, its record says.
             _log.warning("call_not_dialled", call_id=call_id, reason=str(refusal))
