@@ -57,6 +57,7 @@ EXECUTED: dict[str, Here | By] = {
         "tests/cli/test_credentials.py::test_a_key_is_kept_listed_and_removed"
     ),
     ".venv/bin/aywa credentials list": Here(),
+    ".venv/bin/aywa media address ASSISTANT_ID": Here(),
     ".venv/bin/aywa prices": Here(),
     ".venv/bin/aywa providers list": Here(),
     ".venv/bin/aywa providers check": By("tests/cli/test_providers.py::test_good_keys_are_good"),

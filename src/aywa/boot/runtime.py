@@ -32,7 +32,10 @@ from aywa.boot.engine import open_engine
 from aywa.boot.engine_version import engine_version
 from aywa.boot.equipment import Equipment, EquipmentDoor, open_networks
 from aywa.boot.equipment_settings import media_secret
+from aywa.boot.equipment_transfers import EquipmentTransfers
 from aywa.boot.errors import CannotStart
+from aywa.boot.freeswitch import FreeSwitch
+from aywa.boot.freeswitch_settings import mark_of
 from aywa.boot.hold_music import read_music
 from aywa.boot.host import PHONE_CALLS, Host
 from aywa.boot.layout import open_layout
@@ -47,6 +50,7 @@ from aywa.boot.secrets import open_vault
 from aywa.boot.settings import RuntimeSettings, is_loopback
 from aywa.boot.stock import STOCK_RATE_HZ, speak_stock
 from aywa.boot.store import open_store
+from aywa.boot.telephones import Telephones
 from aywa.boot.tls import certificate, context
 from aywa.boot.tolls import tolls_from_environment
 from aywa.call.replies import PhraseCache, ReplyRoutes
@@ -121,6 +125,7 @@ class Runtime:
         self._providers = Providers()
         self.board = HealthBoard()
         self._parts = AsyncExitStack()
+        self.freeswitch_port: int | None = None
 
     async def start(self) -> None:
         """Everything up to the answering sockets. Raises CannotStart, ProviderError (models), StoreUnavailable,
@@ -146,8 +151,10 @@ class Runtime:
             environment=settings.keys,
             routes=ProviderCheck(self.board),
             phones=PhoneParts(
-                telephone=self._phone if settings.phone.enabled else None,
-                transfers=self._phone if settings.phone.enabled else None,
+                telephone=self._telephones if self._telephones.any else None,
+                transfers=EquipmentTransfers(
+                    self.equipment.streams, self._telephones if self._telephones.any else None
+                ),
                 carriers=carriers(self._host, public_url(), lambda: self.addresses.media),
                 base_url=public_url(),
                 requests=self._requests,
@@ -161,6 +168,7 @@ class Runtime:
         await self._first_documents()
         await self._open_equipment()
         await self._open_phone()
+        await self._open_freeswitch()
         self._open_http()
         # The calls are the first to end.
         parts.push_async_callback(self._host.close, settings.drain_s)
@@ -267,6 +275,17 @@ class Runtime:
         self._parts.push_async_callback(self._layout.close)
         codecs = tuple(codec.value for codec, missing in available_codecs().items() if not missing)
         self._phone = Phone(settings.phone, self._host, self._layout.plane, self._layout.edge, codecs)
+        self.freeswitch: FreeSwitch | None = None
+        if settings.freeswitch.enabled:
+            self.freeswitch = FreeSwitch(
+                settings.freeswitch,
+                self._host,
+                self._layout.plane,
+                self.equipment.streams,
+                self._media_address,
+                mark_of(settings.data),
+            )
+        self._telephones = Telephones(self._phone if settings.phone.enabled else None, self.freeswitch)
         self._tls = None if settings.loopback else certificate(settings.data / "tls", settings.host)
         tls = None if self._tls is None else context(*self._tls)
         port = self.port + 1 if settings.media_port is None else settings.media_port
@@ -312,6 +331,25 @@ class Runtime:
         await demo_number(self.services, self.org_id, self.assistant_id, address.uri, address.password)
         self._phone.open(port, self.services.router)
         self._parts.push_async_callback(self._phone.close, self.settings.drain_s)
+
+    async def _open_freeswitch(self) -> None:
+        """The event socket, when everything that answers a call is there."""
+        if self.freeswitch is None:
+            return
+        self.freeswitch.first_org = self.org_id
+        try:
+            self.freeswitch_port = await self.freeswitch.open(self.services.router)
+        except OSError as error:
+            raise CannotStart(
+                f"cannot listen for FreeSWITCH on port {self.settings.freeswitch.listen_port}: {_why(error)};"
+                " choose another with RUNTIME_FREESWITCH_LISTEN_PORT"
+            ) from error
+        self._parts.push_async_callback(self.freeswitch.close, self.settings.drain_s)
+
+    def _media_address(self, protocol: str, call_id: str) -> str:
+        """Where FreeSWITCH brings a prepared call's audio."""
+        base = self.settings.freeswitch.media_url or public_media_url() or self.addresses.media
+        return f"{base}/media/{protocol}/{self._host.media_path(call_id) or call_id}"
 
     async def _end_orphans(self) -> None:
         """Calls that the last process left: they have ended, and their record must say so."""

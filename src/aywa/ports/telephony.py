@@ -44,7 +44,8 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class Trunk:
-    """A byo-sip-trunk, ready for use. id: of its credential. registration: None where the peer knows us by our address."""
+    """A byo-sip-trunk, ready for use. id: of its credential. registration: None where the peer knows us by our address.
+    freeswitch: the gateway of the operator's FreeSWITCH by which its calls go out, in the place of our own SIP port."""
 
     id: str
     org_id: str
@@ -56,6 +57,7 @@ class Trunk:
     leading_plus: bool = False
     tech_prefix: str = ""
     diversion: str = ""
+    freeswitch: str = ""
 
     @property
     def networks(self) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ _HOST = re.compile(r"[0-9A-Za-z_](?:[0-9A-Za-z_.-]{0,252}[0-9A-Za-z_])?\Z")
 _HTTP = re.compile(r"https?://[0-9A-Za-z_.:\[\]-]{1,260}(?:/[0-9A-Za-z._~/-]{0,500})?\Z")
 _HEADER = re.compile(r"[Xx]-[0-9A-Za-z-]{1,60}\Z")
 _PREFIX = re.compile(r"[0-9A-Za-z+*#._-]{0,64}\Z")
+_GATEWAY_NAME = re.compile(r"[0-9A-Za-z._-]{1,64}\Z")
 _EXTENSION = re.compile(r"[0-9A-Da-d*#]{1,10}\Z")
 
 
@@ -68,6 +69,11 @@ def _check_number(value: Any, path: str, problems: Problems) -> None:
 def _check_prefix(value: Any, path: str, problems: Problems) -> None:
     if _PREFIX.match(value) is None:
         problems.add(path, "must consist of at most 64 digits, letters or + * # . _ -", value)
+
+
+def _check_gateway_name(value: Any, path: str, problems: Problems) -> None:
+    if _GATEWAY_NAME.match(value) is None:
+        problems.add(path, "must consist of letters, digits or . _ -", value)
 
 
 def _check_extension(value: Any, path: str, problems: Problems) -> None:
@@ -317,6 +323,8 @@ TRUNK_FIELDS = Obj(
         "outboundLeadingPlusEnabled": Flag(),
         "techPrefix": Also(Text(10_000), _check_prefix),
         "sipDiversionHeader": Also(Text(URI_LENGTH_MAX, 3), _check_caller_id),
+        # Our own: its calls go out by this gateway of the operator's FreeSWITCH.
+        "freeswitch": Obj({"gateway": Also(Text(64, 1), _check_gateway_name)}, ("gateway",)),
     },
     ("gateways",),
 )
