@@ -37,6 +37,7 @@ from aywa.core.equipment.token import TOKEN_LENGTH, address_token, is_token_of
 from aywa.ports.calls import CallPlan
 from aywa.ports.journal import StoreUnavailable
 from aywa.ports.media import LegPlan, MediaPlane
+from aywa.ports.telephony import Forward
 from aywa.ports.telephony import Refusal as CallRefusal
 from aywa.service.equipment import EquipmentCalls, Owner
 from aywa.service.inbound import Brought
@@ -153,8 +154,9 @@ class EquipmentDoor:
                 return self._prepared(call_id)
             case CallRefusal(status=status, message=message, phrase=phrase):
                 return Turned(message or phrase, later=status == 503)
-        # Who answers in its place would have to be called, and the caller passed on: a media socket cannot.
-        return Turned(f"nobody answers for the number: {answer.message}")
+            case Forward(message=message):
+                # Who answers in its place would have to be called: a media socket cannot.
+                return Turned(f"nobody answers for the number: {message}")
 
     def _prepared(self, call_id: str) -> LegPlan | Turned:
         plan = self._host.leg_plan(call_id)

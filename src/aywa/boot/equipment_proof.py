@@ -59,7 +59,8 @@ def is_signed(handshake: Handshake, account: CarrierAccount, public_url: str, no
             return signatures.plivo("GET", urls, {}, nonce, signature, key("authToken"))
         case "vonage":
             return signatures.vonage(signature, [b""], key("signatureSecret"), now_s)
-    return False
+        case _:
+            return False
 
 
 def _urls(handshake: Handshake, public_url: str) -> Sequence[str]:

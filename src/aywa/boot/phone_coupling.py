@@ -228,8 +228,7 @@ class Referral:
 
     def news(self, event: sip.ReferProgress) -> None:
         """What the far side tells of it."""
-        # Whoever takes it says first that it is trying (RFC 3515 2.4.4).
-        refused, self._taken = not self._taken, True
+        self._taken = True
         if not event.final:
             return
         line = self._line
@@ -240,7 +239,7 @@ class Referral:
             self._tell(TransferNews(TransferStatus.COMPLETED, event.status, event.reason))
             return
         self._lines.plane.send(Part(line.leg_id))
-        self._tell(TransferNews(_status(event.status, None), event.status, event.reason, refused))
+        self._tell(TransferNews(_status(event.status, None), event.status, event.reason, event.refused))
 
     def progress(self, line: Line, event: sip.Progress) -> None:
         """The line is up already."""

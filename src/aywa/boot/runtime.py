@@ -26,7 +26,7 @@ from aywa.adapters.webhooks.assistant_request import HttpAssistantRequests
 from aywa.api.app import create_app
 from aywa.api.settings import ApiSettings
 from aywa.boot.artifacts import Artifacts
-from aywa.boot.carriers import carriers, public_media_url, public_url
+from aywa.boot.carriers import carriers, govern, public_media_url, public_url
 from aywa.boot.endpointing import endpointing_route
 from aywa.boot.engine import open_engine
 from aywa.boot.engine_version import engine_version
@@ -35,6 +35,7 @@ from aywa.boot.equipment_settings import media_secret
 from aywa.boot.errors import CannotStart
 from aywa.boot.freeswitch import FreeSwitch
 from aywa.boot.freeswitch_settings import mark_of
+from aywa.boot.hold_music import read_music
 from aywa.boot.host import PHONE_CALLS, Host
 from aywa.boot.layout import open_layout
 from aywa.boot.lock import FolderLock
@@ -297,6 +298,8 @@ class Runtime:
         """Media sockets are let in, when everything that answers a call is there."""
         settings = self.settings
         self.equipment.door.calls = self.services.equipment
+        if self.services.carrier_lines is not None:
+            govern(self.services.carrier_lines, self.equipment.streams)
         try:
             await self.equipment.open_audiosocket(settings.equipment, settings.host)
         except OSError as error:
@@ -315,6 +318,7 @@ class Runtime:
             file = self.settings.data / "sip-password"
             phones = replace(phones, password=await asyncio.to_thread(password_in, file))
         self._phone.settings = phones
+        self._phone.music, self._phone.music_hz = await asyncio.to_thread(read_music, phones.hold_music)
         files = self._tls
         if phones.tls_port is not None and files is None:
             files = certificate(self.settings.data / "tls", hosts[0])

@@ -45,6 +45,7 @@ _SPARE = (
     ev.PlayoutAdvanced,
     ev.ReplyTextReceived,
     ev.MediaWarned,
+    ev.QualityMeasured,
     ev.DtmfReceived,
 )
 
@@ -163,6 +164,7 @@ class Session:
                     raise
                 finally:
                     self._ended = True
+                    self._keep_news()
                     for child in self._children:
                         child.cancel()
         finally:
@@ -427,7 +429,7 @@ class Session:
         """News of the caller's transfer; when the call is over for its assistant, for the record alone."""
         event = ev.TransferChanged(status, sip_status, reason)
         if self._ended:
-            self.note("TransferChanged", {"status": status, "sip_status": sip_status, "reason": reason})
+            self._note(self._now(), "note", event)
         else:
             self.post(event)
 
@@ -476,6 +478,13 @@ class Session:
             await routes.models.warm(replace(routes.request(chat), max_tokens=1))
 
     # --- the record ----------------------------------------------------------------------------------------------
+
+    def _keep_news(self) -> None:
+        """What became of a transfer may come with the leg's end, or after it."""
+        for event in self._inbox:
+            if isinstance(event, ev.TransferChanged):
+                self._note(self._now(), "note", event)
+        self._inbox.clear()
 
     def _note(self, now: float, role: str, item: ev.Event | do.Command) -> None:
         match item:

@@ -231,12 +231,14 @@ class RecordGap:
 
 @dataclass(frozen=True, slots=True)
 class RecordTurn:
-    """For the record: a turn's latency at the wire and its parts, in milliseconds."""
+    """For the record: a turn's latency and its parts, in milliseconds. latency_ms: from the arrival of the caller's last voice
+    to the departure of the reply's first frame; wire_ms: to that of the first frame in which anything is to be heard."""
 
     turn_id: int
     reply_id: int
     latency_ms: float
     parts_ms: Mapping[str, float]
+    wire_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,9 +137,7 @@ class ToolRound:
             return self._failed(told, now)
         cmds = self._result(told, now)
         if fallback.get("endCallEnabled") is False:
-            self._left.clear()
-            cmds += self._over(now)
-            return cmds + self._floor.say(Message(text), now)
+            return cmds + self._next(now) + self._floor.say(Message(text), now)
         self._stop()
         return cmds + self._floor.take_leave(text, _FALLEN_BACK.get(event.status, TRANSFER_FAILED), now)
 

@@ -15,7 +15,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from aywa.core.audio.frame import to_float, to_pcm
-from aywa.core.audio.level import SILENCE_DB
+from aywa.core.audio.level import SILENCE_DB, leading_silence_s
 from aywa.core.audio.resample import Resampler, resample_pcm
 from aywa.core.events import (
     ClientMessageReceived,
@@ -438,7 +438,12 @@ class MediaLeg:
 
     def _play(self, reply_id: int, pcm: bytes, now: float) -> None:
         whole = pcm[: len(pcm) & ~1]
-        unfit = self._playout.play(reply_id, self._wire.from_pcm(whole), now)
+        silent_s = 0.0
+        if self._playout.begins(reply_id):
+            # As much as matters to how late a reply is; a whole clause need not be looked at.
+            beginning = to_float(whole[: 2 * round(self._settings.silent_most_s * self._plan.rate_hz)])
+            silent_s = leading_silence_s(beginning, self._plan.rate_hz)
+        unfit = self._playout.play(reply_id, self._wire.from_pcm(whole), now, silent_s)
         if unfit:
             self._warn_sparingly("playout_full", f"{unfit * self._seconds_per_byte:.3f} s did not fit")
 

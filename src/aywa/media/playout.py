@@ -99,6 +99,7 @@ class Playout:
         self._over: int | None = None
         self._last = False
         self._told_start = False
+        self._silent_s = 0.0
         self._untold_frames = 0
         self._batch_s = (pace.batch - 1) * FRAME_S
         self._leaving = bytearray()
@@ -116,14 +117,18 @@ class Playout:
         """Samples of the reply that have left."""
         return (self._base + self._next) // self._pace.width
 
+    def begins(self, reply_id: int) -> bool:
+        """Whether it is a reply of which nothing has been given yet."""
+        return reply_id not in (self._reply_id, self._over)
+
     def heard(self, now: float) -> int:
         """Samples of the reply that have left for good: what can be taken back is not among them until it was played."""
         return self.position if self._far is None else self.position - self._held(now)
 
     def played(self, left_s: float, at_s: float) -> None:
         """A mark: at at_s the far side had left_s still to play, of all that was sent to it."""
-        if self._far is None or left_s > self.heard_until_s - self._run_from_s - _GRAIN_S:
-            # It stood before the beginning of what is being played.
+        if self._far is None or not left_s < self.heard_until_s - self._run_from_s - _GRAIN_S:
+            # It stood before the beginning of what is being played, or nothing was ever played.
             return
         self._lates.append(at_s + left_s - self.heard_until_s)
         late_s = min(self._lates)
@@ -133,10 +138,14 @@ class Playout:
             if self._flowing() and self.due_s is not None:
                 self.due_s += late_s
 
-    def play(self, reply_id: int, wire: bytes, now: float) -> int:
-        """Appends audio. Answers how many bytes did not fit. A reply that is over takes no more."""
+    def play(self, reply_id: int, wire: bytes, now: float, silent_s: float = 0.0) -> int:
+        """Appends audio. Answers how many bytes did not fit. A reply that is over takes no more. silent_s: of a reply that
+        begins, how much silence it begins with."""
+        begins = self.begins(reply_id)
         if not self._open(reply_id, now):
             return 0
+        if begins:
+            self._silent_s = silent_s
         room = int(self._pace.queue_s * self._pace.rate_hz) * self._pace.width
         room -= len(self._audio) - self._next
         self._audio += wire[: max(0, room)]
@@ -280,7 +289,8 @@ class Playout:
         """Says that the reply began, and now and then how far it is."""
         if not self._told_start and self._reply_id is not None:
             self._told_start = True
-            self._post(PlayoutStarted(self._leg_id, self._reply_id, now - self._epoch_s))
+            at_s = now - self._epoch_s
+            self._post(PlayoutStarted(self._leg_id, self._reply_id, at_s, self._silent_s))
         self._untold_frames += 1
         if self._untold_frames >= self._advance_frames:
             self._tell(PlayoutAdvanced, now)

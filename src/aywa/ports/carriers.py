@@ -76,7 +76,7 @@ class Outcome(StrEnum):
 @dataclass(frozen=True, slots=True)
 class CarrierNews:
     """A vendor's request, read. provider_id: the vendor's name for the call. outcome: with ENDED and DIALLED. detail: for a
-    person, short."""
+    person, short. parameters: the customer's own, with CALLED."""
 
     happening: Happening
     provider_id: str = ""
@@ -85,6 +85,7 @@ class CarrierNews:
     caller_name: str = ""
     outcome: Outcome | None = None
     detail: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +137,14 @@ class Placing:
 class Abilities:
     """What a vendor can do. places: calls. asks: it takes markup, and asks again when the media socket is over. answers: it
     wants to be told over HTTP to answer. ends: it must be told over HTTP that a call is over; the socket's end is not
-    enough. passes_on: a caller, to another number."""
+    enough. passes_on: a caller, to another number. keys: it presses keys for the caller's side."""
 
     places: bool = False
     asks: bool = False
     answers: bool = False
     ends: bool = False
     passes_on: bool = False
+    keys: bool = False
 
 
 class Carrier(Protocol):
@@ -185,7 +187,10 @@ class Carrier(Protocol):
     async def transfer(
         self, account: CarrierAccount, provider_id: str, onward: Onward, way: MediaWay
     ) -> None:
-        """Passes the caller on, where the vendor asks nothing (Abilities.asks)."""
+        """Passes the caller on, where the vendor asks nothing. way.next_url: where it may ask then."""
+
+    async def send_keys(self, account: CarrierAccount, provider_id: str, digits: str) -> None:
+        """Presses keys: 0-9, *, #, A-D."""
 
     async def close(self) -> None:
         """Closes the connections."""

@@ -12,7 +12,8 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from aywa.ports.calls import CallPlan
-from aywa.ports.carriers import RING_S, CarrierAccount
+from aywa.ports.carriers import RING_S as RING_S
+from aywa.ports.carriers import CarrierAccount
 
 Headers = tuple[tuple[str, str], ...]
 """Names as they were written, in their order."""

@@ -98,7 +98,12 @@ class CarrierDoor:
             way = self._lines.way(known)
             return carrier.done() if way is None or known.over else carrier.connect(way)
         brought = Brought(
-            news.caller, news.called, news.caller_name, news.provider_id, carrier=carrier.vendor
+            news.caller,
+            news.called,
+            news.caller_name,
+            news.provider_id,
+            parameters=news.parameters,
+            carrier=carrier.vendor,
         )
         answer = await self._inbound.take(await self._meant(number, news), brought)
         if isinstance(answer, CallPlan):

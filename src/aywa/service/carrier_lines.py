@@ -62,7 +62,8 @@ class CarrierParts:
 class CarrierLine:
     """One call. number_id: the phone number in whose address the vendor asks and tells. base_url: where it reaches this API.
     provider_id: the vendor's name for it, empty until that is known. over: the call's session is. ended: the vendor said
-    so. onward: whom the caller is to be passed on to, when the vendor asks."""
+    so. onward: whom the caller is to be passed on to, when the vendor asks. ours: the vendor does what our markup says, and asks
+    us what comes next; not where its customer's own led it to a media socket."""
 
     call_id: str
     org_id: str
@@ -72,10 +73,16 @@ class CarrierLine:
     base_url: str
     outbound: bool
     provider_id: str = ""
+    ours: bool = True
     over: bool = False
     ended: bool = False
     onward: Onward | None = None
     tell: Tell | None = field(default=None, repr=False)
+
+    @property
+    def asks(self) -> bool:
+        """The vendor asks when the media socket is over."""
+        return self.ours and self.carrier.abilities.asks
 
 
 class CarrierLines:
@@ -86,6 +93,9 @@ class CarrierLines:
     ) -> None:
         self._parts = parts
         self.placed = placed
+        # Told of each call of a carrier, and when nothing more can be told to it.
+        self.began: Callable[[str], None] = lambda call_id: None
+        self.gone: Callable[[str], None] = lambda call_id: None
         self._lines: dict[str, CarrierLine] = {}
         self._by_provider: dict[tuple[str, str], str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -138,7 +148,7 @@ class CarrierLines:
         if not line.carrier.abilities.passes_on:
             raise CallRefused(TRANSFER_FAILED, f"{line.carrier.vendor} passes nobody on")
         line.onward, line.tell = onward(transfer.call), tell
-        if not line.carrier.abilities.asks:
+        if not line.asks:
             self._spawn(self._transfer(line), f"carrier: transfer {call_id}")
         elif self._parts.legs.give_away(call_id):
             # The media socket ends, and the vendor asks what comes next.
@@ -146,6 +156,15 @@ class CarrierLines:
         else:
             line.onward = line.tell = None
             raise CallRefused(TRANSFER_FAILED, f"call {call_id} cannot be transferred: nobody is there")
+
+    def send_keys(self, call_id: str, digits: str) -> bool:
+        """Keys for the caller's side, without pauses; False: the vendor has no way for them."""
+        line = self._lines.get(call_id)
+        if line is None or line.ended or not line.carrier.abilities.keys:
+            return False
+        work = line.carrier.send_keys(line.account, line.provider_id, digits)
+        self._spawn(_told(work, call_id), f"carrier: keys {call_id}")
+        return True
 
     # --- lines ---------------------------------------------------------------------------------------------------
 
@@ -156,6 +175,7 @@ class CarrierLines:
             self.forget(gone)
         self._lines[line.call_id] = line
         self.named(line, line.provider_id)
+        self.began(line.call_id)
 
     def named(self, line: CarrierLine, provider_id: str) -> None:
         """The vendor's name for the call is known."""
@@ -170,7 +190,8 @@ class CarrierLines:
 
     def forget(self, line: CarrierLine) -> None:
         """Nothing more will be told of it."""
-        self._lines.pop(line.call_id, None)
+        if self._lines.pop(line.call_id, None) is not None:
+            self.gone(line.call_id)
         self._by_provider.pop((line.number_id, line.provider_id), None)
 
     def way(self, line: CarrierLine) -> MediaWay | None:
@@ -187,6 +208,17 @@ class CarrierLines:
             f"{base}/dialled?{ours}",
             f"{base}/status?{ours}",
         )
+
+    def brought(
+        self, call_id: str, org_id: str, number_id: str, account: CarrierAccount, provider_id: str
+    ) -> None:
+        """A call that a vendor's media socket brought, not led here by our markup: its API still opens it."""
+        carrier = self.carrier(account.vendor)
+        if carrier is not None and provider_id:
+            base_url = self._parts.public_url
+            line = CarrierLine(call_id, org_id, number_id, account, carrier, base_url, outbound=False)
+            line.provider_id, line.ours = provider_id, False
+            self.add(line)
 
     def picked_up(self, line: CarrierLine, way: MediaWay) -> None:
         """A vendor that takes no markup is told to answer."""
@@ -220,7 +252,7 @@ class CarrierLines:
                 return line.carrier.done()
             case _:
                 pass
-        return CarrierAnswer() if not line.carrier.abilities.asks else line.carrier.done()
+        return line.carrier.done() if line.carrier.abilities.asks else CarrierAnswer()
 
     def _ended(self, line: CarrierLine, news: CarrierNews) -> None:
         line.ended = True
@@ -309,14 +341,17 @@ class CarrierLines:
         if line is None:
             return
         line.over = True
-        if line.ended:
+        if line.ended or (
+            connected and line.onward is None and not line.asks and not line.carrier.abilities.ends
+        ):
+            # Nothing is left to be told, by either.
             self.forget(line)
         elif line.onward is None and line.provider_id and (not connected or line.carrier.abilities.ends):
             self._spawn(self._hang_up(line), f"carrier: hang up {call_id}")
 
     async def _hang_up(self, line: CarrierLine) -> None:
         await _told(line.carrier.hang_up(line.account, line.provider_id), line.call_id)
-        if not line.carrier.abilities.asks:
+        if not line.asks:
             self.forget(line)
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aywa.ports.calls import CallPlan
 from aywa.ports.carriers import CarrierAccount
+from aywa.ports.journal import StoreUnavailable
 from aywa.ports.telephony import Answer
 from aywa.service.assistants import Assistants
 from aywa.service.carrier_accounts import CarrierAccounts
+from aywa.service.carrier_lines import CarrierLines
 from aywa.service.errors import Unauthenticated
 from aywa.service.inbound import Brought, Inbound
 from aywa.service.keys import PREFIX, Keys
@@ -33,7 +36,9 @@ class EquipmentCalls:
         accounts: CarrierAccounts,
         keys: Keys,
         inbound: Inbound,
+        lines: CarrierLines | None = None,
     ) -> None:
+        self._lines = lines
         self._assistants = assistants
         self._numbers = numbers
         self._accounts = accounts
@@ -65,5 +70,18 @@ class EquipmentCalls:
     async def take(self, owner: Owner, brought: Brought) -> Answer:
         """Makes the call, and prepares it."""
         if owner.number is not None:
-            return await self._inbound.take(owner.number, brought)
+            answer = await self._inbound.take(owner.number, brought)
+            if isinstance(answer, CallPlan) and self._lines is not None:
+                account = await self._account_of(owner.number)
+                if account is not None and account.vendor == brought.carrier:
+                    self._lines.brought(
+                        answer.call_id, answer.org_id, owner.number.id, account, brought.provider_id
+                    )
+            return answer
         return await self._inbound.take_for(owner.org_id, owner.assistant_id, brought)
+
+    async def _account_of(self, number: NumberInUse) -> CarrierAccount | None:
+        try:
+            return await self._accounts.of(number)
+        except StoreUnavailable:
+            return None

@@ -20,7 +20,7 @@ PROVIDERS = (BYO, TELNYX, TWILIO, BY_URI, VONAGE)
 BY_CREDENTIAL = (TELNYX, VONAGE)
 """Their accounts are credentials of the same provider (contract 14.1)."""
 
-CARRIERS = ("exotel", "plivo", "signalwire")
+CARRIERS = ("asterisk", "exotel", "plivo", "signalwire")
 """Those that the contract has no provider for: a byo-phone-number with a `carrier` of ours in the place of a trunk."""
 TRUNK = "byo-sip-trunk"
 GATEWAYS_MAX = 32
@@ -256,6 +256,7 @@ _WANTED: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 # What proves that a request is the vendor's, and what its API wants.
 _OF_CARRIER: Mapping[str, tuple[str, ...]] = {
+    "asterisk": ("inboundToken",),
     "exotel": ("inboundToken",),
     "plivo": ("accountId", "authToken"),
     "signalwire": ("space", "accountId", "authToken", "signingKey"),

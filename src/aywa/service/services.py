@@ -48,9 +48,9 @@ class Services:
     timeline: Timeline
     transfers: TransferDesk
     files: CallFiles | None
+    equipment: EquipmentCalls
     carriers: CarrierDoor | None = None
     carrier_lines: CarrierLines | None = None
-    equipment: EquipmentCalls | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,5 +124,5 @@ def join_services(
         files=files,
         carriers=None if lines is None else CarrierDoor(numbers, accounts, lines, router),
         carrier_lines=lines,
-        equipment=EquipmentCalls(assistants, numbers, accounts, api_keys, router),
+        equipment=EquipmentCalls(assistants, numbers, accounts, api_keys, router, lines),
     )

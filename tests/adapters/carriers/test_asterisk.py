@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from aiohttp import BasicAuth, web
+from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,9 +30,11 @@ from aywa.ports.errors import Fault, ProviderError
 TOKEN = "an-inbound-token-of-a-dialplan"
 USER, PASSWORD = "aywa", "the-password-of-ari"
 CALL = "40325ec2-5efd-4bd3-805f-53576e581d13"
-NEXT = f"https://agent.example/inbound/asterisk/number/next/{CALL}/key"
-STATUS = f"https://agent.example/inbound/asterisk/number/status/{CALL}/key"
-WAY = MediaWay(f"ws://agent.example/media/audiosocket/{CALL}/key", NEXT, status_url=STATUS)
+NEXT, TOLD, STATUS = (
+    f"https://agent.example/inbound/asterisk/number/{step}?call={CALL}"
+    for step in ("next", "dialled", "status")
+)
+WAY = MediaWay(f"ws://agent.example/media/asterisk/{CALL}/key", NEXT, TOLD, STATUS)
 ACCOUNT = CarrierAccount("asterisk", "+49301111", keys={"inboundToken": TOKEN})
 PLACING = Placing(CALL, "+493012345678", "+49301111", WAY, "42#", 45.0)
 
@@ -50,8 +52,8 @@ def read(query: str, step: str = "") -> CarrierNews:
 # --- who asks --------------------------------------------------------------------------------------------------------
 
 
-def basic(password: str) -> dict[str, str]:
-    return {"authorization": "Basic " + base64.b64encode(f"asterisk:{password}".encode()).decode()}
+def basic(password: str, user: str = "asterisk") -> dict[str, str]:
+    return {"authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
 
 
 @pytest.mark.parametrize(
@@ -91,6 +93,10 @@ def test_a_call_that_comes_in() -> None:
         Happening.CALLED, "1700000000.1", "+491701234567", "100", "AnnB"
     )
     assert read("") == CarrierNews(Happening.CALLED)
+    assert read(f"id=1&token={TOKEN}&order=4711&queue=sales").parameters == {
+        "order": "4711",
+        "queue": "sales",
+    }
 
 
 def test_what_comes_next() -> None:
@@ -128,19 +134,22 @@ def test_on_the_way() -> None:
 
 def test_the_dialplan_is_answered_in_what_it_can_cut() -> None:
     asterisk = Asterisk()
-    assert asterisk.connect(WAY).body == f"{CALL},{NEXT}"
+    assert asterisk.connect(WAY).body == f"audio|{CALL}|{NEXT}"
     assert (asterisk.done().body, asterisk.done().status) == ("", 200)
     assert (asterisk.refuse(busy=True).body, asterisk.refuse(busy=True).status) == ("", 503)
     assert asterisk.refuse(busy=False).status == 404
     onward = Onward("+493087654321", caller_id="+49301111", ring_s=20.0)
-    assert asterisk.pass_on(onward, WAY).body == "dial,+493087654321,+49301111,20"
-    assert asterisk.pass_on(Onward(uri="sip:ann@pbx.example;x=y"), WAY).body == "dial,sip:ann@pbx.example,,60"
+    assert asterisk.pass_on(onward, WAY).body == f"dial|+493087654321|+49301111|20|{TOLD}"
+    assert (
+        asterisk.pass_on(Onward(uri="sip:ann@pbx.example;x=y"), WAY).body
+        == f"dial|sip:ann@pbx.example||60|{TOLD}"
+    )
 
 
 @pytest.mark.parametrize("to", ["1&PJSIP/2", "1,2", "1)", "${SHELL(id)}", "", "a b", "1\n2"])
 def test_nothing_that_a_dialplan_could_read_otherwise_is_passed_on(to: str) -> None:
     assert Asterisk().pass_on(Onward(to), WAY).body == ""
-    assert Asterisk().pass_on(Onward("1", caller_id=to), WAY).body == "dial,1,,60"
+    assert Asterisk().pass_on(Onward("1", caller_id=to), WAY).body == f"dial|1||60|{TOLD}"
 
 
 @given(st.text(max_size=60), st.sampled_from(["", "next", "status", "dialled", "x"]), st.binary(max_size=60))
@@ -168,7 +177,7 @@ async def pair() -> AsyncIterator[tuple[Ari, Asterisk, CarrierAccount]]:
     here, asterisk = Ari(), Asterisk()
 
     async def answer(request: web.Request) -> web.Response:
-        if request.headers.get("Authorization") != BasicAuth(USER, PASSWORD, "utf-8").encode():
+        if request.headers.get("Authorization") != basic(PASSWORD, USER)["authorization"]:
             return web.json_response({"error": "Unauthorized"}, status=401)
         body = await request.json() if request.can_read_body else None
         here.asked.append((request.method, request.path, dict(request.query), body))
@@ -180,9 +189,9 @@ async def pair() -> AsyncIterator[tuple[Ari, Asterisk, CarrierAccount]]:
 
     app = web.Application()
     app.router.add_route("*", "/ari/channels/{id}", answer)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, shutdown_timeout=0.2)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, shutdown_timeout=0.2).start()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
     host, port = runner.addresses[0][:2]
     here.url = f"http://{host}:{port}/ari/"
     keys = {**ACCOUNT.keys, "accountId": USER, "authToken": PASSWORD}

@@ -1,8 +1,9 @@
 """Asterisk as a carrier: what its dialplan asks over HTTP (CURL), and its REST interface (ARI), by which calls are placed.
 
-The dialplan is answered in lines that it can cut: `CALL,NEXT`, where the call's audio goes (the UUID of an AudioSocket) and where
-to ask when that is over; `dial,TO,CALLER,SECONDS`, whom to connect the caller with; or nothing: hang up. ARI adds no more than
-placing a call and taking it back, for its other verbs are for channels in a Stasis application, and these are in the dialplan.
+The dialplan is answered in words that it can cut: `audio|CALL|NEXT`, where the call's audio goes (the UUID of an AudioSocket)
+and where to ask when that is over; `dial|TO|CALLER|SECONDS|TOLD`, whom to connect the caller with, and where to tell how that
+went; or nothing: hang up. ARI adds no more than placing a call and taking it back, for its other verbs are for channels in a
+Stasis application, and these are in the dialplan.
 Facts: Asterisk's documentation, "Channels REST API", "Local Channels", "CURL", "Dial" (DIALSTATUS).
 """
 
@@ -55,6 +56,8 @@ _CAUSES: Final = {
     "22": Outcome.UNALLOCATED,
     "28": Outcome.UNALLOCATED,
 }
+_OURS: Final = frozenset(("id", "from", "to", "name", "token"))
+"""What the address holds besides is the customer's: variables of the call."""
 # What cannot end a dialplan's argument, or begin another: & dials a second party, a comma ends the first.
 _DIALLABLE: Final = re.compile(r"[0-9A-Za-z+*#._:@=-]{1,200}\Z")
 _NUMBER: Final = re.compile(r"[0-9A-Za-z+*#._-]{1,64}\Z")
@@ -96,6 +99,7 @@ class Asterisk:
                     address(said.get("from", "")),
                     address(said.get("to", "")),
                     address(said.get("name", "")),
+                    parameters={name: value for name, value in said.items() if name not in _OURS},
                 )
             case "next":
                 return CarrierNews(Happening.NEXT, provider_id)
@@ -114,7 +118,7 @@ class Asterisk:
 
     def connect(self, way: MediaWay) -> CarrierAnswer:
         """As the port says."""
-        return CarrierAnswer(f"{_call_of(way)},{way.next_url}")
+        return CarrierAnswer(f"audio|{_call_of(way)}|{way.next_url}")
 
     def refuse(self, *, busy: bool) -> CarrierAnswer:
         """As the port says."""
@@ -126,7 +130,7 @@ class Asterisk:
         if _DIALLABLE.match(to) is None:
             return self.done()
         caller = onward.caller_id if _NUMBER.match(onward.caller_id) else ""
-        return CarrierAnswer(f"dial,{to},{caller},{max(1, round(onward.ring_s))}")
+        return CarrierAnswer(f"dial|{to}|{caller}|{max(1, round(onward.ring_s))}|{way.dialled_url}")
 
     def done(self) -> CarrierAnswer:
         """As the port says."""

@@ -105,6 +105,9 @@ class Exotel:
         """It cannot be told to."""
         raise _cannot("Exotel passes nobody on: put a Connect applet behind the Voicebot applet")
 
+    async def send_keys(self, account: CarrierAccount, provider_id: str, digits: str) -> None:
+        """It cannot be told to."""
+
 
 def _password(authorization: str) -> str:
     scheme, _, both = authorization.partition(" ")

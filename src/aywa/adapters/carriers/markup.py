@@ -8,11 +8,11 @@ XML = "text/xml; charset=utf-8"
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>'
 
 
-def element(name: str, *inside: str, text: str = "", **attributes: str) -> str:
+def element(tag: str, /, *inside: str, text: str = "", **attributes: str) -> str:
     """One element. An empty attribute is left out."""
     given = "".join(f" {key}={quoteattr(_plain(value))}" for key, value in attributes.items() if value)
     content = "".join(inside) + escape(_plain(text))
-    return f"<{name}{given}>{content}</{name}>" if content else f"<{name}{given}/>"
+    return f"<{tag}{given}>{content}</{tag}>" if content else f"<{tag}{given}/>"
 
 
 def response(*inside: str) -> str:

@@ -151,7 +151,14 @@ class Plivo:
     async def transfer(
         self, account: CarrierAccount, provider_id: str, onward: Onward, way: MediaWay
     ) -> None:
-        """It asks."""
+        """As the port says: it asks there whom the caller is to be connected with."""
+        user = account.key("accountId")
+        url = f"{(account.api_url or API_URL).rstrip('/')}/v1/Account/{in_path(user)}/Call/{in_path(provider_id)}/"
+        document = {"legs": "aleg", "aleg_url": way.next_url, "aleg_method": "POST"}
+        await self._rest.send("POST", url, basic(user, account.key("authToken")), document=document)
+
+    async def send_keys(self, account: CarrierAccount, provider_id: str, digits: str) -> None:
+        """The media socket has them."""
 
 
 def _cannot(message: str) -> ProviderError:

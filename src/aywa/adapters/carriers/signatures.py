@@ -25,6 +25,8 @@ SIGNATURES_MAX = 8
 """How many signatures a header may hold (Plivo: one for each of the account's tokens)."""
 
 JWT_LENGTH_MAX = 8_192
+_USUAL = "HMAC_SHA1"
+_ALGORITHMS = {_USUAL: "sha1", "HMAC_SHA256": "sha256"}
 _OWN_PORTS = {"https": 443, "http": 80, "wss": 443, "ws": 80}
 
 Fields = Mapping[str, Sequence[str]]
@@ -32,7 +34,8 @@ Fields = Mapping[str, Sequence[str]]
 
 
 def spellings(urls: Iterable[str]) -> list[str]:
-    """Each address with its scheme's own port and without, as Twilio and SignalWire may sign it ("Webhooks security")."""
+    """Each address as it stands, without its port, and with its scheme's own where it has none: what signs for Twilio is not
+    consistent, and its own helpers try them all."""
     found: dict[str, None] = {}
     for url in urls:
         found[url] = None
@@ -41,26 +44,33 @@ def spellings(urls: Iterable[str]) -> list[str]:
             own, port = _OWN_PORTS.get(parts.scheme), parts.port
         except ValueError:
             continue
-        if own is None or not parts.hostname or port not in (None, own):
+        if own is None or not parts.hostname:
             continue
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        for netloc in (host, f"{host}:{own}"):
+        for netloc in (host, f"{host}:{port or own}"):
             found[urlunsplit((parts.scheme, netloc, parts.path, parts.query, parts.fragment))] = None
     return list(found)
 
 
 def twilio(
-    urls: Iterable[str], fields: Fields, signature: str, auth_token: str, body: bytes | None = None
+    urls: Iterable[str],
+    fields: Fields,
+    signature: str,
+    auth_token: str,
+    body: bytes | None = None,
+    settings: str = "",
 ) -> bool:
     """X-Twilio-Signature: HMAC-SHA1 of the address and the sorted fields (Twilio, "Webhooks security"). body: of a request
-    that holds no form; then its SHA-256 stands in the address (bodySHA256)."""
-    if not auth_token or not signature:
+    that holds no form; then its SHA-256 stands in the address (bodySHA256). settings: of the header
+    X-Twilio-Webhooks-Signature-Settings, which may name another algorithm."""
+    algorithm = _ALGORITHMS.get(_algorithm(settings))
+    if not auth_token or not signature or algorithm is None:
         return False
     sent = "".join(f"{name}{value}" for name in sorted(fields) for value in sorted(set(fields[name])))
     given = signature.encode("utf-8", "replace")
     found = False
     for url in spellings(urls):
-        made = base64.b64encode(_hmac("sha1", auth_token, url + sent))
+        made = base64.b64encode(_hmac(algorithm, auth_token, url + sent))
         found |= hmac.compare_digest(made, given) and (body is None or _is_hash_of(url, body))
     return found
 
@@ -136,6 +146,12 @@ def vonage(authorization: str, payloads: Iterable[bytes], signature_secret: str,
 def same(given: str, wanted: str) -> bool:
     """Whether a token is the one that is wanted; an empty one never is."""
     return bool(wanted) and hmac.compare_digest(_bytes(given), _bytes(wanted))
+
+
+def _algorithm(settings: str) -> str:
+    pairs = [each.partition("=") for each in settings.split(",", SIGNATURES_MAX)]
+    named = [value.strip() for name, _, value in pairs if name.strip() == "algorithm" and value.strip()]
+    return named[0].upper() if named else _USUAL
 
 
 def _claims(authorization: str, secret: str) -> dict[str, Any] | None:

@@ -44,7 +44,7 @@ class Telnyx:
     """ports.carriers.Carrier."""
 
     vendor = "telnyx"
-    abilities = Abilities(places=True, answers=True, ends=True, passes_on=True)
+    abilities = Abilities(places=True, answers=True, ends=True, passes_on=True, keys=True)
 
     def __init__(self, timeout_s: float = TIMEOUT_S) -> None:
         self._rest = Rest(self.vendor, timeout_s)
@@ -160,6 +160,10 @@ class Telnyx:
         if onward.caller_id:
             document["from"] = onward.caller_id
         await self._command(account, provider_id, "transfer", document)
+
+    async def send_keys(self, account: CarrierAccount, provider_id: str, digits: str) -> None:
+        """As the port says."""
+        await self._command(account, provider_id, "send_dtmf", {"digits": digits})
 
     async def _command(
         self, account: CarrierAccount, provider_id: str, action: str, document: dict[str, Any]

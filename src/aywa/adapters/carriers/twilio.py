@@ -29,6 +29,7 @@ from aywa.ports.errors import ProviderError
 API_URL: Final = "https://api.twilio.com"
 TIMEOUT_LONGEST_S: Final = 600
 SIGNATURE: Final = "x-twilio-signature"
+SIGNATURE_SETTINGS: Final = "x-twilio-webhooks-signature-settings"
 _OUTCOMES: Final = {
     "completed": Outcome.COMPLETED,
     "answered": Outcome.COMPLETED,
@@ -62,7 +63,8 @@ class Twilio:
             return "twilioAuthToken is not set, and Twilio signs with nothing else"
         fields = form(request) if request.method == "POST" else {}
         body = request.body if request.method == "POST" and not fields and request.body else None
-        good = signatures.twilio(request.urls, fields, signature, token, body)
+        settings = request.headers.get(SIGNATURE_SETTINGS, "")
+        good = signatures.twilio(request.urls, fields, signature, token, body, settings)
         return "" if good else "X-Twilio-Signature is not Twilio's for this address and account"
 
     def read(self, request: CarrierRequest, step: str) -> CarrierNews:
@@ -156,6 +158,9 @@ class Twilio:
         await self._rest.send(
             "POST", self._calls(account, provider_id), self._headers(account), fields=fields
         )
+
+    async def send_keys(self, account: CarrierAccount, provider_id: str, digits: str) -> None:
+        """It has no keys while a media socket is up."""
 
     # --- inside ------------------------------------------------------------------------------------------------------
 

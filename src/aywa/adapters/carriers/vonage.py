@@ -56,7 +56,7 @@ class Vonage:
     """ports.carriers.Carrier."""
 
     vendor = "vonage"
-    abilities = Abilities(passes_on=True)
+    abilities = Abilities(passes_on=True, keys=True)
 
     def __init__(self, timeout_s: float = TIMEOUT_S, clock: Callable[[], float] = time) -> None:
         self._rest = Rest(self.vendor, timeout_s)
@@ -142,9 +142,15 @@ class Vonage:
         destination = {"type": "ncco", "ncco": _connect(onward)}
         await self._change(account, provider_id, {"action": "transfer", "destination": destination})
 
-    async def _change(self, account: CarrierAccount, provider_id: str, document: dict[str, Any]) -> None:
+    async def send_keys(self, account: CarrierAccount, provider_id: str, digits: str) -> None:
+        """As the port says."""
+        await self._change(account, provider_id, {"digits": digits}, "/dtmf")
+
+    async def _change(
+        self, account: CarrierAccount, provider_id: str, document: dict[str, Any], what: str = ""
+    ) -> None:
         token = _token(account, int(self._clock()))
-        url = f"{(account.api_url or API_URL).rstrip('/')}/v1/calls/{in_path(provider_id)}"
+        url = f"{(account.api_url or API_URL).rstrip('/')}/v1/calls/{in_path(provider_id)}{what}"
         await self._rest.send("PUT", url, {"Authorization": f"Bearer {token}"}, document=document)
 
 

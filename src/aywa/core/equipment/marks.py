@@ -14,8 +14,12 @@ EVERY_S = 0.1
 """So much audio lies between two marks."""
 IDLE_S = 0.5
 """After that long with nothing to play, the far side is thought to hold nothing."""
+PROBE_EVERY_S = 2.0
+"""Not more often than that the way is measured."""
 PATIENCE_S = 2.0
 """A mark that has not come back so long after it should have will not come."""
+TRIES = 3
+"""So many marks are sent to a far side of which none ever came back: it does not know them."""
 MARKS_MOST = 128
 _WAYS = 4
 
@@ -45,6 +49,7 @@ class Marks:
         self._sent_s = 0.0
         self._marked_s = 0.0
         self._until_s = float("-inf")
+        self._probed_s = float("-inf")
         self._ways: deque[float] = deque(maxlen=_WAYS)
 
     @property
@@ -57,21 +62,33 @@ class Marks:
         """Marks that may still come back."""
         return len(self._out)
 
+    @property
+    def tried(self) -> bool:
+        """Enough were sent in vain: no more are."""
+        return not self.returned and self._number >= TRIES
+
     def sent(self, seconds: float, now: float) -> bool:
         """So much audio was sent; whether a mark is due behind it."""
         self._sent_s += seconds
         self._until_s = max(self._until_s, now) + seconds
-        return self._sent_s - self._marked_s >= EVERY_S - 1e-9
+        return self._sent_s - self._marked_s >= EVERY_S - 1e-9 and not self.tried
 
     def idle(self, now: float) -> bool:
         """The far side holds nothing, and has not for a while: a mark would come back at once."""
         return now > self._until_s + IDLE_S
 
+    def wants_probe(self, now: float) -> bool:
+        """It is time to measure the way, and it can be measured."""
+        return self.idle(now) and now - self._probed_s >= PROBE_EVERY_S and not self.tried
+
     def put(self, now: float) -> str:
         """The name of a mark that is sent now, behind all that was sent before."""
         self._number += 1
         name = f"{self._prefix}-{self._number}"
-        self._out[name] = _Out(self._sent_s, now, max(self._until_s, now), self.idle(now))
+        probe = self.idle(now)
+        self._out[name] = _Out(self._sent_s, now, max(self._until_s, now), probe)
+        if probe:
+            self._probed_s = now
         self._marked_s = self._sent_s
         if len(self._out) > MARKS_MOST:
             self._out.popitem(last=False)
@@ -82,7 +99,9 @@ class Marks:
         """A mark came back: how much is still to be played, and since when that is so (our clock). None: it says nothing."""
         out = self._out.pop(name, None)
         if out is None:
-            self.unknown += not self._was_cleared(name)
+            cleared = self._was_cleared(name)
+            self.returned += cleared
+            self.unknown += not cleared
             return None
         self.returned += 1
         while self._out and next(iter(self._out.values())).place_s < out.place_s:

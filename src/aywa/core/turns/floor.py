@@ -124,8 +124,9 @@ class Floor:
 
     @property
     def caller_has_floor(self) -> bool:
-        """The caller speaks, or pauses in a turn that is theirs to go on with, or what they say is being judged."""
-        if self._contest is not None or self.caller.state is _SPEAKING:
+        """The caller speaks or presses keys, or pauses in a turn that is theirs to go on with, or what they say is being
+        judged."""
+        if self._contest is not None or self.caller.state is _SPEAKING or self.caller.keying:
             return True
         # While a message is being made, or the last one said, no turn is taken: the silence is not the caller's.
         return self.caller.state is _PAUSED and self._may_take(self.reply)
@@ -442,7 +443,7 @@ class Floor:
         reply.anchors.append((0, event.at_s))
         cmds: Commands = [do.TellClient("speech-update", self._speaking("started"))]
         if self._taken is not None and reply.commits:
-            cmds += self._commit_turn(reply, event.at_s)
+            cmds += self._commit_turn(reply, event.at_s, event.silent_s)
         began = self.caller.state is _SPEAKING or self.caller.keying
         if began and reply.interruptible and not reply.dropping:
             # Both began at once; the caller goes first.
@@ -692,18 +693,19 @@ class Floor:
         self._taken = None
         return [self._decided("turn_given_back", reason, {"reply_id": reply.reply_id})]
 
-    def _commit_turn(self, reply: Reply, at_s: float) -> Commands:
+    def _commit_turn(self, reply: Reply, at_s: float, silent_s: float) -> Commands:
         caller, taken = self.caller, self._taken
         self._loudness.took()
         said = self._said()
         latency_s = at_s - caller.last_voice_s
+        wire_ms = round((latency_s + silent_s) * 1000, 1)
         parts = turn_parts(caller.last_voice_s, self._taken_s, caller.confirmed_s, reply.marks, at_s)
         body = {"turn": self._turn, "latencyMs": round(latency_s * 1000), "parts": parts}
         body["reason"] = taken.reason if taken is not None else ""
         cmds: Commands = [
             *said,
             self._transcript("user", "final", caller.text),
-            do.RecordTurn(caller.turn_id, reply.reply_id, round(latency_s * 1000, 1), parts),
+            do.RecordTurn(caller.turn_id, reply.reply_id, round(latency_s * 1000, 1), parts, wire_ms),
             do.TellClient("turn-latency", body),
             self._conversation(),
         ]

@@ -45,7 +45,7 @@ JSON: dict[str, Any] = {
 
 
 def codec(**query: str) -> ChanWebSocket:
-    return ChanWebSocket(Handshake("chan_websocket", "assistant", query))
+    return ChanWebSocket(Handshake("chan_websocket", "assistant", query=query))
 
 
 def started(**changed: Any) -> ChanWebSocket:

@@ -19,6 +19,7 @@ from aywa.adapters.transports.equipment.codec import (
     Key,
     MarkPlayed,
     Message,
+    Received,
     Said,
     Started,
 )
@@ -44,7 +45,7 @@ PREAMBLE: dict[str, Any] = {
 
 
 def made(kind: Callable[[Handshake], L16], **query: str) -> L16:
-    return kind(Handshake("l16", "assistant", query))
+    return kind(Handshake("l16", "assistant", query=query))
 
 
 def begin(kind: Callable[[Handshake], L16], first: Message, **query: str) -> Started:
@@ -92,6 +93,12 @@ def test_what_the_address_says(kind: Callable[[Handshake], L16]) -> None:
     begun = begin(kind, FRAME, **query)
     assert (begun.rate_hz, begun.call_id, begun.caller, begun.called) == (16_000, "1f", "100", "200")
     assert begun.parameters == {"queue": "sales"}
+
+
+@each_kind
+def test_a_plus_that_was_written_into_a_query_as_it_is(kind: Callable[[Handshake], L16]) -> None:
+    begun = begin(kind, FRAME, **{"from": " 491701234567", "to": " sip:a@b"})
+    assert (begun.caller, begun.called) == ("+491701234567", "sip:a@b")
 
 
 @each_kind
@@ -147,7 +154,8 @@ def test_where_the_audio_is_cut_makes_no_difference(
     codec = made(kind, mix="stereo" if stereo else "mono")
     codec.receive("{}")
     stream = bytes(each % 251 for each in range(sum(cuts)))
-    heard, at = [], 0
+    heard: list[Received] = []
+    at = 0
     for cut in cuts:
         heard += codec.receive(stream[at : at + cut])
         at += cut
@@ -205,7 +213,6 @@ def test_the_end_and_a_transfer() -> None:
     assert json.loads(str(fork.transfer("100")[0])) == {"type": "transfer", "data": {"to": "100"}}
     assert (made(AudioStream).hang_up("done"), made(AudioStream).transfer("100")) == ((), ())
     assert (made(AudioStream).mark("a"), made(AudioStream).clear()) == (None, None)
-    assert made(Listen).receive("{}")[0]
     assert made(Listen).transfer("100") == ()
 
 

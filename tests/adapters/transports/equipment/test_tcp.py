@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 import pytest
+import uvloop
 
 from aywa.adapters.transports.equipment.codec import Handshake, Started
 from aywa.adapters.transports.equipment.door import Turned
@@ -28,6 +30,21 @@ CALL = "40325ec2-5efd-4bd3-805f-53576e581d13"
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 SPEECH = b"\x00\x20" * 160
 SILENCE = bytes(320)
+
+
+def both_loops(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Runs the test on each of the two loops: their transports differ."""
+
+    def runner(loop: str, **given: Any) -> None:
+        factory = uvloop.new_event_loop if loop == "uvloop" else asyncio.new_event_loop
+        with asyncio.Runner(loop_factory=factory) as running:
+            running.run(test(**given))
+
+    asked = inspect.signature(test)
+    own = inspect.Parameter("loop", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    runner.__signature__ = asked.replace(parameters=[own, *asked.parameters.values()])  # type: ignore[attr-defined]
+    runner.__doc__ = test.__doc__
+    return pytest.mark.parametrize("loop", ["asyncio", "uvloop"])(runner)
 
 
 def message(kind: int, payload: bytes = b"") -> bytes:
@@ -69,6 +86,7 @@ class Site:
     events: list[MediaEvent] = field(default_factory=list)
     asked: list[tuple[Handshake, Started]] = field(default_factory=list)
     given_up: list[str] = field(default_factory=list)
+    clients: list[Client] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def open(self, handshake: Handshake, started: Started) -> LegPlan | Turned:
@@ -95,6 +113,7 @@ class Site:
     async def connect(self, *sent: bytes) -> Client:
         client = Client(*await asyncio.open_connection("127.0.0.1", self.port))
         client.writer.write(b"".join(sent))
+        self.clients.append(client)
         return client
 
 
@@ -119,8 +138,11 @@ async def site(media: MediaSettings | None = None, **changed: Any) -> AsyncItera
         await plane.close()
         await streams.close()
         await transport.close()
+        for client in here.clients:
+            client.writer.close()
 
 
+@both_loops
 async def test_a_call_is_heard_and_answered_until_the_caller_hangs_up() -> None:
     async with site() as here:
         client = await here.connect(hello(), message(0x10, SPEECH))
@@ -141,6 +163,7 @@ async def test_a_call_is_heard_and_answered_until_the_caller_hangs_up() -> None:
     assert b"".join(payload for _, payload in heard).strip(b"\0").count(b"\x20") == 5 * 160
 
 
+@both_loops
 async def test_audio_leaves_at_the_pace_of_the_ear_and_silence_where_there_is_none() -> None:
     async with site() as here:
         loop = asyncio.get_running_loop()
@@ -158,6 +181,7 @@ async def test_audio_leaves_at_the_pace_of_the_ear_and_silence_where_there_is_no
     assert sum(found == (0x10, SILENCE) for found, _ in arrived) >= 10
 
 
+@both_loops
 async def test_a_wide_call_is_answered_in_its_own_rate() -> None:
     async with site() as here:
         client = await here.connect(hello(), message(0x12, bytes(640)))
@@ -167,6 +191,7 @@ async def test_a_wide_call_is_answered_in_its_own_rate() -> None:
     assert found == (0x12, bytes(640))
 
 
+@both_loops
 async def test_a_caller_who_sends_no_audio_is_answered_all_the_same() -> None:
     async with site() as here:
         client = await here.connect(hello())
@@ -175,6 +200,7 @@ async def test_a_caller_who_sends_no_audio_is_answered_all_the_same() -> None:
         assert (await here.until(LegEnded)).cause == "closed"
 
 
+@both_loops
 async def test_the_runtime_hangs_up() -> None:
     async with site() as here:
         client = await here.connect(hello(), message(0x10, SPEECH))
@@ -185,6 +211,7 @@ async def test_the_runtime_hangs_up() -> None:
     assert heard[-1] == (0x00, b"")
 
 
+@both_loops
 async def test_a_socket_that_half_closes_ends_its_call() -> None:
     async with site() as here:
         client = await here.connect(hello(), message(0x10, SPEECH))
@@ -194,19 +221,35 @@ async def test_a_socket_that_half_closes_ends_its_call() -> None:
         await client.rest()
 
 
-async def test_a_connection_that_breaks_is_told_from_one_that_was_closed() -> None:
+@both_loops
+async def test_a_far_side_that_closes_without_having_read_everything_has_closed() -> None:
+    """The kernel makes a reset of that."""
     async with site() as here:
         client = await here.connect(hello(), message(0x10, SPEECH))
         await here.until(LegConnected)
         raw: socket.socket = client.writer.get_extra_info("socket")
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.writer.transport.abort()
-        assert (await here.until(LegEnded)).cause == "lost"
+        assert (await here.until(LegEnded)).cause == "closed"
+
+
+@both_loops
+async def test_a_connection_that_breaks_is_told_from_one_that_was_closed() -> None:
+    async with site() as here:
+        await here.connect(hello(), message(0x10, SPEECH))
+        await here.until(LegConnected)
+        (connection,) = here.transport._connections
+        # As the loop does when nobody has acknowledged anything for too long.
+        connection.connection_lost(TimeoutError(110, "Connection timed out"))
+        ended = await here.until(LegEnded)
+        assert (ended.cause, ended.detail) == ("lost", "the connection broke (TimeoutError)")
+        connection.close(0, "")
 
 
 @pytest.mark.parametrize(
     "sent", [b"GET / HTTP/1.1\r\n\r\n", message(0x10, SPEECH), message(0x01, b"short"), hello(UNKNOWN)]
 )
+@both_loops
 async def test_whoever_is_let_in_by_nobody_is_closed(sent: bytes) -> None:
     async with site() as here:
         client = await here.connect(sent)
@@ -215,6 +258,7 @@ async def test_whoever_is_let_in_by_nobody_is_closed(sent: bytes) -> None:
         client.writer.close()
 
 
+@both_loops
 async def test_only_networks_that_may_connect_do() -> None:
     async with site(networks=("192.0.2.0/24",)) as here:
         client = await here.connect(hello())
@@ -223,6 +267,7 @@ async def test_only_networks_that_may_connect_do() -> None:
         client.writer.close()
 
 
+@both_loops
 async def test_no_more_connections_than_allowed() -> None:
     async with site(most_connections=1) as here:
         first = await here.connect(hello(), message(0x10, SPEECH))
@@ -246,25 +291,31 @@ async def test_no_more_connections_than_allowed() -> None:
         ("", False),
     ],
 )
+@both_loops
 async def test_addresses(remote: str, taken: bool) -> None:
     async with site() as here:
         assert (here.transport.refusal(remote) == "") == taken
 
 
+@both_loops
 async def test_a_burst_is_heard_to_its_limit_and_told_and_the_call_goes_on() -> None:
     async with site() as here:
-        client = await here.connect(hello(), message(0x10, SPEECH) * 200)
+        client = await here.connect(hello(), message(0x10, SPEECH))
+        await here.until(LegConnected)
+        client.writer.write(message(0x10, SPEECH) * 200)
         assert (await here.until(MediaWarned)).code == "audio_ahead"
         client.writer.write(message(0x03, b"1"))
         assert (await here.until(DtmfReceived)).digit == "1"
         client.writer.close()
 
 
+@both_loops
 async def test_a_flood_ends_its_own_call_alone() -> None:
     async with site() as here:
         calm = await here.connect(hello("11111111-1111-4111-8111-111111111111"), message(0x10, SPEECH))
         await here.until(LegConnected)
-        wild = await here.connect(hello(), message(0x10, SPEECH) * 1500)
+        wild = await here.connect(hello(), message(0x10, SPEECH))
+        wild.writer.write(message(0x10, SPEECH) * 1500)
         ended = await here.until(LegEnded)
         assert (ended.leg_id, ended.cause) == (CALL, "flooded")
         assert (await calm.read() or (0,))[0] == 0x10
@@ -272,6 +323,7 @@ async def test_a_flood_ends_its_own_call_alone() -> None:
             client.writer.close()
 
 
+@both_loops
 async def test_a_far_side_that_takes_nothing_is_given_up() -> None:
     media = MediaSettings(unread_s=0.3, unread_for_s=0.2, chores_s=0.1)
     async with site(media) as here:
@@ -287,6 +339,7 @@ async def test_a_far_side_that_takes_nothing_is_given_up() -> None:
         raw.close()
 
 
+@both_loops
 async def test_closing_the_port_ends_what_is_left() -> None:
     async with site() as here:
         client = await here.connect(hello(), message(0x10, SPEECH))

@@ -28,7 +28,15 @@ from aywa.adapters.transports.equipment.codec import (
     Started,
     Traits,
 )
-from aywa.adapters.transports.equipment.reading import inner, json_object, key, number, parameters, text
+from aywa.adapters.transports.equipment.reading import (
+    inner,
+    json_object,
+    key,
+    number,
+    parameters,
+    party,
+    text,
+)
 from aywa.ports.media import AudioFormat
 
 FORMATS = {
@@ -163,8 +171,8 @@ class ChanWebSocket(Plain):
             text(found.get("channel_id")) or text(found.get("channel")),
             audio_format,
             rate_hz,
-            caller=text(query.pop("from", "")),
-            called=text(query.pop("to", "")),
+            caller=party(query.pop("from", "")),
+            called=party(query.pop("to", "")),
             parameters=parameters({**own, **query}),
             notes=notes,
         )

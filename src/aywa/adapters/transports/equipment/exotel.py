@@ -1,13 +1,14 @@
 """Exotel's Voicebot applet (AgentStream), a member of Twilio's family: names with underscores, linear audio in long chunks.
 
 By Exotel's documents "WebSocket protocol" and "Working with the Stream and Voicebot Applet". Audio goes back in multiples of
-320 bytes; 100 ms at once is the least that it plays cleanly. Older flows announce no format, or only `base64`: the audio is
-then linear, at the rate that the address asks for (?sample-rate=16000), else at 8 kHz.
+320 bytes, and at least 3200 at once, or it is not played cleanly: 200 ms at 8 kHz, 100 ms above. Older flows announce no
+format, or only `base64`: the audio is then linear, at the rate that the address asks for (?sample-rate=16000), else at 8 kHz.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from aywa.adapters.transports.equipment.codec import AHEAD_S, Broken, Dialect, Handshake, Started, Traits
@@ -15,7 +16,7 @@ from aywa.adapters.transports.equipment.reading import inner, number, text
 from aywa.adapters.transports.equipment.twilio import TwilioCodec, Words
 from aywa.ports.media import AudioFormat
 
-CHUNK_S = 0.1
+CHUNK_S, SLOW_CHUNK_S = 0.1, 0.2
 _RATE_HZ = 8_000
 
 EXOTEL = Traits(
@@ -62,6 +63,8 @@ class ExotelCodec(TwilioCodec):
         form = inner(start, "media_format")
         encoding, _, rate = (text(form.get("encoding")) or "base64").lower().partition(";rate=")
         rate_hz = number(form.get("sample_rate")) or number(rate) or self._rate_hz
+        if rate_hz == _RATE_HZ:
+            self.traits = replace(EXOTEL, chunk_s=SLOW_CHUNK_S, lead_s=2 * SLOW_CHUNK_S)
         whole = {**start, "media_format": {"encoding": encoding, "sample_rate": rate_hz}}
         return super().started(whole, found)
 

@@ -25,7 +25,15 @@ from aywa.adapters.transports.equipment.codec import (
     Started,
     Traits,
 )
-from aywa.adapters.transports.equipment.reading import inner, json_object, key, number, parameters, text
+from aywa.adapters.transports.equipment.reading import (
+    inner,
+    json_object,
+    key,
+    number,
+    parameters,
+    party,
+    text,
+)
 from aywa.ports.media import AudioFormat
 
 RATES_HZ = (8000, 16_000, 24_000, 32_000, 48_000)
@@ -160,4 +168,4 @@ class L16(Plain):
 
 
 def _first(found: Mapping[str, Any], names: Sequence[str]) -> str:
-    return next((said for name in names if (said := text(found.get(name)))), "")
+    return next((said for name in names if (said := party(found.get(name)))), "")

@@ -20,6 +20,10 @@ PAUSES_S = {"w": 0.5, "W": 1.0}
 WIDTHS = {AudioFormat.PCM16: 2, AudioFormat.MULAW: 1, AudioFormat.ALAW: 1}
 SILENCES = {AudioFormat.PCM16: b"\0", AudioFormat.MULAW: b"\xff", AudioFormat.ALAW: b"\xd5"}
 _GRAIN_S = 1e-3
+DRY_S = 0.06
+"""What a far side that collects whole chunks must still hold, when one is made whole with silence."""
+BREATH_S = 0.1
+"""So long after audio nothing at all is sent, though the far side wants no break."""
 
 Warn = Callable[[str, str], None]
 
@@ -55,12 +59,15 @@ class Outlet:
         self._message_bytes = self._chunk_bytes * traits.chunks_most
         self._silence = SILENCES[started.format]
         self._rest = b""
+        self._rest_since_s = 0.0
         self._halted = False
         self._held: deque[Message] = deque()
         self._keys = ""
         self._closed = False
-        # When the far side will have played all that was sent, for one that must not run dry.
-        self._until_s = 0.0
+        self._told_missing = False
+        # When the far side will have played all that was sent; and from when on that is silence's
+        # affair: a reply that is a little late must not find silence in its place.
+        self._until_s = self._breath_s = 0.0
         self._rest_timer: asyncio.TimerHandle | None = None
         self._keys_timer: asyncio.TimerHandle | None = None
         self._beat_timer: asyncio.TimerHandle | None = None
@@ -90,33 +97,35 @@ class Outlet:
         if self._closed:
             return
         now = self._now()
-        if self._probed and self.marks.idle(now):
+        if self._probed and self.marks.wants_probe(now):
             self._mark()
         if self._rest or len(frame) % self._chunk_bytes:
             frame = self._whole(frame)
-        size, most = len(frame), self._message_bytes
-        if size <= most:
-            if not size:
-                return
-            self._send(self._codec.audio(frame))
-        else:
-            for at in range(0, size, most):
-                self._send(self._codec.audio(frame[at : at + most]))
-        seconds = size * self._seconds_per_byte
-        if self._endless:
+        most = self._message_bytes
+        for at in range(0, len(frame), most):
+            message = frame[at : at + most]
+            self._send(self._codec.audio(message))
+            seconds = len(message) * self._seconds_per_byte
             self._until_s = max(self._until_s, now) + seconds
-        if self._marked and self.marks.sent(seconds, now):
-            self._mark()
+            self._breath_s = self._until_s + BREATH_S
+            if self._marked and self.marks.sent(seconds, now):
+                self._mark()
 
     def clear(self) -> None:
         """The far side throws away what it holds, and so do we."""
         if self._closed:
             return
         self._drop()
-        self.marks.cleared(self._now())
+        now = self._until_s = self._now()
+        self.marks.cleared(now)
         message = self._codec.clear()
         if message is not None:
             self._wire.send(message)
+
+    @property
+    def rest_s(self) -> float:
+        """Of the audio that waits to be a whole chunk: it has left, for all but us."""
+        return len(self._rest) * self._seconds_per_byte
 
     def drop_rest(self) -> None:
         """The reply is broken off: what was collected of it for a longer chunk does not leave."""
@@ -136,8 +145,9 @@ class Outlet:
     def look(self) -> None:
         """Now and then: marks that should have come long ago."""
         missing = self.marks.overdue(self._now())
-        if missing:
-            self._warn("mark_missing", f"{missing} marks never came back: what was heard goes by our clock")
+        if missing and not self._told_missing:
+            self._told_missing = True
+            self._warn("mark_missing", "marks do not come back: what was heard goes by our clock")
 
     def _mark(self) -> None:
         message = self._codec.mark(self.marks.put(self._now()))
@@ -160,29 +170,36 @@ class Outlet:
         self.held_bytes = 0
 
     def _whole(self, frame: bytes) -> bytes:
-        """As much as makes whole chunks; the rest waits for more, and not for long."""
+        """As much as makes whole chunks; the rest waits for more, until the far side is about to run dry."""
         audio = self._rest + frame
         whole = len(audio) - len(audio) % self._chunk_bytes
+        if whole or not self._rest:
+            self._rest_since_s = self._now()
         self._rest = audio[whole:]
         if self._rest and self._rest_timer is None:
-            self._rest_timer = self._loop.call_later(self._chunk_s, self._send_rest)
+            self._rest_timer = self._loop.call_later(self._chunk_s, self._look_at_rest)
         return audio[:whole]
 
-    def _send_rest(self) -> None:
-        """A reply does not end with a whole chunk: silence makes it one."""
+    def _look_at_rest(self) -> None:
+        """A reply does not end with a whole chunk: silence makes it one, when nothing else will."""
         self._rest_timer = None
-        missing = -len(self._rest) % self._chunk_bytes
-        if self._rest:
-            self.audio(self._silence * missing)
+        if not self._rest:
+            return
+        due_s = max(self._until_s - DRY_S, self._rest_since_s + self._chunk_s)
+        if due_s > self._now() + _GRAIN_S:
+            self._rest_timer = self._loop.call_at(due_s, self._look_at_rest)
+        else:
+            self.audio(self._silence * (-len(self._rest) % self._chunk_bytes))
 
     def _beat(self) -> None:
         """Silence where there is no audio, for a far side that takes a stream that stops for one that is gone."""
         now = self._now()
-        if self._until_s <= now + _GRAIN_S:
+        if max(self._until_s, self._breath_s) <= now + _GRAIN_S:
             self._send(self._codec.audio(self._silence * self._chunk_bytes))
             # What was missed is not made up for.
             self._until_s = max(self._until_s, now - self._chunk_s) + self._chunk_s
-        self._beat_timer = self._loop.call_at(max(self._until_s, now + _GRAIN_S), self._beat)
+        due_s = max(self._until_s, self._breath_s, now + _GRAIN_S)
+        self._beat_timer = self._loop.call_at(due_s, self._beat)
 
     # --- keys --------------------------------------------------------------------------------------------------------
 

@@ -6,12 +6,14 @@ Text is cut at TEXT_MOST, parameters at PARAMETERS_MOST, and what is not of the 
 from __future__ import annotations
 
 import binascii
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from aywa.adapters.transports.equipment.codec import PARAMETERS_MOST, TEXT_MOST, Message
+from aywa.adapters.wire.json_text import read_json
 
+_DIGITS_MOST = 18
+_NUMBER_MOST = 10**_DIGITS_MOST
 KEYS = frozenset("0123456789*#ABCD")
 _NOTHING: Mapping[str, Any] = {}
 
@@ -19,8 +21,8 @@ _NOTHING: Mapping[str, Any] = {}
 def json_object(message: Message) -> dict[str, Any] | None:
     """The message as one JSON object; None when it is none."""
     try:
-        found = json.loads(message)
-    except (ValueError, RecursionError):
+        found = read_json(message)
+    except ValueError:
         return None
     return found if isinstance(found, dict) else None
 
@@ -43,13 +45,9 @@ def text(value: Any) -> str:
 
 def number(value: Any) -> int | None:
     """A whole number of at least 0, also where it was written as a text."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value if 0 <= value < 1 << 63 else None
-    if isinstance(value, str) and len(value) <= 18 and value.isascii() and value.isdigit():
-        return int(value)
-    return None
+    if type(value) is str:
+        return int(value) if len(value) <= _DIGITS_MOST and value.isascii() and value.isdigit() else None
+    return value if type(value) is int and 0 <= value < _NUMBER_MOST else None
 
 
 def parameters(found: Mapping[str, Any]) -> dict[str, str]:
@@ -77,3 +75,10 @@ def key(value: Any) -> str | None:
     """A key of a telephone; None for anything else."""
     pressed = text(value).upper()
     return pressed if pressed in KEYS else None
+
+
+def party(value: Any) -> str:
+    """A number or an address. Whoever wrote a plus into a query as it is meant no space."""
+    said = text(value)
+    number_ = said.strip()
+    return f"+{number_}" if said.startswith(" ") and number_.isdigit() else number_

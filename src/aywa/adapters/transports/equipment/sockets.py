@@ -89,7 +89,7 @@ class _EquipmentSocket(Socket):
         codec = self._dialect.make(handshake)
         stream = self._streams.stream(codec, handshake, self)
         # Without a step in between: it is the way of every message.
-        self.text = self.binary = stream.received  # type: ignore[method-assign]
+        self.text = self.binary = stream.received  # type: ignore[assignment, method-assign]
         self.ended = stream.gone  # type: ignore[method-assign]
 
     def send(self, message: Message) -> None:

@@ -26,6 +26,7 @@ from aywa.adapters.transports.equipment.codec import (
     Received,
     Started,
     Stopped,
+    Traits,
 )
 from aywa.adapters.transports.equipment.door import Control, Home, Turned, Wire
 from aywa.adapters.transports.equipment.outlet import WIDTHS, Outlet
@@ -142,7 +143,8 @@ class Stream:
             case MarkPlayed(name=name) if leg is not None and outlet is not None:
                 told = outlet.marks.came(name, self._now())
                 if told is not None:
-                    leg.played(*told)
+                    left_s, at_s = told
+                    leg.played(left_s + outlet.rest_s, at_s)
             case Broken(why=why, final=final):
                 self._broken(why, final=final)
             case Started():
@@ -230,7 +232,7 @@ class Stream:
             lead_s=traits.lead_s,
             paced=True,
             far=self if traits.clears else None,
-            batch=max(1, round(traits.chunk_s / FRAME_S)),
+            batch=_batch(traits),
             post=_posting(plan.post, outlet),
         )
         self._outlet = outlet
@@ -331,6 +333,16 @@ class Stream:
         self._early.clear()
         if self._call_id:
             self._home.left(self, self._call_id)
+
+
+def _batch(traits: Traits) -> int:
+    """How many frames leave together: whole chunks; where they can be taken back more of them, so that half of the lead is
+    always there."""
+    chunk = max(1, round(traits.chunk_s / FRAME_S))
+    if not traits.clears:
+        return chunk
+    most = max(chunk, round(traits.lead_s / 2 / FRAME_S))
+    return min(chunk * traits.chunks_most, most // chunk * chunk)
 
 
 def _posting(post: Callable[[MediaEvent], None], outlet: Outlet) -> Callable[[MediaEvent], None]:

@@ -12,6 +12,7 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import cast
 
 from aywa.adapters.transports.equipment.audiosocket import AudioSocket
 from aywa.adapters.transports.equipment.codec import Handshake, Message
@@ -22,6 +23,7 @@ from aywa.adapters.transports.websocket import unacknowledged_bytes
 log = logging.getLogger(__name__)
 
 PROTOCOL = "audiosocket"
+CLOSED = "the far side closed the connection"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +121,8 @@ class _Connection(asyncio.Protocol):
     # --- from the socket -----------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's is of no class of asyncio's.
+        self._transport = transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         remote = str(peer[0]) if peer else ""
         why = self._owner.refusal(remote)
@@ -140,15 +142,17 @@ class _Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """The far side sends no more: that is the end, as the protocol has it. What is still to be sent leaves."""
-        self._gone("closed", "the far side closed the connection")
+        self._gone("closed", CLOSED)
 
     def connection_lost(self, exc: Exception | None) -> None:
         for timer in (self._first, self._cut):
             if timer is not None:
                 timer.cancel()
-        self._gone(
-            "lost", "the connection broke" if exc is None else f"the connection broke ({type(exc).__name__})"
-        )
+        if exc is None or isinstance(exc, ConnectionError):
+            # Who closes without having read everything resets the connection.
+            self._gone("closed", CLOSED)
+        else:
+            self._gone("lost", f"the connection broke ({type(exc).__name__})")
         self._owner.disconnected(self)
 
     def _begin_without_audio(self) -> None:

@@ -40,6 +40,7 @@ from aywa.adapters.transports.equipment.reading import (
 from aywa.ports.media import AudioFormat
 
 _MULAW_HZ = 8_000
+_HEARD = ("inbound", "inbound_track")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,8 @@ class TwilioCodec(Plain):
         self.traits = traits
         self.words = words or Words()
         self.stream_id = ""
+        self._order, self._order_in_media = self.words.order, self.words.order_in_media
+        # How every message with audio begins, once the stream has.
         self._media = ""
         # Looked up by what is said: a method for each event.
         self._events: dict[str, Callable[[dict[str, Any]], Sequence[Received]]] = {
@@ -96,14 +99,14 @@ class TwilioCodec(Plain):
         if found is None:
             return (Broken("a message must be one JSON object, in a text"),)
         event = found.get("event")
-        came = self._events.get(event) if isinstance(event, str) else None
-        if came is None:
-            return self.said(text(event), found)
-        return came(found)
+        if not isinstance(event, str):
+            return (Broken("a message without an event"),)
+        came = self._events.get(event)
+        return self.said(text(event), found) if came is None else came(found)
 
     def said(self, event: str, found: Mapping[str, Any]) -> Sequence[Received]:
         """An event that the family does not share."""
-        return (Said(event[:40]),) if event else (Broken("a message without an event"),)
+        return (Said(event[:40]),)
 
     def started(self, start: Mapping[str, Any], found: Mapping[str, Any]) -> Started | Broken:
         """What `start` says."""
@@ -146,13 +149,14 @@ class TwilioCodec(Plain):
         if not isinstance(media, dict):
             return (Broken("media without media"),)
         payload = base64_bytes(media.get("payload"))
-        if not self.stream_id or payload is None:
+        if payload is None or not self._media:
             return (Broken("audio before start" if payload is not None else "a payload must be base64"),)
-        if media.get("track", "inbound") not in ("inbound", "inbound_track"):
+        track = media.get("track")
+        if track is not None and track not in _HEARD:
             # What we said ourselves, where a stream was asked for both tracks.
             return (Said("media of another track"),)
-        words = self.words
-        return (Audio(payload, number((media if words.order_in_media else found).get(words.order))),)
+        order = (media if self._order_in_media else found).get(self._order)
+        return (Audio(payload, None if order is None else number(order)),)
 
     def _mark_came(self, found: dict[str, Any]) -> Sequence[Received]:
         name = text(inner(found, "mark").get("name"))
