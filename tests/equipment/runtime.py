@@ -25,7 +25,7 @@ from aywa.testing.script import Step
 from tests.e2e.dev import Dev, until
 
 STORED_S = 15.0
-VOICE_ENDS_S = 0.05
+PAUSE_S = 0.05
 """The pause after each word of the simulated voice."""
 QUESTION = "when are you open"
 ANSWER = "We open at nine."

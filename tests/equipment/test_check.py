@@ -17,7 +17,7 @@ from aywa.testing.equipment.known import EQUIPMENT
 from aywa.testing.sound import Sound, read_wav, to_pcm, write_wav
 from tests.equipment.runtime import MediaRuntime
 
-TOGETHER = 4
+TOGETHER = 6
 RUNS = [(protocol, "") for protocol in PROTOCOLS] + [
     (protocol, variant) for protocol, variants in VARIANTS.items() for variant in variants
 ]
@@ -55,7 +55,7 @@ async def media_check(runtime: MediaRuntime, *options: str) -> tuple[int, str, s
 
 @pytest.fixture(scope="session")
 def verdicts(
-    runtime: MediaRuntime, wav: Path, tmp_path_factory: pytest.TempPathFactory
+    runtime: MediaRuntime, wav: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Mapping[tuple[str, str], tuple[int, Mapping[str, Any], Path]]:
     folder = tmp_path_factory.mktemp("heard")
 
@@ -72,15 +72,23 @@ def verdicts(
         assert printed, (run, complained)
         return code, json.loads(printed), out
 
+    runs = RUNS if request.config.getoption("--all") else [run for run in RUNS if not run[1]]
+
     async def every() -> Mapping[tuple[str, str], tuple[int, Mapping[str, Any], Path]]:
         room = asyncio.Semaphore(TOGETHER)
-        found = await asyncio.gather(*(one(run, room) for run in RUNS))
-        return dict(zip(RUNS, found, strict=True))
+        found = await asyncio.gather(*(one(run, room) for run in runs))
+        return dict(zip(runs, found, strict=True))
 
     return asyncio.run(every())
 
 
-@pytest.mark.parametrize("run", RUNS, ids=lambda run: " ".join(filter(None, run)))
+@pytest.mark.parametrize(
+    "run",
+    [
+        pytest.param(run, marks=pytest.mark.all if run[1] else (), id=" ".join(filter(None, run)))
+        for run in RUNS
+    ],
+)
 def test_every_protocol_passes(
     run: tuple[str, str], verdicts: Mapping[tuple[str, str], tuple[int, Mapping[str, Any], Path]]
 ) -> None:

@@ -29,11 +29,11 @@ PROTOCOLS = (
 VARIANTS = {
     "signalwire": ("enveloped",),
     "chan_websocket": ("json",),
-    "audio_fork": ("files",),
+    "audio_fork": ("files", "plain"),
     "audio_stream": ("files",),
     "jambonz": ("files",),
 }
-"""What an equipment may be besides: events in envelopes, control as JSON, playing files instead of streams."""
+"""What an equipment may be besides: events in envelopes, control as JSON, playing files instead of streams, without marks."""
 _MARKS = {True: "ok  ", False: "FAIL", None: "note"}
 
 
@@ -94,7 +94,10 @@ def check(
     ] = None,
     variant: Annotated[
         str,
-        typer.Option("--variant", help="enveloped (signalwire), json (chan_websocket), files (FreeSWITCH)."),
+        typer.Option(
+            "--variant",
+            help="enveloped (signalwire), json (chan_websocket), files, plain (FreeSWITCH), files (jambonz).",
+        ),
     ] = "",
     caller: Annotated[str, typer.Option("--from", help="The caller's number.")] = "+4930123456",
     called: Annotated[str, typer.Option("--to", help="The number that was called.")] = "+4930654321",
@@ -191,6 +194,8 @@ def _equipment(wanted: _Wanted, name: str) -> Equipment:
             more["as_json"] = True
         case "files":
             more["playback" if wanted.protocol == "audio_stream" else "streaming"] = False
+        case "plain":
+            more["marks"] = False
         case _:
             pass
     if wanted.rate_hz not in (None, 8000) and wanted.protocol not in ("plivo", "vonage"):

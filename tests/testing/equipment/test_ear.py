@@ -125,6 +125,17 @@ def test_half_a_sample_is_no_sound() -> None:
     assert ear.played_samples(1.0) == 160
 
 
+def test_silences_are_found_where_they_were_played() -> None:
+    ear = Ear(RATE_HZ)
+    loud = b"\x00\x10" * 100
+    ear.put(loud + bytes(2 * 100) + loud + bytes(2 * 20) + loud, 1.0)
+    assert ear.silences() == []
+    ear.wake(9.0)
+    ((at_s, samples),) = ear.silences()
+    assert (at_s, samples) == (pytest.approx(1.0 + 100 / RATE_HZ), 100)
+    assert len(ear.silences(0.001)) == 2
+
+
 def test_marks_can_be_forgotten() -> None:
     ear = Ear(RATE_HZ)
     ear.put(FRAME, 0.0)

@@ -606,11 +606,26 @@ def test_audio_fork_begins_with_its_metadata_and_streams() -> None:
     assert [one for _, one in equipment.of(Transfer)] == [Transfer({"to": "100"})]
     assert equipment.hung_up
     assert equipment.violations == []
-    for _ in range(4):
-        equipment.receive('{"type":"mark"}', 0.0)
-    assert equipment.violations == ["'mark' is no message to the module, 4 times"]
     equipment.receive(b"\1", 0.0)
+    equipment.receive('{"type":"mark"}', 0.0)
     assert len(equipment.violations) == 2
+
+
+def test_audio_fork_has_marks_in_the_builds_that_have_them() -> None:
+    mark = '{"type":"mark","data":{"name":"m"}}'
+    equipment = AudioForkEquipment()
+    assert said(equipment.receive(mark, 0.0)[0])["data"] == {"name": "m", "event": "playout"}
+    equipment.receive(FRAME, 1.0)
+    equipment.receive(mark, 1.0)
+    assert said(equipment.receive('{"type":"killAudio"}', 1.0)[0])["data"]["event"] == "cleared"
+    equipment.receive(FRAME, 2.0)
+    equipment.receive(mark, 2.0)
+    equipment.receive('{"type":"clearMarks"}', 2.0)
+    assert equipment.wake(9.0) == []
+    plain = AudioForkEquipment(marks=False)
+    for _ in range(4):
+        plain.receive(mark, 0.0)
+    assert plain.violations == ["'mark' is no message to the module, 4 times"]
 
 
 def file_of(pcm: bytes, rate_hz: int = 8000, kind: str = "raw") -> str:

@@ -3,8 +3,9 @@
 A text message with the metadata of `uuid_audio_fork start`, then binary L16. Keys reach the server only as the text that an
 application sends with `uuid_audio_fork send_text`. The upstream module does not play what comes back: playAudio becomes a file
 and an event, and an application plays the file (`application_plays`, as ours does over the event socket); killAudio stops what
-plays. Newer builds (`streaming`) play binary messages at once, as jambonz does. disconnect and transfer are events as well. A
-type that the module does not know is an error in its log: a server that tries out what it can has PROBES of them.
+plays. Newer builds (`streaming`) play binary messages at once, and those since jambonz 0.9.3 have marks, as jambonz's listen
+verb (`marks`). disconnect and transfer are events. A type that the module does not know is an error in its log: a server that
+tries out what it can has PROBES of them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from aywa.testing.equipment.base import (
     Equipment,
     Facts,
     HangUp,
+    Mark,
     Message,
     NotTheProtocol,
     Told,
@@ -45,7 +47,6 @@ class AudioForkEquipment(Equipment):
     name = "audio_fork"
     codings = (Coding.LINEAR,)
     rates_hz = (8000, 16000)
-    has_marks = False
     subprotocols = ("audio.drachtio.org",)
 
     def __init__(
@@ -56,11 +57,13 @@ class AudioForkEquipment(Equipment):
         rate_hz: int | None = None,
         ear: EarSettings | None = None,
         streaming: bool = True,
+        marks: bool = True,
         application_plays: bool = True,
         metadata: str | None = None,
     ) -> None:
         super().__init__(facts, coding=coding, rate_hz=rate_hz, ear=ear)
         self.streaming = streaming
+        self.has_marks = streaming and marks
         self.application_plays = application_plays
         self.metadata = self._metadata() if metadata is None else metadata
         self.unknown = 0
@@ -98,6 +101,10 @@ class AudioForkEquipment(Equipment):
         match field_of(said, "type"):
             case "playAudio":
                 yield from self._file(said)
+            case "mark" if self.has_marks:
+                yield Mark(field_of(said, "data.name"))
+            case "clearMarks" if self.has_marks:
+                yield Ask("clearMarks")
             case "killAudio":
                 self.events.append(("mod_audio_fork::kill_audio", data))
                 yield Clear()
@@ -142,8 +149,16 @@ class AudioForkEquipment(Equipment):
         elif self.application_plays:
             yield Audio(at_rate(content, rate_hz, self.rate_hz))
 
-    def _cleared(self, names: list[str]) -> list[Message]:
+    def _answer(self, ask: Ask, now_s: float) -> list[Message]:
+        if ask.what == "clearMarks":
+            self.ear.forget_marks()
         return []
+
+    def _mark_reached(self, name: str) -> Message:
+        return compact({"type": "mark", "data": {"name": name, "event": "playout"}})
+
+    def _cleared(self, names: list[str]) -> list[Message]:
+        return [compact({"type": "mark", "data": {"name": name, "event": "cleared"}}) for name in names]
 
 
 def at_rate(pcm: bytes, from_hz: int, to_hz: int) -> bytes:

@@ -29,7 +29,7 @@ AUDIO_HZ = {
     0x10: 8000, 0x11: 12000, 0x12: 16000, 0x13: 24000, 0x14: 32000, 0x15: 44100, 0x16: 48000, 0x17: 96000, 0x18: 192000,
 }  # fmt: skip
 HEADER_BYTES = 3
-AHEAD_S = 0.1
+AHEAD_S = 0.2
 """More than this in the way at once is sent ahead, not paced: the caller's phone throws it away."""
 
 

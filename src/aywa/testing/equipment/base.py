@@ -107,9 +107,9 @@ class Equipment(ABC):
     rates_hz: ClassVar[tuple[int, ...]] = (8000,)
     chunk_s: ClassVar[float] = FRAME_S
     """How much of its caller's sound one message carries."""
-    has_marks: ClassVar[bool] = True
-    has_clear: ClassVar[bool] = True
-    has_keys: ClassVar[bool] = True
+    has_marks: bool = True
+    has_clear: bool = True
+    has_keys: bool = True
     """Its caller's keys reach the runtime."""
     subprotocols: ClassVar[tuple[str, ...]] = ()
 

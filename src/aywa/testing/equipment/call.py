@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from aywa.testing.equipment.base import Equipment, Message
 from aywa.testing.equipment.line import CLOSE_S, Line, LineRefused, open_line, with_query
 from aywa.testing.script import Keys, Script, Step
-from aywa.testing.wire import FRAME_S, Record, SentFrame
+from aywa.testing.wire import FRAME_S, QUIET_S, Record, SentFrame, is_audible
 
 POLICY = 1008
 """The close code of a WebSocket that is not wanted (RFC 6455, 7.4.1)."""
@@ -37,7 +37,8 @@ class Faults:
 
 @dataclass(slots=True)
 class Called:
-    """A call that is over. record: received is what was heard, when it was heard. refused: why there was no call."""
+    """A call that is over. record: received is what was heard, when it was heard, without
+    the silence that fills a line. refused: why there was no call."""
 
     equipment: Equipment
     record: Record
@@ -82,6 +83,7 @@ class EquipmentCaller:
         self._script: Script
         self._called: Called
         self._heard = 0
+        self._audible_s = float("-inf")
         self._held: list[Message] = []
         self._counted = 0
         self._outbox: asyncio.Queue[Message] = asyncio.Queue()
@@ -224,7 +226,11 @@ class EquipmentCaller:
     def _hear(self, now_s: float) -> None:
         """Everything that has begun to play since the last time is heard by the caller."""
         for frame in self.equipment.ear.heard[self._heard :]:
-            self._called.record.received.append(self._script.heard(frame.at_s, frame.pcm))
+            if is_audible(frame.pcm):
+                self._audible_s = frame.at_s
+            if frame.at_s - self._audible_s <= QUIET_S / 2:
+                self._called.record.received.append(self._script.heard(frame.at_s, frame.pcm))
+            # The silence that fills a line is no reply that is still being heard.
         self._heard = len(self.equipment.ear.heard)
 
     def _post(self, answers: list[Message]) -> None:

@@ -53,9 +53,6 @@ class Ear:
         self.dropped_samples = 0
         """Thrown away because it was too much, not because it was cleared."""
         self.cleared_samples = 0
-        # The digital silence at the ends of stretches of sound: of those before, and of the last one.
-        self._tails: list[int] = []
-        self._tail = 0
         self._sample_s = 1 / (rate_hz * (1 + self.settings.skew_ppm / 1e6))
         self._frame_bytes = round(rate_hz * FRAME_S) * PCM_BYTES
         self._queue: deque[_Sound | str] = deque()
@@ -77,8 +74,6 @@ class Ear:
             return
         if not self._queued_samples and self._next_s <= now_s:
             self._next_s = now_s + self.settings.delay_s
-            self._tails.append(self._tail)
-        self._tail = _silent_tail(pcm)
         self._queue.append(_Sound(pcm[: samples * PCM_BYTES]))
         self._queued_samples += samples
         self.most_queued_s = max(self.most_queued_s, self.queued_s(now_s))
@@ -100,7 +95,6 @@ class Ear:
         self._queued_samples = 0
         self._next_s = min(self._next_s, now_s)
         self.paused = False
-        self._tail = 0
         return names
 
     def forget_marks(self) -> None:
@@ -139,11 +133,22 @@ class Ear:
         """The truth: how many have been heard since the beginning."""
         return self._begun_samples - self._unheard_of_last(now_s)
 
-    def silent_samples(self, longer_than_s: float = 0.0) -> int:
-        """The digital silence at the ends of all stretches of sound, as far as it is longer than that: it may have filled up a
-        message."""
-        own = round(longer_than_s * self.rate_hz)
-        return sum(max(0, tail - own) for tail in (*self._tails, self._tail))
+    def silences(self, least_s: float = 0.005) -> list[tuple[float, int]]:
+        """The digital silences that were played, as far as they last so long: when each began, and its samples."""
+        if not self.heard:
+            return []
+        pcm = np.frombuffer(b"".join(frame.pcm for frame in self.heard), "<i2").astype(np.int32)
+        quiet = np.concatenate(([0], np.abs(pcm) <= SILENT, [0])).astype(np.int8)
+        edges = np.flatnonzero(np.diff(quiet))
+        sizes = [len(frame.pcm) // PCM_BYTES for frame in self.heard]
+        starts = np.cumsum([0, *sizes[:-1]])
+        found: list[tuple[float, int]] = []
+        for begin, end in zip(edges[::2], edges[1::2], strict=True):
+            if end - begin >= least_s * self.rate_hz:
+                number = int(np.searchsorted(starts, begin, "right")) - 1
+                at_s = self.heard[number].at_s + float(begin - starts[number]) * self._sample_s
+                found.append((at_s, int(end - begin)))
+        return found
 
     def queued_s(self, now_s: float) -> float:
         """How long what has arrived and was not heard will take, without a delay that is still to come."""
@@ -182,11 +187,3 @@ class Ear:
         if math.isinf(self.settings.most_s):
             return 1 << 62
         return max(0, round(self.settings.most_s * self.rate_hz) - self._queued_samples)
-
-
-def _silent_tail(pcm: bytes) -> int:
-    """How many samples at the end are no sound."""
-    loud = np.flatnonzero(
-        np.abs(np.frombuffer(pcm[: len(pcm) // PCM_BYTES * PCM_BYTES], "<i2").astype(np.int32)) > SILENT
-    )
-    return len(pcm) // PCM_BYTES - (int(loud[-1]) + 1 if loud.size else 0)

@@ -65,6 +65,10 @@ class JambonzEquipment(Equipment):
             return {}
         return {"Authorization": f"Basic {base64.b64encode(self.facts.secret.encode()).decode()}"}
 
+    def query(self) -> Mapping[str, str]:
+        """What the verb's url says: that what comes back must be files."""
+        return {} if self.streaming else {"back": "files"}
+
     def opening(self) -> list[Message]:
         """The call's attributes."""
         facts = self.facts

@@ -122,18 +122,18 @@ def told_samples(timeline: Iterable[Mapping[str, Any]]) -> int:
     return heard
 
 
-def position_off_ms(
-    called: Called, timeline: Sequence[Mapping[str, Any]], voice_ends_s: float = 0.0
-) -> float:
+def position_off_ms(called: Called, timeline: Sequence[Mapping[str, Any]], pause_s: float = 0.0) -> float:
     """What the runtime says was heard minus what was: positive when it believes that more was heard.
 
-    Silence at the end of a reply may count or not: it may be the voice's, or have filled up a message. voice_ends_s: how much of
-    it is known to be the voice's.
+    Digital silence may count or not: it may be the voice's, or fill up a message, or a stream that must not stop. pause_s:
+    silences up to this length are known to be the voice's.
     """
     ear = called.equipment.ear
     most = ear.played_samples(called.record.closed_s)
     told = told_samples(timeline)
-    off = told - most if told > most else min(0, told - (most - ear.silent_samples(voice_ends_s)))
+    own = round(pause_s * ear.rate_hz)
+    filled = sum(max(0, samples - own) for _, samples in ear.silences())
+    off = told - most if told > most else min(0, told - (most - filled))
     return off / ear.rate_hz * 1000
 
 
