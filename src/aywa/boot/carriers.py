@@ -16,6 +16,7 @@ from aywa.adapters.carriers.twilio import Twilio
 from aywa.adapters.carriers.vonage import Vonage
 from aywa.boot.errors import CannotStart
 from aywa.ports.calls import CallLegs
+from aywa.ports.carriers import Carrier
 from aywa.service.carrier_lines import CarrierLines, CarrierParts
 
 PUBLIC_URL = "RUNTIME_PUBLIC_URL"
@@ -26,7 +27,7 @@ ADAPTERS = (Asterisk, Exotel, Plivo, SignalWire, Telnyx, Twilio, Vonage)
 def carriers(legs: CallLegs, public_url: str, media_url: Callable[[], str]) -> CarrierParts:
     """All that there are. media_url: how the media port is reached where nobody says."""
     told = public_media_url()
-    made = {adapter.vendor: adapter() for adapter in ADAPTERS}
+    made: dict[str, Carrier] = {adapter.vendor: adapter() for adapter in ADAPTERS}
     return CarrierParts(made, legs, (lambda: told) if told else media_url, public_url)
 
 

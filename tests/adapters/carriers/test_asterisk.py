@@ -257,6 +257,7 @@ async def test_without_ari_calls_come_in_only() -> None:
     error = await failed(asterisk.place(ACCOUNT, PLACING))
     assert "apiUrl" in str(error)
     await asterisk.hang_up(ACCOUNT, CALL)
+    assert "no keys" in str(await failed(asterisk.send_keys(ACCOUNT, CALL, "1")))
     await asterisk.close()
 
 

@@ -189,6 +189,10 @@ class Asterisk:
     ) -> None:
         """It asks."""
 
+    async def send_keys(self, account: CarrierAccount, provider_id: str, digits: str) -> None:
+        """ARI presses keys on channels of a Stasis application only."""
+        raise _cannot("Asterisk presses no keys for a channel of its dialplan")
+
 
 def _call_of(way: MediaWay) -> str:
     """The call's id, which stands before what opens it: .../{callId}/{token}."""

@@ -44,7 +44,8 @@ def both_loops(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., 
     own = inspect.Parameter("loop", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     runner.__signature__ = asked.replace(parameters=[own, *asked.parameters.values()])  # type: ignore[attr-defined]
     runner.__doc__ = test.__doc__
-    return pytest.mark.parametrize("loop", ["asyncio", "uvloop"])(runner)
+    marked: Callable[..., None] = pytest.mark.parametrize("loop", ["asyncio", "uvloop"])(runner)
+    return marked
 
 
 def message(kind: int, payload: bytes = b"") -> bytes:
