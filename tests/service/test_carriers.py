@@ -37,6 +37,7 @@ from aywa.ports.telephony import OutboundCall, Transfer, TransferNews, TransferS
 from aywa.service.calls import Creator
 from aywa.service.carrier_door import LATER, NOBODY
 from aywa.service.carrier_lines import LINES_MAX, CarrierLines, CarrierParts
+from aywa.service.clock import iso, now_ms
 from aywa.service.errors import Rejected
 from aywa.service.inbound import Brought
 from aywa.service.services import PhoneParts, Services, join_services
@@ -453,6 +454,46 @@ async def test_a_call_is_placed_through_telnyx(world: World) -> None:
     # What becomes of it, Telnyx says without our id, too.
     await world.by_telnyx(number_id, "call.hangup", "v3:7", hangup_cause="user_busy")
     assert world.host.ends == [(call["id"], "customer-busy", "Telnyx says user_busy")]
+
+
+@pytest.mark.parametrize(
+    ("configured", "transport", "rings_s", "waits_s"),
+    [
+        ([{"provider": "twilio", "timeout": 25}], {}, 25, 35),
+        ([{"provider": "twilio", "timeout": 25}], {"dialTimeout": 40}, 40, 50),
+        ([{"provider": "twilio", "timeout": 9_000}], {}, 600, 610),
+        ([{"provider": "vonage", "timeout": 25}, "x", {"provider": "twilio", "timeout": True}], {}, 60, 70),
+        (None, {"provider": "twilio"}, 60, 70),
+    ],
+)
+async def test_how_long_twilio_lets_it_ring(
+    world: World, configured: Any, transport: dict[str, Any], rings_s: int, waits_s: float
+) -> None:
+    number_id = await world.twilio()
+    world.far.answers = [(201, {"sid": "CA7"})]
+    overrides = {} if configured is None else {"assistantOverrides": {"transportConfigurations": configured}}
+    call = await world.call(
+        phoneNumberId=number_id, customer={"number": "+4930456"}, transport=transport, **overrides
+    )
+    assert world.far.asked[0].fields["Timeout"] == [str(rings_s)]
+    assert world.host.plans[call["id"]].join_timeout_s == waits_s
+
+
+async def test_a_call_waits_for_its_time(world: World) -> None:
+    number_id = await world.twilio()
+    world.far.answers = [(201, {"sid": "CA7"})]
+    call = await world.call(
+        phoneNumberId=number_id,
+        customer={"number": "+4930456"},
+        schedulePlan={"earliestAt": iso(now_ms() + 3_600_000)},
+    )
+    assert (call["status"], call["phoneCallProvider"], world.far.asked) == ("scheduled", "twilio", [])
+    (due,) = await world.store.calls.due(now_ms() + 3_700_000, 10)
+    await world.services.calls.begin_due(due)
+    await world.settled()
+    assert world.far.asked[0].fields["To"] == ["+4930456"]
+    stored = json.loads(await world.services.calls.get("org", call["id"]))
+    assert stored["phoneCallProviderId"] == "CA7"
 
 
 @pytest.mark.parametrize(
