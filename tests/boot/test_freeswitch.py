@@ -210,7 +210,8 @@ async def test_a_call_that_comes_is_answered_and_heard(connect: bool) -> None:
             "127.0.0.1",
         )
         assert channel.answer == "answered"
-        assert channel.variables["presence_data"] == MARK
+        # What an earlier process left is ended by the next; a caller in the dialplan must not be.
+        assert "presence_data" not in channel.variables
         address = f"ws://127.0.0.1:1/media/audio_fork/{PLAN.call_id}/tok?rate=8000&back=stream"
         assert channel.ran[-1] == ("uuid_audio_fork", f"start {address} mono 8k aywa {{}} 1 1 8000")
         house.fake.presses(channel, "5")
@@ -584,6 +585,21 @@ async def test_a_call_that_came_goes_on_without_its_own_connection() -> None:
         house.controls[PLAN.call_id].hang_up("done")
         async with asyncio.timeout(5):
             await channel.over.wait()
+
+
+async def test_a_caller_who_went_on_in_the_dialplan_is_left_to_it() -> None:
+    async with running() as house:
+        channel, _ = await house.talking()
+        channel.variables["current_application"] = "voicemail"
+        await house.fake.cut()
+        await house.until(lambda: house.ended)
+        assert house.ended == [(PLAN.call_id, "call.in-progress.sip-completed-call")]
+        house.tell_over(PLAN.call_id, True)
+        await house.settled()
+        assert ("uuid_audio_fork", "stop aywa") in channel.ran
+        assert not channel.over.is_set()
+    # Nor does the end of the runtime end him.
+    assert not channel.over.is_set()
 
 
 async def test_without_a_connection_of_ours_its_own_is_all_there_is() -> None:

@@ -20,6 +20,7 @@ from aywa.adapters.transports.freeswitch.settings import ClientSettings, ServerS
 from aywa.adapters.transports.freeswitch.socket import EventSocket, new_uuid
 from aywa.boot.freeswitch_audio import SwitchAudio
 from aywa.boot.freeswitch_coupling import Bridging, Handing
+from aywa.boot.freeswitch_dial import target_of, variables_of
 from aywa.boot.freeswitch_line import LineControl, LineSocket, SwitchLine, Way
 from aywa.boot.freeswitch_reading import invite_of, orphans_of
 from aywa.boot.freeswitch_settings import HANG_UP, FreeSwitchSettings
@@ -45,6 +46,8 @@ _log = structlog.get_logger("aywa.boot.freeswitch")
 
 TRANSFER_FAILED = "call.in-progress.error-transfer-failed"
 MARK = "aywa"
+# Applications in which a caller waits for us.
+HELD_BY = ("", "park", "socket")
 
 
 class MediaSockets(Protocol):
@@ -118,10 +121,12 @@ class FreeSwitch:
         """Hangs up what is left; the calls' host is closed before."""
         self._closing = True
         for line in list(self._lines.values()):
-            self.hang_up(line)
+            # Whoever was passed on talks to somebody else.
+            if line.call_id:
+                self.hang_up(line)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                while self._lines and self._tasks:
+                while any(line.call_id for line in self._lines.values()) and self._tasks:
                     await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         if self._patience is not None:
             self._patience.cancel()
@@ -151,30 +156,14 @@ class FreeSwitch:
                 "this organisation may not call through FreeSWITCH (RUNTIME_FREESWITCH_ORGS)",
             )
         try:
-            argument = commands.originate(self._variables(call, line), self.target(call))
+            argument = commands.originate(
+                variables_of(call, line.uuid, self._mark), target_of(call, self.settings)
+            )
         except commands.Unsendable as error:
             raise CallRefused(ended_reasons.OUTBOUND_FAILED, str(error)) from error
         self._lines[line.uuid] = line
         self.client.watch(line.uuid)
         self.spawn(self._originate(line, argument), f"freeswitch: originate {line.uuid}")
-
-    def target(self, call: OutboundCall) -> str:
-        """The dial string of whom a call is to be placed to. Raises Unsendable."""
-        settings, trunk = self.settings, call.trunk
-        if call.uri:
-            return commands.dial_uri(settings.profile, call.uri)
-        if trunk is not None and trunk.freeswitch:
-            return commands.dial_string(settings.dial, trunk.freeswitch, call.user)
-        gateway = (
-            next((each for each in trunk.gateways if each.outbound), None) if trunk is not None else None
-        )
-        if gateway is None:
-            raise commands.Unsendable("there is nobody to be called through FreeSWITCH")
-        host = f"[{gateway.host}]" if ":" in gateway.host else gateway.host
-        user = commands.checked(call.user, commands.DIALLED)
-        return commands.dial_uri(
-            settings.profile, f"sip:{user}@{host}:{gateway.port};transport={gateway.transport}"
-        )
 
     # --- ports.telephony.Transfers ------------------------------------------------------------------------------------
 
@@ -195,7 +184,7 @@ class FreeSwitch:
             )
             raise CallRefused(TRANSFER_FAILED, f"call {call_id} cannot be transferred: {why}")
         try:
-            target = self.target(transfer.call)
+            target = target_of(transfer.call, self.settings)
         except commands.Unsendable as error:
             raise CallRefused(TRANSFER_FAILED, str(error)) from error
         if transfer.verb is TransferVerb.REFER:
@@ -235,8 +224,8 @@ class FreeSwitch:
 
     async def _pick_up(self, line: SwitchLine) -> None:
         """The call is prepared: it is answered, if it is not."""
-        marked = f"{line.uuid} aywa_call_id={line.call_id};presence_data={self._mark}"
-        _ = await self.way(line).api("uuid_setvar_multi", marked)
+        # Without the mark: should this process end, its caller goes on in the dialplan.
+        _ = await self.way(line).api("uuid_setvar", f"{line.uuid} aywa_call_id {line.call_id}")
         if line.channel.answered:
             self._answered(line)
         else:
@@ -245,7 +234,7 @@ class FreeSwitch:
     async def _forward(self, line: SwitchLine, call: OutboundCall) -> None:
         """Nobody answers here: FreeSWITCH connects the caller with somebody else by itself."""
         try:
-            target = self.target(call)
+            target = target_of(call, self.settings)
         except commands.Unsendable as error:
             _log.warning("not_forwarded", error=str(error))
             await self._say(line, commands.hang_up(causes.refusal(480), line.uuid))
@@ -254,26 +243,6 @@ class FreeSwitch:
         await self._say(line, commands.execute("bridge", target, line.uuid))
 
     # --- calls that go out ----------------------------------------------------------------------------------------------
-
-    def _variables(self, call: OutboundCall, line: SwitchLine) -> dict[str, str]:
-        values = {
-            "origination_uuid": line.uuid,
-            "originate_timeout": str(round(call.ring_s)),
-            # Answered is who picked up, not who is heard ringing.
-            "ignore_early_media": "true",
-            "presence_data": self._mark,
-            "aywa_call_id": call.call_id,
-        }
-        if call.caller_id:
-            values["origination_caller_id_number"] = commands.shown(call.caller_id)
-        if call.caller_name:
-            values["origination_caller_id_name"] = commands.shown(call.caller_name)
-        if call.diversion:
-            values["sip_h_Diversion"] = commands.shown(f"sip:{call.diversion}")
-        for name, value in call.headers:
-            if commands.WORD.match(f"sip_h_{name}"):
-                values[f"sip_h_{name}"] = commands.shown(value)
-        return {name: value for name, value in values.items() if value}
 
     async def _originate(self, line: SwitchLine, argument: str) -> None:
         reply = await self.client.job("originate", argument)
@@ -404,6 +373,9 @@ class FreeSwitch:
         self._sockets.forget(call_id)
         self._host.give_away(call_id)
         self.unmark(line)
+        self._end_audio(line)
+
+    def _end_audio(self, line: SwitchLine) -> None:
         if line.module is not None:
             command, argument = audio.stop(line.module, line.uuid)
             line.module = None
@@ -469,7 +441,21 @@ class FreeSwitch:
         reply = await self.client.api("uuid_dump", f"{line.uuid} json")
         if reply.lost:
             return
-        self._tell(line, line.channel.found(json_event(reply.text.encode()) if reply.good else None))
+        found = json_event(reply.text.encode()) if reply.good else None
+        if found is not None and line.outbound is None and line.call_id:
+            application = found.variable("current_application")
+            if application not in HELD_BY:
+                self._let_go(line, application)
+                return
+        self._tell(line, line.channel.found(found))
+
+    def _let_go(self, line: SwitchLine, application: str) -> None:
+        """Without its own connection the caller went on in the dialplan: to a voice box, say."""
+        _log.info("caller_went_on", call_id=line.call_id, application=application)
+        call_id, line.call_id = line.call_id, ""
+        self._sockets.forget(call_id)
+        self._host.end(call_id, ended_reasons.COMPLETED, f"FreeSWITCH went on with {application}")
+        self._end_audio(line)
 
     async def _end_orphans(self) -> None:
         """Channels that an earlier process of this runtime left."""
