@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from aywa.boot.finding import Finding
 from aywa.boot.phone_settings import PhoneSettings
-from aywa.boot.trunk_check import Finding, TrialCall, TrunkCheck
+from aywa.boot.trunk_check import TrialCall, TrunkCheck
 from aywa.ports.telephony import Gateway, Registration, Trunk
 from aywa.testing.script import Pause
 from aywa.testing.softphone.phone import Phone, Setup

@@ -22,6 +22,7 @@ from aywa.api import (
     phone_numbers,
     providers,
     talk_page,
+    trunks,
 )
 from aywa.api.health import Check
 from aywa.api.settings import ApiSettings
@@ -39,6 +40,7 @@ ROUTERS = (
     credentials.router,
     phone_numbers.router,
     providers.router,
+    trunks.router,
     other_lists.router,
 )
 WEB_CALL_PATH = "/call/web"

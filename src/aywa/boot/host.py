@@ -105,13 +105,19 @@ class Host:
         task.add_done_callback(self._tasks.discard)
         return f"{self._media_url()}/{plan.call_id}/transport?token={running.token}"
 
-    def end(self, call_id: str, reason: str) -> bool:
-        """As the port says."""
+    def end(self, call_id: str, reason: str, message: str = "") -> bool:
+        """As the port says. message: more of it, for a person."""
         running = self._calls.get(call_id)
         if running is None:
             return False
-        running.session.post(ev.EndRequested(reason))
+        running.session.post(ev.EndRequested(reason, message))
         return True
+
+    def rang(self, call_id: str) -> None:
+        """Whoever the call is placed to is being rung."""
+        running = self._calls.get(call_id)
+        if running is not None:
+            running.session.post(ev.RingingStarted())
 
     def active(self) -> Mapping[str, str]:
         """As the port says."""

@@ -10,7 +10,7 @@ from aywa.ports.calls import CallHost, ProviderKey
 from aywa.ports.providers import ProviderRoutes
 from aywa.ports.secrets import Vault
 from aywa.ports.store import CallFiles, Store
-from aywa.ports.telephony import AssistantRequests, Router, Telephone
+from aywa.ports.telephony import AssistantRequests, Router, Telephone, TrunkStates
 from aywa.service.assistants import Assistants
 from aywa.service.calls import DEFAULT_LIMITS, CallLimits, Calls, PhoneWay
 from aywa.service.clock import Clock, now_ms
@@ -24,6 +24,7 @@ from aywa.service.phone_rules import TRUNK
 from aywa.service.providers import ProviderUse
 from aywa.service.schedule import Schedule
 from aywa.service.timeline import Timeline
+from aywa.service.trunk_status import TrunkStatus
 from aywa.service.trunks import Trunks
 
 
@@ -41,18 +42,21 @@ class Services:
     schedule: Schedule
     providers: ProviderUse
     timeline: Timeline
+    trunks: TrunkStatus
     files: CallFiles | None
 
 
 @dataclass(frozen=True, slots=True)
 class PhoneParts:
     """What calls with telephones need of the process. telephone: places calls, None without a SIP port. requests: asks the
-    customers' servers. tolls: whom and how often anybody may call. base_url: where the API is reached from outside."""
+    customers' servers. tolls: whom and how often anybody may call. base_url: where the API is reached from outside. states: how
+    trunks fare."""
 
     telephone: Telephone | None = None
     requests: AssistantRequests | None = None
     tolls: TollRules = field(default_factory=TollRules)
     base_url: str = ""
+    states: TrunkStates | None = None
 
 
 NO_PHONES = PhoneParts()
@@ -102,5 +106,6 @@ def join_services(
         schedule=schedules[0],
         providers=ProviderUse(routes, assistants, credentials, clock),
         timeline=Timeline(store.calls, store),
+        trunks=TrunkStatus(trunks, phones.states),
         files=files,
     )

@@ -141,10 +141,10 @@ class Agent:
         """Whether nothing from there is heard: who counts connections need not keep any with it."""
         return self._admission.guard.shuns(address, now)
 
-    def flow_lost(self, flow: Flow, now: float) -> list[Action]:
-        """A connection is closed or could not be opened, or a datagram came back."""
+    def flow_lost(self, flow: Flow, now: float, why: str = "") -> list[Action]:
+        """A connection is closed or could not be opened, or a datagram came back. why: what is told of it."""
         self.now = now
-        self._todo.extend(self._endpoint.flow_failed(flow, now))
+        self._todo.extend(self._endpoint.flow_failed(flow, now, why))
         return self._settled()
 
     def looked_up(self, kind: str, name: str, records: Iterable[Any], now: float) -> list[Action]:
@@ -275,6 +275,15 @@ class Agent:
     ) -> list[Action]:
         """Ends the call, whatever its state."""
         return self._do(call, now, lambda session: session.hang_up(reason, headers))
+
+    def follow(
+        self, call: str, target: str, now: float, *, uri: str = "", trunk: str = "", known: bool = False
+    ) -> list[Action]:
+        """Goes on to a target that a call of ours was sent to (Redirected). uri: where it is asked for, if not there; through the
+        gateways of the trunk, if one is named. known: whoever is there may be shown the same credentials."""
+        watch = self._trunks.get(trunk)
+        hop = watch.hop() if watch is not None else Hop((uri or target,))
+        return self._do(call, now, lambda session: session.follow(target, uri or target, hop, known=known))
 
     def hold(self, call: str, held: bool, now: float) -> list[Action]:
         """Puts the far side on hold, or back."""
@@ -423,8 +432,8 @@ class Agent:
                 # Who answers us is no stranger, however much it sends.
                 self._admission.guard.trust(flow.remote[0], self.now)
                 self.asking.received(key, response, flow, self.now)
-            case TransactionFailed(key, why):
-                self.asking.failed(key, why, self.now)
+            case TransactionFailed(key, why, detail):
+                self.asking.failed(key, detail or why, self.now)
             case TransactionEnded(key):
                 self._calls.invite_over(key)
                 self.asking.ended(key)

@@ -34,6 +34,7 @@ from aywa.testing.softphone.rtp import Rtp
 from aywa.testing.softphone.transactions import T1_S, T2_S, NoAnswer, Transactions
 
 ALLOW = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, REFER, NOTIFY, UPDATE"
+NO_ANSWER_YET = "no answer yet"
 _DEFAULT_PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
 
 
@@ -54,9 +55,14 @@ class Setup:
 
 
 class Phone:
-    """An async context manager. heard(pcm) gets PCM16 at 8 kHz as it arrives."""
+    """An async context manager. heard(pcm) gets PCM16 at 8 kHz as it arrives. on_quiet: told where nothing answers yet."""
 
-    def __init__(self, setup: Setup, heard: Callable[[bytes], None]) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        heard: Callable[[bytes], None],
+        on_quiet: Callable[[Place], None] = lambda place: None,
+    ) -> None:
         self.setup = setup
         self.ended = asyncio.Event()
         self.rang = asyncio.Event()
@@ -69,7 +75,8 @@ class Phone:
         self._heard = heard
         # Tags and branches of a test tool; nothing is guarded by them.
         self._chance = random.Random(setup.seed)
-        self._transactions = Transactions()
+        self._on_quiet = on_quiet
+        self._transactions = Transactions(self._quiet)
         self._line: Line
         self._invite: Message | None = None
         self._invited_from: Place = ("", 0)
@@ -242,11 +249,11 @@ class Phone:
         await self._accepted(invite)
         return self._confirmed.is_set()
 
-    async def reject(self, status: int, reason: str) -> None:
-        """A final answer that is no."""
+    async def reject(self, status: int, reason: str, contact: str = "") -> None:
+        """A final answer that is no. contact: where to ask instead."""
         if self._invite is not None and not self.ended.is_set():
             self.status, self.reason = status, reason
-            await self._respond(self._invite, status, reason)
+            await self._respond(self._invite, status, reason, contact=contact)
             self._end("callee", f"{status} {reason}")
 
     async def _accepted(self, invite: Message) -> None:
@@ -472,7 +479,13 @@ class Phone:
         return request
 
     async def _respond(
-        self, request: Message, status: int, reason: str, body: bytes = b"", place: Place | None = None
+        self,
+        request: Message,
+        status: int,
+        reason: str,
+        body: bytes = b"",
+        place: Place | None = None,
+        contact: str = "",
     ) -> None:
         place = place or self._invited_from
         response = Message(f"SIP/2.0 {status} {reason}", body=body)
@@ -485,9 +498,8 @@ class Phone:
             to = self.dialog.ours
         response.add("To", to)
         host, port = await self._own(place)
-        response.add(
-            "Contact", f"<sip:{self.setup.user}@{bracketed(host)}:{port};transport={self.setup.transport}>"
-        )
+        own = f"sip:{self.setup.user}@{bracketed(host)}:{port};transport={self.setup.transport}"
+        response.add("Contact", f"<{contact or own}>")
         response.add("Allow", ALLOW)
         if body:
             response.add("Content-Type", "application/sdp")
@@ -506,6 +518,13 @@ class Phone:
             self._note("unusable SDP", str(error))
             return "sendrecv"
         return self.audio.far.direction
+
+    def _quiet(self, place: Place) -> None:
+        if any(entry.what == NO_ANSWER_YET for entry in self.log.entries):
+            # Of the CANCEL too; once is enough.
+            return
+        self._note(NO_ANSWER_YET, f"{bracketed(place[0])} port {place[1]} by {self.setup.transport}")
+        self._on_quiet(place)
 
     def _identity(self) -> str:
         return f"<{address(self.dialog.ours)}>" if self.dialog else ""
