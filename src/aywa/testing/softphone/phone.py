@@ -30,6 +30,7 @@ from aywa.testing.softphone.message import (
     read_sdp,
     write_sdp,
 )
+from aywa.testing.softphone.network import Impairment
 from aywa.testing.softphone.rtp import Rtp
 from aywa.testing.softphone.transactions import T1_S, T2_S, NoAnswer, Transactions
 
@@ -41,7 +42,7 @@ _DEFAULT_PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
 @dataclass(frozen=True, slots=True)
 class Setup:
     """How the telephone is. host, port: where it listens (0: a free port). certificate: of a TLS line that is called.
-    payloads: codecs in order of liking. user: its name in From and Contact."""
+    payloads: codecs in order of liking. user: its name in From and Contact. network: what its datagrams go through."""
 
     host: str = "127.0.0.1"
     port: int = 0
@@ -52,6 +53,7 @@ class Setup:
     payloads: Sequence[int] = (PCMU, PCMA)
     certificate: tuple[Path, Path] | None = None
     seed: int | None = None
+    network: Impairment | None = None
 
 
 class Phone:
@@ -86,9 +88,11 @@ class Phone:
     async def __aenter__(self) -> Self:
         setup = self.setup
         self.log = Log(asyncio.get_running_loop().time())
-        self._line = await open_line(setup.transport, setup.host, setup.port, self._came, setup.certificate)
+        self._line = await open_line(
+            setup.transport, setup.host, setup.port, self._came, setup.certificate, setup.network
+        )
         self._transactions.line = self._line
-        self.audio = await Rtp.open(setup.host, self._heard, self._chance.getrandbits)
+        self.audio = await Rtp.open(setup.host, self._heard, self._chance.getrandbits, setup.network)
         return self
 
     async def __aexit__(self, *_: object) -> None:
