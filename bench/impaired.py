@@ -45,7 +45,7 @@ from aywa.ports.media import AudioFormat, LegPlan
 from aywa.ports.vad import Vad
 from aywa.testing.caller import call_by_sip_id
 from aywa.testing.runtime import DevRuntime, free_port
-from aywa.testing.script import Pause, Say, WaitReply
+from aywa.testing.script import Pause, Say, Step, WaitReply
 from aywa.testing.softphone.network import Impairment, Network
 from aywa.testing.softphone.phone import Setup
 from aywa.testing.softphone.talk import Dial, Softphone, report
@@ -265,7 +265,7 @@ async def _one(number: int, uri: str, runtime: DevRuntime) -> str:
     """What was wrong with one call; empty: nothing."""
     spoken = read_wav((SPOKEN / f"{RECORDED[number % len(RECORDED)]}.wav").read_bytes()).pcm(RATE_HZ)
     setup = Setup(seed=number, user=f"bad{number}", network=replace(BAD, seed=number))
-    steps = [WaitReply(10.0), Pause(0.5), Say(spoken), WaitReply(15.0, 1.0), Pause(0.3)]
+    steps: list[Step] = [WaitReply(10.0), Pause(0.5), Say(spoken), WaitReply(15.0, 1.0), Pause(0.3)]
     talked = await Softphone(setup).call(Dial(uri), steps)
     if not talked.connected:
         return f"not answered: {talked.error or talked.phone.status}"

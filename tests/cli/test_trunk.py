@@ -42,7 +42,7 @@ def url() -> Iterator[str]:
 
 
 def row(state: str, **more: Any) -> dict[str, Any]:
-    told = {"registered": None, "answers": None, "reason": "", "since": None, "gateways": []}
+    told: dict[str, Any] = {"registered": None, "answers": None, "reason": "", "since": None, "gateways": []}
     return {"id": "c0ffee", "name": "Carrier \u001b[2J", "state": state} | told | more
 
 

@@ -56,7 +56,7 @@ def test_from_the_first_leg_to_the_end() -> None:
 
 
 def test_a_call_rings_until_somebody_answers() -> None:
-    rings = (0.1, "RingingStarted", {})
+    rings: tuple[float, str, dict[str, Any]] = (0.1, "RingingStarted", {})
     assert fold(rings).document()["status"] == "ringing"
     assert "startedAt" not in fold(rings).document()
     connected = (0.2, "LegConnected", {"leg_id": "caller", "rate_hz": 8000})

@@ -12,6 +12,8 @@ from aywa.testing.script import Pause
 from aywa.testing.softphone.phone import Phone, Setup
 from aywa.testing.softphone.talk import Dial, Softphone, report
 from tests.e2e.dev import Dev, started
+from tests.peers.baresip import Baresip
+from tests.peers.conftest import wav_of
 from tests.peers.runtime import PhoneRuntime
 from tests.peers.sipp import Sipp, free_udp_port
 
@@ -85,6 +87,21 @@ async def test_over_tls(guarded: tuple[PhoneRuntime, int]) -> None:
     assert told["heard"]
     call = await runtime.call_of(told["sip_call_id"])
     assert call["endedReason"] == "customer-ended-call"
+
+
+async def test_baresip_over_tls_with_srtp(guarded: tuple[PhoneRuntime, int], tmp_path: Path) -> None:
+    runtime, tls = guarded
+    account = f";auth_user=demo;auth_pass={PASSWORD};mediaenc=srtp-mand"
+    speech = wav_of(tmp_path, 8000, silence_s=1.0)
+    phone = Baresip(tmp_path / "baresip", speech, account=account, transport="tls")
+    async with phone.running():
+        await phone.command("dial", f"sip:demo@127.0.0.1:{tls};transport=tls")
+        told = await phone.event("CALL_ESTABLISHED")
+        await phone.event("CALL_RTCP")
+        await phone.command("hangup")
+        call = await runtime.call_of(str(told["id"]))
+    assert call["endedReason"] == "customer-ended-call"
+    assert phone.recordings()["heard"].stat().st_size > 8_000
 
 
 async def test_options_are_answered_to_anybody(guarded: tuple[PhoneRuntime, int]) -> None:

@@ -63,8 +63,8 @@ class TrunkNews:
                 after = replace(before, answers=False, why=why)
             case sip.Registered():
                 after = replace(before, registered=True)
-            case sip.RegistrationFailed(status=status, reason=reason):
-                after = replace(before, registered=False, why=f"{status} {reason}".rstrip())
+            case _:
+                after = replace(before, registered=False, why=f"{news.status} {news.reason}".rstrip())
         if False not in (after.answers, after.registered):
             after = replace(after, why="")
         if after != before:

@@ -402,3 +402,13 @@ def test_wherever_it_is_sent_it_ends_once_and_goes_nowhere_twice(
     sent = {(each.uri, each.cseq.number) for each in invites}
     assert len({uri for uri, _ in sent}) == len(sent) <= 1 + MOST_REDIRECTS
     assert len(net.a.of(Ended)) + len(net.a.of(Answered)) == 1
+
+
+def test_who_gave_up_is_sent_nowhere_any_more() -> None:
+    net = scripted((180, "p1", b"", ()))
+    net.dial()
+    net.tell(net.a.agent.hang_up, net.now)
+    invite = net.peer.requests("INVITE")[0]
+    net.peer.send(reply(invite, 302, tag="p1"))
+    assert not net.a.of(Redirected)
+    assert [each.status for each in net.a.of(Ended)] == [487]

@@ -22,7 +22,11 @@ async def carried(impairment: Impairment, count: int = 2000) -> tuple[Network, l
     network, arrived = Network(impairment), []
     for number in range(count):
         began_s = loop.time()
-        network.carry(lambda number=number, began_s=began_s: arrived.append((number, loop.time() - began_s)))  # type: ignore[misc]
+
+        def arrive(number: int = number, began_s: float = began_s) -> None:
+            arrived.append((number, round(loop.time() - began_s, 9)))
+
+        network.carry(arrive)
         await asyncio.sleep(0.02)
     await asyncio.sleep(1.0)
     return network, arrived

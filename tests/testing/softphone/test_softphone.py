@@ -119,7 +119,8 @@ async def test_where_nothing_answers_that_is_told_after_two_seconds(transport: s
     talked = await phone.call(Dial(f"sip:nobody@127.0.0.1:{place[1]}", ring_s=3.0), [])
     server.close()
     await server.wait_closed()
-    assert told == [(place, pytest.approx(began_s + 2.0))]
+    assert [where for where, _ in told] == [place]
+    assert told[0][1] == pytest.approx(began_s + 2.0)
     assert [entry.what for entry in talked.phone.log.entries].count("no answer yet") == 1
     assert talked.error
 

@@ -285,6 +285,10 @@ class Agent:
         hop = watch.hop() if watch is not None else Hop((uri or target,))
         return self._do(call, now, lambda session: session.follow(target, uri or target, hop, known=known))
 
+    def refuse_redirect(self, call: str, now: float) -> list[Action]:
+        """Does not: the call ends as it was refused."""
+        return self._do(call, now, lambda session: session.refuse_redirect())
+
     def hold(self, call: str, held: bool, now: float) -> list[Action]:
         """Puts the far side on hold, or back."""
         return self._do(call, now, lambda session: session.hold(held))

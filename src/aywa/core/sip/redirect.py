@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from aywa.core.sip.fields import Address
 from aywa.core.sip.message import Response
-from aywa.core.sip.uri import SipUri, TelUri, Unreadable, parse_uri
+from aywa.core.sip.uri import SipUri, TelUri, Uri
 
 # 305 asks for a proxy on the way, 380 for another kind of service: neither is another place for this call.
 REDIRECTS = frozenset((300, 301, 302))
@@ -22,19 +22,16 @@ def targets(response: Response, tried: Collection[str], *, secure: bool) -> tupl
     else (RFC 3261 8.1.3.4)."""
     found: list[str] = []
     for contact in sorted(response.contacts, key=_liking):
-        uri = _plain(contact.uri, secure=secure)
+        # An address that was read has a URI that can be.
+        uri = _plain(contact.parsed_uri, secure=secure)
         if uri and uri not in found and uri not in tried:
             found.append(uri)
     return tuple(found[:MOST_REDIRECTS])
 
 
-def _plain(text: str, *, secure: bool) -> str:
+def _plain(uri: Uri, *, secure: bool) -> str:
     """The URI without the fields that it would put into our INVITE, whose author it is not (RFC 3261 19.1.5); empty for what
     cannot be called."""
-    try:
-        uri = parse_uri(text)
-    except Unreadable:
-        return ""
     if isinstance(uri, TelUri):
         return "" if secure else str(uri)
     if not isinstance(uri, SipUri) or (secure and not uri.secure) or uri.password is not None:
