@@ -23,7 +23,7 @@ sip_tcp_port={port}
 sip_tls_port=-1
 use_ipv6=0
 guess_hostname=0
-contact="linphone" <sip:linphone@{host}>
+contact="linphone" <sip:{username}@{host}>
 media_encryption={encryption}
 use_info=0
 use_rfc2833=1
@@ -60,7 +60,7 @@ class Linphone:
     at: Namespace
     folder: Path
     speech: Path
-    username: str = ""
+    username: str = "linphone"
     password: str = ""
     realm: str = ""
     encryption: str = "none"
@@ -76,12 +76,12 @@ class Linphone:
 
     @property
     def uri(self) -> str:
-        return f"sip:linphone@{self.at.peer}:{self.port}"
+        return f"sip:{self.username}@{self.at.peer}:{self.port}"
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Linphone]:
         """Starts it; ends it at the end."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / ".local/share/linphone").mkdir(parents=True, exist_ok=True)
         configuration = self.folder / "linphonerc"
         configuration.write_text(
             CONFIGURATION.format(

@@ -56,6 +56,8 @@ def namespace() -> Iterator[Namespace]:
             ("link", "set", "lo", "up"),
             ("addr", "add", f"{made.peer}/30", "dev", inner),
             ("link", "set", inner, "up"),
+            # Programs that look for a way out find one; nobody at its end knows those addresses.
+            ("route", "add", "default", "dev", inner),
         ):
             _ip("-n", name, *words)
         yield made
