@@ -104,12 +104,18 @@ class Engine:
     stt: Any
     turn_model: None = None
 
+    @property
+    def silero(self) -> Path:
+        """The model's file."""
+        from aywa.boot import models
+
+        return models.require(["silero"]) / "silero" / "silero_vad.onnx"
+
     def vad(self, rate_hz: int) -> Any:
         """The runtime's own."""
         from aywa.adapters.local.silero import SileroVad
-        from aywa.boot import models
 
-        return SileroVad(models.require(["silero"]) / "silero" / "silero_vad.onnx", rate_hz)
+        return SileroVad(self.silero, rate_hz)
 
     async def ready(self) -> None:
         """At once."""

@@ -120,6 +120,13 @@ def test_the_development_set_up_is_enough_for_the_runtime(clone: Clone) -> None:
     assert clone.calls() == []
 
 
+def test_an_interpreter_that_makes_no_environment_is_passed_over(clone: Clone) -> None:
+    bare = clone._program(clone.root.parent / "bare", '#!/bin/sh\ncase "$*" in *ensurepip*) exit 1 ;; esac\n')
+    ended = clone.run("script/setup", PYTHON=f"{bare} {clone.python}")
+    assert ended.returncode == 0, ended.stderr
+    assert any("-m venv" in call for call in clone.calls())
+
+
 @pytest.mark.parametrize("changed", ["requirements.lock", "pyproject.toml"])
 def test_set_up_runs_again_when_its_input_changed(clone: Clone, changed: str) -> None:
     clone.run("script/setup")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from aywa.media.intake import Intake
 from aywa.media.vad_batch import VadBatch
 from aywa.media.wheel import Wheel
 from tests.media.rig import LoudVad, square
@@ -36,7 +37,8 @@ class Listener:
 def batch(rows: int = 64, rate_hz: int = 8000) -> tuple[VadBatch, LoudVad]:
     loop = asyncio.get_running_loop()
     vad = LoudVad(rate_hz)
-    return VadBatch(loop, Wheel(loop, 0.005), vad, (0.005, 0.01, 0.02), rows), vad
+    wheel = Wheel(loop, 0.005)
+    return VadBatch(loop, wheel, vad, Intake(loop, wheel, (0.005, 0.01, 0.02)), rows), vad
 
 
 LOUD, QUIET = square(16384, 256), bytes(512)

@@ -34,6 +34,7 @@ from aywa.core.events import (
 from aywa.core.turns.voice import VoiceMoment
 from aywa.media.bridge import Side
 from aywa.media.ear import Ear
+from aywa.media.intake import Intake
 from aywa.media.playout import Pace, Playout
 from aywa.media.pressure import AudioClock, Backlog, Sparingly, TextQuota, Verdict
 from aywa.media.recorder import Recorder, Recording
@@ -61,6 +62,8 @@ from aywa.ports.media import (
 log = logging.getLogger(__name__)
 
 NORMAL, INVALID_DATA, POLICY = 1000, 1007, 1008
+# Frames that may wait to be taken in: more than come in the longest slot.
+_MOST_CAME = 32
 RECENT_HZ = 16_000
 # Looked up once: in Python 3.11 a member of an enumeration costs twenty times what a name does.
 _TAKE = Verdict.TAKE
@@ -72,6 +75,7 @@ class Surroundings:
 
     loop: asyncio.AbstractEventLoop
     wheel: Wheel
+    intake: Intake
     settings: MediaSettings
     executor: Callable[[], Executor]
 
@@ -102,6 +106,8 @@ class MediaLeg:
         self._wire = wire(plan.format, plan.rate_hz)
         bytes_per_s = plan.rate_hz * self._wire.width
         self._seconds_per_byte = 1 / bytes_per_s
+        # Frames that came, and when, until the intake has them taken in.
+        self._came: list[tuple[bytes, float]] = []
         self._recent: deque[bytes] = deque()
         self._recent_bytes = 0
         self._recent_most = int(settings.recent_s * bytes_per_s)
@@ -140,6 +146,7 @@ class MediaLeg:
 
     def open(self) -> None:
         """Says that the leg is there."""
+        self._around.intake.opened()
         self._post(LegConnected(self.leg_id, self._plan.rate_hz))
 
     # --- from the transport ------------------------------------------------------------------------------------
@@ -148,11 +155,31 @@ class MediaLeg:
         """A binary frame in the wire's format."""
         if self._ended or self._closing:
             return
+        came = self._came
+        if not self._around.intake.keeps or self._side is not None:
+            if came:
+                self.take_in()
+            self._take(payload, self._now())
+            return
+        if not came:
+            self._around.intake.add(self)
+        came.append((payload, self._now()))
+        if len(came) > _MOST_CAME:
+            self.take_in()
+
+    def take_in(self) -> None:
+        """Takes what came, in order."""
+        came, self._came = self._came, []
+        for payload, at_s in came:
+            self._take(payload, at_s)
+
+    def _take(self, payload: bytes, now: float) -> None:
+        if self._ended:
+            return
         size = len(payload)
         if size == 0 or size % self._wire.width:
             self._malformed_frame(f"audio of {size} bytes is not a whole number of samples")
             return
-        now = self._now()
         verdict = self._clock.came(size * self._seconds_per_byte, now)
         if verdict is not _TAKE:
             self._ahead(verdict)
@@ -177,6 +204,7 @@ class MediaLeg:
         """A text frame: one JSON object."""
         if self._ended or self._closing:
             return
+        self.take_in()
         verdict = self._texts.came(self._now())
         if verdict is Verdict.END:
             self._expel("flooded", "too many messages", POLICY)
@@ -189,6 +217,7 @@ class MediaLeg:
         """A key was pressed on the far side."""
         if self._ended or self._closing:
             return
+        self.take_in()
         if self._side is None or not self._side.pressed(digit):
             self._post(DtmfReceived(self.leg_id, digit))
 
@@ -235,6 +264,7 @@ class MediaLeg:
 
     def recent_audio(self, seconds: float) -> bytes:
         """The last inbound audio, PCM16 at 16 kHz."""
+        self.take_in()
         pcm = self._wire.to_pcm(b"".join(self._recent))
         wanted = int(min(seconds, self._settings.recent_s) * self._plan.rate_hz) * 2
         return resample_pcm(pcm[-wanted:] if wanted else b"", self._plan.rate_hz, RECENT_HZ)
@@ -248,6 +278,7 @@ class MediaLeg:
 
     def side(self) -> Side:
         """Its place in a bridge: from now on it hears what that says."""
+        self.take_in()
         if self._side is None:
             self._side = Side(self, self._around.wheel, self._now)
         return self._side
@@ -279,6 +310,7 @@ class MediaLeg:
         """The brain goes, the party stays."""
         if self._forwarded or self._ended or self._closing:
             return
+        self.take_in()
         self._playout.drop(self._now())
         self._tell_scores()
         self._ear.close()
@@ -486,9 +518,13 @@ class MediaLeg:
     def _end(self, cause: str, detail: str = "") -> None:
         if self._ended:
             return
+        self.take_in()
+        if self._ended:
+            return
         now = self._now()
         self._playout.drop(now)
         self._ended = True
+        self._around.intake.closed()
         for timer in (self._frame_timer, self._close_timer, self._chores_timer):
             if timer is not None:
                 timer.cancel()

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 
+from aywa.media.intake import Intake
 from aywa.media.leg import MediaLeg, Surroundings
 from aywa.media.recorder import Recording
 from aywa.media.settings import MediaSettings
@@ -44,14 +45,15 @@ class Plane:
         self.settings = settings or MediaSettings()
         self._loop = loop
         self.wheel = Wheel(loop, self.settings.slot_s)
+        self._intake = Intake(loop, self.wheel, self.settings.batch_slots_s)
         self._batches = {
-            rate: VadBatch(loop, self.wheel, vad, self.settings.batch_slots_s, self.settings.batch_rows)
+            rate: VadBatch(loop, self.wheel, vad, self._intake, self.settings.batch_rows)
             for rate, vad in vads.items()
         }
         self._legs: dict[str, MediaLeg] = {}
         self._recordings: dict[str, asyncio.Future[Recording]] = {}
         self._writer: ThreadPoolExecutor | None = None
-        self._around = Surroundings(loop, self.wheel, self.settings, self._executor)
+        self._around = Surroundings(loop, self.wheel, self._intake, self.settings, self._executor)
         self._closed = False
 
     def add_leg(self, plan: LegPlan, connection: Connection) -> MediaLeg:

@@ -11,7 +11,8 @@ from aywa.core.turns.voice import VoiceSettings
 class MediaSettings:
     """Times in seconds of audio or of the loop's clock.
 
-    slot_s: the wheel's slot. batch_slots_s: the voice batch's, with few, some and many legs (vad_batch.LEGS).
+    slot_s: the wheel's slot. batch_slots_s: how long what came in waits for more, with few, some and many legs
+    (intake.LEGS); with few it is the voice batch alone that waits.
     batch_rows: windows in one run of the detector.
     lead_s: how far ahead of the far side's ear frames leave. batch_frames: how many leave together.
     advance_s: how often playout's position is told.

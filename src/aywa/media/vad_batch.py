@@ -16,6 +16,7 @@ import numpy as np
 
 from aywa.core.audio.frame import Floats
 from aywa.core.audio.level import block_levels
+from aywa.media.intake import Intake
 from aywa.media.wheel import Wheel
 from aywa.ports.vad import Vad
 
@@ -23,8 +24,6 @@ log = logging.getLogger(__name__)
 
 # Blocks of 4 ms: a frame of 20 ms holds whole ones, and so do windows of 32 ms.
 BLOCKS_PER_SECOND = 250
-# A run costs as much as a dozen of its rows: with more legs it is worth waiting a little longer for more of them.
-LEGS = (16, 64)
 _SCALE = np.float32(1 / 32768)
 # What stands in for a detector that fails: louder than this is voice.
 _LOUD_DB = -40.0
@@ -44,10 +43,9 @@ class VadBatch:
     """All rows of one detector."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, wheel: Wheel, vad: Vad, slots_s: Sequence[float], rows: int
+        self, loop: asyncio.AbstractEventLoop, wheel: Wheel, vad: Vad, intake: Intake, rows: int
     ) -> None:
-        """slots_s: how long a window may wait for others, with up to LEGS[0] legs, up to LEGS[1], and with more. rows: of
-        one run."""
+        """intake: says how long a window may wait for others. rows: of one run."""
         self.rate_hz = vad.rate_hz
         self.window_samples = vad.window_samples
         self.window_s = vad.window_samples / vad.rate_hz
@@ -55,8 +53,7 @@ class VadBatch:
         self._loop = loop
         self._wheel = wheel
         self._vad = vad
-        self._slots_s = slots_s
-        self._slot_s = slots_s[0]
+        self._intake = intake
         self._rows = rows
         self._waiting: deque[tuple[int, bytes]] = deque()
         self._listeners: dict[int, Listener] = {}
@@ -66,7 +63,6 @@ class VadBatch:
         """A row for the listener."""
         row = self._vad.open()
         self._listeners[row] = listener
-        self._set_slot()
         return row
 
     def close(self, row: int) -> None:
@@ -74,18 +70,17 @@ class VadBatch:
         del self._listeners[row]
         self._waiting = deque(entry for entry in self._waiting if entry[0] != row)
         self._vad.close(row)
-        self._set_slot()
 
     def add(self, row: int, window: bytes) -> None:
         """A due window of PCM16; scored at the end of the slot."""
         self._waiting.append((row, window))
         if not self._scheduled:
             self._scheduled = True
-            self._wheel.at(self._loop.time() + self._slot_s, self._due)
-
-    def _set_slot(self) -> None:
-        legs = len(self._listeners)
-        self._slot_s = self._slots_s[sum(legs > some for some in LEGS)]
+            slot_s = self._intake.batch_slot_s
+            if slot_s:
+                self._wheel.at(self._loop.time() + slot_s, self._due)
+            else:
+                self._loop.call_soon(self._run)
 
     def _due(self) -> None:
         # Frames of the same slot leave first: a run takes a millisecond or two.

@@ -6,12 +6,12 @@ A vendor's stream says how audio is written and what a message means. Refuses to
 from __future__ import annotations
 
 import asyncio
-import json
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from aywa.adapters.wire.json_text import read_json
 from aywa.adapters.wire.websocket import Ending, Message, WebSocket
 from aywa.ports.errors import Fault, ProviderError
 from aywa.ports.stt import SttResult
@@ -147,8 +147,8 @@ class SocketStream(ABC):
         if isinstance(message, bytes):
             raise self.failed("malformed", "a message is not text")
         try:
-            parsed = json.loads(message)
-        except (ValueError, RecursionError):
+            parsed = read_json(message)
+        except ValueError:
             raise self.failed("malformed", "a message is not JSON") from None
         if not isinstance(parsed, dict):
             raise self.failed("malformed", "a message is not an object")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+from aywa.adapters.wire.json_text import read_json
 from aywa.adapters.wire.reserve import Reserve
 from aywa.adapters.wire.websocket import (
     Address,
@@ -514,7 +515,7 @@ def _parsed(message: Message) -> JsonObject | None:
     if isinstance(message, bytes):
         return None
     try:
-        parsed = json.loads(message)
-    except (ValueError, RecursionError):
+        parsed = read_json(message)
+    except ValueError:
         return None
     return parsed if isinstance(parsed, dict) else None

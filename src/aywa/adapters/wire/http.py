@@ -9,7 +9,6 @@ all vendors write them.
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import re
 import socket
@@ -29,6 +28,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
 
+from aywa.adapters.wire.json_text import read_json
 from aywa.adapters.wire.reserve import Reserve
 from aywa.ports.errors import Fault, ProviderError
 
@@ -435,8 +435,8 @@ class HttpRoute:
                     if len(pieces) > REFUSAL_MAX_BYTES:
                         break
         body: object = None
-        with suppress(ValueError, RecursionError):
-            body = json.loads(pieces)
+        with suppress(ValueError):
+            body = read_json(pieces)
         vendor_code, after_s = self.vendor_code(body), retry_after_s(response.headers)
         if refusal := inspect and inspect(response.status, body):
             said = f"answered {response.status}" + (f", {vendor_code}" if vendor_code else "")
@@ -500,8 +500,8 @@ class HttpAnswer:
     def object(self, data: bytes) -> dict[str, Any]:
         """An event's data, which must be an object of JSON."""
         try:
-            value = json.loads(data)
-        except (ValueError, RecursionError):
+            value = read_json(data)
+        except ValueError:
             raise self._route.malformed("a piece of the stream is not JSON") from None
         if not isinstance(value, dict):
             raise self._route.malformed("a piece of the stream is not an object")
@@ -517,8 +517,8 @@ class HttpAnswer:
                     "overlong", f"answered more than {max_bytes} bytes", Fault.PROVIDER, retryable=True
                 )
         try:
-            return json.loads(pieces)
-        except (ValueError, RecursionError):
+            return read_json(pieces)
+        except ValueError:
             pass
         if self.content_type == "text/html":
             raise self._route.not_a_stream(self.content_type)
