@@ -282,7 +282,7 @@ async def _one(number: int, uri: str, runtime: DevRuntime) -> str:
     return ""
 
 
-async def calls(count: int) -> dict[str, Any]:
+async def calls(first: int, count: int) -> dict[str, Any]:
     """So many of them."""
     port = free_port()
     environment = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
@@ -298,7 +298,7 @@ async def calls(count: int) -> dict[str, Any]:
                     tell(f"call {number}: {wrong or 'well'}")
                     return wrong
 
-            wrongs = await asyncio.gather(*(one(number) for number in range(count)))
+            wrongs = await asyncio.gather(*(one(number) for number in range(first, first + count)))
     return {"calls": count, "incomplete": sum(map(bool, wrongs)), "wrong": [each for each in wrongs if each]}
 
 
@@ -307,6 +307,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=re.split(r"\n\n", __doc__ or "")[0])
     parser.add_argument("--few", type=int, default=1, help="only every n-th sentence")
     parser.add_argument("--calls", type=int, default=CALLS)
+    parser.add_argument(
+        "--first", type=int, default=0, help="number of the first call: what the network does hangs on it"
+    )
     parser.add_argument("--only", choices=("recognition", "calls"))
     options = parser.parse_args()
     row: dict[str, Any] = {}
@@ -315,7 +318,7 @@ def main() -> None:
         row |= recognition(options.few)
         samples |= dict.fromkeys(("points_lost", "wer_good_percent", "wer_bad_percent"), row["words"])
     if options.only != "recognition":
-        row |= asyncio.run(calls(options.calls))
+        row |= asyncio.run(calls(options.first, options.calls))
         samples["incomplete"] = options.calls
     sys.stdout.write(json.dumps(row | {"samples": samples}) + "\n")
 

@@ -75,13 +75,16 @@ FRAMES, CLICKING = _frames()
 
 @dataclass
 class Telephone(asyncio.DatagramProtocol):
-    """One far side. sent, heard: when its clicks left, and when those of the other one came, by the loop's clock."""
+    """One far side. sent: when its clicks left, by the loop's clock. heard: where in the stream those of the other one lie; and
+    began_s: when that stream's time 0 was, by the packet that was quickest."""
 
     ppm: int
     seed: int
     now: Callable[[], float]
     sent: list[float] = field(default_factory=list)
     heard: list[float] = field(default_factory=list)
+    began_s: float = float("inf")
+    ticks: int = 0
     place: tuple[str, int] = ("", 0)
     target: tuple[str, int] = ("", 0)
 
@@ -93,9 +96,13 @@ class Telephone(asyncio.DatagramProtocol):
         packet = None if is_rtcp(data) else parse(data)
         if packet is None or packet[0] != 0:
             return
+        # Timestamps wrap, and may begin shortly before they do.
+        self.ticks += (packet[3] - self.ticks + 0x80000000 & 0xFFFFFFFF) - 0x80000000
+        at_s = self.ticks / RATE_HZ
+        self.began_s = min(self.began_s, self.now() - at_s)
         loud = np.flatnonzero(np.abs(np.frombuffer(mulaw_to_pcm(packet[5]), "<i2").astype(np.int32)) > LOUD)
         if len(loud):
-            self.heard.append(self.now() + int(loud[0]) / RATE_HZ)
+            self.heard.append(at_s + int(loud[0]) / RATE_HZ)
 
     async def talk(self, seconds: float) -> None:
         """By its own clock."""
@@ -194,7 +201,7 @@ async def measure(seconds: float, folder: Path) -> dict[str, dict[str, float]]:
         assert recording is not None
         row[name] = {
             **_figures("recorded", _recorded(recording.path, recording.started_s, phone.sent)),
-            **_figures("heard", _heard(phone.sent, other.heard)),
+            **_figures("heard", _heard(phone.sent, [other.began_s + at_s for at_s in other.heard])),
         }
     return row
 

@@ -184,7 +184,7 @@ class TrunkCheck:
         place = f"{gateway.host} port {gateway.port} by {gateway.transport}"
         if result is not None and result.status == 0 and NOT_BELIEVED in result.reason:
             return Finding(
-                "TLS", False, f"{place}: {result.reason.partition(': ')[2]}", _certificate_mend(result.reason)
+                "TLS", False, f"{place}: {result.reason.partition(': ')[2]}", certificate_mend(result.reason)
             )
         if result is None or result.status == 0:
             why = "" if result is None or not result.reason else f" ({result.reason})"
@@ -320,7 +320,7 @@ class TrunkCheck:
         return Finding("audio", True, told)
 
 
-def _certificate_mend(reason: str) -> str:
+def certificate_mend(reason: str) -> str:
     """By what OpenSSL says of it."""
     said = reason.lower()
     if "mismatch" in said:

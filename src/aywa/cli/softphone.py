@@ -217,7 +217,7 @@ def _host_towards(uri: str | None) -> str:
 
 
 def _headers(lines: list[str]) -> list[tuple[str, str]]:
-    from aywa.testing.softphone.phone import headers_of
+    from aywa.testing.softphone.writing import headers_of
 
     try:
         return headers_of(lines)
