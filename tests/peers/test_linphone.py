@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,10 +59,15 @@ def loud_seconds(file: Path) -> int:
     return sum(float(np.sqrt(np.mean(second**2))) > LOUD for second in seconds)
 
 
+async def running(runtime: PhoneRuntime) -> str:
+    """The id of the last call."""
+    call: dict[str, object] = (await runtime.ask("GET", "/call?limit=1"))[0]
+    return str(call["id"])
+
+
 async def newest(runtime: PhoneRuntime) -> dict[str, object]:
     """The document of the last call, once it has ended."""
-    call: dict[str, object] = (await runtime.ask("GET", "/call?limit=1"))[0]
-    return await runtime.ended(str(call["id"]))
+    return await runtime.ended(await running(runtime))
 
 
 @pytest.mark.parametrize("encryption", ["none", "srtp"])
@@ -73,7 +77,7 @@ async def test_it_calls_shows_its_password_and_both_speak(
     async with phone(cable, tmp_path, 5070, encryption=encryption).running() as linphone:
         await linphone.command(f"call sip:demo@{cable.host}:{runtime.port}")
         await linphone.says("connected")
-        await asyncio.sleep(3.0 + 6.0 + 4.0)
+        await runtime.until_said(await running(runtime), bot=2, user=1)
         await linphone.command("terminate")
         call = await newest(runtime)
     assert call["endedReason"] == "customer-ended-call", linphone.said[-2000:]
@@ -98,10 +102,10 @@ async def test_its_keys_arrive_once_each(runtime: PhoneRuntime, cable: Namespace
     async with phone(cable, tmp_path, 5074).running() as linphone:
         await linphone.command(f"call sip:demo@{cable.host}:{runtime.port}")
         await linphone.says("connected")
-        await asyncio.sleep(1.0)
-        for key in "1#":
+        call_id = await running(runtime)
+        for times, key in enumerate("1#", 1):
             await linphone.command(key)
-            await asyncio.sleep(0.6)
+            await runtime.until_happened(call_id, "DtmfReceived", times)
         await linphone.command("terminate")
         call = await newest(runtime)
         keys = await runtime.events_of(str(call["phoneCallProviderId"]), "DtmfReceived")
@@ -114,7 +118,7 @@ async def test_it_is_called(runtime: PhoneRuntime, cable: Namespace, tmp_path: P
         try:
             call_id = await runtime.dial(number, {"sipUri": linphone.uri})
             await linphone.says("connected")
-            await asyncio.sleep(4.0)
+            await runtime.until_said(call_id, bot=1)
             await linphone.command("terminate")
             call = await runtime.ended(call_id)
         finally:

@@ -51,10 +51,9 @@ async def _is_called(scenario: str, reason: str, runtime: PhoneRuntime, speech: 
     async with _trunk(runtime, sipp.port) as number, sipp.started() as process:
         call_id = await runtime.dial(number, CUSTOMER)
         if reason == TALKED:
-            await runtime.until_in_progress(call_id)
-            await asyncio.sleep(1.0)
+            await runtime.until_said(call_id, bot=1)
         if reason == RINGING:
-            await asyncio.sleep(1.0)
+            await runtime.until_status(call_id, "ringing")
         if reason in (TALKED, RINGING):
             await runtime.ask("DELETE", f"/call/{call_id}")
         try:
