@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aywa.testing.equipment.audio_fork import AudioForkEquipment
-from aywa.testing.equipment.base import Facts
-from aywa.testing.equipment.call import Called, EquipmentCaller
 
 from aywa.adapters.transports.freeswitch.client import FreeSwitchClient
 from aywa.adapters.transports.freeswitch.settings import ClientSettings
 from aywa.core.esl import audio
+from aywa.testing.equipment.audio_fork import AudioForkEquipment
+from aywa.testing.equipment.base import Facts
+from aywa.testing.equipment.call import Called, EquipmentCaller
 from aywa.testing.freeswitch import FakeChannel, FakeFreeSwitch
 from aywa.testing.runtime import free_port
 from aywa.testing.script import Pause, Step
