@@ -387,7 +387,7 @@ async def serve_media() -> None:
         plane,
         lambda path, query, headers: Refusal(404, {}),
         None,
-        EquipmentSockets(streams, DIALECTS, lambda _: None),
+        EquipmentSockets(streams, DIALECTS, lambda _: True),
     )
     port = await transport.start("127.0.0.1", 0)
     answer({"media": f"ws://127.0.0.1:{port}"})

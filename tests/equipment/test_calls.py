@@ -56,7 +56,7 @@ EQUIPMENT: Mapping[str, Callable[[str], Equipment]] = {
     "exotel": lambda assistant: ExotelEquipment(facts("exotel")),
     "exotel 16 kHz": lambda assistant: ExotelEquipment(facts("exotel"), rate_hz=16000),
     "plivo mu-law": lambda assistant: PlivoEquipment(facts("plivo")),
-    "plivo L16": lambda assistant: PlivoEquipment(facts("plivo"), coding=Coding.LINEAR, rate_hz=16000),
+    "plivo L16": lambda assistant: PlivoEquipment(facts("plivo"), coding=Coding.LINEAR, rate_hz=16000, stops=True),
     "vonage 16 kHz": lambda assistant: VonageEquipment(facts("vonage")),
     "vonage 8 kHz": lambda assistant: VonageEquipment(facts("vonage"), rate_hz=8000),
     "vonage, slow ear": lambda assistant: VonageEquipment(facts("vonage"), ear=SLOW_EAR),

@@ -37,6 +37,7 @@ from aywa.ports.telephony import OutboundCall, Transfer, TransferNews, TransferS
 from aywa.service.calls import Creator
 from aywa.service.carrier_door import LATER, NOBODY
 from aywa.service.carrier_lines import LINES_MAX, CarrierLines, CarrierParts
+from aywa.service.clock import iso, now_ms
 from aywa.service.errors import Rejected
 from aywa.service.inbound import Brought
 from aywa.service.services import PhoneParts, Services, join_services
@@ -279,6 +280,17 @@ async def test_the_same_call_asked_about_twice_is_one_call(world: World) -> None
     assert len(await world.calls()) == 2
 
 
+async def test_a_call_that_was_here_does_not_begin_again(world: World) -> None:
+    number_id, call_id = await answered(world)
+    world.host.over(call_id)
+    await world.by_twilio(number_id, "next", call_id)
+    with capture_logs() as logs:
+        again = await world.by_twilio(number_id, From="+4930123")
+    assert only(again, "Hangup") is not None
+    assert [each["event"] for each in logs] == ["carrier_asked_again"]
+    assert len(await world.calls()) == 1
+
+
 async def test_a_blocked_number_takes_no_call(world: World) -> None:
     number_id = await world.twilio(status="blocked")
     assert only(await world.by_twilio(number_id), "Reject").attrib == {"reason": "rejected"}
@@ -363,14 +375,14 @@ async def test_telnyx_is_told_to_answer_and_to_hang_up(world: World) -> None:
     await world.settled()
     assert answer == CarrierAnswer()
     (asked,) = world.far.asked
-    assert asked.path == "/calls/v3:1/actions/answer"
+    assert asked.path == "/v2/calls/v3:1/actions/answer"
     call_id = world.call_id
     assert asked.document["stream_url"] == f"wss://media.example.com:8081/media/telnyx/{call_id}/t0"
     world.host.up.add(call_id)
     world.host.over(call_id)
     await world.settled()
     # The socket's end is not the call's.
-    assert world.far.asked[1].path == "/calls/v3:1/actions/hangup"
+    assert world.far.asked[1].path == "/v2/calls/v3:1/actions/hangup"
     assert not world.lines.knows(call_id)
 
 
@@ -388,7 +400,7 @@ async def test_telnyx_is_told_to_refuse_and_to_forward(world: World) -> None:
     refused = await world.telnyx(assistantId=None)
     await world.by_telnyx(refused, "call.initiated", direction="incoming")
     await world.settled()
-    assert world.far.asked.pop().path == "/calls/v3:1/actions/hangup"
+    assert world.far.asked.pop().path == "/v2/calls/v3:1/actions/hangup"
     forwards = await world.telnyx(
         number="+15550201",
         assistantId=None,
@@ -396,7 +408,7 @@ async def test_telnyx_is_told_to_refuse_and_to_forward(world: World) -> None:
     )
     await world.by_telnyx(forwards, "call.initiated", "v3:2", direction="incoming")
     await world.settled()
-    assert world.far.asked[0].path == "/calls/v3:2/actions/transfer"
+    assert world.far.asked[0].path == "/v2/calls/v3:2/actions/transfer"
     assert world.far.asked[0].document["to"] == "+4930999"
 
 
@@ -442,6 +454,46 @@ async def test_a_call_is_placed_through_telnyx(world: World) -> None:
     # What becomes of it, Telnyx says without our id, too.
     await world.by_telnyx(number_id, "call.hangup", "v3:7", hangup_cause="user_busy")
     assert world.host.ends == [(call["id"], "customer-busy", "Telnyx says user_busy")]
+
+
+@pytest.mark.parametrize(
+    ("configured", "transport", "rings_s", "waits_s"),
+    [
+        ([{"provider": "twilio", "timeout": 25}], {}, 25, 35),
+        ([{"provider": "twilio", "timeout": 25}], {"dialTimeout": 40}, 40, 50),
+        ([{"provider": "twilio", "timeout": 9_000}], {}, 600, 610),
+        ([{"provider": "vonage", "timeout": 25}, "x", {"provider": "twilio", "timeout": True}], {}, 60, 70),
+        (None, {"provider": "twilio"}, 60, 70),
+    ],
+)
+async def test_how_long_twilio_lets_it_ring(
+    world: World, configured: Any, transport: dict[str, Any], rings_s: int, waits_s: float
+) -> None:
+    number_id = await world.twilio()
+    world.far.answers = [(201, {"sid": "CA7"})]
+    overrides = {} if configured is None else {"assistantOverrides": {"transportConfigurations": configured}}
+    call = await world.call(
+        phoneNumberId=number_id, customer={"number": "+4930456"}, transport=transport, **overrides
+    )
+    assert world.far.asked[0].fields["Timeout"] == [str(rings_s)]
+    assert world.host.plans[call["id"]].join_timeout_s == waits_s
+
+
+async def test_a_call_waits_for_its_time(world: World) -> None:
+    number_id = await world.twilio()
+    world.far.answers = [(201, {"sid": "CA7"})]
+    call = await world.call(
+        phoneNumberId=number_id,
+        customer={"number": "+4930456"},
+        schedulePlan={"earliestAt": iso(now_ms() + 3_600_000)},
+    )
+    assert (call["status"], call["phoneCallProvider"], world.far.asked) == ("scheduled", "twilio", [])
+    (due,) = await world.store.calls.due(now_ms() + 3_700_000, 10)
+    await world.services.calls.begin_due(due)
+    await world.settled()
+    assert world.far.asked[0].fields["To"] == ["+4930456"]
+    stored = json.loads(await world.services.calls.get("org", call["id"]))
+    assert stored["phoneCallProviderId"] == "CA7"
 
 
 @pytest.mark.parametrize(
@@ -572,6 +624,18 @@ async def test_when_the_socket_is_over_twilio_hangs_up(world: World) -> None:
     assert not world.lines.knows(call_id)
 
 
+async def test_a_vendor_that_does_not_ask_is_told_that_it_is_over(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aywa.service.carrier_lines.ASKED_S", 0.01)
+    _, call_id = await answered(world)
+    world.host.over(call_id)
+    async with asyncio.timeout(5):
+        await world.far.came.wait()
+    await world.settled()
+    assert world.far.asked[0].fields == {"Status": ["completed"]}
+
+
 async def test_a_caller_who_hung_up_has_ended_the_call(world: World) -> None:
     number_id, call_id = await answered(world)
     await world.by_twilio(number_id, "next", call_id, CallStatus="completed")
@@ -641,7 +705,7 @@ async def test_telnyx_is_told_to_pass_on(world: World, status: int, given: bool)
     news: list[TransferNews] = []
     world.lines.transfer(transfer(call_id), news.append)
     await world.settled()
-    assert world.far.asked[-1].path == "/calls/v3:1/actions/transfer"
+    assert world.far.asked[-1].path == "/v2/calls/v3:1/actions/transfer"
     assert (world.host.given == [call_id]) is given
     assert news[0].status is (TransferStatus.CONNECTED if given else TransferStatus.FAILED)
     if given:
@@ -715,8 +779,8 @@ async def test_telnyx_is_told_also_of_a_call_that_the_customer_led_here(world: W
     await world.settled()
     paths = [(each.path, each.document) for each in world.far.asked]
     assert paths == [
-        ("/calls/v3:9/actions/send_dtmf", {"digits": "12#"}),
-        ("/calls/v3:9/actions/hangup", {}),
+        ("/v2/calls/v3:9/actions/send_dtmf", {"digits": "12#"}),
+        ("/v2/calls/v3:9/actions/hangup", {}),
     ]
     assert not world.lines.knows(call_id)
 

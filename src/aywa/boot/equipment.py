@@ -105,20 +105,18 @@ class EquipmentDoor:
 
     # --- at the handshake ----------------------------------------------------------------------------------------
 
-    def look(self, handshake: Handshake) -> Refusal | None:
-        """What can be refused before the stream begins: a token that is wrong whatever follows."""
+    def look(self, handshake: Handshake) -> Refusal | bool:
+        """What can be refused before the stream begins: a token that is wrong whatever follows. Else whether it is right."""
         if self.calls is None:
             return refusal(503, "Service Unavailable", "the runtime is starting: try again in a moment")
         name, token = handshake.name, handshake.token
-        admitted = self._host.admits(name, token)
-        if admitted is None:
-            # Other lengths may be a vendor's signature, or an API key: they are looked at when the stream begins.
-            wrong = len(token) == TOKEN_LENGTH and not is_token_of(self._secret, name, token)
-        else:
-            wrong = not admitted
-        if wrong:
-            return refusal(401, "Unauthorized", "the token is not that of this address")
-        return None
+        right = self._host.admits(name, token)
+        if right is None and len(token) != TOKEN_LENGTH:
+            # It may be a vendor's signature, or an API key: that is looked at when the stream begins.
+            return False
+        if right or (right is None and is_token_of(self._secret, name, token)):
+            return True
+        return refusal(401, "Unauthorized", "the token is not that of this address")
 
     # --- when a stream begins ------------------------------------------------------------------------------------
 

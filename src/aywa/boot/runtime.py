@@ -32,6 +32,7 @@ from aywa.boot.engine import open_engine
 from aywa.boot.engine_version import engine_version
 from aywa.boot.equipment import Equipment, EquipmentDoor, open_networks
 from aywa.boot.equipment_settings import media_secret
+from aywa.boot.equipment_transfers import EquipmentTransfers
 from aywa.boot.errors import CannotStart
 from aywa.boot.freeswitch import FreeSwitch
 from aywa.boot.freeswitch_settings import mark_of
@@ -151,7 +152,9 @@ class Runtime:
             routes=ProviderCheck(self.board),
             phones=PhoneParts(
                 telephone=self._telephones if self._telephones.any else None,
-                transfers=self._telephones if self._telephones.any else None,
+                transfers=EquipmentTransfers(
+                    self.equipment.streams, self._telephones if self._telephones.any else None
+                ),
                 carriers=carriers(self._host, public_url(), lambda: self.addresses.media),
                 base_url=public_url(),
                 requests=self._requests,

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from aywa.cli import address, runtime
+from aywa.cli import address, media_address, runtime
 from aywa.cli.files import unwritable
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ VARIANTS = {
 }
 """What an equipment may be besides: events in envelopes, control as JSON, playing files instead of streams, without marks."""
 _MARKS = {True: "ok  ", False: "FAIL", None: "note"}
+
+
+app.command("address")(media_address.address)
 
 
 @app.callback()

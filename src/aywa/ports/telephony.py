@@ -79,7 +79,7 @@ class OutboundCall:
     """A call to be placed. Either user, to be asked of one of the trunk's gateways, or uri, a whole SIP URI that is looked up
     by itself. caller_id, caller_name: who calls, empty when nobody said. diversion: on whose behalf. digits: to be sent
     once it was answered (an extension). headers: further ones, all of them X-. carrier: by whose API it is placed, in the place
-    of a trunk, and number_id: from which phone number."""
+    of a trunk, and number_id: from which phone number. base_url: where this API was reached by who asked for the call."""
 
     call_id: str
     org_id: str
@@ -94,6 +94,7 @@ class OutboundCall:
     headers: Headers = ()
     carrier: CarrierAccount | None = None
     number_id: str = ""
+    base_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aywa.ports.media import AudioFormat
@@ -28,6 +28,7 @@ PUBLISHED_CARRIERS = ("telnyx", "twilio", "vonage")
 SCHEDULE_MAX_MS = 366 * 24 * 3600 * 1000
 """How far ahead a call may be scheduled."""
 
+RING_MAX_S = 600.0
 RING_MARGIN_S = 10.0
 """How much longer than the telephone rings its call waits for the answer: who rang in vain is told why by the telephone."""
 
@@ -171,6 +172,23 @@ def join_timeout_s(assistant: Mapping[str, Any], phone: PhoneTarget | None = Non
         return phone.ring_s + RING_MARGIN_S
     value = assistant.get("customerJoinTimeoutSeconds")
     return float(value) if isinstance(value, int | float) else JOIN_TIMEOUT_S
+
+
+def with_ring(
+    phone: PhoneTarget, body: Mapping[str, Any], assistant: Mapping[str, Any], carrier: str
+) -> PhoneTarget:
+    """Rings as long as the assistant says for this carrier (contract 14.3), unless the request says how long."""
+    transport = body.get("transport")
+    if isinstance(transport, Mapping) and transport.get("dialTimeout") is not None:
+        return phone
+    given = assistant.get("transportConfigurations")
+    for each in given if isinstance(given, list) else []:
+        timeout_s = (
+            each.get("timeout") if isinstance(each, Mapping) and each.get("provider") == carrier else None
+        )
+        if isinstance(timeout_s, int | float) and not isinstance(timeout_s, bool):
+            return replace(phone, ring_s=min(max(float(timeout_s), 1.0), RING_MAX_S))
+    return phone
 
 
 def _brain_problems(body: Mapping[str, Any]) -> list[str]:

@@ -38,6 +38,7 @@ from aywa.service.call_request import (
     Schedule,
     join_timeout_s,
     read_request,
+    with_ring,
 )
 from aywa.service.clock import Clock, iso, now_ms, parse_iso
 from aywa.service.credentials import Credentials
@@ -158,16 +159,13 @@ class Calls:
     ) -> str:
         brain = await self._brain(creator.org_id, request)
         created_ms = self._clock()
-        dialling = await self._dialling(creator.org_id, request)
+        request, dialling = await self._dialling(creator.org_id, request, brain)
         later = request.schedule is not None and self._is_later(request.schedule, created_ms)
         if dialling is not None and not later and self._phone is not None:
             self._phone.outbound.judge(creator.org_id, dialling.destination)
         call_id = str(uuid.uuid4())
-        carrier = None if dialling is None else dialling.call.carrier
-        if carrier is not None:
-            request = replace(request, carrier=carrier.vendor)
         first = first_body(request, "scheduled" if later else "queued")
-        if dialling is not None and carrier is None:
+        if dialling is not None and not request.carrier:
             # What the SIP port calls it, too: a carrier's records can be laid beside ours.
             first["phoneCallProviderId"] = call_id
         document = new_document(creator.org_id, created_ms, first, call_id)
@@ -201,7 +199,7 @@ class Calls:
             self._not_placed(dialling)
             raise
         if dialling is not None:
-            self._dial(dialling, document.id)
+            self._dial(dialling, document.id, base_url)
             return document.text
         body = load(document)
         transport = body["transport"] | {"websocketCallUrl": url}
@@ -212,17 +210,26 @@ class Calls:
         text = await self._keep(document, body, fields)
         return text if plan.type != WEB_CALL else web_answer(text, plan.assistant)
 
-    async def _dialling(self, org_id: str, request: CallRequest) -> Dialling | None:
+    async def _dialling(
+        self, org_id: str, request: CallRequest, brain: Resolved
+    ) -> tuple[CallRequest, Dialling | None]:
         if request.phone is None:
-            return None
+            return request, None
         if self._phone is None:
             raise Rejected(["phoneNumberId cannot be called from: this runtime has no SIP port"])
-        return await self._phone.outbound.read(org_id, request.phone)
+        dialling = await self._phone.outbound.read(org_id, request.phone)
+        carrier = dialling.call.carrier
+        if carrier is None:
+            return request, dialling
+        assistant = merged(brain.body, request.overrides)
+        phone = with_ring(request.phone, request.body, assistant, carrier.vendor)
+        call = replace(dialling.call, ring_s=phone.ring_s)
+        return replace(request, carrier=carrier.vendor, phone=phone), replace(dialling, call=call)
 
-    def _dial(self, dialling: Dialling, call_id: str) -> None:
+    def _dial(self, dialling: Dialling, call_id: str, base_url: str = "") -> None:
         assert self._phone is not None
         try:
-            self._phone.outbound.dial(dialling, call_id)
+            self._phone.outbound.dial(dialling, call_id, base_url)
         except CallRefused as refusal:
             # It is prepared, so it has begun: what becomes of it, its record says.
             _log.warning("call_not_dialled", call_id=call_id, reason=str(refusal))
@@ -276,7 +283,7 @@ class Calls:
                 raise Rejected(["schedulePlan.latestAt had passed before the call could begin"])
             request = replace(request, inline=self._unsealed(document))
             brain = await self._brain(document.org_id, request)
-            dialling = await self._dialling(document.org_id, request)
+            request, dialling = await self._dialling(document.org_id, request, brain)
             if dialling is None or self._phone is None:
                 raise Rejected(["phoneNumberId is required"])
             plan = await self._plan(request, brain, document, dialling.number)

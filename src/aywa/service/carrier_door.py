@@ -97,6 +97,9 @@ class CarrierDoor:
         if known is not None:
             way = self._lines.way(known)
             return carrier.done() if way is None or known.over else carrier.connect(way)
+        if self._lines.was_here(number.id, news.provider_id):
+            _log.warning("carrier_asked_again", vendor=carrier.vendor, phone_number_id=number.id)
+            return carrier.done()
         brought = Brought(
             news.caller,
             news.called,

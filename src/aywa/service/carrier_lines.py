@@ -35,6 +35,9 @@ _log = structlog.get_logger("aywa.service.carrier_lines")
 LINES_MAX = 20_000
 """So many calls are remembered; those that were over first are forgotten first."""
 
+ASKED_S = 5.0
+"""So long a vendor has to ask what comes after the media socket; then it is told over HTTP that the call is over."""
+
 TRANSFER_FAILED = "call.in-progress.error-transfer-failed"
 _STATUSES: Mapping[Outcome | None, TransferStatus] = {
     Outcome.COMPLETED: TransferStatus.COMPLETED,
@@ -78,6 +81,7 @@ class CarrierLine:
     ended: bool = False
     onward: Onward | None = None
     tell: Tell | None = field(default=None, repr=False)
+    unasked: asyncio.TimerHandle | None = field(default=None, repr=False)
 
     @property
     def asks(self) -> bool:
@@ -98,11 +102,14 @@ class CarrierLines:
         self.gone: Callable[[str], None] = lambda call_id: None
         self._lines: dict[str, CarrierLine] = {}
         self._by_provider: dict[tuple[str, str], str] = {}
+        self._past: dict[tuple[str, str], None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         parts.legs.on_over(self._call_over)
 
     async def close(self) -> None:
         """What is being told is told to its end; the carriers' connections are closed."""
+        for line in self._lines.values():
+            _wait_no_more(line)
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         for carrier in self._parts.carriers.values():
@@ -125,11 +132,12 @@ class CarrierLines:
         carrier = None if account is None else self.carrier(account.vendor)
         if account is None or carrier is None or not carrier.abilities.places:
             raise CallRefused(ended_reasons.OUTBOUND_FAILED, "no carrier places this call")
-        if not self._parts.public_url:
+        base_url = self._parts.public_url or call.base_url
+        if not base_url:
             message = f"{account.vendor} must be told where it reaches this runtime (RUNTIME_PUBLIC_URL)"
             raise CallRefused(ended_reasons.OUTBOUND_FAILED, message)
         line = CarrierLine(
-            call.call_id, call.org_id, call.number_id, account, carrier, self._parts.public_url, outbound=True
+            call.call_id, call.org_id, call.number_id, account, carrier, base_url, outbound=True
         )
         self.add(line)
         self._spawn(self._place(line, call), f"carrier: place {call.call_id}")
@@ -190,9 +198,19 @@ class CarrierLines:
 
     def forget(self, line: CarrierLine) -> None:
         """Nothing more will be told of it."""
+        _wait_no_more(line)
         if self._lines.pop(line.call_id, None) is not None:
             self.gone(line.call_id)
-        self._by_provider.pop((line.number_id, line.provider_id), None)
+        named = (line.number_id, line.provider_id)
+        self._by_provider.pop(named, None)
+        if line.provider_id:
+            self._past[named] = None
+            if len(self._past) > LINES_MAX:
+                del self._past[next(iter(self._past))]
+
+    def was_here(self, number_id: str, provider_id: str) -> bool:
+        """The vendor's call is over: whoever brings it again has kept an old request."""
+        return (number_id, provider_id) in self._past
 
     def way(self, line: CarrierLine) -> MediaWay | None:
         """Where its audio goes; None: the call is not here any more."""
@@ -268,6 +286,7 @@ class CarrierLines:
         self._parts.legs.end(line.call_id, reason, "" if connected else news.detail)
 
     def _next(self, line: CarrierLine) -> CarrierAnswer:
+        _wait_no_more(line)
         to, way = line.onward, self._anyway(line)
         if to is None or line.ended:
             self.forget(line)
@@ -307,8 +326,13 @@ class CarrierLines:
             _log.warning("call_not_placed", call_id=call.call_id, reason=_shown(error))
             self._parts.legs.end(line.call_id, reason, _shown(error))
             return
-        self.named(line, provider_id)
-        if line.over:
+        line.provider_id = provider_id
+        if self.knows(line.call_id):
+            self.named(line, provider_id)
+        if line.ended:
+            # It was over sooner than we knew its name.
+            self.forget(line)
+        elif line.over or not self.knows(line.call_id):
             # Nobody wants it any more.
             await self._hang_up(line)
         elif self.placed is not None:
@@ -323,18 +347,21 @@ class CarrierLines:
 
     async def _transfer(self, line: CarrierLine) -> None:
         to, tell = line.onward, line.tell
-        assert to is not None
+        if to is None or tell is None:
+            # The caller was gone sooner.
+            return
         try:
             await line.carrier.transfer(line.account, line.provider_id, to, self._anyway(line))
         except Exception as error:  # noqa: BLE001 - the call goes on with its assistant
             _log.warning("call_not_transferred", call_id=line.call_id, reason=_shown(error))
-            line.onward = line.tell = None
-            if tell is not None:
+            line.onward = None
+            if line.tell is not None:
+                line.tell = None
                 tell(TransferNews(TransferStatus.FAILED, reason=_shown(error)))
             return
-        if tell is not None:
+        if line.tell is not None:
             tell(TransferNews(TransferStatus.CONNECTED))
-        self._parts.legs.give_away(line.call_id)
+            self._parts.legs.give_away(line.call_id)
 
     def _call_over(self, call_id: str, connected: bool) -> None:
         line = self._lines.get(call_id)
@@ -348,6 +375,12 @@ class CarrierLines:
             self.forget(line)
         elif line.onward is None and line.provider_id and (not connected or line.carrier.abilities.ends):
             self._spawn(self._hang_up(line), f"carrier: hang up {call_id}")
+        elif line.onward is None and line.provider_id:
+            line.unasked = asyncio.get_running_loop().call_later(ASKED_S, self._was_not_asked, line)
+
+    def _was_not_asked(self, line: CarrierLine) -> None:
+        _log.warning("carrier_did_not_ask", vendor=line.carrier.vendor, call_id=line.call_id)
+        self._spawn(self._hang_up(line), f"carrier: hang up {line.call_id}")
 
     async def _hang_up(self, line: CarrierLine) -> None:
         await _told(line.carrier.hang_up(line.account, line.provider_id), line.call_id)
@@ -385,6 +418,12 @@ def transfers_of(lines: CarrierLines | None, others: Transfers | None) -> Transf
 def onward(call: OutboundCall) -> Onward:
     """Whom a caller is to be connected with."""
     return Onward(call.user, call.uri, call.caller_id, call.digits, call.ring_s)
+
+
+def _wait_no_more(line: CarrierLine) -> None:
+    if line.unasked is not None:
+        line.unasked.cancel()
+        line.unasked = None
 
 
 async def _told(work: Awaitable[None], call_id: str) -> None:

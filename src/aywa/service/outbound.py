@@ -116,9 +116,9 @@ class Outbound:
         """The call that was judged last is not placed."""
         self._guard.take_back(org_id)
 
-    def dial(self, dialling: Dialling, call_id: str) -> None:
-        """Begins. Raises CallRefused."""
-        call = replace(dialling.call, call_id=call_id)
+    def dial(self, dialling: Dialling, call_id: str, base_url: str = "") -> None:
+        """Begins. base_url: where this API was reached by who asked. Raises CallRefused."""
+        call = replace(dialling.call, call_id=call_id, base_url=base_url)
         if call.carrier is not None and self._lines is not None:
             self._lines.dial(call)
         elif self._telephone is None:

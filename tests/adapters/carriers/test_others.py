@@ -72,7 +72,7 @@ def test_plivo_is_believed_by_its_signature() -> None:
         (
             "",
             {"From": "4930123", "To": "15550100", "CallStatus": "ringing", "Event": "StartApp"},
-            CarrierNews(Happening.CALLED, "u1", "4930123", "15550100"),
+            CarrierNews(Happening.CALLED, "u1", "+4930123", "+15550100"),
         ),
         ("next", {"CallStatus": "in-progress", "Event": "Redirect"}, CarrierNews(Happening.NEXT, "u1")),
         ("status", {"CallStatus": "ringing", "Event": "Ring"}, CarrierNews(Happening.RINGING, "u1")),
@@ -204,7 +204,7 @@ async def test_telnyx_answers_with_the_media_socket() -> None:
         far.answers = [(200, {"data": {"result": "ok"}})]
         await carrier.answer(telnyx(far.url), "v3:1", WAY)
         await carrier.close()
-    assert far.asked[0].path == "/calls/v3:1/actions/answer"
+    assert far.asked[0].path == "/v2/calls/v3:1/actions/answer"
     assert far.asked[0].headers["Authorization"] == "Bearer KEY1"
     assert far.asked[0].document == {
         "stream_url": WAY.stream_url,
@@ -224,7 +224,7 @@ async def test_telnyx_places_a_call_once() -> None:
         assert await carrier.place(telnyx(far.url, connectionId="77"), placing) == "v3:2"
         await carrier.close()
     asked = far.asked[0]
-    assert asked.path == "/calls"
+    assert asked.path == "/v2/calls"
     assert {name: asked.document[name] for name in ("connection_id", "to", "from", "timeout_secs")} == {
         "connection_id": "77",
         "to": "+4930456",
@@ -250,7 +250,7 @@ async def test_telnyx_hangs_up_and_passes_on() -> None:
         with pytest.raises(ProviderError, match="check the account"):
             await carrier.hang_up(account, "v3:1")
         await carrier.close()
-    assert far.asked[2].path == "/calls/v3:1/actions/transfer"
+    assert far.asked[2].path == "/v2/calls/v3:1/actions/transfer"
     assert far.asked[2].document == {"to": "+4930456", "from": "+4930123", "timeout_secs": 60}
 
 
@@ -442,7 +442,7 @@ async def test_keys_are_pressed_where_the_api_has_them() -> None:
             await carrier.send_keys(account, "u1", "12#")
             await carrier.close()
     assert [(each.method, each.path, each.document) for each in far.asked] == [
-        ("POST", "/calls/u1/actions/send_dtmf", {"digits": "12#"}),
+        ("POST", "/v2/calls/u1/actions/send_dtmf", {"digits": "12#"}),
         ("PUT", "/v1/calls/u1/dtmf", {"digits": "12#"}),
     ]
 

@@ -29,6 +29,12 @@ class Leg:
     def dtmf_received(self, digit: str) -> None:
         self.keys += digit
 
+    def played(self, left_s: float, at_s: float) -> None:
+        raise AssertionError("a stream has no marks")
+
+    def warned(self, code: str, detail: str) -> None:
+        raise AssertionError(code)
+
     def disconnected(self, cause: str, detail: str = "") -> None:
         raise AssertionError("nobody hangs up")
 

@@ -343,6 +343,7 @@ def test_plivo_begins_as_its_document_shows() -> None:
     assert start["start"]["mediaFormat"] == {"encoding": "audio/x-mulaw", "sampleRate": 8000}
     assert start["extra_headers"] == "userId=12345;sessionId=abc"
     assert equipment.hang_up() == []
+    assert said(PlivoEquipment(stops=True).hang_up()[0])["event"] == "stop"
 
 
 def test_plivo_answers_a_checkpoint_that_was_played_and_never_one_that_was_cleared() -> None:

@@ -25,7 +25,7 @@ from aywa.ports.carriers import (
 )
 from aywa.ports.errors import Fault, ProviderError
 
-API_URL: Final = "https://api.telnyx.com/v2"
+API_URL: Final = "https://api.telnyx.com"
 CODEC: Final = "PCMU"
 _OUTCOMES: Final = {
     "normal_clearing": Outcome.COMPLETED,
@@ -188,7 +188,7 @@ def _streaming(way: MediaWay) -> dict[str, Any]:
 
 
 def _base(account: CarrierAccount) -> str:
-    return (account.api_url or API_URL).rstrip("/")
+    return f"{(account.api_url or API_URL).rstrip('/')}/v2"
 
 
 def _headers(account: CarrierAccount) -> dict[str, str]:

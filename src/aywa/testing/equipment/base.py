@@ -129,6 +129,8 @@ class Equipment(ABC):
         self.told: list[tuple[float, Told]] = []
         self.hung_up = False
         """The runtime asked for the end."""
+        self.late_s = 0.0
+        """How far its own clock has ever been behind: what came meanwhile came all at once."""
         self.sequence = 0
         self._pending = b""
         self._sent_s = 0.0

@@ -156,6 +156,7 @@ class EquipmentCaller:
         record, start_s, step = self._called.record, loop.time(), None
         for number in itertools.count():
             await asyncio.sleep(max(0.0, start_s + number * FRAME_S - loop.time()))
+            self.equipment.late_s = max(self.equipment.late_s, loop.time() - start_s - number * FRAME_S)
             self._wake()
             gone = self._hanging_up or listening.done() or self.equipment.hung_up
             frame = None if gone else self._script.next_frame(loop.time())

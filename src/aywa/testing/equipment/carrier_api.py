@@ -62,6 +62,8 @@ class CarrierApi:
     url: str = ""
     asked: list[Asked] = field(default_factory=list)
     calls: list[Called] = field(default_factory=list)
+    hung_up: int = 0
+    """Calls that the runtime has ended: by a request, or by <Hangup/> where it was asked how to go on."""
     problems: list[str] = field(default_factory=list)
     """What the runtime asked that the API reference does not allow, and what it answered wrongly."""
     _key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate, repr=False)
@@ -168,8 +170,20 @@ class CarrierApi:
             signed = {"X-Twilio-Signature": signature(self.secret, request.url, form)}
             status, kind, body = await ask(replace(request, form=form, headers=signed))
             found = order("twilio", kind, body) if status == 200 else None
-        await self._talk(found, facts)
+        called = await self._talk(found, facts)
+        if called is not None and found is not None and found.action and called.ended_by == "runtime":
+            await self._twilio_goes_on(found.action, facts)
         await self._twilio_tells(callback, facts, "completed")
+
+    async def _twilio_goes_on(self, action: str, facts: Facts) -> None:
+        """The stream is over and the callee still there: the action says what is next."""
+        request = incoming("twilio", action, facts)
+        form = {**(request.form or {}), "CallStatus": "in-progress", "Direction": "outbound-api"}
+        signed = {"X-Twilio-Signature": signature(self.secret, action, form)}
+        status, _, body = await ask(replace(request, form=form, headers=signed))
+        if status >= 400:
+            self.problems.append(f"{action} answered {status}")
+        self.hung_up += "<Hangup" in body
 
     async def _twilio_tells(self, callback: str, facts: Facts, status: str) -> None:
         if not callback:
@@ -195,6 +209,7 @@ class CarrierApi:
             self.problems.append("a change of nothing")
         if fields.get("Status") not in (None, "completed", "canceled"):
             self.problems.append(f"Status {fields['Status']}")
+        self.hung_up += fields.get("Status") == "completed"
         # Another document, or the end: the stream is over in any case.
         caller.hang_up()
         return web.json_response({"sid": sid, "status": "in-progress"})
@@ -212,6 +227,7 @@ class CarrierApi:
         if caller is None:
             gone = {"code": "90018", "title": "Call has already ended"}
             return web.json_response({"errors": [gone]}, status=422)
+        self.hung_up += words[5] == "hangup"
         if words[5] in ("hangup", "transfer"):
             caller.hang_up()
         return web.json_response({"data": {"result": "ok"}})
@@ -278,17 +294,19 @@ class CarrierApi:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _talk(self, found: Order | None, facts: Facts) -> None:
+    async def _talk(self, found: Order | None, facts: Facts) -> Called | None:
         """Whoever was called speaks behind the equipment."""
         if found is None:
-            return
+            return None
         equipment = found.equipment(
             self.vendor, replace(facts, secret=self.secret if self.vendor == "twilio" else "")
         )
         caller = EquipmentCaller(equipment, found.url)
         self._callers[facts.call_id] = caller
-        self.calls.append(await caller.call(list(self.behaviour.steps())))
+        called = await caller.call(list(self.behaviour.steps()))
+        self.calls.append(called)
         del self._callers[facts.call_id]
+        return called
 
     async def _tell(self, url: str, headers: Mapping[str, str], body: Mapping[str, str] | bytes) -> None:
         try:

@@ -158,6 +158,10 @@ class Ear:
         """The same in frames of 20 ms, as equipment counts it."""
         return math.ceil(self.queued_s(now_s) / FRAME_S - 1e-6)
 
+    def waiting(self) -> bytes:
+        """What has arrived and has not begun to play."""
+        return b"".join(item.pcm[item.at :] for item in self._queue if isinstance(item, _Sound))
+
     @property
     def marks(self) -> list[str]:
         """Those that were not reached."""

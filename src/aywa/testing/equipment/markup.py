@@ -34,13 +34,14 @@ _PLIVO_FORMS = {
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Where to connect the call's sound, in which form, with what to pass on."""
+    """Where to connect the call's sound, in which form, with what to pass on. action: what Twilio asks when the stream is over
+    and the caller is still there."""
 
     url: str
     parameters: Mapping[str, str] = field(default_factory=dict)
     coding: Coding | None = None
     rate_hz: int | None = None
-    subprotocol: str = ""
+    action: str = ""
 
     def equipment(self, name: str, facts: Facts) -> Equipment:
         """The vendor's equipment as it was ordered."""
@@ -217,7 +218,8 @@ def _twiml(kind: str, body: str, name: str) -> Order | None:
     coding, rate_hz = Coding.MULAW, 8000
     if name == "signalwire" and (codec := stream.get("codec", "")).startswith("L16@"):
         coding, rate_hz = Coding.LINEAR, int(codec.removeprefix("L16@").rstrip("h"))
-    return Order(url, parameters, coding, rate_hz)
+    action = root.find("./Connect")
+    return Order(url, parameters, coding, rate_hz, "" if action is None else action.get("action", ""))
 
 
 def _plivo_xml(kind: str, body: str) -> Order | None:

@@ -2,7 +2,7 @@
 
 It sends start, media, dtmf, playedStream and clearedAudio, and takes playAudio, checkpoint, clearAudio and sendDTMF: mu-law at
 8000 Hz or 16 bit little endian PCM at 8000 or 16000 Hz, played in the form that the stream was begun with. A checkpoint is
-answered when what came before was played; after a clear it never is. There is no stop: the connection closes.
+answered when what came before was played; after a clear it never is. The reference has no stop, the guide names one: `stops`.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from aywa.testing.equipment.base import (
     written,
 )
 from aywa.testing.equipment.coding import Coding
+from aywa.testing.equipment.ear import EarSettings
 
 CONTENT_TYPES = {Coding.MULAW: "audio/x-mulaw", Coding.LINEAR: "audio/x-l16"}
 NONCE = "92463412687413612345"
@@ -59,6 +60,18 @@ class PlivoEquipment(Equipment):
     name = "plivo"
     codings = (Coding.MULAW, Coding.LINEAR)
     rates_hz = (8000, 16000)
+
+    def __init__(
+        self,
+        facts: Facts | None = None,
+        *,
+        coding: Coding | None = None,
+        rate_hz: int | None = None,
+        ear: EarSettings | None = None,
+        stops: bool = False,
+    ) -> None:
+        super().__init__(facts, coding=coding, rate_hz=rate_hz, ear=ear)
+        self.stops = stops
 
     def headers(self, url: str) -> Mapping[str, str]:
         """As the base says."""
@@ -100,6 +113,10 @@ class PlivoEquipment(Equipment):
         """As the base says."""
         dtmf = {"track": "inbound", "digit": digit, "timestamp": str(round(self._sent_s * 1000))}
         return [self._event("dtmf", {"dtmf": dtmf})]
+
+    def hang_up(self) -> list[Message]:
+        """As the base says."""
+        return [self._event("stop", {})] if self.stops else []
 
     def _take(self, message: Message) -> Iterator[Told]:
         said = object_of(text_of(message))

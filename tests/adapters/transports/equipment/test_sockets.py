@@ -73,9 +73,11 @@ class Site:
     events: list[MediaEvent] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def look(self, handshake: Handshake) -> Refusal | None:
+    def look(self, handshake: Handshake) -> Refusal | bool:
         self.looked.append(handshake)
-        return refusal(401, "Unauthorized", "the token is wrong") if handshake.token == "wrong" else None
+        if handshake.token == "wrong":
+            return refusal(401, "Unauthorized", "the token is wrong")
+        return handshake.token == "right"
 
     async def open(self, handshake: Handshake, started: Started) -> LegPlan | Turned:
         self.asked.append((handshake, started))
@@ -235,7 +237,10 @@ async def test_too_many_that_wait_are_told_to_come_again() -> None:
         assert here.streams.waiting == 1
         status, _ = await refused(here.url("/media/twilio/other"))
         assert status == 503
+        # Who has proven nothing does not keep out who has.
+        second = await connect(here.url("/media/twilio/other/right"))
         await first.close()
+        await second.close()
 
 
 async def test_a_subprotocol_is_agreed_on_where_the_protocol_has_it() -> None:

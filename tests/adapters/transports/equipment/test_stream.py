@@ -7,13 +7,15 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from aywa.adapters.transports.equipment.codec import AHEAD_S, Codec, Message, Overrun, Passed, Received
 from aywa.adapters.transports.equipment.door import Turned
 from aywa.adapters.transports.equipment.settings import StreamSettings
-from aywa.adapters.transports.equipment.twilio import TwilioCodec
+from aywa.adapters.transports.equipment.twilio import TWILIO, TwilioCodec
+from aywa.core.audio.g711 import mulaw_to_pcm
 from aywa.core.equipment.marks import TRIES
 from aywa.core.events import (
     DtmfReceived,
@@ -24,6 +26,8 @@ from aywa.core.events import (
     PlayoutPaused,
     PlayoutStarted,
 )
+from aywa.core.rtp.dtmf import KeyStarted
+from aywa.core.rtp.tones import ToneReceiver
 from aywa.ports.media import CloseLeg, Finish, Pause, Play, SendDtmf, SendText
 from tests.adapters.transports.equipment.rig import START, STREAM, Desk
 
@@ -331,6 +335,13 @@ class Keyed(TwilioCodec):
         return [self.text("bye", reason=reason)]
 
 
+class Unstopped(TwilioCodec):
+    """A protocol that closes when it is over."""
+
+    def __init__(self) -> None:
+        super().__init__(replace(TWILIO, stops=False))
+
+
 class Beside:
     """door.Control."""
 
@@ -362,13 +373,45 @@ async def test_keys_go_beside_the_socket_where_it_carries_none() -> None:
     async with desk() as here:
         control = Beside()
         await here.begin()
-        here.order(SendDtmf("call", "5"))
-        assert warned(here) == ["dtmf_unsupported"]
         here.streams.govern("call", control)
         here.order(SendDtmf("call", "5w6"))
         assert control.keys == "5w6"
+        assert here.wire.audio == b""
         here.streams.forget("call")
         assert here.streams.control("call") is None
+
+
+def pressed(audio: bytes) -> list[tuple[str, float]]:
+    """The keys that can be heard, and when."""
+    receiver = ToneReceiver(8000)
+    return [
+        (event.key, at / 8000)
+        for at in range(0, len(audio), 160)
+        for event in receiver.hear(mulaw_to_pcm(audio[at : at + 160]))
+        if isinstance(event, KeyStarted)
+    ]
+
+
+async def test_keys_that_nobody_carries_are_tones_after_what_is_being_said() -> None:
+    async with desk() as here:
+        await here.begin()
+        here.say("mark", mark={"name": "aywa-1"})
+        here.order(Play("call", 1, SECOND))
+        here.order(Finish("call", 1))
+        here.order(SendDtmf("call", "5#w9"))
+        here.order(SendDtmf("call", "!"))
+        await asyncio.sleep(4)
+        keys = pressed(here.wire.audio)
+        assert [key for key, _ in keys] == ["5", "#", "9"]
+        # What was said comes first.
+        assert keys[0][1] >= 1
+        assert {round(at, 1) for at, _ in here.wire.of("media") if at > 0.9} == {1.0, 1.2, 1.9}
+        assert warned(here)[0] == "dtmf_unsupported"
+
+
+async def test_a_stream_that_is_no_call_yet_has_no_keys() -> None:
+    async with desk() as here:
+        assert not here.stream.send_dtmf("5")
 
 
 async def test_a_call_that_the_brain_ends_is_hung_up_everywhere() -> None:
@@ -388,15 +431,32 @@ async def test_a_call_that_the_brain_ends_is_hung_up_everywhere() -> None:
 
 async def test_the_far_side_passes_its_caller_on_where_it_can() -> None:
     async with desk(Keyed()) as here:
+        told: list[bool] = []
         await here.begin()
-        assert here.streams.transfer("call", "+4930")
+        assert here.streams.transfer("call", "+4930", told.append)
         assert here.wire.of("transfer")[0][1]["to"] == "+4930"
-        assert not here.streams.transfer("other", "+4930")
-        here.stream.gone("closed", "")
-        assert not here.stream.transfer("+4930")
+        assert not here.streams.transfer("call", "+4931", told.append)
+        assert not here.streams.transfer("other", "+4930", told.append)
+        here.say("stop", stop={})
+        assert told == [True]
+        assert [event.cause for event in here.of(LegEnded)] == ["forwarded"]
+        assert not here.stream.transfer("+4930", told.append)
+        await asyncio.sleep(11)
+        assert told == [True]
+
+
+async def test_a_caller_who_is_still_here_was_not_passed_on() -> None:
+    async with desk(Keyed()) as here:
+        told: list[bool] = []
+        await here.begin()
+        assert here.streams.transfer("call", "+4930", told.append)
+        await asyncio.sleep(11)
+        assert told == [False]
+        here.say("stop", stop={})
+        assert [event.cause for event in here.of(LegEnded)] == ["closed"]
     async with desk() as here:
         await here.begin()
-        assert not here.streams.transfer("call", "+4930")
+        assert not here.streams.transfer("call", "+4930", told.append)
 
 
 # --- the end -------------------------------------------------------------------------------------------------------------
@@ -412,6 +472,19 @@ async def test_the_far_side_stops() -> None:
         here.speak(1)
         here.order(Play("call", 1, SECOND))
         assert here.wire.audio == b""
+
+
+async def test_who_closes_without_saying_that_the_stream_is_over_has_broken_it_off() -> None:
+    async with desk() as here:
+        await here.begin()
+        here.stream.gone("closed", "1000")
+        (ended,) = here.of(LegEnded)
+        assert (ended.cause, ended.detail) == ("lost", "closed without the stream's end 1000")
+
+    async with desk(Unstopped()) as here:
+        await here.begin()
+        here.stream.gone("closed", "1000")
+        assert [event.cause for event in here.of(LegEnded)] == ["closed"]
 
 
 async def test_a_connection_that_breaks_ends_the_leg_as_lost() -> None:

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aywa.adapters.transports.equipment.codec import (
@@ -184,6 +184,7 @@ JSON = st.recursive(
 EVENTS = st.sampled_from(["connected", "start", "media", "mark", "dtmf", "stop", "clear", ""])
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(EVENTS, JSON, JSON), max_size=8), st.booleans())
 def test_nothing_that_is_sent_raises(messages: list[tuple[str, Any, Any]], started: bool) -> None:
     codec = begun() if started else TwilioCodec()

@@ -128,7 +128,7 @@ class Traits:
     probes: it tells so at once when it holds nothing, so the way there and back can be measured. clears: it throws away
     what it holds when it is told to. lead_s: how far ahead of its ear it is sent audio; where it cannot be cleared that
     is heard after a barge-in. order: messages may come out of order, and are numbered. endless: it wants audio without a
-    break, silence where there is none."""
+    break, silence where there is none. stops: it says when its stream is over; closing without a word is a break."""
 
     protocol: str
     formats: tuple[tuple[AudioFormat, int], ...]
@@ -140,6 +140,7 @@ class Traits:
     lead_s: float = 0.06
     order: bool = False
     endless: bool = False
+    stops: bool = False
 
 
 AHEAD_S = 0.2

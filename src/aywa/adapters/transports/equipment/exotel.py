@@ -33,6 +33,7 @@ EXOTEL = Traits(
     clears=True,
     lead_s=AHEAD_S + CHUNK_S,
     order=True,
+    stops=True,
 )
 WORDS = Words(
     stream="stream_sid",

@@ -13,12 +13,19 @@ from collections.abc import Callable
 from aywa.adapters.transports.equipment.codec import Codec, Message, Started
 from aywa.adapters.transports.equipment.door import Wire
 from aywa.adapters.transports.equipment.settings import StreamSettings
+from aywa.core.audio.g711 import pcm_to_alaw, pcm_to_mulaw
 from aywa.core.equipment.marks import Marks
+from aywa.core.rtp.dtmf import PAUSES_S
+from aywa.core.rtp.tones import TONE_KEYS, tone
 from aywa.ports.media import AudioFormat
 
-PAUSES_S = {"w": 0.5, "W": 1.0}
 WIDTHS = {AudioFormat.PCM16: 2, AudioFormat.MULAW: 1, AudioFormat.ALAW: 1}
 SILENCES = {AudioFormat.PCM16: b"\0", AudioFormat.MULAW: b"\xff", AudioFormat.ALAW: b"\xd5"}
+_ENCODERS: dict[AudioFormat, Callable[[bytes], bytes]] = {
+    AudioFormat.PCM16: bytes,
+    AudioFormat.MULAW: pcm_to_mulaw,
+    AudioFormat.ALAW: pcm_to_alaw,
+}
 _GRAIN_S = 1e-3
 DRY_S = 0.06
 """What a far side that collects whole chunks must still hold, when one is made whole with silence."""
@@ -63,6 +70,8 @@ class Outlet:
         self._halted = False
         self._held: deque[Message] = deque()
         self._keys = ""
+        self._tones = False
+        self._format, self._rate_hz = started.format, started.rate_hz
         self._closed = False
         self._told_missing = False
         # When the far side will have played all that was sent; and from when on that is silence's
@@ -204,26 +213,55 @@ class Outlet:
     # --- keys --------------------------------------------------------------------------------------------------------
 
     def press(self, digits: str) -> bool:
-        """Keys and pauses, after those before; False: the protocol has no keys."""
+        """Keys and pauses as messages, after those before; False: the protocol has no keys."""
         probe = next((each for each in digits if each not in PAUSES_S), "")
         if self._closed or (probe and not self._codec.keys(probe)):
             return False
-        self._keys = (self._keys + digits)[: self._settings.keys_most]
-        if self._keys_timer is None:
-            self._press()
+        self._dial(digits)
         return True
 
-    def _press(self) -> None:
-        """The next keys, up to a pause."""
+    def sound(self, digits: str) -> bool:
+        """Keys and pauses as tones in the audio, after what is being said; False: there is nothing to sound."""
+        if self._closed or not any(each.upper() in TONE_KEYS for each in digits):
+            return False
+        self._tones = True
+        self._dial(digits)
+        return True
+
+    def _dial(self, digits: str) -> None:
+        self._keys = (self._keys + digits)[: self._settings.keys_most]
+        if self._keys_timer is None:
+            self._next_keys()
+
+    def _next_keys(self) -> None:
+        """The next ones, up to a pause."""
         self._keys_timer = None
         if not self._keys:
             return
-        pause = next((at for at, each in enumerate(self._keys) if each in PAUSES_S), len(self._keys))
-        if pause:
-            pressed, self._keys = self._keys[:pause], self._keys[pause:]
+        now = self._now()
+        if self._tones and self._until_s > now + _GRAIN_S:
+            # A tone in the middle of a word is neither.
+            self._keys_timer = self._loop.call_at(self._until_s, self._next_keys)
+            return
+        pause_s = PAUSES_S.get(self._keys[0])
+        if pause_s is not None:
+            rest_s, self._keys = pause_s, self._keys[1:]
+        elif self._tones:
+            pressed, self._keys = self._keys[0], self._keys[1:]
+            rest_s = self._tone(pressed)
+        else:
+            count = next((at for at, each in enumerate(self._keys) if each in PAUSES_S), len(self._keys))
+            pressed, self._keys = self._keys[:count], self._keys[count:]
             for message in self._codec.keys(pressed):
                 self._wire.send(message)
-            rest_s = self._settings.key_s * len(pressed)
-        else:
-            rest_s, self._keys = PAUSES_S[self._keys[0]], self._keys[1:]
-        self._keys_timer = self._loop.call_later(rest_s, self._press)
+            rest_s = self._settings.key_s * count
+        self._keys_timer = self._loop.call_later(rest_s, self._next_keys)
+
+    def _tone(self, key: str) -> float:
+        """Sends a key's tones and the gap after them; how long they take."""
+        if key.upper() not in TONE_KEYS:
+            return 0.0
+        sounds = tone(key, self._rate_hz, self._settings.tone_s)
+        gap = bytes(2 * round(self._settings.tone_gap_s * self._rate_hz))
+        self.audio(_ENCODERS[self._format](sounds + gap))
+        return self._settings.tone_s + self._settings.tone_gap_s

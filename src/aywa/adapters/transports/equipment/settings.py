@@ -11,7 +11,8 @@ class StreamSettings:
     opened, and early_s: so much audio is kept meanwhile. reorder_least, reorder_most: messages that are waited through for one
     that is missing. malformed_most: messages that are not the protocol's. texts_per_s, texts_most: messages without audio.
     keys_most: digits that wait to be sent. held_s: audio that waits while a far side wants none. look_s: how often a
-    stream looks after its marks. waiting_most: streams that have not become a call yet, of all equipment."""
+    stream looks after its marks. waiting_most: streams that have not become a call yet, of all equipment. key_s: what a key
+    takes, as a message; tone_s, tone_gap_s: as a tone. transfer_s: how long a far side may take to pass its caller on."""
 
     start_s: float = 10.0
     open_s: float = 15.0
@@ -25,5 +26,7 @@ class StreamSettings:
     held_s: float = 5.0
     look_s: float = 2.0
     waiting_most: int = 200
-    pause_s: float = 0.5
     key_s: float = 0.3
+    tone_s: float = 0.1
+    tone_gap_s: float = 0.1
+    transfer_s: float = 10.0

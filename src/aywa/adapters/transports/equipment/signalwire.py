@@ -36,6 +36,7 @@ SIGNALWIRE = Traits(
     clears=True,
     lead_s=AHEAD_S,
     order=True,
+    stops=True,
 )
 WORDS = Words(
     encodings={

@@ -18,8 +18,8 @@ from aywa.adapters.transports.websocket import MEDIA, Refusal, Upgrade
 
 _TARGET_MOST = 4_096
 
-Look = Callable[[Handshake], Refusal | None]
-"""Whether a handshake can be refused as it stands."""
+Look = Callable[[Handshake], Refusal | bool]
+"""Whether a handshake can be refused as it stands; if not, whether its token proves all that is needed."""
 
 
 class EquipmentSockets:
@@ -40,14 +40,15 @@ class EquipmentSockets:
         if dialect is None:
             known = ", ".join(sorted(self._dialects))
             return refusal(404, "Not Found", f"the protocol is none of {known}")
-        if self._streams.full:
-            return refusal(503, "Service Unavailable", "too many streams wait to become a call")
         query = dict(parse_qsl(query_text))
         token = parts[2] if len(parts) == 3 else query.pop("token", "") or _of_authorization(headers)
         handshake = Handshake(parts[0], parts[1], token, query, headers, path)
-        refused = self._look(handshake)
-        if refused is not None:
-            return refused
+        found = self._look(handshake)
+        if isinstance(found, Refusal):
+            return found
+        if not found and self._streams.full:
+            # Who has proven nothing yet does not keep out who has.
+            return refusal(503, "Service Unavailable", "too many streams wait to become a call")
         offered = [each.strip() for each in headers.get("sec-websocket-protocol", "").split(",")]
         word = next((each for each in offered if each in dialect.words), "")
         return Upgrade(_EquipmentSocket(self._streams, dialect, handshake, settings), word)

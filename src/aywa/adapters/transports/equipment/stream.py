@@ -34,7 +34,7 @@ from aywa.core.audio.frame import FRAME_S
 from aywa.core.equipment.allowance import Allowance
 from aywa.core.events import MediaEvent, PlayoutDropped, PlayoutPaused
 from aywa.core.rtp.reorder import Reorder
-from aywa.ports.media import Leg, LegPlan
+from aywa.ports.media import FORWARDED, Leg, LegPlan
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +74,8 @@ class Stream:
         self._texts = Allowance(settings.texts_per_s, settings.texts_most)
         self._malformed = 0
         self._over = False
+        self._given: Callable[[bool], None] | None = None
+        self._stopped = False
         self._waits = True
         home.waiting += 1
         self._timer = home.loop.call_later(settings.start_s, self._too_late, "no stream was begun in time")
@@ -92,10 +94,17 @@ class Stream:
 
     def gone(self, cause: str, detail: str) -> None:
         """The connection is no more; cause as LegEnded has it."""
-        if not self._over:
-            self._end()
-            if self.leg is not None:
-                self.leg.disconnected(cause, detail)
+        if self._over:
+            return
+        self._end()
+        if cause == "closed" and self._traits.stops and not self._stopped:
+            cause, detail = "lost", f"closed without the stream's end {detail}".rstrip()
+        given, self._given = self._given, None
+        if self.leg is not None:
+            away = given is not None and cause in ("closed", "lost")
+            self.leg.disconnected(FORWARDED if away else cause, detail)
+        if given is not None:
+            given(True)
 
     def _audio(self, audio: Audio) -> None:
         leg, order = self.leg, audio.order
@@ -150,6 +159,7 @@ class Stream:
             case Started():
                 self._begin(said)
             case Stopped(reason=reason):
+                self._stopped = True
                 self.gone("closed", f"the far side stopped the stream {reason}".rstrip())
                 self._wire.close(NORMAL, "")
             case Passed(order=order) if leg is not None:
@@ -266,11 +276,15 @@ class Stream:
         """Equipment reads no text of ours."""
 
     def send_dtmf(self, digits: str) -> bool:
-        """Keys, by the socket or beside it."""
-        if self._outlet is not None and self._outlet.press(digits):
-            return True
-        control = self._control()
-        return control is not None and control.send_keys(digits)
+        """Keys as the protocol's messages, else beside the socket, else as tones in the audio."""
+        outlet, control = self._outlet, self._control()
+        if outlet is None:
+            return False
+        return (
+            outlet.press(digits)
+            or (control is not None and control.send_keys(digits))
+            or outlet.sound(digits)
+        )
 
     def close(self, code: int, reason: str) -> None:
         """The brain is through with the call."""
@@ -300,12 +314,21 @@ class Stream:
 
     # --- beside audio ----------------------------------------------------------------------------------------------------
 
-    def transfer(self, to: str) -> bool:
-        """Has the far side pass its caller on; False: its protocol cannot."""
-        messages = () if self._over else self._codec.transfer(to)
+    def transfer(self, to: str, tell: Callable[[bool], None]) -> bool:
+        """Has the far side pass its caller on; False: its protocol cannot, or does already. tell(whether it did): it did when it
+        ends the stream in time."""
+        messages = () if self._over or self._given is not None else self._codec.transfer(to)
         for message in messages:
             self._wire.send(message)
+        if messages:
+            self._given = tell
+            self._home.loop.call_later(self._settings.transfer_s, self._still_here)
         return bool(messages)
+
+    def _still_here(self) -> None:
+        given, self._given = self._given, None
+        if given is not None:
+            given(False)
 
     def _control(self) -> Control | None:
         return self._home.control(self._call_id) if self._call_id else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from aywa.adapters.transports.equipment.codec import Codec, Handshake
 from aywa.adapters.transports.equipment.door import Control, Door, Peer, Wire
@@ -48,10 +49,10 @@ class Streams:
         stream = self._calls.get(call_id)
         return stream.leg if isinstance(stream, Stream) else None
 
-    def transfer(self, call_id: str, to: str) -> bool:
-        """Has the far side pass its caller on; False: no such stream, or its protocol cannot."""
+    def transfer(self, call_id: str, to: str, tell: Callable[[bool], None]) -> bool:
+        """Has the far side pass its caller on; False: no such stream, or its protocol cannot. tell(whether it did)."""
         stream = self._calls.get(call_id)
-        return isinstance(stream, Stream) and stream.transfer(to)
+        return isinstance(stream, Stream) and stream.transfer(to, tell)
 
     async def close(self) -> None:
         """Nobody is let in any more."""

@@ -51,6 +51,7 @@ TELNYX = Traits(
     clears=True,
     lead_s=AHEAD_S,
     order=True,
+    stops=True,
 )
 WORDS = Words(
     stream="stream_id",

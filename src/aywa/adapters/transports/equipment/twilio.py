@@ -68,6 +68,7 @@ TWILIO = Traits(
     clears=True,
     lead_s=AHEAD_S,
     order=True,
+    stops=True,
 )
 
 
