@@ -112,7 +112,16 @@ async def test_a_stream_that_may_not_stop_carries_silence() -> None:
     # After the ten frames and a breath, and then one every 20 ms.
     assert silent[0] == pytest.approx(0.42, abs=0.025)
     assert len(silent) in (1, 2, 3)
+    note.sent.clear()
+    for _ in range(2):
+        made.audio(b"\1" * 160)
+    begun = asyncio.get_running_loop().time()
+    made.rest()
+    await asyncio.sleep(0.065)
+    # The reply is over: silence follows at once.
+    assert note.sent[2][0] - begun == pytest.approx(0.04, abs=0.025)
     made.close()
+    made.rest()
     note.sent.clear()
     await asyncio.sleep(0.2)
     made.audio(b"\1" * 160)

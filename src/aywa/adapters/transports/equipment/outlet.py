@@ -30,7 +30,7 @@ _GRAIN_S = 1e-3
 DRY_S = 0.06
 """What a far side that collects whole chunks must still hold, when one is made whole with silence."""
 BREATH_S = 0.1
-"""So long after audio nothing at all is sent, though the far side wants no break."""
+"""So long after audio nothing at all is sent, though the far side wants no break: the reply may only be a little late."""
 
 Warn = Callable[[str, str], None]
 
@@ -139,6 +139,13 @@ class Outlet:
     def drop_rest(self) -> None:
         """The reply is broken off: what was collected of it for a longer chunk does not leave."""
         self._rest = b""
+
+    def rest(self) -> None:
+        """Nothing more of the reply leaves for now: where there must be no break, silence follows at once."""
+        if self._beat_timer is not None and not self._closed:
+            self._beat_timer.cancel()
+            self._breath_s = self._until_s
+            self._beat_timer = self._loop.call_at(self._until_s, self._beat)
 
     def halt(self, *, on: bool) -> None:
         """The far side wants no audio for now, or does again."""

@@ -32,7 +32,7 @@ from aywa.adapters.transports.equipment.door import Control, Home, Turned, Wire
 from aywa.adapters.transports.equipment.outlet import WIDTHS, Outlet
 from aywa.core.audio.frame import FRAME_S
 from aywa.core.equipment.allowance import Allowance
-from aywa.core.events import MediaEvent, PlayoutDropped, PlayoutPaused
+from aywa.core.events import MediaEvent, PlayoutDropped, PlayoutFinished, PlayoutPaused
 from aywa.core.rtp.reorder import Reorder
 from aywa.ports.media import FORWARDED, Leg, LegPlan
 
@@ -374,6 +374,8 @@ def _posting(post: Callable[[MediaEvent], None], outlet: Outlet) -> Callable[[Me
     def posted(event: MediaEvent) -> None:
         if isinstance(event, PlayoutPaused | PlayoutDropped):
             outlet.drop_rest()
+        if isinstance(event, PlayoutPaused | PlayoutDropped | PlayoutFinished):
+            outlet.rest()
         post(event)
 
     return posted
