@@ -379,8 +379,9 @@ async def measure(
     *,
     tls: bool = False,
     line: Line | None = None,
+    workers: int = 1,
 ) -> Load:
-    """One load, with processes of its own. line: WebSockets by default."""
+    """One load, with processes of its own. line: WebSockets by default. workers: runtimes that share the core and the calls."""
     line = line or WebSockets()
     with tempfile.TemporaryDirectory(prefix="aywa-bench-") as folder:
         data, load = Path(folder), Load()
@@ -394,16 +395,26 @@ async def measure(
             simulating = ("--simulate", str(script), "--jitter", str(options.jitter), *secure)
             vendors = await stack.enter_async_context(program(__file__, *simulating, core=options.cores[0]))
             url = vendors.said["url"]
-            serving = ("--serve", str(data / "runtime"), "--vendors", url)
             trust = {"SSL_CERT_FILE": str(data / "tls" / "certificate.pem")} if tls else {}
-            async with program(
-                __file__, *serving, core=options.cores[-1], profile=options.profile, more=trust
-            ) as runtime:
-                callers = await line.place(http, runtime.said, calls, turns, sentences)
+            async with AsyncExitStack() as serving:
+                runtimes = [
+                    await serving.enter_async_context(
+                        program(
+                            __file__, "--serve", str(data / name), "--vendors", url,
+                            core=options.cores[-1], profile=options.profile, more=trust,
+                        )
+                    )
+                    for name in ("runtime", *(f"runtime{number}" for number in range(1, workers)))
+                ]  # fmt: skip
+                callers: list[Caller] = []
+                for number, runtime in enumerate(runtimes):
+                    share = calls // workers + (number < calls % workers)
+                    callers += await line.place(http, runtime.said, share, turns, sentences)
                 ticking = asyncio.create_task(_tick(callers))
-                await _steady(http, vendors, runtime, callers, load)
+                await _steady(http, vendors, runtimes, callers, load)
                 ticking.cancel()
-                await line.hang_up(http, runtime.said)
+                for runtime in runtimes:
+                    await line.hang_up(http, runtime.said)
                 load.requests = (await _counters(http, url))["requests"].get("openai.chat", 0)
                 await asyncio.sleep(1.0)
         load.turns = [turn for caller in callers for turn in caller.turns]
@@ -415,7 +426,7 @@ async def measure(
 def _events(data: Path) -> Counter[str]:
     """How many of each kind all calls' records hold."""
     found: Counter[str] = Counter()
-    for path in data.glob("runtime/artifacts/**/events.jsonl.gz"):
+    for path in data.glob("runtime*/artifacts/**/events.jsonl.gz"):
         with gzip.open(path, "rt") as lines:
             found.update(json.loads(line).get("kind", "") for line in lines)
     return found
@@ -448,7 +459,7 @@ class WebSockets:
             placed = await ask(http, runtime, "/call", {**body, "name": f"bench {number}"})
             await ws_connect(lambda caller=caller: caller, placed["transport"]["websocketCallUrl"])
             self.callers.append(caller)
-        return self.callers
+        return self.callers[-calls:]
 
     async def hang_up(self, http: aiohttp.ClientSession, runtime: Mapping[str, str]) -> None:
         """As the protocol says."""
@@ -509,31 +520,38 @@ async def _tick(callers: Sequence[Caller]) -> None:
 
 
 async def _steady(
-    http: aiohttp.ClientSession, vendors: Program, runtime: Program, callers: Sequence[Caller], load: Load
+    http: aiohttp.ClientSession,
+    vendors: Program,
+    runtimes: Sequence[Program],
+    callers: Sequence[Caller],
+    load: Load,
 ) -> None:
     """Watches the calls to their end, and the processes from everybody's second turn until the first call is done."""
-    await _connections(http, vendors, runtime)
+    await _connections(http, vendors, runtimes)
     await _until(lambda: all(caller.answered >= 1 for caller in callers))
-    pid, simulator = runtime.pid, vendors.pid
-    began_s, used_s = time.perf_counter(), cpu_s(pid)
+    pids, simulator = [runtime.pid for runtime in runtimes], vendors.pid
+    began_s, used_s = time.perf_counter(), sum(map(cpu_s, pids))
     rig_s = cpu_s(simulator) + time.process_time()
-    before = await _connections(http, vendors, runtime)
+    before = await _connections(http, vendors, runtimes)
     await _until(lambda: any(caller.done for caller in callers))
     load.seconds = time.perf_counter() - began_s
-    load.cpu_s = cpu_s(pid) - used_s
+    load.cpu_s = sum(map(cpu_s, pids)) - used_s
     load.rig_s = cpu_s(simulator) + time.process_time() - rig_s
-    load.rss_mb = rss_mb(pid)
+    load.rss_mb = sum(map(rss_mb, pids))
     load.steady_turns = sum(began_s <= t.sent_s < math.inf for c in callers for t in c.turns)
     await _until(lambda: all(caller.done for caller in callers))
-    load.connections = await _connections(http, vendors, runtime)
+    load.connections = await _connections(http, vendors, runtimes)
     load.connections.subtract(before)
 
 
-async def _connections(http: aiohttp.ClientSession, vendors: Program, runtime: Program) -> Counter[str]:
+async def _connections(
+    http: aiohttp.ClientSession, vendors: Program, runtimes: Sequence[Program]
+) -> Counter[str]:
     """Until now, as both sides count them."""
-    made = await runtime.ask()
+    counts = [await runtime.ask() for runtime in runtimes]
+    made, waited = (sum(each[name] for each in counts) for name in ("made", "waited"))
     accepted = (await _counters(http, vendors.said["url"]))["connections"]
-    return Counter(waited=made["waited"], ahead=made["made"] - made["waited"], new=accepted)
+    return Counter(waited=waited, ahead=made - waited, new=accepted)
 
 
 async def _until(happened: Callable[[], bool]) -> None:

@@ -14,6 +14,8 @@ N_capture: besides, dumpcap (tshark's own) keeps every RTP packet of the loopbac
 latency as the journal has it (RecordTurn) minus that in the capture, from the last voiced frame to the first packet that is no
 silence; off_ms_p50 and _p95 of its size, off_mean_ms with its sign. unmatched: turns that only one of them has.
 
+N_two: N calls shared by two runtimes on the same core; two_workers_by_one: what the calls cost there, by what they cost in one.
+
 Prints {"p50_ms_120", "p95_ms_120", "cpu_120", "underruns_120", ... "stop_ms_p95_20_barge", "off_ms_p50_120_capture", "samples"}.
 """
 
@@ -54,7 +56,9 @@ from bench.processes import percentile
 from bench.providers import FIRST_TURN_S, SILENCE, TURN_S, VOICE_DBFS, Caller, Sentence, assistant
 
 HOST = "127.0.0.1"
-LOADS = {"1": 20, "50": 7, "120": 7, "150_capture": 7, "20_barge": 15}
+LOADS = {"1": 20, "50": 7, "120": 7, "120_two": 7, "150_capture": 7, "20_barge": 15}
+WORKERS = {"two": 2}
+"""Runtimes that share the core, and the calls."""
 MEDIA_PORTS = (10_000, 10_999)
 """What PhoneSettings has."""
 AFTER_S = (0.5, 0.62, 0.75, 0.88, 1.01, 1.14, 1.27)
@@ -173,9 +177,9 @@ class Telephones:
         begin_s = time.perf_counter() + FIRST_TURN_S + 0.05 * calls
         for at in range(calls):
             caller = PhoneCaller(sentences, turns, begin_s + at / calls * TURN_S, barges=self._barges)
-            await self._dial(f"sip:bench@{HOST}:{port}", at, caller)
+            await self._dial(f"sip:bench@{HOST}:{port}", len(self.callers), caller)
             self.callers.append(caller)
-        return list(self.callers)
+        return list(self.callers[-calls:])
 
     async def _dial(self, uri: str, number: int, caller: PhoneCaller) -> None:
         phone = await self._stack.enter_async_context(
@@ -319,7 +323,12 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
         name, _, kind = label.partition("_")
         line = Telephones(options, barges=kind == "barge", captures=kind == "capture")
         load = await providers.measure(
-            int(name), options.turns or LOADS.get(label, 7), sentences, options, line=line
+            int(name),
+            options.turns or LOADS.get(label, 7),
+            sentences,
+            options,
+            line=line,
+            workers=WORKERS.get(kind, 1),
         )
         alone_mb = load.rss_mb if name == "1" else alone_mb
         row = load.figures(int(name), alone_mb or load.rss_mb) | line.figures()
@@ -328,6 +337,9 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
             figures["samples"][f"{figure}_{label}"] = int(row.get("barge_ins", len(load.added_ms)))
         shown = "  ".join(f"{figure} {value:g}" for figure, value in row.items())
         sys.stderr.write(f"{label} calls, {len(load.added_ms)} turns, {load.seconds:.0f} s: {shown}\n")
+    if "cpu_120_two" in figures and "cpu_120" in figures:
+        figures["two_workers_by_one"] = round(figures["cpu_120_two"] / figures["cpu_120"], 3)
+        figures["samples"]["two_workers_by_one"] = figures["samples"]["cpu_120_two"]
     return figures
 
 

@@ -44,6 +44,7 @@ OPERATIONS: list[tuple[str, str, Any, int, int]] = [
     ("DELETE", "/phone-number/{phone_number_id}", None, 200, 404),
     ("GET", "/providers", None, 200, 200),
     ("POST", "/providers/check", {"provider": "openai"}, 200, 200),
+    ("GET", "/trunks", None, 200, 200),
     ("GET", "/squad", None, 200, 200),
     ("GET", "/squad/x", None, 404, 404),
     ("GET", "/chat", None, 200, 200),

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import pytest
@@ -53,6 +53,8 @@ class FakeHost:
 
     events: list[MediaEvent] = field(default_factory=list)
     ends: list[tuple[str, str]] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
+    rung: list[str] = field(default_factory=list)
     over: Callable[[str, bool], None] = lambda call_id, connected: None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -64,13 +66,18 @@ class FakeHost:
         self.events.append(event)
         self.changed.set()
 
-    def end(self, call_id: str, reason: str) -> bool:
+    def end(self, call_id: str, reason: str, message: str = "") -> bool:
         self.ends.append((call_id, reason))
+        self.messages.append(message)
         self.changed.set()
         return True
 
     def on_over(self, tell: Callable[[str, bool], None]) -> None:
         self.over = tell
+
+    def rang(self, call_id: str) -> None:
+        self.rung.append(call_id)
+        self.changed.set()
 
     async def until(self, true: Callable[[], object]) -> None:
         async with asyncio.timeout(5):
@@ -91,12 +98,18 @@ class FakeRouter:
     asked: list[InboundInvite] = field(default_factory=list)
     known: Sequence[Trunk] = ()
     referred: OutboundCall | Refusal | Exception = field(default_factory=lambda: Refusal(603))
+    redirected: Refusal | None = None
 
     async def refer(self, org_id: str, call_id: str, target: str) -> OutboundCall | Refusal:
         self.targets = (org_id, call_id, target)
         if isinstance(self.referred, Exception):
             raise self.referred
         return self.referred
+
+    def redirect(self, call: OutboundCall, target: str) -> OutboundCall | Refusal:
+        self.targets = (call.org_id, call.call_id, target)
+        found = self.redirected
+        return replace(call, uri=target) if found is None else found
 
     async def route(self, invite: InboundInvite) -> Answer:
         self.asked.append(invite)
@@ -293,6 +306,48 @@ async def test_a_refused_call_has_its_reason() -> None:
         made.phone.dial(OutboundCall("call-1", "org", uri=uri))
         await made.host.until(lambda: made.host.ends)
     assert made.host.ends == [("call-1", ended_reasons.BUSY)]
+    assert made.host.messages == ["the far side answered 486 Refused"]
+    assert made.host.rung == ["call-1"]
+
+
+async def redirecting(phone: Telephone, to: str) -> None:
+    assert await phone.wait_for_call(5)
+    await phone.reject(302, "Moved Temporarily", contact=to)
+
+
+async def test_a_call_that_is_sent_on_rings_where_it_may() -> None:
+    async with rig() as made, answering() as (uri, task), Telephone(Setup(), lambda pcm: None) as first:
+        sending = asyncio.create_task(redirecting(first, uri))
+        made.phone.dial(OutboundCall("call-1", "org", uri=first.uri))
+        talked = await task
+        await sending
+        await made.host.until(lambda: made.host.of(LegEnded))
+    assert talked.connected
+    assert made.router.targets == ("org", "call-1", uri)
+    assert not made.host.ends
+
+
+async def test_a_call_that_is_sent_where_it_may_not_go_ends_with_the_reason() -> None:
+    async with rig() as made, Telephone(Setup(), lambda pcm: None) as first:
+        made.router.redirected = Refusal(302, message="nobody listed that")
+        sending = asyncio.create_task(redirecting(first, "sip:+490900@192.0.2.66"))
+        made.phone.dial(OutboundCall("call-1", "org", uri=first.uri))
+        await made.host.until(lambda: made.host.ends)
+        await sending
+    assert made.host.ends == [("call-1", ended_reasons.OUTBOUND_FAILED)]
+    assert made.host.messages == ["the far side answered 302 Moved Temporarily; nobody listed that"]
+
+
+async def test_the_public_address_is_told_to_whom_it_is_of_use() -> None:
+    async with rig() as made, answering() as (uri, task):
+        made.phone.reached_at("203.0.113.9")
+        assert made.phone.port.public_host == "203.0.113.9"
+        made.phone.dial(OutboundCall("call-1", "org", uri=uri))
+        talked = await task
+    # This machine is told its own.
+    assert talked.connected
+    assert talked.phone.audio.far is not None
+    assert talked.phone.audio.far.host == "127.0.0.1"
 
 
 async def test_a_call_that_is_not_wanted_any_more_stops_ringing() -> None:

@@ -281,11 +281,29 @@ def test_a_leg_that_goes_away_ends_the_call_with_a_published_reason(cause: str, 
     ]
 
 
-def test_a_call_that_nobody_joined_can_be_ended() -> None:
+@pytest.mark.parametrize("rings", [False, True])
+def test_a_call_that_nobody_joined_can_be_ended(rings: bool) -> None:
     made = call(connected=False)
+    if rings:
+        made.handle(ev.RingingStarted(), 0.4)
     cmds = made.handle(ev.EndRequested("manually-canceled"), 0.5)
     assert of(do.EndCall, cmds) == [do.EndCall("manually-canceled")]
     assert of(do.HangUp, cmds) == []
+
+
+def test_a_telephone_that_rings_is_told_once_and_waited_for_as_long() -> None:
+    made = call(connected=False)
+    due = made.deadline
+    assert made.handle(ev.RingingStarted(), 0.5) == [do.TellClient("status-update", {"status": "ringing"})]
+    assert made.handle(ev.RingingStarted(), 0.6) == []
+    assert made.deadline == due
+    made.handle(ev.LegConnected(LEG, RATE_HZ), 0.7)
+    assert made.started_s == 0.7
+    assert made.handle(ev.RingingStarted(), 0.8) == []
+    other = call(connected=False)
+    other.handle(ev.RingingStarted(), 0.5)
+    assert due is not None
+    assert of(do.EndCall, other.wake(due)) == [do.EndCall(NEVER_CONNECTED, "nobody connected in time")]
 
 
 def test_the_first_reason_stands_and_is_told_once() -> None:

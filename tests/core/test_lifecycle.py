@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from aywa.core.lifecycle import LEG_REASONS, CallInput, CallInputError, CallState, Lifecycle
 from tests.core.feed import examples
 
-Q, P, E, X = CallState.QUEUED, CallState.IN_PROGRESS, CallState.ENDING, CallState.ENDED
-CONNECTED, END_ASKED, GONE = CallInput
+Q, R, P, E, X = CallState
+RANG, CONNECTED, END_ASKED, GONE = CallInput
 
 NEXT: dict[CallState, dict[CallInput, CallState]] = {
-    Q: {CONNECTED: P, END_ASKED: X, GONE: X},
+    Q: {RANG: R, CONNECTED: P, END_ASKED: X, GONE: X},
+    R: {RANG: R, CONNECTED: P, END_ASKED: X, GONE: X},
     P: {END_ASKED: E, GONE: X},
     E: {END_ASKED: E, GONE: X},
     X: {END_ASKED: X, GONE: X},
@@ -23,7 +24,7 @@ NEXT: dict[CallState, dict[CallInput, CallState]] = {
 
 
 def in_state(state: CallState) -> Lifecycle:
-    way = {Q: (), P: (CONNECTED,), E: (CONNECTED, END_ASKED), X: (GONE,)}[state]
+    way = {Q: (), R: (RANG,), P: (CONNECTED,), E: (CONNECTED, END_ASKED), X: (GONE,)}[state]
     life = Lifecycle()
     for each in way:
         life.apply(each, f"reason of {each.value}", "first")
@@ -44,6 +45,7 @@ def test_every_pair_moves_on_or_is_refused(state: CallState, given_input: CallIn
         assert life.apply(given_input, "another", "another") is after
         assert life.state is after
         assert life.over == (after in (E, X))
+        assert life.waiting == (after in (Q, R))
 
 
 def test_the_first_reason_stands() -> None:
@@ -56,7 +58,8 @@ def test_the_first_reason_stands() -> None:
 
 
 def test_every_cause_of_a_leg_has_a_reason() -> None:
-    assert set(LEG_REASONS) == {"closed", "lost", "flooded", "malformed", "unread", "local", "forwarded"}
+    causes = {"closed", "lost", "flooded", "malformed", "unread", "local", "no_media", "forwarded"}
+    assert set(LEG_REASONS) == causes
 
 
 @examples(150)

@@ -55,6 +55,14 @@ def test_from_the_first_leg_to_the_end() -> None:
     assert document["costs"][0]["minutes"] == 1.5
 
 
+def test_a_call_rings_until_somebody_answers() -> None:
+    rings: tuple[float, str, dict[str, Any]] = (0.1, "RingingStarted", {})
+    assert fold(rings).document()["status"] == "ringing"
+    assert "startedAt" not in fold(rings).document()
+    connected = (0.2, "LegConnected", {"leg_id": "caller", "rate_hz": 8000})
+    assert fold(rings, connected, rings).document()["status"] == "in-progress"
+
+
 def test_an_end_without_a_finer_cause_shows_none() -> None:
     document = fold(
         (1.0, "LegConnected", {}), (2.0, "EndCall", {"reason": "silence-timed-out", "message": ""})

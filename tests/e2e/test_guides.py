@@ -132,7 +132,7 @@ def ended(runtime: Dev, call_id: str) -> dict[str, object]:
 def test_phone_calls_come_in_and_go_out_as_the_guide_says(runtime: Dev, tmp_path: Path) -> None:
     port, trunk_port = sip_port(runtime), str(free_udp_port())
     text = (GUIDES / "phone-calls.md").read_text().replace(TRUNK_PORT, trunk_port)
-    dial, talk, answer, credential, number, call, check = commands(text)
+    dial, talk, answer, credential, number, call, check, trunks = commands(text)
     dialled, talked = at_once([dial, talk], port, runtime, tmp_path)
     report = json.loads(dialled)
     assert report["answered"]
@@ -149,6 +149,8 @@ def test_phone_calls_come_in_and_go_out_as_the_guide_says(runtime: Dev, tmp_path
             assert re.findall(r"^(\w+) +([\w ]+):", checked, re.MULTILINE) == [
                 ("ok", "name"), ("ok", "OPTIONS"), ("ok", "NAT"), ("ok", "media ports"),
             ]  # fmt: skip
+            # Nobody asks a trunk that is neither registered at nor pinged.
+            assert f"{trunk}  unknown" in run(trunks, runtime, tmp_path)
             body = call.replace("PHONE_NUMBER_ID", number_id).replace("ASSISTANT_ID", assistant)
             call_id = json.loads(run(body, runtime, tmp_path))["id"]
             heard = json.loads(phone.communicate(timeout=ENDED_S)[0])

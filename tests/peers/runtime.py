@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 from tests.e2e.dev import Dev
 
 STORED_S = 15.0
+SAID_S = 45.0
 ASSISTANT: Mapping[str, Any] = {
     "name": "Phone",
     "firstMessage": "Hello, this is Robin.",
@@ -61,12 +64,47 @@ class PhoneRuntime:
                 await asyncio.sleep(0.05)
         return found
 
-    async def until_in_progress(self, call_id: str) -> None:
-        """Until somebody answered."""
+    async def until_status(self, call_id: str, status: str) -> None:
+        """Until the call has it, or has ended."""
         async with asyncio.timeout(STORED_S):
-            status = ""
-            while status != "in-progress":
-                status = (await self.ask("GET", f"/call/{call_id}"))["status"]
+            found = ""
+            while found not in (status, "ended"):
+                found = (await self.ask("GET", f"/call/{call_id}"))["status"]
+                await asyncio.sleep(0.02)
+        assert found == status
+
+    async def id_of(self, sip_call_id: str) -> str:
+        """Of the call with this Call-ID."""
+        async with asyncio.timeout(STORED_S):
+            while True:
+                calls = await self.ask("GET", "/call?limit=50")
+                for call in calls:
+                    if call.get("phoneCallProviderId") == sip_call_id:
+                        return str(call["id"])
+                await asyncio.sleep(0.05)
+
+    async def until_said(self, call_id: str, *, bot: int = 0, user: int = 0) -> None:
+        """Until the record has so many messages of each that were heard; no longer than SAID_S, for what then follows says
+        better what is missing."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SAID_S):
+                while True:
+                    call = await self.ask("GET", f"/call/{call_id}")
+                    said = Counter(message["role"] for message in call.get("messages") or ())
+                    if call["status"] == "ended" or (said["bot"] >= bot and said["user"] >= user):
+                        return
+                    await asyncio.sleep(0.1)
+
+    async def until_happened(self, call_id: str, kind: str, times: int = 1) -> None:
+        """Until the timeline has so many entries of the kind; no longer than STORED_S."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STORED_S):
+                while sum(each["kind"] == kind for each in await self._timeline(call_id)) < times:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+
+    async def _timeline(self, call_id: str) -> list[dict[str, Any]]:
+        entries: list[dict[str, Any]] = await self.ask("GET", f"/call/{call_id}/timeline")
+        return entries
 
     async def events_of(self, sip_call_id: str, kind: str) -> list[Mapping[str, Any]]:
         """What the journal has of a kind in the call with this Call-ID."""

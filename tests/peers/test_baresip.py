@@ -42,7 +42,7 @@ async def _talks(runtime: PhoneRuntime, folder: Path, codec: str, account: str, 
     async with phone.running():
         await phone.command("dial", f"{runtime.uri};transport={transport}")
         told = await phone.event("CALL_ESTABLISHED")
-        await asyncio.sleep(3.0 + 6.0 + 4.0)
+        await runtime.until_said(await runtime.id_of(str(told["id"])), bot=2, user=1)
         await phone.command("hangup")
         call = await runtime.call_of(str(told["id"]))
     heard = " ".join(m["message"] for m in call["messages"] if m["role"] == "user").lower()
@@ -68,9 +68,10 @@ async def test_keys_arrive_once_each(runtime: PhoneRuntime, tmp_path: Path) -> N
     async with phone.running():
         await phone.command("dial", runtime.uri)
         told = await phone.event("CALL_ESTABLISHED")
-        for key in "1#":
+        call_id = await runtime.id_of(str(told["id"]))
+        for times, key in enumerate("1#", 1):
             await phone.command("sndcode", key)
-            await asyncio.sleep(0.5)
+            await runtime.until_happened(call_id, "DtmfReceived", times)
         await phone.command("hangup")
         keys = await runtime.events_of(str(told["id"]), "DtmfReceived")
     assert [key["digit"] for key in keys] == ["1", "#"]
@@ -83,7 +84,7 @@ async def test_a_call_to_baresip(runtime: PhoneRuntime, tmp_path: Path) -> None:
         try:
             call_id = await runtime.dial(number, {"sipUri": phone.uri})
             await phone.event("CALL_ESTABLISHED")
-            await asyncio.sleep(3.0)
+            await runtime.until_said(call_id, bot=1)
             await phone.command("hangup")
             call = await runtime.ended(call_id)
         finally:
@@ -102,7 +103,7 @@ async def test_hold_and_back(runtime: PhoneRuntime, tmp_path: Path) -> None:
         await phone.command("hold")
         await asyncio.sleep(1.5)
         await phone.command("resume")
-        await asyncio.sleep(7.0)
+        await runtime.until_said(await runtime.id_of(str(told["id"])), user=1)
         await phone.command("hangup")
         call = await runtime.call_of(str(told["id"]))
     assert call["endedReason"] == "customer-ended-call"

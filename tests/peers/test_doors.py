@@ -11,11 +11,15 @@ import pytest
 from aywa.testing.script import Pause
 from aywa.testing.softphone.phone import Phone, Setup
 from aywa.testing.softphone.talk import Dial, Softphone, report
+from tests.adapters.transports.stun_server import stun_thread
 from tests.e2e.dev import Dev, started
+from tests.peers.baresip import Baresip
+from tests.peers.conftest import wav_of
 from tests.peers.runtime import PhoneRuntime
 from tests.peers.sipp import Sipp, free_udp_port
 
 PASSWORD = "open-sesame-open-sesame"
+SEEN_AT = ("203.0.113.9", 4711)
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +27,13 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[PhoneRun
     """A runtime to which loopback is as strange as the internet; and its TLS port. The port asked for is taken."""
     taken = free_udp_port()
     tls = free_udp_port()
+    with stun_thread(SEEN_AT) as stun:
+        yield from _guarded(taken, tls, f"{stun[0]}:{stun[1]}", tmp_path_factory)
+
+
+def _guarded(
+    taken: int, tls: int, stun: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[PhoneRuntime, int]]:
     dev = Dev(
         tmp_path_factory.mktemp("guarded") / "home",
         options=("--tiny", "--sip-port", str(taken)),
@@ -30,6 +41,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[PhoneRun
             "RUNTIME_SIP_NETWORKS": "192.0.2.0/24",
             "RUNTIME_SIP_PASSWORD": PASSWORD,
             "RUNTIME_SIP_TLS_PORT": str(tls),
+            "RUNTIME_MEDIA_STUN": stun,
             # sipp looks at the first challenge only, and knows no SHA-256.
             "RUNTIME_SIP_DIGEST": "md5",
         },
@@ -45,6 +57,15 @@ def test_a_taken_port_is_said_aloud(guarded: tuple[PhoneRuntime, int]) -> None:
     runtime, _ = guarded
     assert f"is taken: calls come in at {runtime.port}" in runtime.dev.log
     assert PASSWORD in runtime.dev.log
+
+
+def test_where_the_public_network_sees_us_is_found_out_and_logged(
+    guarded: tuple[PhoneRuntime, int],
+) -> None:
+    runtime, _ = guarded
+    lines = [line for line in runtime.dev.log.splitlines() if "public_address" in line]
+    assert len(lines) == 1
+    assert SEEN_AT[0] in lines[0]
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
@@ -85,6 +106,21 @@ async def test_over_tls(guarded: tuple[PhoneRuntime, int]) -> None:
     assert told["heard"]
     call = await runtime.call_of(told["sip_call_id"])
     assert call["endedReason"] == "customer-ended-call"
+
+
+async def test_baresip_over_tls_with_srtp(guarded: tuple[PhoneRuntime, int], tmp_path: Path) -> None:
+    runtime, tls = guarded
+    account = f";auth_user=demo;auth_pass={PASSWORD};mediaenc=srtp-mand"
+    speech = wav_of(tmp_path, 8000, silence_s=1.0)
+    phone = Baresip(tmp_path / "baresip", speech, account=account, transport="tls")
+    async with phone.running():
+        await phone.command("dial", f"sip:demo@127.0.0.1:{tls};transport=tls")
+        told = await phone.event("CALL_ESTABLISHED")
+        await phone.event("CALL_RTCP")
+        await phone.command("hangup")
+        call = await runtime.call_of(str(told["id"]))
+    assert call["endedReason"] == "customer-ended-call"
+    assert phone.recordings()["heard"].stat().st_size > 8_000
 
 
 async def test_options_are_answered_to_anybody(guarded: tuple[PhoneRuntime, int]) -> None:

@@ -168,7 +168,8 @@ async def test_how_it_sounded_and_how_late_replies_were(
     runtime: PhoneRuntime, model: SimulatedVendors, spoken: bytes
 ) -> None:
     model.plans.set(CUSTOM, Plan(text="That is noted."))
-    steps: list[Step] = [Pause(2.5), *[Say(spoken[: 2 * 8000 * 2]), WaitReply()] * 3, HangUp()]
+    turn: list[Step] = [Say(spoken[: 2 * 8000 * 2]), WaitReply()]
+    steps: list[Step] = [Pause(2.5), *turn * 3, HangUp()]
     told, call = await talk(runtime, assistant(model), *steps)
     metrics = call["artifact"]["performanceMetrics"]
     quality = metrics["audioQuality"]

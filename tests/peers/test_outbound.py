@@ -51,10 +51,9 @@ async def _is_called(scenario: str, reason: str, runtime: PhoneRuntime, speech: 
     async with _trunk(runtime, sipp.port) as number, sipp.started() as process:
         call_id = await runtime.dial(number, CUSTOMER)
         if reason == TALKED:
-            await runtime.until_in_progress(call_id)
-            await asyncio.sleep(1.0)
+            await runtime.until_said(call_id, bot=1)
         if reason == RINGING:
-            await asyncio.sleep(1.0)
+            await runtime.until_status(call_id, "ringing")
         if reason in (TALKED, RINGING):
             await runtime.ask("DELETE", f"/call/{call_id}")
         try:
@@ -74,6 +73,35 @@ async def test_every_answer_has_its_reason(runtime: PhoneRuntime, speech: Path, 
     )
     failed = {name: told for name, told in zip(SCENARIOS, outcomes, strict=True) if told}
     assert not failed, failed
+
+
+async def test_a_call_is_sent_on_and_answered_at_another_gateway(
+    runtime: PhoneRuntime, speech: Path, tmp_path: Path
+) -> None:
+    """The same number elsewhere at the same trunk needs no list."""
+    other = Sipp(tmp_path / "other", "uas_hang_up", speech=speech, port=free_udp_port(), talk_ms=1500)
+    target = {"target": f"sip:+4930123456@127.0.0.1:{other.port};transport=udp"}
+    first = Sipp(tmp_path / "first", "uas_302", port=free_udp_port(), keys=target)
+    plus = {"outboundLeadingPlusEnabled": True}
+    async with (
+        _trunk(runtime, first.port, **plus) as number,
+        first.started() as sent,
+        other.started() as took,
+    ):
+        call = await runtime.ended(await runtime.dial(number, CUSTOMER))
+        assert (await sent.wait(), await took.wait()) == (0, 0), (first.ran(1).errors, other.ran(1).errors)
+    assert call["endedReason"] == "customer-ended-call"
+
+
+async def test_a_call_is_not_sent_on_to_whom_nobody_listed(runtime: PhoneRuntime, tmp_path: Path) -> None:
+    target = {"target": "sip:+490900666@192.0.2.66"}
+    first = Sipp(tmp_path, "uas_302", port=free_udp_port(), keys=target)
+    async with _trunk(runtime, first.port) as number, first.started() as sent:
+        call = await runtime.ended(await runtime.dial(number, CUSTOMER))
+        assert await sent.wait() == 0, first.ran(1).errors
+    assert call["endedReason"] == "call.in-progress.error-sip-outbound-call-failed-to-connect"
+    assert "302 Moved Temporarily" in call["endedMessage"]
+    assert "RUNTIME_OUTBOUND_ALLOW" in call["endedMessage"]
 
 
 @pytest.mark.all
@@ -109,6 +137,7 @@ async def test_an_extension_is_dialled_when_it_was_answered(runtime: PhoneRuntim
 async def test_nobody_is_there(runtime: PhoneRuntime) -> None:
     async with _trunk(runtime, free_udp_port(), gateway={"outboundProtocol": "tcp"}) as number:
         call = await runtime.ended(await runtime.dial(number, CUSTOMER))
+    assert "cannot connect to 127.0.0.1" in call["endedMessage"]
     assert call["endedReason"] in (
         f"{OUTBOUND}-503-service-unavailable",
         "call.in-progress.error-sip-outbound-call-failed-to-connect",

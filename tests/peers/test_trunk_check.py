@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from aywa.boot.finding import Finding
 from aywa.boot.phone_settings import PhoneSettings
-from aywa.boot.trunk_check import Finding, TrialCall, TrunkCheck
+from aywa.boot.tls import certificate
+from aywa.boot.trunk_check import TrialCall, TrunkCheck, certificate_mend
 from aywa.ports.telephony import Gateway, Registration, Trunk
 from aywa.testing.script import Pause
 from aywa.testing.softphone.phone import Phone, Setup
 from aywa.testing.softphone.talk import Answer, Softphone
+from tests.adapters.transports.stun_server import stun_server
 from tests.peers.kamailio import Kamailio
 from tests.peers.sipp import free_udp_port
 
@@ -100,6 +104,56 @@ async def test_the_command(proxy: Kamailio, tmp_path: Path) -> None:
     assert b"REGISTER sip:127.0.0.1" in traced
     assert b"Authorization: Digest us\xe2\x80\xa6" in traced
     assert b"response=" not in traced
+
+
+async def over_tls(tmp_path: Path, host: str, **settings: object) -> dict[str, Finding]:
+    """Against a telephone whose certificate nobody has signed, for host."""
+    files = certificate(tmp_path, host)
+    # Nobody's name but the one that was asked for.
+    async with Phone(Setup(transport="tls", certificate=files), lambda pcm: None) as phone:
+        port = int(phone.uri.rpartition(":")[2].partition(";")[0])
+        trunk = Trunk("t", "org", "trunk", (Gateway("127.0.0.1", port, "tls"),))
+        known = {"tls_authorities": files[0]} if settings.pop("known", False) else {}
+        checking = TrunkCheck(trunk, replace(SETTINGS, **known, **settings))  # type: ignore[arg-type]
+        return {finding.what: finding async for finding in checking.findings()}
+
+
+async def test_a_certificate_that_is_not_believed(tmp_path: Path) -> None:
+    findings = await over_tls(tmp_path, "127.0.0.1")
+    assert list(findings) == ["name", "TLS"]
+    assert "its certificate is not believed" in findings["TLS"].told
+    assert "RUNTIME_SIP_TLS_CA" in findings["TLS"].mend
+
+
+async def test_a_certificate_that_is_believed_because_somebody_said_so(tmp_path: Path) -> None:
+    for settings in ({"known": True}, {"tls_verify": False}):
+        findings = await over_tls(tmp_path, "127.0.0.1", **settings)
+        assert findings["OPTIONS"].good, findings
+
+
+@pytest.mark.parametrize(
+    ("reason", "mend"),
+    [
+        ("for x: Hostname mismatch, certificate is not valid for 'x'.", "a name that stands in"),
+        ("for x: IP address mismatch, certificate is not valid for 'x'.", "a name that stands in"),
+        ("for x: certificate has expired", "valid today"),
+        ("for x: certificate is not yet valid", "valid today"),
+        ("for x: unable to get local issuer certificate", "RUNTIME_SIP_TLS_CA"),
+    ],
+)
+def test_each_fault_of_a_certificate_has_its_mend(reason: str, mend: str) -> None:
+    assert mend in certificate_mend(reason)
+
+
+async def test_where_the_public_network_sees_this_machine(proxy: Kamailio) -> None:
+    async with stun_server(("203.0.113.9", 33_000)) as server:
+        settings = replace(SETTINGS, stun=(server.place,))
+        findings = [each async for each in TrunkCheck(trunk_at(proxy.port), settings).findings()]
+    public = next(each for each in findings if each.what == "public address")
+    assert public.told.startswith("203.0.113.9")
+    assert public.good is not False
+    # The trunk is on this machine and sees us as we are.
+    assert next(each for each in findings if each.what == "NAT").good
 
 
 @pytest.mark.all

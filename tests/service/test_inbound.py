@@ -19,7 +19,7 @@ from aywa.ports.errors import Fault, ProviderError
 from aywa.ports.journal import StoreUnavailable
 from aywa.ports.secrets import CannotOpen
 from aywa.ports.store import ListQuery, Organisation, Store
-from aywa.ports.telephony import Answer, Forward, InboundInvite, OutboundCall, Refusal
+from aywa.ports.telephony import Answer, Forward, Gateway, InboundInvite, OutboundCall, Refusal, Trunk
 from aywa.service.inbound import NOBODY
 from aywa.service.services import PhoneParts, Services, join_services
 
@@ -352,6 +352,52 @@ async def test_an_hourly_limit_alone_lets_no_far_side_send_calls_on(tmp_path: Pa
     await store.close()
     assert isinstance(refused, Refusal)
     assert (refused.status, "RUNTIME_OUTBOUND_ALLOW" in refused.message) == (603, True)
+
+
+GATEWAYS = Trunk(
+    "t", "org", "carrier", (Gateway("192.0.2.1"), Gateway("GW2.example")), "me", "secret", tech_prefix="99"
+)
+
+
+async def test_a_callee_sends_a_call_only_to_where_the_list_lets_it(world: World) -> None:
+    phones = PhoneParts(world.host, tolls=TollRules(("+49", "sip:pbx.example")))
+    router = join_services(world.store, world.host, vault=AesGcmVault(bytes(32)), phones=phones).router
+    plain = OutboundCall("c", "org", uri="sip:a@pbx.example")
+    numbered = OutboundCall("c", "org", GATEWAYS, user="99493011111")
+
+    def sent(call: OutboundCall, target: str) -> tuple[str, str, bool] | str:
+        found = router.redirect(call, target)
+        if isinstance(found, Refusal):
+            assert found.status == 302
+            return found.message
+        assert (found.call_id, found.org_id) == ("c", "org")
+        return found.user, found.uri, found.trunk is not None
+
+    # Another host has the trunk's password only where it is one of its gateways.
+    assert sent(plain, "sip:b@pbx.example") == ("", "sip:b@pbx.example", False)
+    assert sent(numbered, "sip:b@pbx.example") == ("", "sip:b@pbx.example", False)
+    # The same number at another gateway of the trunk is the same destination.
+    assert sent(numbered, "sip:99493011111@gw2.example:5070") == (
+        "",
+        "sip:99493011111@gw2.example:5070",
+        True,
+    )
+    # Another number there is judged as a number.
+    assert sent(numbered, "sip:99493022222@192.0.2.1") == ("", "sip:99493022222@192.0.2.1", True)
+    assert sent(numbered, "tel:+49-30-22222;phone-context=x") == ("99493022222", "", True)
+    for call, target in (
+        (plain, "sip:a@elsewhere.example"),
+        (plain, "sip:a@pbx.example;maddr=192.0.2.66"),
+        (plain, "tel:+493011111"),
+        (plain, "mailto:a@b"),
+        (numbered, "sip:9919001234567@192.0.2.1"),
+        (numbered, "sip:99493011111@192.0.2.1;maddr=192.0.2.66"),
+        (numbered, "tel:+19001234567"),
+        (replace(numbered, user="", uri="sip:x@192.0.2.1"), "sip:9919001234567@192.0.2.1"),
+    ):
+        told = sent(call, target)
+        assert isinstance(told, str), target
+        assert "redirect" in told
 
 
 async def test_no_call_is_sent_on_while_the_store_is_away(

@@ -23,6 +23,7 @@ from aywa.api import (
     phone_numbers,
     providers,
     talk_page,
+    trunks,
 )
 from aywa.api.health import Check
 from aywa.api.settings import ApiSettings
@@ -41,6 +42,7 @@ ROUTERS = (
     phone_numbers.router,
     inbound.router,
     providers.router,
+    trunks.router,
     other_lists.router,
 )
 WEB_CALL_PATH = "/call/web"

@@ -85,6 +85,7 @@ TIMELINE = _found(
 PROVIDER_ROUTES = _found(
     "By name", _json({"type": "array", "items": _ref("ProviderRoute")}), _problems(401, 403)
 )
+TRUNK_LIST = _found("The oldest first", _json({"type": "array", "items": _ref("Trunk")}), _problems(401, 403))
 PROVIDER_CHECKS = _found(
     "Models, voices, transcribers",
     _json({"type": "array", "items": _ref("ProviderCheck")}),
@@ -147,6 +148,7 @@ def _schemas() -> JsonObject:
         **_credential_schemas(),
         **_phone_number_schemas(),
         **_provider_schemas(),
+        "Trunk": _trunk_schema(),
         "TimelineEntry": _timeline_schema(),
     }
 
@@ -233,6 +235,32 @@ def _provider_schemas() -> JsonObject:
         "CheckProviders": taken
         | {"properties": taken["properties"] | {"assistantId": _UUID, "assistant": _ref("CreateAssistant")}},
     }
+
+
+def _trunk_schema() -> JsonObject:
+    texts, flag = {"type": "string"}, {"type": "boolean"}
+    maybe = {"type": ["boolean", "null"]}
+    gateway = {
+        "ip": texts,
+        "port": {"type": "integer"},
+        "protocol": texts | {"enum": ["udp", "tcp", "tls"]},
+        "inbound": flag,
+        "outbound": flag,
+    }
+    trunk = {
+        "id": _UUID | {"description": "Of the credential."},
+        "name": texts,
+        "state": texts | {"enum": ["up", "down", "unknown", "off"]},
+        "registered": maybe | {"description": "null: it is not to be, or not yet."},
+        "answers": maybe | {"description": "null: nobody asks its gateways, or none has answered yet."},
+        "reason": texts | {"example": "503 Service Unavailable"},
+        "since": _TIME | {"type": ["string", "null"]},
+        "gateways": {
+            "type": "array",
+            "items": {"type": "object", "required": list(gateway), "properties": gateway},
+        },
+    }
+    return {"type": "object", "required": list(trunk), "properties": trunk}
 
 
 def _error_schema() -> JsonObject:

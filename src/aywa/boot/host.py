@@ -115,6 +115,12 @@ class Host:
         running.session.post(ev.EndRequested(reason, detail))
         return True
 
+    def rang(self, call_id: str) -> None:
+        """Whoever the call is placed to is being rung."""
+        running = self._calls.get(call_id)
+        if running is not None:
+            running.session.post(ev.RingingStarted())
+
     def active(self) -> Mapping[str, str]:
         """As the port says."""
         return {call_id: _status(running.session) for call_id, running in self._calls.items()}

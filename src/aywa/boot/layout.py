@@ -51,7 +51,9 @@ class PhoneLeg(Protocol):
 
 
 class PhoneEdge(Protocol):
-    """Where the audio of phone calls comes in. No method waits."""
+    """Where the audio of phone calls comes in. No method waits. detected_host: what somebody outside sees us at."""
+
+    detected_host: str
 
     def reserve(self, host: str) -> PortPair:
         """A pair of ports for the SDP. Raises NoPorts, OSError."""

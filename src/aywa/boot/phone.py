@@ -23,7 +23,7 @@ from aywa.boot.phone_coupling import Forwarding, Referral, TakeOver, Transferrin
 from aywa.boot.phone_gate import Gate
 from aywa.boot.phone_line import Line, LineSignals
 from aywa.boot.phone_settings import DEMO_USER, PhoneSettings
-from aywa.boot.phone_trunk import sip_trunk
+from aywa.boot.phone_trunk import TrunkNews, sip_trunk
 from aywa.core import ended_reasons
 from aywa.core.rtp.plan import StreamPlan
 from aywa.core.sip import events as sip
@@ -48,12 +48,15 @@ from aywa.ports.telephony import (
     TransferNews,
     TransferVerb,
     Trunk,
+    TrunkState,
 )
 
 _log = structlog.get_logger("aywa.boot.phone")
 
 UNAVAILABLE = 503
-NOT_ACCEPTABLE = 488
+CANCELLED = 487
+# Somebody's telephone rings, or is said to (RFC 3261 21.1.2, 21.1.5: 183 with an announcement, or a ringing tone).
+RINGING = frozenset((180, 183))
 TRANSFER_FAILED = "call.in-progress.error-transfer-failed"
 _NORMAL = sip.Reason("Q.850", 16, "Normal call clearing")
 
@@ -78,7 +81,7 @@ class Phone:
         self._lines: dict[str, Line] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._trunks: dict[str, Trunk] = {}
-        self.trunk_states: dict[str, str] = {}
+        self.trunks = TrunkNews()
         self.port: SipPort
         self.router: Router
         self._empty = asyncio.Event()
@@ -96,6 +99,11 @@ class Phone:
         router.on_change(self._configured)
         self._configured()
         self._gate.start()
+
+    def reached_at(self, host: str) -> None:
+        """The public network sees us there. What the operator says of the one or the other counts more."""
+        self._edge.detected_host = host
+        self.port.public_host = self.settings.public_host or host
 
     async def close(self, within_s: float) -> None:
         """Hangs up what is left; the calls' host is closed before."""
@@ -157,6 +165,10 @@ class Phone:
         self._lines[key] = line
         self.port.carry_out(actions)
 
+    def trunk_state(self, trunk_id: str) -> TrunkState:
+        """As ports.telephony.TrunkStates says."""
+        return self.trunks.state(trunk_id)
+
     # --- ports.telephony.Transfers -----------------------------------------------------------------------------------
 
     def transfer(self, transfer: Transfer, tell: Callable[[TransferNews], None]) -> None:
@@ -197,18 +209,18 @@ class Phone:
                 line = self._lines.get(call)
                 if line is not None and line.coupling is not None:
                     line.coupling.progress(line, event)
+                elif line is not None and event.status in RINGING:
+                    self._host.rang(line.call_id)
+            case sip.Redirected():
+                self._redirected(event)
             case sip.ReferProgress(call=call):
                 line = self._lines.get(call)
                 if line is not None and isinstance(line.coupling, Referral):
                     line.coupling.news(event)
             case sip.ReferReceived():
                 self._spawn(self._referred(event), f"sip: refer {event.call}")
-            case sip.TrunkUp(trunk=trunk) | sip.Registered(trunk=trunk):
-                self._trunk_is(trunk, "up")
-            case sip.TrunkDown(trunk=trunk, why=why):
-                self._trunk_is(trunk, f"down: {why}")
-            case sip.RegistrationFailed(trunk=trunk, status=status, reason=reason):
-                self._trunk_is(trunk, f"not registered: {status} {reason}".rstrip())
+            case sip.TrunkUp() | sip.TrunkDown() | sip.Registered() | sip.RegistrationFailed():
+                self.trunks.take(event)
             case sip.Banned():
                 _log.warning("sip_banned", address=event.address, why=event.why)
             case _:
@@ -296,6 +308,34 @@ class Phone:
         self.port.carry_out(agent.accept_refer(event.call, self.port.now()))
         TakeOver(self, line, Line("")).dial(answer, event)
 
+    # --- outbound ----------------------------------------------------------------------------------------------------
+
+    def _redirected(self, event: sip.Redirected) -> None:
+        """Whom we called says where else to ask: as far as the router lets us."""
+        line, agent = self._lines.get(event.call), self.port.agent
+        if line is None or line.over or line.outbound is None:
+            return
+        for target in event.targets:
+            answer = self.router.redirect(line.outbound, target)
+            if isinstance(answer, Refusal):
+                line.refused = answer.message
+                continue
+            line.outbound, line.refused = answer, ""
+            _log.info("call_redirected", call_id=line.call_id, status=event.status, to=_host_of(target))
+            trunk = answer.trunk.id if answer.trunk is not None and not answer.uri else ""
+            self.port.carry_out(
+                agent.follow(
+                    event.call,
+                    target,
+                    self.port.now(),
+                    uri=self.target(answer),
+                    trunk=trunk,
+                    known=answer.trunk is not None,
+                )
+            )
+            return
+        self.port.carry_out(agent.refuse_redirect(event.call, self.port.now()))
+
     # --- while it runs -------------------------------------------------------------------------------------------------
 
     def _media_changed(self, call: str, plan: StreamPlan, *, answered: bool) -> None:
@@ -365,7 +405,7 @@ class Phone:
         if line.rtp is not None:
             self._leg_ended(line, event, cause)
         elif line.call_id:
-            self._host.end(line.call_id, self._why_unanswered(line, event, cause))
+            self._host.end(line.call_id, self._why_unanswered(line, event, cause), _message(line, event))
 
     def _leg_ended(self, line: Line, event: sip.Ended, cause: int | None) -> None:
         assert line.rtp is not None
@@ -433,7 +473,7 @@ class Phone:
         for gone in self._trunks.keys() - trunks.keys():
             del self._trunks[gone]
             self.port.carry_out(agent.remove_trunk(gone, self.port.now()))
-            self.trunk_states.pop(gone, None)
+            self.trunks.forget(gone)
         for trunk in trunks.values():
             self._know(trunk)
 
@@ -446,13 +486,10 @@ class Phone:
     def _know(self, trunk: Trunk) -> None:
         """The SIP port has the trunk as it is now."""
         if self._trunks.get(trunk.id) != trunk:
+            # What was known of it was known of another.
+            self.trunks.forget(trunk.id)
             self._trunks[trunk.id] = trunk
             self.port.carry_out(self.port.agent.set_trunk(self._sip_trunk(trunk), self.port.now()))
-
-    def _trunk_is(self, trunk: str, state: str) -> None:
-        if self.trunk_states.get(trunk) != state:
-            self.trunk_states[trunk] = state
-            _log.info("trunk", trunk=trunk, state=state)
 
     def _caller(self, call: OutboundCall, pair: PortPair) -> str:
         """A bare number where a trunk completes it, else a whole URI."""
@@ -492,6 +529,20 @@ class Phone:
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _message(line: Line, event: sip.Ended) -> str:
+    """What a person should know of a call that was not answered, besides its reason."""
+    if line.outbound is None or event.status == CANCELLED:
+        return ""
+    cause = event.cause
+    if event.by == "remote":
+        q850 = cause.cause if cause is not None and cause.protocol.upper() == "Q.850" else None
+        text = "" if cause is None else cause.text
+        told = ended_reasons.dial_message(event.status, event.reason, q850, text)
+    else:
+        told = f"the call could not be placed: {event.reason}" if event.by == "network" else event.reason
+    return f"{told}; {line.refused}" if line.refused else told
 
 
 def _invite(event: sip.InviteReceived, trusted: bool) -> InboundInvite:

@@ -28,8 +28,8 @@ class Coupling(Protocol):
 @dataclass(slots=True, eq=False)
 class Line:
     """call: the agent's key. call_id: the call that it belongs to, when that is known; empty for a leg that no assistant has.
-    leg_id: what the media plane calls its leg; ports: those of the leg, which is not the line's to release; beside: the leg
-    that it will be joined with."""
+    refused: why it was not let go where it was sent on to. leg_id: what the media plane calls its leg; ports: those of the leg,
+    which is not the line's to release; beside: the leg that it will be joined with."""
 
     call: str
     call_id: str = ""
@@ -38,6 +38,7 @@ class Line:
     rtp: PhoneLeg | None = None
     outbound: OutboundCall | None = None
     over: bool = False
+    refused: str = ""
     org_id: str = ""
     leg_id: str = ""
     ports: PortPair | None = None

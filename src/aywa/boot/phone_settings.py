@@ -10,14 +10,17 @@ from ipaddress import ip_network
 from pathlib import Path
 
 from aywa.boot.errors import CannotStart
+from aywa.core.stun import PORT as STUN_PORT
 
 SIP_PORT = 5060
 MEDIA_PROCESSES_MOST = 64
+STUN_SERVERS_MOST = 4
 NORMAL, HIGH, REALTIME = "normal", "high", "realtime"
 DEMO_USER = "demo"
 # Contract 14.1: of a number's authentication.
 PASSWORD_LENGTHS = (20, 40)
 DIGESTS = ("SHA-256", "MD5")
+_SERVER = re.compile(r"(?P<host>[a-z0-9.\-]{1,253}|\[[0-9a-f:.]{2,45}\])(?::(?P<port>\d{1,5}))?")
 _YES, _NO = frozenset(("1", "true", "yes", "on")), frozenset(("0", "false", "no", "off"))
 
 
@@ -25,13 +28,14 @@ _YES, _NO = frozenset(("1", "true", "yes", "on")), frozenset(("0", "false", "no"
 class PhoneSettings:
     """hosts: to bind, the API's own when empty. port: of UDP and TCP, 0: a free one; next_port: the next free one when it is
     taken. tls_port: None without TLS. public_host: what to tell far sides behind whose NAT we are; media_public_host: the
-    same for audio. first_media_port, last_media_port: of RTP. srtp: never, optional, required. tls_authorities: a file of
-    those whose certificates are believed; tls_verify: whether they must be. password: of the account `demo`.
-    networks: who may call `demo` without it. cpu_most: of a processor; above that new calls are refused, to come again after
-    retry_after_s. digest: the algorithms that callers may prove themselves by, the strongest first; some telephones know
-    only the first that they are offered. media_processes: 0: the calls' audio is handled in the runtime's own process; else in
-    so many beside it, one a core. media_priority: what they ask the system for. hold_music: a WAV file that callers hear while
-    they wait; None: a ringing tone. comfort_noise: it is agreed on, where the far side has it (RFC 3389)."""
+    same for audio; stun: who is asked for it where neither is said. first_media_port, last_media_port: of RTP. srtp: never,
+    optional, required. tls_authorities: a file of those whose certificates are believed; tls_verify: whether they must be.
+    password: of the account `demo`. networks: who may call `demo` without it. cpu_most: of a processor; above that new calls
+    are refused, to come again after retry_after_s. digest: the algorithms that callers may prove themselves by, the strongest
+    first; some telephones know only the first that they are offered. media_processes: 0: the calls' audio is handled in the
+    runtime's own process; else in so many beside it, one a core. media_priority: what they ask the system for. hold_music: a
+    WAV file that callers hear while they wait; None: a ringing tone. comfort_noise: it is agreed on, where the far side has it
+    (RFC 3389)."""
 
     enabled: bool = True
     hosts: tuple[str, ...] = ()
@@ -42,6 +46,7 @@ class PhoneSettings:
     tls_authorities: Path | None = None
     public_host: str = ""
     media_public_host: str = ""
+    stun: tuple[tuple[str, int], ...] = ()
     first_media_port: int = 10_000
     last_media_port: int = 10_999
     media_processes: int = 0
@@ -73,6 +78,7 @@ def phone_from_environment(environment: Mapping[str, str] | None = None) -> Phon
         tls_authorities=Path(authorities) if authorities else None,
         public_host=read.text("RUNTIME_SIP_PUBLIC_IP") or media_host,
         media_public_host=media_host or read.text("RUNTIME_SIP_PUBLIC_IP"),
+        stun=read.servers("RUNTIME_MEDIA_STUN", STUN_PORT),
         first_media_port=first,
         last_media_port=last,
         media_processes=read.number("RUNTIME_MEDIA_PROCESSES", 0, MEDIA_PROCESSES_MOST),
@@ -159,6 +165,18 @@ class Reader:
         if not 1024 <= first < last <= 65_535:
             raise CannotStart(f"{name} must be a range of ports such as 10000-10999, got {given[:40]!r}")
         return first, last
+
+    def servers(self, name: str, otherwise: int) -> tuple[tuple[str, int], ...]:
+        found = []
+        for one in self.words(name):
+            parts = _SERVER.fullmatch(one.lower().removeprefix("stun:"))
+            port = int(parts["port"] or otherwise) if parts is not None else 0
+            if parts is None or not 0 < port <= 65_535:
+                raise CannotStart(f"{name} must hold servers such as stun.example.com:3478, got {one[:40]!r}")
+            found.append((parts["host"].strip("[]"), port))
+        if len(found) > STUN_SERVERS_MOST:
+            raise CannotStart(f"{name} can hold {STUN_SERVERS_MOST} servers, got {len(found)}")
+        return tuple(found)
 
     def networks(self, name: str, otherwise: tuple[str, ...]) -> tuple[str, ...]:
         given = self.words(name)

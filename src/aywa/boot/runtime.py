@@ -45,6 +45,7 @@ from aywa.boot.phone_port import PhoneAddress, open_phone_port, password_in
 from aywa.boot.prices import load_prices
 from aywa.boot.provider_check import ProviderCheck
 from aywa.boot.providers import LocalRoutes, Providers
+from aywa.boot.public_address import PublicAddress
 from aywa.boot.receptionist import DOCUMENT, demo_number, receptionist
 from aywa.boot.secrets import open_vault
 from aywa.boot.settings import RuntimeSettings, is_loopback
@@ -115,6 +116,7 @@ class Runtime:
         self.warning: str | None = None
         self._media_port = 0
         self.phone_address: PhoneAddress | None = None
+        self._public: PublicAddress | None = None
         self._openai: OpenAiLlm | None = None
         self._endpointing = EndpointingHttp()
         self._requests = HttpAssistantRequests()
@@ -159,6 +161,7 @@ class Runtime:
                 base_url=public_url(),
                 requests=self._requests,
                 tolls=tolls_from_environment(),
+                states=self._phone if settings.phone.enabled else None,
             ),
         )
         if self.services.carrier_lines is not None:
@@ -177,6 +180,8 @@ class Runtime:
         """Waits until the models are loaded, and the media processes run. Raises ProviderError, CannotStart."""
         await self._engine.ready()
         await self._layout.ready()
+        if self._public is not None:
+            await self._public.first()
         speaking = asyncio.get_running_loop().create_task(speak_stock(self._engine.tts, self._stock))
         self._parts.push_async_callback(_stopped, speaking)
         # What is alive now stays: let the collector leave it alone, and look for old garbage seldom.
@@ -330,6 +335,10 @@ class Runtime:
         self._parts.push_async_callback(port.close)
         await demo_number(self.services, self.org_id, self.assistant_id, address.uri, address.password)
         self._phone.open(port, self.services.router)
+        if phones.stun and not phones.media_public_host:
+            self._public = PublicAddress(phones.stun, hosts[0], self._phone.reached_at)
+            looking = asyncio.get_running_loop().create_task(self._public.run(), name="public address")
+            self._parts.push_async_callback(_stopped, looking)
         self._parts.push_async_callback(self._phone.close, self.settings.drain_s)
 
     async def _open_freeswitch(self) -> None:

@@ -13,14 +13,18 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from aywa.adapters.transports.sip.names import Names
-from aywa.adapters.transports.sip.port import SipPort, is_private
+from aywa.adapters.transports.sip.port import SipPort
 from aywa.adapters.transports.sip.settings import SipSettings
+from aywa.adapters.transports.sip.sockets import NOT_BELIEVED
+from aywa.boot.finding import Finding
 from aywa.boot.phone_settings import PhoneSettings
 from aywa.boot.phone_trunk import sip_trunk
+from aywa.boot.public_address import look
+from aywa.core.nat import is_private
 from aywa.core.rtp.plan import StreamPlan
 from aywa.core.sip import events as sip
 from aywa.core.sip.admission import AgentSettings
@@ -42,16 +46,6 @@ _SILENCE = bytes(2 * FRAME_SAMPLES)
 _CODECS = {"PCMU": PCMU, "PCMA": PCMA}
 
 Kind = TypeVar("Kind")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What was found. good: None for what is worth knowing and no fault. mend: what to do about a fault."""
-
-    what: str
-    good: bool | None
-    told: str
-    mend: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +94,16 @@ class TrunkCheck:
             )
             return
         yield Finding("name", True, f"{gateway.host} is {address}")
-        async with self._opened(address):
+        self._host = self._host or own_address("::" if ":" in address else "0.0.0.0", address)  # noqa: S104
+        seen = await look(self._settings, (self._host, self._media_port()), address)
+        if seen is not None:
+            yield seen.finding
+            # As the runtime does: what the operator says counts more.
+            found = self._settings.media_public_host or seen.host
+            self._settings = replace(
+                self._settings, public_host=self._settings.public_host or found, media_public_host=found
+            )
+        async with self._opened():
             yield (pinged := await self._ping(gateway))
             if not pinged.good:
                 return
@@ -128,9 +131,8 @@ class TrunkCheck:
         return next((record.address for record in found if hasattr(record, "address")), None)
 
     @asynccontextmanager
-    async def _opened(self, address: str) -> AsyncIterator[None]:
+    async def _opened(self) -> AsyncIterator[None]:
         """The SIP port, on any free one: that of a runtime may be in use."""
-        self._host = self._host or own_address("::" if ":" in address else "0.0.0.0", address)  # noqa: S104
         settings = SipSettings(hosts=(self._host,), port=0, public_host=self._settings.public_host)
         agent = AgentSettings(open_networks=(), session_expires_s=0)
         self._port = SipPort(settings, agent, self._events.put_nowait, self._names, self._traced)
@@ -180,6 +182,10 @@ class TrunkCheck:
             if result is None or result.key == key:
                 break
         place = f"{gateway.host} port {gateway.port} by {gateway.transport}"
+        if result is not None and result.status == 0 and NOT_BELIEVED in result.reason:
+            return Finding(
+                "TLS", False, f"{place}: {result.reason.partition(': ')[2]}", certificate_mend(result.reason)
+            )
         if result is None or result.status == 0:
             why = "" if result is None or not result.reason else f" ({result.reason})"
             other = "tcp" if gateway.transport == "udp" else "udp"
@@ -202,7 +208,7 @@ class TrunkCheck:
         others = [(host, port) for host, port in self._seen if host not in (told, ours[0])]
         if not others:
             changed = [port for host, port in self._seen if port is not None and port != ours[1]]
-            if changed and host_is_local(ours[0]):
+            if changed and is_private(ours[0]):
                 return None
             return Finding("NAT", True, f"the trunk sees us as {told}")
         host, port = others[0]
@@ -229,6 +235,11 @@ class TrunkCheck:
         return Finding(
             "registration", False, f"{domain} answers {result.status} {result.reason}".rstrip(), mend
         )
+
+    def _media_port(self) -> int:
+        """One that audio could have; 0 when all are taken."""
+        first, last = self._settings.first_media_port, self._settings.last_media_port
+        return next((port for port in range(first + first % 2, last, 2) if _is_free(self._host, port)), 0)
 
     def _ports(self) -> Finding:
         """How many pairs of the media range can be bound."""
@@ -309,6 +320,19 @@ class TrunkCheck:
         return Finding("audio", True, told)
 
 
+def certificate_mend(reason: str) -> str:
+    """By what OpenSSL says of it."""
+    said = reason.lower()
+    if "mismatch" in said:
+        return "write the gateway's ip as a name that stands in its certificate"
+    if "expired" in said or "not yet valid" in said:
+        return "ask the carrier for a certificate that is valid today, and look at this machine's clock"
+    return (
+        "put the certificate of whoever signed it into a file and name that in RUNTIME_SIP_TLS_CA;"
+        " RUNTIME_SIP_TLS_VERIFY=false believes anybody"
+    )
+
+
 def _not_answered(call: TrialCall, result: object) -> Finding:
     if not isinstance(result, sip.Ended):
         return Finding("call", False, f"{call.number} did not answer, nor did the trunk", "ask the carrier")
@@ -344,8 +368,3 @@ def _is_free(host: str, port: int) -> bool:
             except OSError:
                 return False
     return True
-
-
-def host_is_local(host: str) -> bool:
-    """No trunk on the internet can reach it."""
-    return is_private(host)

@@ -81,7 +81,9 @@ def softphone(
             "--ring", min=0, help="Seconds to let it ring: before giving up [60], or answering [0.2]."
         ),
     ] = None,
-    wait: Annotated[float, typer.Option("--wait", help="With --answer: seconds to wait for a call.")] = 60.0,
+    wait: Annotated[
+        float, typer.Option("--wait", min=0, help="With --answer: seconds to wait for a call.")
+    ] = 60.0,
     words: Annotated[
         bool, typer.Option("--words", help="Recognise what was heard, with the models on this machine.")
     ] = False,
@@ -115,7 +117,7 @@ def softphone(
         host or _host_towards(uri), port, transport.value, username=username, password=password, payloads=laws
     )
     steps = _steps(None if wav is None else _read(wav), after_greeting, keys, hold, talk)
-    phone = Softphone(setup, on_ready=_tell if uri is None else None)
+    phone = Softphone(setup, on_ready=_tell if uri is None else None, on_quiet=still_quiet)
     try:
         talked = asyncio.run(_call(phone, begin, steps))
     except OSError as error:
@@ -215,7 +217,7 @@ def _host_towards(uri: str | None) -> str:
 
 
 def _headers(lines: list[str]) -> list[tuple[str, str]]:
-    from aywa.testing.softphone.phone import headers_of
+    from aywa.testing.softphone.writing import headers_of
 
     try:
         return headers_of(lines)
@@ -246,6 +248,11 @@ def _write(path: Path, talked: Talked) -> None:
 
 def _tell(uri: str) -> None:
     typer.echo(f"waiting at {uri}", err=True)
+
+
+def still_quiet(place: tuple[str, int]) -> None:
+    """Says that nothing has answered so far; the phone goes on trying."""
+    typer.echo(f"no answer from {place[0]} port {place[1]} yet: is a SIP port open there?", err=True)
 
 
 def _fail(text: str, code: int) -> NoReturn:

@@ -155,6 +155,7 @@ async def _call_by_sip(
     import signal
     from contextlib import suppress
 
+    from aywa.cli.softphone import still_quiet
     from aywa.testing.caller import Placed, call_by_sip_id
     from aywa.testing.softphone.lines import host_towards
     from aywa.testing.softphone.message import NotSip, complete_uri
@@ -164,7 +165,7 @@ async def _call_by_sip(
     try:
         uri = complete_uri(uri)
         setup = Setup(await host_towards(uri), username=account[0], password=account[1])
-        phone = Softphone(setup)
+        phone = Softphone(setup, on_quiet=still_quiet)
         with suppress(ValueError, RuntimeError):
             asyncio.get_running_loop().add_signal_handler(signal.SIGINT, phone.hang_up)
         talked = await phone.call(Dial(uri), steps)

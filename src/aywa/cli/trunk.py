@@ -1,4 +1,4 @@
-"""`aywa trunk check`: tries a SIP trunk from this machine and says what to mend."""
+"""`aywa trunk list|check`: how a running runtime's SIP trunks fare; or tries one from this machine and says what to mend."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from aywa.cli import runtime
 
 if TYPE_CHECKING:
-    from aywa.boot.trunk_check import Finding
+    from aywa.boot.finding import Finding
     from aywa.core.sip.flow import Flow
     from aywa.ports.store import Store
     from aywa.ports.telephony import Trunk
@@ -101,9 +101,46 @@ def check(
         raise typer.Exit(1)
 
 
+@app.command("list")
+def list_trunks(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    url: Annotated[str | None, typer.Option("--url", help="The runtime. [AYWA_URL, this machine's]")] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", help="API key. [AYWA_API_KEY, the key of `aywa dev`]")
+    ] = None,
+) -> None:
+    """List the trunks of a running runtime: whether their gateways answer, and whether it is registered there.
+
+    What is not asked for is not known: optionsPingEnabled, sipRegisterPlan. Exit code 1 when one is down.
+
+    \b
+    aywa trunk list
+    aywa trunk list --json
+    """
+    found: list[dict[str, Any]] = runtime.fetch("/trunks", url, key)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    elif not found:
+        typer.echo("No trunks: make a credential with provider byo-sip-trunk.")
+    else:
+        typer.echo(f"{'ID':36}  {'STATE':7}  {'REGISTERED':10}  {'ANSWERS':7}  {'SINCE (UTC)':19}  NAME")
+    for trunk in () if as_json else found:
+        typer.echo(runtime.printable(_line(trunk)))
+    if any(trunk["state"] == "down" for trunk in found):
+        raise typer.Exit(1)
+
+
+def _line(trunk: dict[str, Any]) -> str:
+    words = {True: "yes", False: "no", None: "-"}
+    since = str(trunk["since"] or "-")[:19].replace("T", " ")
+    states = f"{trunk['state']:7}  {words[trunk['registered']]:10}  {words[trunk['answers']]:7}"
+    reason = f" ({trunk['reason']})" if trunk["reason"] else ""
+    return f"{trunk['id']:36}  {states}  {since:19}  {trunk['name']}{reason}"
+
+
 def _tell(finding: Finding) -> None:
     typer.echo(f"{_MARKS[finding.good]}  {finding.what}: {runtime.printable(finding.told)}")
-    if finding.good is False and finding.mend:
+    if not finding.good and finding.mend:
         typer.echo(f"      {finding.mend}")
 
 

@@ -30,11 +30,12 @@ _OWED_A_WORD = "pipeline-error-"
 
 
 # Looked up once: in Python 3.11 a member of an enumeration costs twenty times what a name does.
-_ENDED, _ENDING, _IN_PROGRESS, _QUEUED = (
+_ENDED, _ENDING, _IN_PROGRESS, _QUEUED, _RINGING = (
     CallState.ENDED,
     CallState.ENDING,
     CallState.IN_PROGRESS,
     CallState.QUEUED,
+    CallState.RINGING,
 )
 _SILENT = CallerState.SILENT
 _AWAITING_ANSWER, _CALLER_HAS_FLOOR = GapReason.AWAITING_ANSWER, GapReason.CALLER_HAS_FLOOR
@@ -84,7 +85,7 @@ class Conversation:
     def wake(self, now: float) -> Commands:
         """What follows from the time alone."""
         state = self.lifecycle.state
-        if state is _QUEUED:
+        if state is _QUEUED or state is _RINGING:
             return (
                 self._gone(NEVER_CONNECTED, "nobody connected in time", now) if now >= self._join_by_s else []
             )
@@ -109,7 +110,7 @@ class Conversation:
     def deadline(self) -> float | None:
         """The call's second at which it next wants to be woken; None once it has ended."""
         state = self.lifecycle.state
-        if state is _QUEUED:
+        if state is _QUEUED or state is _RINGING:
             return self._join_by_s
         if state is _ENDING:
             return self._close_by_s
@@ -151,6 +152,8 @@ class Conversation:
         match event:
             case ev.CallStarted():
                 return self._configure(event)
+            case ev.RingingStarted():
+                return self._rang()
             case ev.LegConnected():
                 return self._connected(event, now)
             case ev.LegEnded():
@@ -265,8 +268,15 @@ class Conversation:
         # What the call costs is not the caller's business: to them, its time is up.
         return self._settings.budget_message or self._settings.end_call_message or TIME_IS_UP
 
-    def _connected(self, event: ev.LegConnected, now: float) -> Commands:
+    def _rang(self) -> Commands:
         if self.lifecycle.state is not _QUEUED:
+            # Told twice, or later than the answer.
+            return []
+        self.lifecycle.apply(CallInput.RANG)
+        return [do.TellClient("status-update", {"status": CallState.RINGING.value})]
+
+    def _connected(self, event: ev.LegConnected, now: float) -> Commands:
+        if not self.lifecycle.waiting:
             return []
         self.floor.rate_hz = event.rate_hz
         self.lifecycle.apply(CallInput.CONNECTED)
@@ -399,7 +409,7 @@ class Conversation:
         rest: Commands = [c for c in cmds if not isinstance(c, do.EndCall)]
         if self.lifecycle.over:
             return rest
-        if self.lifecycle.state is _QUEUED:
+        if self.lifecycle.waiting:
             return rest + self._gone(wish.reason, wish.message, now)
         note = self._leave_note if wish.reason == self.floor.leave_reason else ""
         message = "; ".join(filter(None, (note, wish.message)))

@@ -35,7 +35,7 @@ class LegConnected:
 @dataclass(frozen=True, slots=True)
 class LegEnded:
     """The party's audio path is gone. cause: closed (by the far side), lost, flooded, unread, malformed, local,
-    forwarded (it goes on without the brain)."""
+    no_media (the far side sends nothing), forwarded (it goes on without the brain)."""
 
     leg_id: str
     cause: str
@@ -354,6 +354,11 @@ class CallStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class RingingStarted:
+    """Whoever was called is being rung, and nobody has answered yet."""
+
+
+@dataclass(frozen=True, slots=True)
 class EndRequested:
     """Somebody with the right to do so asked for the call's end. reason: a published endedReason."""
 
@@ -413,6 +418,7 @@ Event = (
     | ReplyCompleted
     | ReplyFailed
     | CallStarted
+    | RingingStarted
     | EndRequested
     | TransferChanged
     | ChildFailed

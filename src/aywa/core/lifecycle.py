@@ -1,6 +1,6 @@
 """A call from queued to ended. The whole machine is the table; an input that is not in it is an error and changes nothing.
 
-queued --connected--> in-progress --end_asked--> ending --gone--> ended
+queued [--rang--> ringing] --connected--> in-progress --end_asked--> ending --gone--> ended
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ class CallState(StrEnum):
     """Where the call stands. ENDING is told to nobody: to the contract the call is still in progress."""
 
     QUEUED = "queued"
+    RINGING = "ringing"
     IN_PROGRESS = "in-progress"
     ENDING = "ending"
     ENDED = "ended"
@@ -20,15 +21,21 @@ class CallState(StrEnum):
 class CallInput(StrEnum):
     """What moves it."""
 
+    RANG = "rang"
     CONNECTED = "connected"
     END_ASKED = "end_asked"
     GONE = "gone"
 
 
 _TABLE: dict[tuple[CallState, CallInput], CallState] = {
+    (CallState.QUEUED, CallInput.RANG): CallState.RINGING,
     (CallState.QUEUED, CallInput.CONNECTED): CallState.IN_PROGRESS,
     (CallState.QUEUED, CallInput.END_ASKED): CallState.ENDED,
     (CallState.QUEUED, CallInput.GONE): CallState.ENDED,
+    (CallState.RINGING, CallInput.RANG): CallState.RINGING,
+    (CallState.RINGING, CallInput.CONNECTED): CallState.IN_PROGRESS,
+    (CallState.RINGING, CallInput.END_ASKED): CallState.ENDED,
+    (CallState.RINGING, CallInput.GONE): CallState.ENDED,
     (CallState.IN_PROGRESS, CallInput.END_ASKED): CallState.ENDING,
     (CallState.IN_PROGRESS, CallInput.GONE): CallState.ENDED,
     (CallState.ENDING, CallInput.END_ASKED): CallState.ENDING,
@@ -39,6 +46,7 @@ _TABLE: dict[tuple[CallState, CallInput], CallState] = {
 
 # Looked up once: in Python 3.11 a member of an enumeration costs twenty times what a name does.
 _OVER = (CallState.ENDING, CallState.ENDED)
+_WAITING = (CallState.QUEUED, CallState.RINGING)
 
 # Contract 6.5 and Appendix A. A leg's own trouble is told by the nearest published value, the cause beside it.
 LEG_REASONS: dict[str, str] = {
@@ -48,6 +56,7 @@ LEG_REASONS: dict[str, str] = {
     "malformed": "call.in-progress.error-assistant-did-not-receive-customer-audio",
     "unread": "phone-call-provider-closed-websocket",
     "local": "manually-canceled",
+    "no_media": "call.in-progress.error-assistant-did-not-receive-customer-audio",
     "forwarded": "assistant-forwarded-call",
 }
 NEVER_CONNECTED = "call.in-progress.error-providerfault-transport-never-connected"
@@ -75,6 +84,11 @@ class Lifecycle:
             self.reason, self.message = reason, message
         self.state = after
         return after
+
+    @property
+    def waiting(self) -> bool:
+        """Nobody is there yet."""
+        return self.state in _WAITING
 
     @property
     def over(self) -> bool:

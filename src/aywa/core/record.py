@@ -114,8 +114,12 @@ class CallRecord:
         messages = model.get("messages") if isinstance(model, Mapping) else None
         self.prompt = [m for m in messages if isinstance(m, Mapping)] if isinstance(messages, list) else []
 
+    def _on_ringing_started(self, at_s: float, data: Mapping[str, Any]) -> None:
+        if self.status == "queued":
+            self.status = "ringing"
+
     def _on_leg_connected(self, at_s: float, data: Mapping[str, Any]) -> None:
-        if self.status != "queued":
+        if self.status not in ("queued", "ringing"):
             # A further leg, or the same one told twice: the call began with the first.
             return
         self.status = "in-progress"
@@ -302,6 +306,7 @@ def _rounded(value: float | None, times: float, digits: int) -> float | None:
 
 _TAKES: dict[str, Callable[[CallRecord, float, Mapping[str, Any]], None]] = {
     "CallStarted": CallRecord._on_call_started,
+    "RingingStarted": CallRecord._on_ringing_started,
     "LegConnected": CallRecord._on_leg_connected,
     "RecordMessage": CallRecord._on_record_message,
     "RecordTurn": CallRecord._on_record_turn,

@@ -66,6 +66,17 @@ class Trunk:
 
 
 @dataclass(frozen=True, slots=True)
+class TrunkState:
+    """How a trunk fares. answers: one of its gateways does (OPTIONS); registered: it knows where we are; both None while that is
+    not known, or not asked. why: of what is not well. since_ms: Unix time of the last change, 0 before the first."""
+
+    answers: bool | None = None
+    registered: bool | None = None
+    why: str = ""
+    since_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """Who proves by digest that he may call a number. realm: empty for the SIP port's own."""
 
@@ -161,6 +172,10 @@ class Router(Protocol):
     async def refer(self, org_id: str, call_id: str, target: str) -> OutboundCall | Refusal:
         """Whether a live call's far side may send the call to the target, a SIP or tel URI (REFER). Never raises."""
 
+    def redirect(self, call: OutboundCall, target: str) -> OutboundCall | Refusal:
+        """Whether a call that is being placed may go to the target, a SIP or tel URI, instead: whoever was called says so (3xx).
+        The call as it is to be placed then; its trunk is kept only where the trunk's password may be shown. Never raises."""
+
     def on_change(self, tell: Callable[[], None]) -> None:
         """tell: called when trunks or accounts may not be what they were."""
 
@@ -170,6 +185,13 @@ class Telephone(Protocol):
 
     def dial(self, call: OutboundCall) -> None:
         """Begins, and tells the call's host what becomes of it. Raises CallRefused when it cannot even begin."""
+
+
+class TrunkStates(Protocol):
+    """Knows how trunks fare."""
+
+    def trunk_state(self, trunk_id: str) -> TrunkState:
+        """Of one that is not known here: nothing."""
 
 
 class TransferVerb(StrEnum):

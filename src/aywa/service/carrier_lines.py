@@ -79,6 +79,7 @@ class CarrierLine:
     ours: bool = True
     over: bool = False
     ended: bool = False
+    rung: bool = False
     onward: Onward | None = None
     tell: Tell | None = field(default=None, repr=False)
     unasked: asyncio.TimerHandle | None = field(default=None, repr=False)
@@ -260,6 +261,9 @@ class CarrierLines:
     def happened(self, line: CarrierLine, news: CarrierNews) -> CarrierAnswer:
         """What it is answered with."""
         match news.happening:
+            case Happening.RINGING if line.outbound and not line.rung:
+                line.rung = True
+                self._parts.legs.rang(line.call_id)
             case Happening.ENDED:
                 self._ended(line, news)
             case Happening.NEXT:
@@ -326,8 +330,13 @@ class CarrierLines:
             _log.warning("call_not_placed", call_id=call.call_id, reason=_shown(error))
             self._parts.legs.end(line.call_id, reason, _shown(error))
             return
-        self.named(line, provider_id)
-        if line.over:
+        line.provider_id = provider_id
+        if self.knows(line.call_id):
+            self.named(line, provider_id)
+        if line.ended:
+            # It was over sooner than we knew its name.
+            self.forget(line)
+        elif line.over or not self.knows(line.call_id):
             # Nobody wants it any more.
             await self._hang_up(line)
         elif self.placed is not None:
@@ -342,18 +351,21 @@ class CarrierLines:
 
     async def _transfer(self, line: CarrierLine) -> None:
         to, tell = line.onward, line.tell
-        assert to is not None
+        if to is None or tell is None:
+            # The caller was gone sooner.
+            return
         try:
             await line.carrier.transfer(line.account, line.provider_id, to, self._anyway(line))
         except Exception as error:  # noqa: BLE001 - the call goes on with its assistant
             _log.warning("call_not_transferred", call_id=line.call_id, reason=_shown(error))
-            line.onward = line.tell = None
-            if tell is not None:
+            line.onward = None
+            if line.tell is not None:
+                line.tell = None
                 tell(TransferNews(TransferStatus.FAILED, reason=_shown(error)))
             return
-        if tell is not None:
+        if line.tell is not None:
             tell(TransferNews(TransferStatus.CONNECTED))
-        self._parts.legs.give_away(line.call_id)
+            self._parts.legs.give_away(line.call_id)
 
     def _call_over(self, call_id: str, connected: bool) -> None:
         line = self._lines.get(call_id)

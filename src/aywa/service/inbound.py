@@ -334,6 +334,16 @@ class Inbound:
             return Refusal(503, "Service Unavailable", message="the store does not answer")
         return replace(placed, call_id=call_id)
 
+    # --- a callee sends us on ---------------------------------------------------------------------------------------
+
+    def redirect(self, call: OutboundCall, target: str) -> OutboundCall | Refusal:
+        """As the port says."""
+        try:
+            return self._outbound.redirected(call, target)
+        except Rejected as rejection:
+            _log.info("redirect_refused", call_id=call.call_id, why=str(rejection))
+            return Refusal(302, message="; ".join(rejection.problems))
+
     # --- nobody does -----------------------------------------------------------------------------------------------
 
     async def _unanswered(

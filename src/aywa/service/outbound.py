@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from aywa.core.numbers import dialled, sip_address
+from aywa.core.numbers import dialled, is_listed, sip_address
 from aywa.core.toll import TollGuard, TollVerdict
 from aywa.ports.calls import CallRefused
 from aywa.ports.carriers import CarrierAccount
@@ -171,6 +171,35 @@ class Outbound:
             value = shown("", number.body.get("credentialId"))
             raise Rejected([f"phoneNumberId has a credential that is gone or cannot be opened, got {value}"])
         return account
+
+    def redirected(self, call: OutboundCall, target: str) -> OutboundCall:
+        """A SIP or tel URI that somebody names whom we called. As with a REFER it costs its owner: so it must be on the list,
+        unless it is the same number at another gateway of the trunk. Raises Rejected."""
+        trunk = call.trunk
+        to_number = target.lower().startswith("tel:")
+        if to_number:
+            if trunk is None:
+                raise Rejected(["target of a redirect must be a SIP URI, for the call has no trunk"])
+            # The marks that RFC 3966 5.1.1 has for people.
+            number = target[4:].partition(";")[0].translate(str.maketrans("", "", "-.()"))
+            self._must_be_listed(number)
+            user = dialled(number, leading_plus=trunk.leading_plus, tech_prefix=trunk.tech_prefix)
+            return replace(call, user=user, uri="")
+        address = sip_address(target)
+        if address is None:
+            raise Rejected(["target of a redirect must be a SIP or tel URI"])
+        if trunk is None or not _is_at(target, trunk):
+            self._must_be_listed(target)
+            return replace(call, trunk=None, user="", uri=target)
+        if not call.user or address.user != call.user:
+            self._must_be_listed(address.user.removeprefix(trunk.tech_prefix))
+        return replace(call, user="", uri=target)
+
+    def _must_be_listed(self, destination: str) -> None:
+        listed = self._guard.rules.listed
+        if not listed or not is_listed(destination, listed):
+            value = shown("target", destination)
+            raise Rejected([f"target of a redirect must be on RUNTIME_OUTBOUND_ALLOW, got {value}"])
 
     async def _trunk(self, number: NumberInUse) -> Trunk | None:
         credential_id = number.body.get("credentialId")

@@ -10,7 +10,7 @@ from aywa.ports.calls import CallHost, ProviderKey
 from aywa.ports.providers import ProviderRoutes
 from aywa.ports.secrets import Vault
 from aywa.ports.store import CallFiles, Store
-from aywa.ports.telephony import AssistantRequests, Router, Telephone, Transfers
+from aywa.ports.telephony import AssistantRequests, Router, Telephone, Transfers, TrunkStates
 from aywa.service.assistants import Assistants
 from aywa.service.calls import DEFAULT_LIMITS, CallLimits, Calls, PhoneWay
 from aywa.service.carrier_accounts import CarrierAccounts
@@ -29,6 +29,7 @@ from aywa.service.providers import ProviderUse
 from aywa.service.schedule import Schedule
 from aywa.service.timeline import Timeline
 from aywa.service.transfers import TransferDesk
+from aywa.service.trunk_status import TrunkStatus
 from aywa.service.trunks import Trunks
 
 
@@ -47,6 +48,7 @@ class Services:
     providers: ProviderUse
     timeline: Timeline
     transfers: TransferDesk
+    trunks: TrunkStatus
     files: CallFiles | None
     equipment: EquipmentCalls
     carriers: CarrierDoor | None = None
@@ -57,7 +59,8 @@ class Services:
 class PhoneParts:
     """What calls with telephones need of the process. telephone: places calls, None without a SIP port. requests: asks the
     customers' servers. tolls: whom and how often anybody may call. base_url: where the API is reached from outside.
-    transfers: passes callers on, None where nobody can. carriers: vendors with an API and a media socket, None without."""
+    transfers: passes callers on, None where nobody can. carriers: vendors with an API and a media socket, None without.
+    states: how trunks fare."""
 
     telephone: Telephone | None = None
     requests: AssistantRequests | None = None
@@ -65,6 +68,7 @@ class PhoneParts:
     base_url: str = ""
     transfers: Transfers | None = None
     carriers: CarrierParts | None = None
+    states: TrunkStates | None = None
 
 
 NO_PHONES = PhoneParts()
@@ -121,6 +125,7 @@ def join_services(
         providers=ProviderUse(routes, assistants, credentials, clock),
         timeline=Timeline(store.calls, store),
         transfers=TransferDesk(numbers, outbound, transfers_of(lines, phones.transfers)),
+        trunks=TrunkStatus(trunks, phones.states),
         files=files,
         carriers=None if lines is None else CarrierDoor(numbers, accounts, lines, router),
         carrier_lines=lines,

@@ -72,7 +72,7 @@ def test_plivo_is_believed_by_its_signature() -> None:
         (
             "",
             {"From": "4930123", "To": "15550100", "CallStatus": "ringing", "Event": "StartApp"},
-            CarrierNews(Happening.CALLED, "u1", "4930123", "15550100"),
+            CarrierNews(Happening.CALLED, "u1", "+4930123", "+15550100"),
         ),
         ("next", {"CallStatus": "in-progress", "Event": "Redirect"}, CarrierNews(Happening.NEXT, "u1")),
         ("status", {"CallStatus": "ringing", "Event": "Ring"}, CarrierNews(Happening.RINGING, "u1")),

@@ -271,6 +271,8 @@ class Called(Network):
         self.peer = Peer(self)
         self.peer.replies = replies or answers
         self.call = ""
+        # So many redirects were acted on.
+        self.followed = 0
 
     def dial(self, **values: Any) -> str:
         dial = Dial("sip:bob@192.0.2.9", media(), from_uri="sip:alice@192.0.2.1", **values)

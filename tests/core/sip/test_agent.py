@@ -760,3 +760,42 @@ def test_a_question_that_is_answered_twice_is_told_once_it_is_final() -> None:
     net.do(node, node.agent.ping("sip:192.0.2.9", 0.0)[1])
     net.run(1)
     assert len(node.of(PingResult)) == 1
+
+
+# --- somewhere else --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trunk", ["", "t"])
+def test_a_call_is_followed_directly_or_through_a_trunk(trunk: str) -> None:
+    net = Network()
+    a = net.node("192.0.2.1")
+    first, second = Peer(net, "192.0.2.8"), Peer(net)
+    net.do(a, a.agent.set_trunk(Trunk("t", (Gateway("192.0.2.9"),)), net.now))
+
+    def moved(request: Request) -> list[Response]:
+        if request.method != "INVITE":
+            return []
+        made = reply(request, 302)
+        made.headers.set("Contact", "<sip:carol@192.0.2.9>")
+        return [made]
+
+    first.replies = moved
+    call, actions = a.agent.dial(Dial("sip:bob@192.0.2.8", media(), from_uri="sip:alice@192.0.2.1"), net.now)
+    net.do(a, actions)
+    net.run(0.1)
+    uri = "sip:+4930@carrier.example" if trunk else ""
+    net.do(a, a.agent.follow(call, "sip:carol@192.0.2.9", net.now, uri=uri, trunk=trunk))
+    net.run(0.1)
+    assert second.requests("INVITE")[0].uri == (uri or "sip:carol@192.0.2.9")
+
+
+def test_a_call_is_not_followed() -> None:
+    net = Network()
+    a = net.node("192.0.2.1")
+    peer = Peer(net)
+    peer.replies = lambda request: [reply(request, 302)] if request.method == "INVITE" else []
+    call, actions = a.agent.dial(Dial("sip:bob@192.0.2.9", media(), from_uri="sip:alice@192.0.2.1"), net.now)
+    net.do(a, actions)
+    net.run(0.1)
+    net.do(a, a.agent.refuse_redirect(call, net.now))
+    assert a.last(Ended).status == 302

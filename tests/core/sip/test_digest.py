@@ -330,6 +330,7 @@ def shown(side: DigestServer, **changes: str) -> Request:
         {"nonce": "AAA"},
         {"nonce": "AAAA"},
         {"uri": "sip:elsewhere"},
+        {"uri": "tel:+1"},
         {"username": "bert"},
     ],
 )
@@ -350,10 +351,18 @@ def answered_for(side: DigestServer, uri: str, nonce: str | None = None) -> Requ
     return request
 
 
-def test_what_was_signed_must_be_what_is_asked_for() -> None:
+@pytest.mark.parametrize(
+    "uri", ["sip:%61nna@EXAMPLE.org", "sip:bert@example.org", "sip:example.org", "sips:example.org:5061;lr"]
+)
+def test_a_proxy_may_have_put_another_user_there_and_a_telephone_none(uri: str) -> None:
     side = server()
-    assert proof(side, answered_for(side, "sip:%61nna@EXAMPLE.org")) is Proof.PROVEN
-    assert proof(side, answered_for(side, "sip:bert@example.org")) is Proof.WRONG
+    assert proof(side, answered_for(side, uri)) is Proof.PROVEN
+
+
+def test_what_was_signed_must_be_for_us() -> None:
+    side = server()
+    assert proof(side, answered_for(side, "sip:anna@example.com")) is Proof.WRONG
+    assert proof(side, answered_for(side, "tel:+4930")) is Proof.WRONG
     assert proof(side, answered_for(side, "no uri")) is Proof.WRONG
     assert proof(side, answered_for(side, "sip:anna@example.org", "bm90IG91cnM=")) is Proof.WRONG
 

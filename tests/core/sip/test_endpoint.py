@@ -524,8 +524,8 @@ def test_a_way_that_broke_ends_what_waited_there_and_nothing_else() -> None:
     key, actions = side.request(outgoing(), opening, 2.0)
     side.receive(answered(the_send(actions), 180), Flow("tcp", HERE, THERE, "c7"), 2.1)
     assert side.flow_failed(Flow("tcp", HERE, THERE, "c8"), 2.2) == []
-    assert side.flow_failed(Flow("tcp", HERE, THERE, "c7"), 2.3) == [
-        TransactionFailed(key, "transport"),
+    assert side.flow_failed(Flow("tcp", HERE, THERE, "c7"), 2.3, "reset by peer") == [
+        TransactionFailed(key, "transport", "reset by peer"),
         TransactionEnded(key),
     ]
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aywa.core.sip.agent import Agent
-from aywa.core.sip.events import DigitReceived, Ended, InfoReceived, InfoSent, MediaChanged, Reason
+from aywa.core.sip.events import Answered, DigitReceived, Ended, InfoReceived, InfoSent, MediaChanged, Reason
 from aywa.core.sip.line import GIVE_UP_S
 from aywa.core.sip.message import Request, Response
 from aywa.core.sip.offer import Srtp
@@ -413,3 +413,38 @@ def test_what_is_forgotten_is_free_at_once(ours: bool) -> None:
         assert held() is None
     finally:
         gc.enable()
+
+
+# --- somewhere else (RFC 3261 8.1.3.4) -----------------------------------------------------------------------------------
+
+
+def moved(request: Request) -> list[Response]:
+    if request.method != "INVITE" or not request.uri.startswith("sip:bob"):
+        return answers(request)
+    made = reply(request, 302)
+    made.headers.set("Contact", "<sip:carol@192.0.2.9>")
+    return [made]
+
+
+def test_a_call_goes_where_it_is_sent_or_it_does_not() -> None:
+    net = Called(moved)
+    net.dial()
+    net.tell(net.a.agent.follow, "sip:carol@192.0.2.9", net.now)
+    assert len(net.a.of(Answered)) == 1
+    net.tell(net.a.agent.follow, "sip:carol@192.0.2.9", net.now, known=True)
+    net.tell(net.a.agent.refuse_redirect, net.now)
+    assert not net.a.of(Ended)
+    other = Called(moved)
+    other.dial()
+    other.tell(other.a.agent.refuse_redirect, other.now)
+    assert other.a.last(Ended).status == 302
+    other.tell(other.a.agent.follow, "sip:carol@192.0.2.9", other.now)
+    assert len(other.peer.requests("INVITE")) == 1
+
+
+def test_a_call_that_came_in_is_sent_nowhere_by_anybody() -> None:
+    net = Calling()
+    net.up()
+    net.tell(net.a.agent.follow, "sip:carol@192.0.2.9", net.now)
+    net.tell(net.a.agent.refuse_redirect, net.now)
+    assert not net.a.of(Ended)

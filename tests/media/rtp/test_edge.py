@@ -639,9 +639,15 @@ async def test_what_the_far_side_is_told_to_send_to() -> None:
     async with edge() as at:
         pair = at.edge.reserve(HOST)
         assert at.edge.told_host(pair, "192.0.2.1") == HOST
+        at.edge.detected_host = "203.0.113.7"
+        assert at.edge.told_host(pair, "192.0.2.1") == "203.0.113.7"
+        assert at.edge.told_host(pair, "192.168.0.9") == HOST
+        at.edge.detected_host = "2001:db8::7"
+        assert at.edge.told_host(pair, "192.0.2.1") == HOST
         pair.release()
     async with edge(public_host="203.0.113.9") as at:
         pair = at.edge.reserve(HOST)
+        at.edge.detected_host = "203.0.113.7"
         assert at.edge.told_host(pair, "192.0.2.1") == "203.0.113.9"
 
 

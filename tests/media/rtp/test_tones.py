@@ -30,10 +30,10 @@ class Leg:
         self.keys += digit
 
     def played(self, left_s: float, at_s: float) -> None:
-        raise AssertionError("a stream has no marks")
+        raise AssertionError("a phone has no marks")
 
     def warned(self, code: str, detail: str) -> None:
-        raise AssertionError(code)
+        raise AssertionError("nothing is wrong")
 
     def disconnected(self, cause: str, detail: str = "") -> None:
         raise AssertionError("nobody hangs up")

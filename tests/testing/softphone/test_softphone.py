@@ -100,3 +100,37 @@ async def test_options_are_answered() -> None:
         answer: Message = await one.ask("OPTIONS", other.uri)
     assert answer.status == 200
     assert "INVITE" in answer.get("Allow")
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_where_nothing_answers_that_is_told_after_two_seconds(transport: str) -> None:
+    loop = asyncio.get_running_loop()
+    told: list[tuple[tuple[str, int], float]] = []
+
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    # It takes everything and says nothing, like a firewall.
+    server = await asyncio.start_server(mute, "127.0.0.1", 0)
+    place = server.sockets[0].getsockname()[:2]
+    phone = Softphone(Setup(transport=transport), on_quiet=lambda place: told.append((place, loop.time())))
+    began_s = loop.time()
+    talked = await phone.call(Dial(f"sip:nobody@127.0.0.1:{place[1]}", ring_s=3.0), [])
+    server.close()
+    await server.wait_closed()
+    assert [where for where, _ in told] == [place]
+    assert told[0][1] == pytest.approx(began_s + 2.0)
+    assert [entry.what for entry in talked.phone.log.entries].count("no answer yet") == 1
+    assert talked.error
+
+
+async def test_who_is_answered_at_once_is_told_nothing() -> None:
+    told: list[object] = []
+    waiting: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    called = Softphone(Setup(seed=2), on_ready=waiting.set_result)
+    answering = asyncio.create_task(called.call(Answer(ring_s=5.0), [QUIET]))
+    talked = await Softphone(Setup(seed=1), on_quiet=told.append).call(Dial(await waiting), [QUIET])
+    await answering
+    assert talked.connected
+    assert not told

@@ -10,7 +10,7 @@ from typing import Final
 
 from aywa.adapters.carriers import signatures
 from aywa.adapters.carriers.markup import XML, element, response
-from aywa.adapters.carriers.reading import address, basic, form, given
+from aywa.adapters.carriers.reading import basic, form, given, international
 from aywa.adapters.carriers.rest import TIMEOUT_S, Rest, in_path
 from aywa.ports.carriers import (
     Abilities,
@@ -87,7 +87,7 @@ class Plivo:
             return CarrierNews(Happening.NEXT, provider_id)
         if step == "status":
             return CarrierNews(_HAPPENINGS.get(status, Happening.OTHER), provider_id)
-        caller, called = address(said.get("From", "")), address(said.get("To", ""))
+        caller, called = (international(said.get(name, "")) for name in ("From", "To"))
         return CarrierNews(Happening.CALLED, provider_id, caller, called, said.get("CallerName", ""))
 
     def connect(self, way: MediaWay) -> CarrierAnswer:

@@ -13,6 +13,8 @@ from aywa.ports.carriers import CarrierRequest, Outcome
 FIELDS_MAX = 200
 TEXT_MAX = 500
 ADDRESS_MAX = 200
+NATIONAL_MAX = 6
+"""So few digits are a service's number, and no country's."""
 _NOTHING: Mapping[str, Any] = {}
 
 
@@ -64,6 +66,13 @@ def text(value: Any) -> str:
 def address(value: str) -> str:
     """A number or a SIP address as it may stand in a call's record."""
     return value.strip()[:ADDRESS_MAX]
+
+
+def international(value: str) -> str:
+    """A number of a vendor that writes those of the whole world (E.164) without their plus."""
+    number = address(value)
+    is_whole = number.isascii() and number.isdigit() and len(number) > NATIONAL_MAX and number[0] != "0"
+    return f"+{number}" if is_whole else number
 
 
 def basic(user: str, password: str) -> dict[str, str]:

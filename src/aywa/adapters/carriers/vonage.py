@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from aywa.adapters.carriers import signatures
-from aywa.adapters.carriers.reading import address, given
+from aywa.adapters.carriers.reading import given, international
 from aywa.adapters.carriers.rest import TIMEOUT_S, Rest, in_path
 from aywa.ports.carriers import (
     Abilities,
@@ -91,7 +91,7 @@ class Vonage:
                     Happening.ENDED, provider_id, outcome=outcome, detail=f"Vonage says {reason}"
                 )
             return CarrierNews(_HAPPENINGS.get(status, Happening.OTHER), provider_id)
-        caller, called = (_e164(address(said.get(name, ""))) for name in ("from", "to"))
+        caller, called = (international(said.get(name, "")) for name in ("from", "to"))
         return CarrierNews(Happening.CALLED, provider_id, caller, called)
 
     def connect(self, way: MediaWay) -> CarrierAnswer:
@@ -208,15 +208,6 @@ def _query_payloads(request: CarrierRequest) -> list[bytes]:
         json.dumps(said, separators=(",", ":"), ensure_ascii=ascii_only).encode("utf-8", "replace")
         for ascii_only in (False, True)
     ]
-
-
-def _e164(number: str) -> str:
-    """Vonage writes numbers without their plus."""
-    return (
-        f"+{number}"
-        if number.isascii() and number.isdigit() and len(number) > 6 and number[0] != "0"
-        else number
-    )
 
 
 def _ncco(actions: list[dict[str, Any]]) -> CarrierAnswer:

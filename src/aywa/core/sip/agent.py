@@ -47,6 +47,7 @@ from aywa.core.sip.session import UNDERSTOOD, Session
 from aywa.core.sip.session_timer import SessionTimer
 from aywa.core.sip.trunk import Trunk, TrunkWatch, options
 from aywa.core.sip.uri import Unreadable
+from aywa.core.sip.wiring import Wiring
 
 Action = Send | Lookup | Event
 WORD_BYTES = 10
@@ -56,53 +57,6 @@ METHODS = frozenset("INVITE ACK CANCEL BYE OPTIONS INFO PRACK UPDATE REFER NOTIF
 # What a telephone that registers with us is told; it is not kept, since it is never called.
 REGISTERED_S = 3600
 MOST_CONTACTS = 4
-
-
-class _Wire:
-    """What one call, trunk or ping has of the agent. touched: told that its owner may have another deadline."""
-
-    def __init__(self, agent: Agent, touched: Callable[[], None]) -> None:
-        self._agent = agent
-        self._touched = touched
-
-    @property
-    def now(self) -> float:
-        return self._agent.now
-
-    def token(self, size: int) -> bytes:
-        return self._agent.token(size)
-
-    def word(self) -> str:
-        return self._agent.word()
-
-    def ask(self, ask: Ask) -> int:
-        answered, failed = ask.answered, ask.failed
-
-        def touched_answered(response: Response, flow: Flow) -> None:
-            answered(response, flow)
-            self._touched()
-
-        def touched_failed(why: str) -> None:
-            failed(why)
-            self._touched()
-
-        ask.answered, ask.failed = touched_answered, touched_failed
-        return self._agent.ask(ask)
-
-    def cancel(self, ticket: int, headers: Fields) -> None:
-        self._agent.asking.cancel(ticket, headers, self.now)
-
-    def pass_on(self, request: Request, hop: Hop) -> None:
-        self._agent.asking.pass_on(request, hop, self.now)
-
-    def respond(self, key: str, response: Response) -> None:
-        self._agent.respond(key, response)
-
-    def contact(self, flow: Flow) -> str:
-        return self._agent.contact(flow)
-
-    def tell(self, event: Event) -> None:
-        self._agent.tell(event)
 
 
 class Agent:
@@ -141,10 +95,10 @@ class Agent:
         """Whether nothing from there is heard: who counts connections need not keep any with it."""
         return self._admission.guard.shuns(address, now)
 
-    def flow_lost(self, flow: Flow, now: float) -> list[Action]:
-        """A connection is closed or could not be opened, or a datagram came back."""
+    def flow_lost(self, flow: Flow, now: float, why: str = "") -> list[Action]:
+        """A connection is closed or could not be opened, or a datagram came back. why: what is told of it."""
         self.now = now
-        self._todo.extend(self._endpoint.flow_failed(flow, now))
+        self._todo.extend(self._endpoint.flow_failed(flow, now, why))
         return self._settled()
 
     def looked_up(self, kind: str, name: str, records: Iterable[Any], now: float) -> list[Action]:
@@ -185,7 +139,7 @@ class Agent:
             self._digests[trunk.name] = DigestClient((account,), self.word)
         else:
             self._digests.pop(trunk.name, None)
-        watch = self._trunks[trunk.name] = TrunkWatch(trunk, _Wire(self, lambda: None))
+        watch = self._trunks[trunk.name] = TrunkWatch(trunk, Wiring(self, self.token))
         self._exempt()
         watch.wake()
         return self._settled()
@@ -276,6 +230,19 @@ class Agent:
         """Ends the call, whatever its state."""
         return self._do(call, now, lambda session: session.hang_up(reason, headers))
 
+    def follow(
+        self, call: str, target: str, now: float, *, uri: str = "", trunk: str = "", known: bool = False
+    ) -> list[Action]:
+        """Goes on to a target that a call of ours was sent to (Redirected). uri: where it is asked for, if not there; through the
+        gateways of the trunk, if one is named. known: whoever is there may be shown the same credentials."""
+        watch = self._trunks.get(trunk)
+        hop = watch.hop() if watch is not None else Hop((uri or target,))
+        return self._do(call, now, lambda session: session.follow(target, uri or target, hop, known=known))
+
+    def refuse_redirect(self, call: str, now: float) -> list[Action]:
+        """Does not: the call ends as it was refused."""
+        return self._do(call, now, lambda session: session.refuse_redirect())
+
     def hold(self, call: str, held: bool, now: float) -> list[Action]:
         """Puts the far side on hold, or back."""
         return self._do(call, now, lambda session: session.hold(held))
@@ -331,7 +298,7 @@ class Agent:
         def failed(why: str) -> None:
             self.tell(PingResult(key, 0, why, self.now - began))
 
-        wire = _Wire(self, lambda: None)
+        wire = Wiring(self, self.token)
         watch = self._trunks.get(trunk)
         config = watch.trunk if watch is not None else None
         request = options(wire, address_of(uri, config), sender_of("", config))
@@ -391,8 +358,8 @@ class Agent:
         """To the shell, behind what was to be sent before."""
         self._todo.append(event)
 
-    def _wire(self, key: str) -> _Wire:
-        return _Wire(self, lambda: self._calls.touch(key))
+    def _wire(self, key: str) -> Wiring:
+        return Wiring(self, self.token, lambda: self._calls.touch(key))
 
     def _timer(self) -> SessionTimer:
         return SessionTimer(self.settings.session_expires_s, self.settings.min_se_s)
@@ -423,8 +390,8 @@ class Agent:
                 # Who answers us is no stranger, however much it sends.
                 self._admission.guard.trust(flow.remote[0], self.now)
                 self.asking.received(key, response, flow, self.now)
-            case TransactionFailed(key, why):
-                self.asking.failed(key, why, self.now)
+            case TransactionFailed(key, why, detail):
+                self.asking.failed(key, detail or why, self.now)
             case TransactionEnded(key):
                 self._calls.invite_over(key)
                 self.asking.ended(key)

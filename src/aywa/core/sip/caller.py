@@ -10,12 +10,13 @@ from enum import Enum, auto
 
 from aywa.core.sip import reason
 from aywa.core.sip.dialog import Dialog
-from aywa.core.sip.events import Answered, Fields, Progress
+from aywa.core.sip.events import Answered, Fields, Progress, Redirected
 from aywa.core.sip.flow import Flow
 from aywa.core.sip.headers import Headers
 from aywa.core.sip.line import ALLOW, SDP, SUPPORTED, Hop, Line, fields_of, has_sdp, unconcerned
 from aywa.core.sip.message import REASONS, Request, Response
-from aywa.core.sip.offer import NotAcceptable
+from aywa.core.sip.offer import Negotiation, NotAcceptable
+from aywa.core.sip.redirect import MOST_REDIRECTS, REDIRECTS, targets
 from aywa.core.sip.uri import Unreadable, read_number
 
 # Early dialogs of one INVITE; a network that forks more widely wins with its first 2xx all the same.
@@ -26,10 +27,11 @@ RSEQ_MAX = 2**32 - 1
 
 
 class Stage(Enum):
-    """CALLING: it may still be answered. LEAVING: not wanted any more, and the far side may not know. DONE: it was answered,
-    refused, or lost."""
+    """CALLING: it may still be answered. SENT_ON: so it may, if somebody says where else to ask. LEAVING: not wanted any more,
+    and the far side may not know. DONE: it was answered, refused, or lost."""
 
     CALLING = auto()
+    SENT_ON = auto()
     LEAVING = auto()
     DONE = auto()
 
@@ -58,6 +60,13 @@ class Caller:
         self._forks: dict[str, _Fork] = {}
         # The ACK of each 2xx by its tag: the same 2xx gets the same again.
         self._acks: dict[str, tuple[Request, Hop]] = {}
+        # Where it was sent on to and may still go, how often it went, and where it has been.
+        self._targets: tuple[str, ...] = ()
+        self._sent = 0
+        self._tried = {uri}
+        self._secure = uri.lower().startswith("sips:")
+        # How the call ends when it goes nowhere else.
+        self._refusal: Response | None = None
         self.stage = Stage.CALLING
         self.ring_until: float | None = line.wire.now + ring_s
 
@@ -91,9 +100,38 @@ class Caller:
 
     def leave(self, headers: Fields) -> None:
         """Not wanted any more: CANCEL now, or BYE if the 2xx was faster (RFC 3261 9.1, 15)."""
-        self.stage = Stage.LEAVING
+        asked = self.stage is Stage.CALLING
+        self.stage = Stage.LEAVING if asked else Stage.DONE
         self.ring_until = None
-        self._line.wire.cancel(self._ticket, headers)
+        if asked:
+            self._line.wire.cancel(self._ticket, headers)
+
+    @property
+    def waiting(self) -> bool:
+        """It may still be answered, and is wanted."""
+        return self.stage in (Stage.CALLING, Stage.SENT_ON)
+
+    def follow(self, target: str, uri: str, hop: Hop) -> None:
+        """Goes on to one of the places that it was sent on to: another request of the same call (RFC 3261 8.1.3.4), with an offer
+        whose keys the place before has not seen. uri: where that place is asked for."""
+        line = self._line
+        if self.stage is not Stage.SENT_ON or target not in self._targets or line.negotiation is None:
+            return
+        self._targets = self._targets[self._targets.index(target) + 1 :]
+        self._tried |= {target, uri}
+        self._sent += 1
+        self._uri, self._hop = uri, hop
+        self._forks.clear()
+        line.dialog = None
+        line.negotiation = Negotiation(line.negotiation.local, line.wire.token)
+        self.stage = Stage.CALLING
+        self._send()
+
+    def stay(self) -> None:
+        """It goes nowhere else: it was refused."""
+        if self.stage is Stage.SENT_ON:
+            self._targets = ()
+            self._over()
 
     def fork(self, tag: str) -> Dialog | None:
         """The early dialog with that tag of the far side."""
@@ -116,7 +154,11 @@ class Caller:
 
     def failed(self, why: str) -> None:
         """No answer will come."""
-        if self.stage is Stage.DONE:
+        if self.stage not in (Stage.CALLING, Stage.LEAVING):
+            return
+        if self._targets and self.stage is Stage.CALLING:
+            # Where it was sent on to nobody answers; there are other places.
+            self._sent_on()
             return
         self.stage = Stage.DONE
         self.ring_until = None
@@ -179,7 +221,8 @@ class Caller:
             line.wire.pass_on(*again)
             return
         assert self._request is not None
-        wins = self.stage is Stage.CALLING
+        # A fork of the place before, which sent it on, is too late.
+        wins = self.stage is Stage.CALLING and response.cseq.number == self._cseq
         fork = self._forks.get(tag)
         made = Dialog.of_caller(self._request, response)
         made.local_cseq = max(self._cseq, fork.dialog.local_cseq if fork else 0)
@@ -229,13 +272,39 @@ class Caller:
             self._intervals += 1
             self._send()
             return
+        self._refusal = response
+        if self.stage is Stage.CALLING:
+            if response.status in REDIRECTS and self._sent < MOST_REDIRECTS:
+                new = targets(response, self._tried, secure=self._secure)
+                self._targets = tuple(dict.fromkeys((*new, *self._targets)))[:MOST_REDIRECTS]
+            if self._targets and response.status < 600:
+                # RFC 3261 21.6: nobody else will take it either.
+                self._sent_on()
+                return
+        self._over()
+
+    def _sent_on(self) -> None:
+        """Asks whether it may go on to where it was sent."""
+        self.stage = Stage.SENT_ON
+        line, refusal = self._line, self._refusal
+        assert refusal is not None, "somebody sent it on"
+        line.wire.tell(Redirected(line.key, refusal.status, _phrase(refusal), self._targets))
+
+    def _over(self) -> None:
+        """As it was refused last."""
+        response = self._refusal
+        assert response is not None, "it was refused"
         left = self.stage is Stage.LEAVING
         self.stage = Stage.DONE
         self.ring_until = None
-        line.end(
+        self._line.end(
             "local" if left else "remote",
             response.status,
-            response.reason or REASONS.get(response.status, ""),
+            _phrase(response),
             reason.read(response.headers),
             fields_of(response),
         )
+
+
+def _phrase(response: Response) -> str:
+    return response.reason or REASONS.get(response.status, "")

@@ -18,7 +18,7 @@ from enum import StrEnum
 
 from aywa.core.sip.fields import quote, unquote
 from aywa.core.sip.message import Request, Response
-from aywa.core.sip.uri import Unreadable, parse_uri
+from aywa.core.sip.uri import SipUri, Unreadable, bare_host, parse_uri
 
 # Strongest first: the order in which we offer, and in which we choose (RFC 8760 2.4).
 ALGORITHMS: Mapping[str, str] = {"SHA-512-256": "sha512_256", "SHA-256": "sha256", "MD5": "md5"}
@@ -354,7 +354,7 @@ class DigestServer:
         secret = secret_of(algorithm, username, self.realm, "" if password is None else password)
         right = hmac.compare_digest(_answer(secret, words, request.body), shown)
         issued_s = self._issued(words.nonce)
-        if not right or password is None or issued_s is None or not _same_uri(words.uri, request.uri):
+        if not right or password is None or issued_s is None or not _same_place(words.uri, request.uri):
             return Verdict(Proof.WRONG)
         # A second into the future: clocks of processes that share the secret differ a little.
         young = -1.0 <= now - issued_s <= self._life_s
@@ -406,11 +406,16 @@ class DigestServer:
         return True
 
 
-def _same_uri(shown: str, asked: str) -> bool:
-    """RFC 7616 3.4.6: what was signed is what was asked for."""
+def _same_place(shown: str, asked: str) -> bool:
+    """Whether what was signed is for us. A proxy on the way may have put another user into the Request-URI, so that the two need
+    not be the same (RFC 3261 22.4); and some telephones sign the host alone. The host must be the same: what was signed for
+    another server is not taken, and no nonce of ours is taken twice."""
     if shown == asked:
         return True
     try:
-        return parse_uri(shown).same(parse_uri(asked))
+        signed, wanted = parse_uri(shown), parse_uri(asked)
     except Unreadable:
         return False
+    if isinstance(signed, SipUri) and isinstance(wanted, SipUri):
+        return bare_host(signed.host) == bare_host(wanted.host)
+    return signed.same(wanted)

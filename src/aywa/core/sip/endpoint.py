@@ -213,12 +213,12 @@ class Endpoint:
             transaction.held_bytes = 0
         return self._settled(transaction, actions)
 
-    def flow_failed(self, flow: Flow, now: float) -> list[Action]:
-        """Nothing gets through there: a connection closed or was refused, or a datagram came back."""
+    def flow_failed(self, flow: Flow, now: float, detail: str = "") -> list[Action]:
+        """Nothing gets through there: a connection closed or was refused, or a datagram came back. detail: for a person."""
         actions: list[Action] = []
         for client in list(self._clients.values()):
             if client.flow.connection_id in (None, flow.connection_id) and _same_peer(client.flow, flow):
-                actions += self._settled(client, client.broke())
+                actions += self._settled(client, client.broke(detail))
         for server in self._servers.values():
             if server.flow.reliable and server.flow == flow:
                 server.broke()

@@ -72,6 +72,17 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Redirected:
+    """Whoever was called says that the call belongs elsewhere, and waits: follow, or refuse_redirect. targets: whole URIs, the
+    best first. It may come again, with those that are left, where a target that was followed did not answer."""
+
+    call: str
+    status: int
+    reason: str
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Answered:
     """An outbound call was answered."""
 
@@ -225,6 +236,7 @@ class Banned:
 Event = (
     InviteReceived
     | Progress
+    | Redirected
     | Answered
     | Confirmed
     | MediaChanged

@@ -75,10 +75,11 @@ class ResponseReceived:
 
 @dataclass(frozen=True, slots=True)
 class TransactionFailed:
-    """Nothing more will come of it."""
+    """Nothing more will come of it. detail: what the transport says of that, for a person; empty when it says nothing."""
 
     key: Key
     why: Why
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,8 +35,9 @@ class Hop:
 
 @dataclass(slots=True)
 class Ask:
-    """A request that wants an answer. answered: of every response, a challenge that was met excepted; failed: nothing will
-    come, why: "timeout", "transport", "overload", "nowhere" or "cancelled". next_cseq: for trying again with credentials."""
+    """A request that wants an answer. answered: of every response, a challenge that was met excepted; failed: nothing will come,
+    why: "timeout", "overload", "nowhere", "cancelled", or what the transport said. next_cseq: for trying again with
+    credentials."""
 
     request: Request
     hop: Hop

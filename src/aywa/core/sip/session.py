@@ -12,7 +12,7 @@ from typing import Any
 from aywa.core.sip import info, reason
 from aywa.core.sip.accepting import Accepting
 from aywa.core.sip.callee import Callee
-from aywa.core.sip.caller import Caller, Stage
+from aywa.core.sip.caller import Caller
 from aywa.core.sip.change import Change
 from aywa.core.sip.dialog import Dialog
 from aywa.core.sip.events import DigitReceived, Fields, InfoReceived, InfoSent, Reason
@@ -81,7 +81,7 @@ class Session:
         if line.ended:
             return
         fields = (("Reason", str(cause)), *headers) if cause else headers
-        if self.caller is not None and self.caller.stage is Stage.CALLING:
+        if self.caller is not None and self.caller.waiting:
             self.caller.leave(fields)
             line.end("local", 487, "cancelled", cause)
         elif self.callee is not None and self.callee.open:
@@ -98,6 +98,17 @@ class Session:
             self._bye = fields
             return
         line.ask(line.dialog.request("BYE", fields), unconcerned, unconcerned)
+
+    def follow(self, target: str, uri: str, hop: Hop, *, known: bool) -> None:
+        if self.caller is not None and not self.line.ended:
+            if not known:
+                # Its password is for nobody else.
+                self.line.account, self.line.credentials = "", None
+            self.caller.follow(target, uri, hop)
+
+    def refuse_redirect(self) -> None:
+        if self.caller is not None:
+            self.caller.stay()
 
     def hold(self, held: bool) -> None:
         if self._is_up:

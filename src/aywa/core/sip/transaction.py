@@ -112,14 +112,14 @@ class ClientTransaction(Transaction):
         """The first sending."""
         return [self._send()]
 
-    def broke(self) -> list[Action]:
+    def broke(self, detail: str = "") -> list[Action]:
         """The transport says that nothing gets through (RFC 3261 17.1.4)."""
         waiting = self.state in (State.CALLING, State.PROCEEDING)
         if self.state is State.ACCEPTED:
             # Another 2xx may come by another way.
             return []
         self._terminate()
-        return [TransactionFailed(self.key, "transport")] if waiting else []
+        return [TransactionFailed(self.key, "transport", detail)] if waiting else []
 
     def _told(self, response: Response, flow: Flow) -> ResponseReceived:
         if flow.reliable:

@@ -18,7 +18,7 @@ from aywa.media.apart.process import MediaProcess, MediaUnavailable
 from aywa.media.apart.settings import ApartSettings
 from aywa.media.recorder import Recording
 from aywa.media.rtp.coding import leg_format
-from aywa.media.rtp.edge import own_address
+from aywa.media.rtp.edge import told_address
 from aywa.media.rtp.leg import LegSignals
 from aywa.media.rtp.poller import Poller
 from aywa.media.rtp.ports import PortPair, RtpPorts
@@ -50,6 +50,8 @@ class ApartEdge:
         chance: Callable[[int], int] | None = None,
     ) -> None:
         self.settings = rtp or RtpSettings()
+        self.detected_host = ""
+        """As RtpEdge has it."""
         self.legs: dict[str, ApartLeg] = {}
         """Those that are connected."""
         self.recordings: dict[str, asyncio.Future[Recording | None]] = {}
@@ -89,7 +91,7 @@ class ApartEdge:
 
     def told_host(self, pair: PortPair, remote: str) -> str:
         """What the SDP is to say."""
-        return self.settings.public_host or own_address(pair.host, remote)
+        return told_address(self.settings.public_host, self.detected_host, pair.host, remote)
 
     def open(
         self,

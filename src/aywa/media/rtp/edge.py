@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from aywa.core.nat import is_private
 from aywa.core.rtp.plan import Codec, StreamPlan
 from aywa.core.rtp.srtp_keys import SrtpKeys
 from aywa.media.plane import Plane
@@ -47,6 +48,8 @@ class RtpEdge:
         wall_s: Callable[[], float] = time.time,
     ) -> None:
         self.settings = settings or RtpSettings()
+        self.detected_host = ""
+        """What somebody outside sees us at; empty while nobody said."""
         draw = chance or random.SystemRandom().randrange
         self._poller = Poller(loop, self.settings.poll_s, self.settings.eager_most)
         self.ports = RtpPorts(loop, self._poller, self.settings, draw)
@@ -89,8 +92,8 @@ class RtpEdge:
         return self._start(leg)
 
     def told_host(self, pair: PortPair, remote: str) -> str:
-        """What the SDP is to say: the public host of the settings, else the address from which the far side is reached."""
-        return self.settings.public_host or own_address(pair.host, remote)
+        """What the SDP is to say."""
+        return told_address(self.settings.public_host, self.detected_host, pair.host, remote)
 
     def close(self) -> None:
         """Closes every socket; close the plane first, so that each leg has ended."""
@@ -104,6 +107,16 @@ class RtpEdge:
             leg.close("lost", "the leg could not be opened")
             raise
         return leg
+
+
+def told_address(configured: str, detected: str, bound: str, remote: str) -> str:
+    """Where the far side is to send: what the operator says, to everybody; what was detected, to whom it is of use; else the
+    address from which the far side is reached."""
+    if configured:
+        return configured
+    if detected and not is_private(remote) and (":" in detected) == (":" in bound):
+        return detected
+    return own_address(bound, remote)
 
 
 def own_address(bound: str, remote: str) -> str:

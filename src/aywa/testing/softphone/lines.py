@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from aywa.testing.softphone.message import Framer, Message, NotSip, host_port, parse
+from aywa.testing.softphone.network import Impairment, Network
 
 Place = tuple[str, int]
 Heard = Callable[[Message, Place], None]
@@ -33,11 +34,17 @@ class Line(Protocol):
 
 
 async def open_line(
-    transport: str, host: str, port: int, heard: Heard, certificate: tuple[Path, Path] | None = None
+    transport: str,
+    host: str,
+    port: int,
+    heard: Heard,
+    certificate: tuple[Path, Path] | None = None,
+    network: Impairment | None = None,
 ) -> Line:
-    """Binds and listens; port 0: a free one. certificate: of a TLS line that others connect to. Raises OSError."""
+    """Binds and listens; port 0: a free one. certificate: of a TLS line that others connect to. network: what its datagrams go
+    through. Raises OSError."""
     if transport == "udp":
-        return await _Datagrams.open(host, port, heard)
+        return await _Datagrams.open(host, port, heard, network or Impairment())
     streams = _Streams(transport, heard)
     await streams.open(host, port, certificate)
     return streams
@@ -57,15 +64,16 @@ async def host_towards(uri: str) -> str:
 class _Datagrams(asyncio.DatagramProtocol):
     transport = "udp"
 
-    def __init__(self, heard: Heard) -> None:
+    def __init__(self, heard: Heard, network: Impairment) -> None:
         self._heard = heard
+        self._out, self._in = Network(network, "SIP out"), Network(network, "SIP in")
         self._socket: asyncio.DatagramTransport
         self.local: Place = ("", 0)
 
     @classmethod
-    async def open(cls, host: str, port: int, heard: Heard) -> _Datagrams:
+    async def open(cls, host: str, port: int, heard: Heard, network: Impairment) -> _Datagrams:
         loop = asyncio.get_running_loop()
-        _, line = await loop.create_datagram_endpoint(lambda: cls(heard), local_addr=(host, port))
+        _, line = await loop.create_datagram_endpoint(lambda: cls(heard, network), local_addr=(host, port))
         return line
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -77,15 +85,17 @@ class _Datagrams(asyncio.DatagramProtocol):
             message = parse(data)
         except NotSip:
             return
-        self._heard(message, (str(addr[0]), int(addr[1])))
+        self._in.carry(lambda: self._heard(message, (str(addr[0]), int(addr[1]))))
 
     async def reach(self, to: Place) -> Place:
         return self.local
 
     async def send(self, data: bytes, to: Place) -> None:
-        self._socket.sendto(data, to)
+        self._out.carry(lambda: self._socket.sendto(data, to))
 
     async def close(self) -> None:
+        self._out.close()
+        self._in.close()
         self._socket.close()
         await asyncio.sleep(0)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import re
 import socket
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
@@ -26,21 +25,30 @@ from aywa.testing.softphone.message import (
     bracketed,
     digest_answer,
     host_port,
-    parameter,
     read_sdp,
     write_sdp,
 )
+from aywa.testing.softphone.network import Impairment
 from aywa.testing.softphone.rtp import Rtp
 from aywa.testing.softphone.transactions import T1_S, T2_S, NoAnswer, Transactions
+from aywa.testing.softphone.writing import (
+    Writer,
+    anew,
+    cancel_of,
+    refused_ack,
+    request_of,
+    response_to,
+    to_of,
+)
 
-ALLOW = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, REFER, NOTIFY, UPDATE"
+NO_ANSWER_YET = "no answer yet"
 _DEFAULT_PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
     """How the telephone is. host, port: where it listens (0: a free port). certificate: of a TLS line that is called.
-    payloads: codecs in order of liking. user: its name in From and Contact."""
+    payloads: codecs in order of liking. user: its name in From and Contact. network: what its datagrams go through."""
 
     host: str = "127.0.0.1"
     port: int = 0
@@ -51,12 +59,18 @@ class Setup:
     payloads: Sequence[int] = (PCMU, PCMA)
     certificate: tuple[Path, Path] | None = None
     seed: int | None = None
+    network: Impairment | None = None
 
 
 class Phone:
-    """An async context manager. heard(pcm) gets PCM16 at 8 kHz as it arrives."""
+    """An async context manager. heard(pcm) gets PCM16 at 8 kHz as it arrives. on_quiet: told where nothing answers yet."""
 
-    def __init__(self, setup: Setup, heard: Callable[[bytes], None]) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        heard: Callable[[bytes], None],
+        on_quiet: Callable[[Place], None] = lambda place: None,
+    ) -> None:
         self.setup = setup
         self.ended = asyncio.Event()
         self.rang = asyncio.Event()
@@ -69,7 +83,8 @@ class Phone:
         self._heard = heard
         # Tags and branches of a test tool; nothing is guarded by them.
         self._chance = random.Random(setup.seed)
-        self._transactions = Transactions()
+        self._on_quiet = on_quiet
+        self._transactions = Transactions(self._quiet)
         self._line: Line
         self._invite: Message | None = None
         self._invited_from: Place = ("", 0)
@@ -79,9 +94,11 @@ class Phone:
     async def __aenter__(self) -> Self:
         setup = self.setup
         self.log = Log(asyncio.get_running_loop().time())
-        self._line = await open_line(setup.transport, setup.host, setup.port, self._came, setup.certificate)
+        self._line = await open_line(
+            setup.transport, setup.host, setup.port, self._came, setup.certificate, setup.network
+        )
         self._transactions.line = self._line
-        self.audio = await Rtp.open(setup.host, self._heard, self._chance.getrandbits)
+        self.audio = await Rtp.open(setup.host, self._heard, self._chance.getrandbits, setup.network)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -95,7 +112,7 @@ class Phone:
     def uri(self) -> str:
         """At which it can be dialled."""
         host, port = self._line.local
-        return f"sip:{self.setup.user}@{bracketed(host)}:{port};transport={self.setup.transport}"
+        return self._me((host, port)).uri
 
     @property
     def in_call(self) -> bool:
@@ -163,11 +180,8 @@ class Phone:
         return last
 
     async def _cancel(self, request: Message, place: Place) -> Message:
-        """Takes an INVITE back; its final answer. RFC 3261 9.1: with the Via of what it cancels."""
-        copied = ("Via", "From", "To", "Call-ID", "Max-Forwards")
-        cancel = Message(f"CANCEL {request.uri} SIP/2.0")
-        cancel.headers = [(n, v) for n, v in request.headers if n in copied]
-        cancel.add("CSeq", f"{request.cseq[0]} CANCEL")
+        """Takes an INVITE back; its final answer."""
+        cancel = cancel_of(request)
         self._note("cancelled")
         # The INVITE's own transaction goes on in the meantime.
         final: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
@@ -191,12 +205,7 @@ class Phone:
             ack = await self._request("ACK", cseq=invite.cseq[0])
             await self._line.send(ack.encode(), await self._next_hop())
             return
-        ack = Message(f"ACK {invite.uri} SIP/2.0")
-        ack.headers = [
-            (n, v) for n, v in invite.headers if n in ("Via", "From", "Call-ID", "Max-Forwards", "Route")
-        ]
-        ack.add("To", response.get("To"))
-        ack.add("CSeq", f"{invite.cseq[0]} ACK")
+        ack = refused_ack(invite, response)
         await self._line.send(ack.encode(), place)
 
     async def _authorised(self, request: Message, challenge: Message) -> Message:
@@ -208,15 +217,9 @@ class Phone:
             asked, request.method, request.uri, self.setup.username, self.setup.password, self._token()
         )
         self.dialog.cseq += 1
-        again = Message(request.start, body=request.body)
-        for name, value in request.headers:
-            if name == "Via":
-                value = re.sub(r"branch=[^;,\s]+", f"branch=z9hG4bK{self._token()}", value)
-            elif name == "CSeq":
-                value = f"{self.dialog.cseq} {request.method}"
-            again.add(name, value)
-        again.add("Proxy-Authorization" if proxy else "Authorization", answer)
-        return again
+        made = anew(request, self._token(), self.dialog.cseq)
+        made.add("Proxy-Authorization" if proxy else "Authorization", answer)
+        return made
 
     # --- being called ----------------------------------------------------------------------------------------------
 
@@ -242,11 +245,11 @@ class Phone:
         await self._accepted(invite)
         return self._confirmed.is_set()
 
-    async def reject(self, status: int, reason: str) -> None:
-        """A final answer that is no."""
+    async def reject(self, status: int, reason: str, contact: str = "") -> None:
+        """A final answer that is no. contact: where to ask instead."""
         if self._invite is not None and not self.ended.is_set():
             self.status, self.reason = status, reason
-            await self._respond(self._invite, status, reason)
+            await self._respond(self._invite, status, reason, contact=contact)
             self._end("callee", f"{status} {reason}")
 
     async def _accepted(self, invite: Message) -> None:
@@ -453,44 +456,24 @@ class Phone:
         if cseq is None:
             dialog.cseq += 1
             cseq = dialog.cseq
-        host, port = own or await self._own(await self._next_hop())
-        transport = self.setup.transport
-        request = Message(f"{method} {dialog.target} SIP/2.0", body=body)
-        branch = f"z9hG4bK{self._token()}"
-        request.add("Via", f"SIP/2.0/{transport.upper()} {bracketed(host)}:{port};branch={branch};rport")
-        request.add("Max-Forwards", "70")
-        request.headers += [("Route", one) for one in dialog.route]
-        request.add("From", dialog.ours)
-        request.add("To", dialog.theirs)
-        request.add("Call-ID", dialog.call_id)
-        request.add("CSeq", f"{cseq} {method}")
-        request.add("Contact", f"<sip:{self.setup.user}@{bracketed(host)}:{port};transport={transport}>")
-        request.add("Allow", ALLOW)
-        request.add("User-Agent", "aywa softphone")
-        if body:
-            request.add("Content-Type", "application/sdp")
-        return request
+        me = self._me(own or await self._own(await self._next_hop()))
+        return request_of(method, dialog, me, self._token(), cseq, body)
+
+    def _me(self, own: Place) -> Writer:
+        return Writer(self.setup.user, self.setup.transport, own)
 
     async def _respond(
-        self, request: Message, status: int, reason: str, body: bytes = b"", place: Place | None = None
+        self,
+        request: Message,
+        status: int,
+        reason: str,
+        body: bytes = b"",
+        place: Place | None = None,
+        contact: str = "",
     ) -> None:
         place = place or self._invited_from
-        response = Message(f"SIP/2.0 {status} {reason}", body=body)
-        for name, value in request.headers:
-            if name in ("Via", "From", "Call-ID", "CSeq", "Record-Route"):
-                response.add(name, value)
-        ours = self.dialog is not None and request.get("Call-ID") == self.dialog.call_id
-        to = request.get("To")
-        if ours and self.dialog is not None and status > 100 and not parameter(to, "tag"):
-            to = self.dialog.ours
-        response.add("To", to)
-        host, port = await self._own(place)
-        response.add(
-            "Contact", f"<sip:{self.setup.user}@{bracketed(host)}:{port};transport={self.setup.transport}>"
-        )
-        response.add("Allow", ALLOW)
-        if body:
-            response.add("Content-Type", "application/sdp")
+        contact = contact or self._me(await self._own(place)).uri
+        response = response_to(request, status, reason, to_of(request, self.dialog, status), contact, body)
         with suppress(OSError):
             await self._transactions.answer(response, place)
 
@@ -506,6 +489,13 @@ class Phone:
             self._note("unusable SDP", str(error))
             return "sendrecv"
         return self.audio.far.direction
+
+    def _quiet(self, place: Place) -> None:
+        if any(entry.what == NO_ANSWER_YET for entry in self.log.entries):
+            # Of the CANCEL too; once is enough.
+            return
+        self._note(NO_ANSWER_YET, f"{bracketed(place[0])} port {place[1]} by {self.setup.transport}")
+        self._on_quiet(place)
 
     def _identity(self) -> str:
         return f"<{address(self.dialog.ours)}>" if self.dialog else ""
@@ -552,14 +542,3 @@ class Phone:
         task = asyncio.get_running_loop().create_task(doing, name="softphone")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def headers_of(lines: Sequence[str]) -> list[tuple[str, str]]:
-    """`Name: value` lines as headers. Raises ValueError."""
-    found = []
-    for line in lines:
-        name, colon, value = line.partition(":")
-        if not colon or not re.fullmatch(r"[\w!%*+.'`~-]+", name.strip()):
-            raise ValueError(f"{line[:60]!r} is no header: write Name: value")
-        found.append((name.strip(), value.strip()))
-    return found

@@ -16,6 +16,7 @@ import numpy as np
 
 from aywa.testing.softphone.lines import Place
 from aywa.testing.softphone.message import PCMA, PCMU, Audio
+from aywa.testing.softphone.network import Impairment, Network
 from aywa.testing.sound import decode_mulaw, encode_mulaw
 
 RATE_HZ = 8000
@@ -96,9 +97,17 @@ class KeyHeard:
 
 
 class Rtp(asyncio.DatagramProtocol):
-    """One audio socket. heard(pcm) is called with PCM16 at 8 kHz as it arrives; `draw(n)` gives chance bits."""
+    """One audio socket. heard(pcm) is called with PCM16 at 8 kHz as it arrives; `draw(n)` gives chance bits. network: between it
+    and the far side."""
 
-    def __init__(self, heard: Callable[[bytes], None], draw: Callable[[int], int]) -> None:
+    def __init__(
+        self,
+        heard: Callable[[bytes], None],
+        draw: Callable[[int], int],
+        network: Impairment | None = None,
+    ) -> None:
+        self._out = Network(network, "audio out") if network is not None else None
+        self._in = Network(network, "audio in") if network is not None else None
         self.arrivals = Arrivals()
         self.keys: list[KeyHeard] = []
         self.sent = 0
@@ -114,10 +123,16 @@ class Rtp(asyncio.DatagramProtocol):
         self._talking = False
 
     @classmethod
-    async def open(cls, host: str, heard: Callable[[bytes], None], draw: Callable[[int], int]) -> Rtp:
+    async def open(
+        cls,
+        host: str,
+        heard: Callable[[bytes], None],
+        draw: Callable[[int], int],
+        network: Impairment | None = None,
+    ) -> Rtp:
         """Binds a port of the host's."""
         loop = asyncio.get_running_loop()
-        _, rtp = await loop.create_datagram_endpoint(lambda: cls(heard, draw), local_addr=(host, 0))
+        _, rtp = await loop.create_datagram_endpoint(lambda: cls(heard, draw, network), local_addr=(host, 0))
         return rtp
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -126,6 +141,9 @@ class Rtp(asyncio.DatagramProtocol):
 
     def close(self) -> None:
         """Nothing is sent or heard any more."""
+        for way in (self._out, self._in):
+            if way is not None:
+                way.close()
         self._socket.close()
 
     def press(self, keys: str) -> None:
@@ -176,10 +194,20 @@ class Rtp(asyncio.DatagramProtocol):
             "!BBHII", 0x80, payload_type | (0x80 if marked else 0), self._sequence,
             timestamp & 0xFFFFFFFF, self._source,
         )  # fmt: skip
-        self._socket.sendto(head + payload, (self.far.host, self.far.port))
+        packet, to = head + payload, (self.far.host, self.far.port)
         self.sent += 1
+        if self._out is None:
+            self._socket.sendto(packet, to)
+        else:
+            self._out.carry(lambda: self._socket.sendto(packet, to))
 
     def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:
+        if self._in is None:
+            self._came(data)
+        else:
+            self._in.carry(lambda: self._came(data))
+
+    def _came(self, data: bytes) -> None:
         if len(data) < 12 or data[0] >> 6 != 2:
             self.arrivals.unknown += 1
             return

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aywa.testing.script import Hold, Keys, Script, Step
+from aywa.testing.softphone.lines import Place
 from aywa.testing.softphone.message import NAMES
 from aywa.testing.softphone.phone import Phone, Setup
 from aywa.testing.softphone.rtp import RATE_HZ
@@ -64,7 +65,7 @@ class Talked:
 
 
 class Softphone:
-    """on_step is told of each step as it begins; it must return at once."""
+    """on_step is told of each step as it begins; it must return at once. on_quiet: of a place where nothing answers yet."""
 
     def __init__(
         self,
@@ -72,10 +73,12 @@ class Softphone:
         *,
         on_step: Callable[[Step], None] | None = None,
         on_ready: Callable[[str], None] | None = None,
+        on_quiet: Callable[[Place], None] = lambda place: None,
     ) -> None:
         self.setup = setup
         self._on_step = on_step
         self._on_ready = on_ready
+        self._on_quiet = on_quiet
         self._hanging_up = False
         self._audible_s = float("-inf")
         self._script: Script
@@ -89,7 +92,7 @@ class Softphone:
         now_s = asyncio.get_running_loop().time()
         script = self._script
         self._record = Record(RATE_HZ, now_s, now_s, spoken=script.spoken, missed=script.missed)
-        async with Phone(self.setup, self._heard) as phone:
+        async with Phone(self.setup, self._heard, self._on_quiet) as phone:
             if self._on_ready is not None:
                 self._on_ready(phone.uri)
             talked = Talked(self._record, phone)

@@ -6,13 +6,15 @@ Plain waiting instead of a machine: a telephone has few of them at a time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from aywa.testing.softphone.lines import Line, Place
 from aywa.testing.softphone.message import Message
 
 T1_S, T2_S = 0.5, 4.0
 GIVE_UP_S = 64 * T1_S
+QUIET_S = 2.0
+"""Whoever hears nothing at all for so long has most likely dialled a place where nobody is."""
 
 
 class NoAnswer(Exception):
@@ -20,10 +22,11 @@ class NoAnswer(Exception):
 
 
 class Transactions:
-    """By branch and method."""
+    """By branch and method. quiet: told of the place whence nothing came to a request for QUIET_S, once for each."""
 
-    def __init__(self) -> None:
+    def __init__(self, quiet: Callable[[Place], None] = lambda place: None) -> None:
         self.line: Line
+        self._quiet = quiet
         self._waiting: dict[tuple[str, str], asyncio.Queue[Message]] = {}
         self._answered: dict[tuple[str, str], tuple[bytes, Place]] = {}
 
@@ -34,6 +37,7 @@ class Transactions:
         again_s = T1_S if self.line.transport == "udp" else within_s
         loop = asyncio.get_running_loop()
         until_s = loop.time() + within_s
+        hint = loop.call_later(QUIET_S, self._quiet, to)
         try:
             await self._send(request, to)
             while True:
@@ -46,6 +50,7 @@ class Transactions:
                     again_s = min(2 * again_s, T2_S) if request.method != "INVITE" else 2 * again_s
                     await self._send(request, to)
                     continue
+                hint.cancel()
                 yield answer
                 if answer.status >= 200:
                     return
@@ -53,6 +58,7 @@ class Transactions:
                     # A phone may ring for long; the caller decides how long.
                     again_s, until_s = within_s, loop.time() + 10 * within_s
         finally:
+            hint.cancel()
             del self._waiting[key]
 
     async def final(self, request: Message, to: Place, within_s: float = GIVE_UP_S) -> Message:

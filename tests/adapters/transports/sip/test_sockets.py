@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from aywa.adapters.transports.sip.settings import SocketLimits
-from aywa.adapters.transports.sip.sockets import Bound, Sockets, any_free_port, free_port
+from aywa.adapters.transports.sip.sockets import NOT_BELIEVED, Bound, Sockets, any_free_port, free_port
 from aywa.boot.tls import certificate, context
 from aywa.core.sip.flow import Flow
 
@@ -292,8 +292,95 @@ async def test_tls_with_a_certificate_that_is_not(tmp_path: Path) -> None:
         assert flow is not None
         one.sockets.send(flow, options())
         await one.until(lambda: one.lost)
-        assert "certificate" in one.lost[0][1].lower()
+        assert f"{NOT_BELIEVED} for 127.0.0.1: self" in one.lost[0][1]
         assert not other.heard
+
+
+async def test_tls_with_somebody_else_s_certificate(tmp_path: Path) -> None:
+    files = certificate(tmp_path, "127.0.0.1")
+    async with end() as one, end() as other:
+        there = await other.sockets.open("tls", "127.0.0.1", 0, context(*files))
+        one.sockets.trust(ssl.create_default_context(cafile=str(files[0])))
+        flow = one.sockets.flow_to("tls", there.place, "sip.example.com")
+        assert flow is not None
+        one.sockets.send(flow, options())
+        await one.until(lambda: one.lost)
+        assert f"{NOT_BELIEVED} for sip.example.com: Hostname mismatch" in one.lost[0][1]
+
+
+async def test_where_no_tls_is_spoken_that_is_told() -> None:
+    async with end() as one, end() as other:
+        there = await other.sockets.open("tcp", "127.0.0.1", 0)
+        flow = one.sockets.flow_to("tls", there.place)
+        assert flow is not None
+        one.sockets.send(flow, options())
+        await one.until(lambda: one.lost)
+        assert "by tls" in one.lost[0][1]
+        assert NOT_BELIEVED not in one.lost[0][1]
+
+
+@pytest.mark.parametrize("limits", [SocketLimits(connections_each=2), SocketLimits(connections=2)])
+async def test_who_does_not_end_its_handshake_is_counted_too(limits: SocketLimits, tmp_path: Path) -> None:
+    files = certificate(tmp_path, "127.0.0.1")
+    async with end(limits) as one:
+        bound = await one.sockets.open("tls", "127.0.0.1", 0, context(*files))
+        silent = [await asyncio.open_connection(*bound.place) for _ in range(2)]
+        third, writer = await asyncio.open_connection(*bound.place)
+        with suppress(ConnectionError):
+            async with asyncio.timeout(5):
+                assert await third.read() == b""
+        # One of them gives up: there is room again.
+        silent[0][1].close()
+        believing = ssl.create_default_context(cafile=str(files[0]))
+        good: asyncio.StreamWriter | None = None
+        async with asyncio.timeout(5):
+            while good is None:
+                with suppress(OSError):
+                    _, good = await asyncio.open_connection(*bound.place, ssl=believing)
+        good.write(options())
+        await one.until(lambda: one.heard)
+        for each in (writer, silent[1][1], good):
+            each.close()
+
+
+async def test_a_handshake_has_its_time_and_no_more(tmp_path: Path) -> None:
+    async with end(SocketLimits(handshake_s=0.1, connections_each=1)) as one:
+        files = certificate(tmp_path, "127.0.0.1")
+        bound = await one.sockets.open("tls", "127.0.0.1", 0, context(*files))
+        for said in (b"", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x00\x10"):
+            reader, writer = await asyncio.open_connection(*bound.place)
+            writer.write(said)
+            with suppress(ConnectionError):
+                async with asyncio.timeout(5):
+                    await reader.read()
+            writer.close()
+        believing = ssl.create_default_context(cafile=str(files[0]))
+        _, writer = await asyncio.open_connection(*bound.place, ssl=believing)
+        writer.write(options())
+        await one.until(lambda: one.heard)
+        writer.close()
+
+
+async def test_who_is_shunned_does_not_even_begin_a_handshake(tmp_path: Path) -> None:
+    async with end(shuns=lambda host: True) as one:
+        files = certificate(tmp_path, "127.0.0.1")
+        bound = await one.sockets.open("tls", "127.0.0.1", 0, context(*files))
+        reader, writer = await asyncio.open_connection(*bound.place)
+        with suppress(ConnectionError):
+            async with asyncio.timeout(5):
+                assert await reader.read() == b""
+        writer.close()
+
+
+async def test_a_port_that_closes_in_the_middle_of_a_handshake_leaves_nothing(tmp_path: Path) -> None:
+    async with end() as one:
+        bound = await one.sockets.open("tls", "127.0.0.1", 0, context(*certificate(tmp_path, "127.0.0.1")))
+        reader, writer = await asyncio.open_connection(*bound.place)
+        await asyncio.sleep(0)
+    with suppress(ConnectionError):
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+    writer.close()
 
 
 async def test_a_taken_port_is_passed_over() -> None:

@@ -51,7 +51,6 @@ PLIVO = Traits(
     clears=True,
     lead_s=AHEAD_S,
     order=True,
-    stops=True,
 )
 _ENCODINGS = {"audio/x-mulaw": AudioFormat.MULAW, "audio/x-l16": AudioFormat.PCM16}
 _CONTENT_TYPES = {audio_format: name for name, audio_format in _ENCODINGS.items()}

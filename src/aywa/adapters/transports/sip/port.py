@@ -14,12 +14,12 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import Callable, Iterable
-from ipaddress import ip_address
 from typing import cast
 
 from aywa.adapters.transports.sip.names import Names
-from aywa.adapters.transports.sip.settings import PORT, PRIVATE, TLS_PORT, SipSettings
+from aywa.adapters.transports.sip.settings import PORT, TLS_PORT, SipSettings
 from aywa.adapters.transports.sip.sockets import Bound, Place, Sockets, any_free_port
+from aywa.core.nat import is_private
 from aywa.core.sip.admission import AgentSettings
 from aywa.core.sip.agent import Action, Agent
 from aywa.core.sip.events import Banned, Event, Lookup
@@ -43,6 +43,8 @@ class SipPort:
         trace: Callable[[str, bytes, Flow], None] | None = None,
     ) -> None:
         self.settings = settings
+        self.public_host = settings.public_host
+        """What is written towards public addresses; it may become known later."""
         self._on_event = on_event
         self._names = names or Names()
         self._trace = trace
@@ -116,8 +118,8 @@ class SipPort:
         listening = self._sockets.listening(flow.transport, flow.remote)
         if listening is not None:
             port = listening[1]
-        if self.settings.public_host and not is_private(flow.remote[0]):
-            return self.settings.public_host, port
+        if self.public_host and not is_private(flow.remote[0]):
+            return self.public_host, port
         if not port:
             # Nobody can call back over it; what comes back uses the connection.
             port = TLS_PORT if flow.transport == "tls" else PORT
@@ -136,7 +138,7 @@ class SipPort:
     def _flow_lost(self, flow: Flow, why: str) -> None:
         log.debug("a SIP connection with %s is gone: %s", flow.remote, why)
         if not self._closed:
-            self.carry_out(self.agent.flow_lost(flow, self._loop.time()))
+            self.carry_out(self.agent.flow_lost(flow, self._loop.time(), why))
 
     def _do(self, action: Action) -> None:
         match action:
@@ -202,12 +204,3 @@ class SipPort:
             self._local_hosts.clear()
         self._local_hosts[remote] = found
         return found
-
-
-def is_private(host: str) -> bool:
-    """No public address is of use to it."""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return False
-    return any(address.version == network.version and address in network for network in PRIVATE)

@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from aywa.core.sip.flow import Transport
 
 PORT = 5060
 TLS_PORT = 5061
-
-# What a public address is of no use to (RFC 1918, 6598, 3927, 4193, 4291).
-PRIVATE: tuple[IPv4Network | IPv6Network, ...] = tuple(
-    ip_network(one)
-    for one in (
-        "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
-        "::1/128", "fc00::/7", "fe80::/10",
-    )
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

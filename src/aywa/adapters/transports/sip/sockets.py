@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import cast
 
+from aywa.adapters.transports.sip.door import BACKLOG, TlsDoor
 from aywa.adapters.transports.sip.settings import SocketLimits
 from aywa.core.sip.flow import Flow, Transport
 from aywa.core.sip.stream import PONG_BYTES, Framer, KeepAlive
@@ -25,6 +26,8 @@ from aywa.core.sip.stream import PONG_BYTES, Framer, KeepAlive
 log = logging.getLogger(__name__)
 
 Place = tuple[str, int]
+# What is told of a far side by TLS that may be anybody.
+NOT_BELIEVED = "its certificate is not believed"
 Heard = Callable[[bytes, Flow], None]
 Lost = Callable[[Flow, str], None]
 Shuns = Callable[[str], bool]
@@ -54,7 +57,7 @@ class Sockets:
         self._lost = lost
         self._shuns = shuns
         self._datagrams: dict[Place, _Datagrams] = {}
-        self._servers: list[tuple[Bound, asyncio.Server]] = []
+        self._servers: list[tuple[Bound, asyncio.Server | TlsDoor]] = []
         self._streams: dict[str, _Stream] = {}
         self._by_remote: dict[tuple[str, Place], _Stream] = {}
         self._each: Counter[str] = Counter()
@@ -76,17 +79,27 @@ class Sockets:
             _, datagrams = await loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=listening)
             self._datagrams[datagrams.local] = datagrams
             return Bound("udp", datagrams.local)
-        server = await loop.create_server(
-            lambda: _Stream(self, transport, None),
-            host,
-            port,
-            ssl=tls,
-            ssl_handshake_timeout=self.limits.handshake_s if tls else None,
-            backlog=512,
-        )
-        bound = Bound(transport, server.sockets[0].getsockname()[:2])
+        listening = _listening_socket(host, port)
+        bound = Bound(transport, listening.getsockname()[:2])
+
+        def accepted() -> _Stream:
+            return _Stream(self, transport, None)
+
+        server: asyncio.Server | TlsDoor
+        if tls is None:
+            server = await loop.create_server(accepted, sock=listening, backlog=BACKLOG)
+        else:
+            server = TlsDoor(listening, tls, self.limits.handshake_s, accepted, self._admits)
         self._servers.append((bound, server))
         return bound
+
+    def _admits(self, host: str) -> bool:
+        """Whether a connection from there may begin its handshake."""
+        shaking = [server.shaking for _, server in self._servers if isinstance(server, TlsDoor)]
+        each = self._each[host] + sum(door[host] for door in shaking)
+        streams = len(self._streams) + sum(door.total() for door in shaking)
+        room = streams < self.limits.connections and each < self.limits.connections_each
+        return room and not self._shuns(host)
 
     def trust(self, client: ssl.SSLContext | None) -> None:
         """How certificates are checked of whom we connect to by TLS."""
@@ -196,8 +209,7 @@ class Sockets:
                     lambda: stream, host, port, ssl=tls, server_hostname=name if tls else None
                 )
         except (OSError, TimeoutError) as error:
-            why = "it took too long" if isinstance(error, TimeoutError) else (error.strerror or str(error))
-            stream.failed(f"cannot connect to {host} port {port} by {flow.transport}: {why}")
+            stream.failed(f"cannot connect to {host} port {port} by {flow.transport}: {_why(error, name)}")
 
     # --- the streams' own news ---------------------------------------------------------------------------------------
 
@@ -393,6 +405,17 @@ class _Stream(asyncio.Protocol):
         self._idle = asyncio.get_running_loop().call_at(due_s, self._look_after)
 
 
+def _why(error: OSError | TimeoutError, name: str) -> str:
+    """Why a connection could not be opened, for a person. name: whose certificate it had to be."""
+    if isinstance(error, TimeoutError):
+        return "it took too long"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"{NOT_BELIEVED} for {name}: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"no TLS: {(error.reason or str(error)).replace('_', ' ').lower()}"
+    return error.strerror or str(error)
+
+
 def _datagram_socket(host: str, port: int, receive_bytes: int) -> socket.socket:
     """A bound socket with room for a burst."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -404,6 +427,23 @@ def _datagram_socket(host: str, port: int, receive_bytes: int) -> socket.socket:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         made.setblocking(False)
         made.bind((host, port))
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+def _listening_socket(host: str, port: int) -> socket.socket:
+    """A bound socket, listening, for streams."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.setblocking(False)
+        made.bind((host, port))
+        made.listen(BACKLOG)
     except OSError:
         made.close()
         raise
