@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +16,9 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from aywa.testing.runtime import free_port
+from aywa.testing.vendors.openai import CUSTOM
+from aywa.testing.vendors.plan import Plan, ToolCall
+from aywa.testing.vendors.server import SimulatedVendors
 from tests.e2e.dev import Dev, started
 from tests.e2e.dialplan import Channel, read
 from tests.e2e.test_guides import ASSISTANTS, GUIDES, ended, run
@@ -139,6 +144,47 @@ def test_nobody_answers_for_the_number_so_the_caller_is_passed_on(site: Site) ->
     # Nobody waits to be told how that went.
     assert len(channel.curled) == 1
     assert channel.hung_up
+
+
+async def test_the_agent_passes_the_caller_on_and_the_dialplan_asks_to_whom(site: Site) -> None:
+    to = "+493055555555"
+    async with SimulatedVendors() as model:
+        arguments = json.dumps({"destination": to})
+        model.plans.set(CUSTOM, Plan(text="", tool_calls=(ToolCall("transferCall", arguments),)))
+        destination = {"type": "number", "number": to, "message": ""}
+        document = {
+            "firstMessage": "Press a key.",
+            "keypadInputPlan": {"enabled": True, "timeoutSeconds": 2, "delimiters": ["#"]},
+            "model": {
+                "provider": "custom-llm",
+                "url": f"{model.url}/custom-llm",
+                "model": "scripted",
+                "tools": [{"type": "transferCall", "destinations": [destination]}],
+            },
+        }
+        status, assistant = await asyncio.to_thread(site.runtime.ask, "POST", "/assistant", document)
+        assert status == 201, assistant
+        number = await asyncio.to_thread(site.number, assistantId=assistant["id"])
+        channel = site.channel(number, dialled=[("BUSY", "17")], speak_s=20.0, on_audio=press_later)
+        await asyncio.to_thread(channel.run, "aywa", "agent")
+        assert channel.heard.by_far
+        assert channel.dials == [f"PJSIP/{to}@carrier,60"]
+        asked, told = channel.curled[1:]
+        assert "/next?call=" in asked
+        assert "/dialled?call=" in told
+        assert told.endswith("&status=BUSY&cause=17")
+        call = await asyncio.to_thread(site.newest, number)
+        assert call["endedReason"] == "assistant-forwarded-call"
+
+
+def press_later(connected: socket.socket) -> None:
+    """A key and its delimiter, when the greeting is over."""
+
+    def press() -> None:
+        for digit in b"1#":
+            connected.sendall(b"\x03\x00\x01" + bytes([digit]))
+
+    threading.Timer(2.5, press).start()
 
 
 def test_a_wrong_token_hears_nothing_and_is_hung_up_on(site: Site) -> None:
