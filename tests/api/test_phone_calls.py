@@ -123,7 +123,7 @@ async def _number(runtime: Runtime) -> str:
         ({"phoneNumberId": "none"}, "phoneNumberId must be the id of an existing phone number"),
         ({"phoneNumberId": 5}, "phoneNumberId must be a string"),
         ({"phoneNumber": {"twilioPhoneNumber": "+1"}}, "phoneNumber must not be given together"),
-        ({"transport": {"provider": "daily"}}, 'transport.provider must be "vapi.sip" or absent'),
+        ({"transport": {"provider": "daily"}}, 'transport.provider must be "vapi.sip", the phone number'),
         ({"transport": {"dialTimeout": 601}}, "transport.dialTimeout must not be greater than 600"),
         ({"transport": {"sipHeaders": {"Via": "x"}}}, "transport.sipHeaders.Via must be a header whose name"),
         ({"transport": {"sipHeaders": {"X-A": "x\r\nVia: y"}}}, "transport.sipHeaders.X-A must be a text"),

@@ -91,7 +91,7 @@ _PASSWORD = {"username": "u", "password": PLANTED}
     [
         (None, "body must be an object"),
         ({}, "provider is required"),
-        ({"provider": "twilio"}, "provider must be one of the following values: byo-phone-number, vapi"),
+        ({"provider": "of tomorrow"}, "provider must be one of the following values: byo-phone-number"),
         ({"provider": "byo-phone-number"}, "credentialId is required where provider is byo-phone-number"),
         ({"provider": "vapi"}, "sipUri is required where provider is vapi: numbers are not sold here"),
         (_BYO | {"credentialId": "none"}, "credentialId must be the id of a byo-sip-trunk credential"),
@@ -274,3 +274,109 @@ async def test_a_trunk_that_cannot_be_is_refused(
         assert changed.status_code == 200  # it has the password that it had
     else:
         assert changed.status_code == 400, changed.text
+
+
+TWILIO: dict[str, Any] = {
+    "provider": "twilio",
+    "number": "+15550100",
+    "twilioAccountSid": "AC1",
+    "twilioAuthToken": PLANTED,
+    "smsEnabled": False,
+}
+
+
+async def test_a_number_of_twilio_s_comes_back_without_its_token(runtime: Runtime) -> None:
+    with capture_logs() as logs:
+        created = await runtime.client.post("/phone-number", json=TWILIO)
+        assert created.status_code == 201, created.text
+        path = f"/phone-number/{created.json()['id']}"
+        keyed = {"twilioApiKey": PLANTED, "twilioApiSecret": PLANTED}
+        changed = await runtime.client.patch(path, json=keyed | {"name": "Desk"})
+        without = await runtime.client.patch(path, json={"twilioAuthToken": None})
+        wanting = await runtime.client.patch(path, json={"twilioApiKey": None})
+        answers = [created, changed, without, wanting, await runtime.client.get(path)]
+    shown = created.json()
+    assert (shown["twilioAccountSid"], shown["number"]) == ("AC1", "+15550100")
+    assert [each.status_code for each in answers] == [201, 200, 200, 400, 200]
+    assert "twilioAuthToken" in wanting.json()["message"][0]
+    assert PLANTED not in "".join(each.text for each in answers) + str(logs)
+    number = await runtime.services.phone_numbers.of_id(shown["id"])
+    assert number is not None
+    assert number.whole["twilioApiSecret"] == PLANTED
+    assert "twilioAuthToken" not in number.whole
+    assert PLANTED not in repr(number)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"twilioAuthToken": None}, "twilioAuthToken or twilioApiKey and twilioApiSecret is required"),
+        ({"twilioAuthToken": None, "twilioApiKey": "k"}, "twilioAuthToken or twilioApiKey"),
+        ({"twilioAccountSid": None}, "twilioAccountSid is required where provider is twilio"),
+        ({"number": None}, "number is required where provider is twilio"),
+        ({"number": "030123"}, "number must be in E.164 form"),
+        ({"sipUri": "sip:a@b"}, "sipUri must be absent where provider is twilio"),
+        ({"credentialId": "x"}, "credentialId must be absent where provider is twilio"),
+        ({"carrier": {"provider": "plivo"}}, "carrier must be absent where provider is twilio"),
+        ({"apiUrl": "ftp://x"}, "apiUrl must be a URL"),
+        ({"apiUrl": "https://u:p@x"}, "apiUrl must be a URL"),
+        ({"twilioAuthToken": "a\nb"}, "twilioAuthToken must not hold control characters"),
+        ({"provider": "telnyx"}, "credentialId is required where provider is telnyx"),
+        ({"provider": "vapi", "sipUri": "sip:a@b", "number": None}, "twilioAuthToken must be absent"),
+    ],
+)
+async def test_what_is_wrong_with_a_number_of_twilio_s(
+    runtime: Runtime, change: dict[str, Any], problem: str
+) -> None:
+    answer = await runtime.client.post("/phone-number", json=TWILIO | change)
+    assert answer.status_code == 400, answer.text
+    assert any(problem in each for each in answer.json()["message"]), answer.text
+    assert PLANTED not in answer.text
+
+
+async def test_a_number_of_telnyx_has_a_credential_of_telnyx(runtime: Runtime) -> None:
+    trunk = await runtime.credential(**TRUNK)
+    telnyx = await runtime.credential(provider="telnyx", apiKey="KEY1", publicKey="p", connectionId="7")
+    body = {"provider": "telnyx", "number": "+15550200"}
+    wrong = await runtime.client.post("/phone-number", json=body | {"credentialId": trunk})
+    assert "credentialId must be the id of a telnyx credential" in wrong.json()["message"][0]
+    right = await runtime.client.post("/phone-number", json=body | {"credentialId": telnyx})
+    assert right.status_code == 201, right.text
+    again = await runtime.client.post("/phone-number", json=body | {"credentialId": telnyx})
+    assert "number must be another" in again.json()["message"][0]
+
+
+@pytest.mark.parametrize(
+    ("carrier", "problem"),
+    [
+        ({"provider": "plivo", "accountId": "MA1"}, "carrier.authToken is required"),
+        ({"provider": "exotel"}, "carrier.inboundToken is required"),
+        ({"provider": "exotel", "inboundToken": "short"}, "carrier.inboundToken must be longer"),
+        (
+            {"provider": "signalwire", "accountId": "p", "authToken": "t", "signingKey": "k"},
+            "carrier.space is required",
+        ),
+        ({"provider": "of tomorrow"}, "carrier.provider must be one of"),
+        ({}, "carrier.provider is required"),
+    ],
+)
+async def test_what_is_wrong_with_a_carrier(runtime: Runtime, carrier: dict[str, Any], problem: str) -> None:
+    body = {"provider": "byo-phone-number", "number": "+15550300", "carrier": carrier}
+    answer = await runtime.client.post("/phone-number", json=body)
+    assert answer.status_code == 400, answer.text
+    assert any(problem in each for each in answer.json()["message"]), answer.text
+
+
+async def test_a_carrier_s_secrets_stay(runtime: Runtime) -> None:
+    carrier = {"provider": "plivo", "accountId": "MA1", "authToken": PLANTED}
+    body = {"provider": "byo-phone-number", "number": "+15550300", "carrier": carrier}
+    created = (await runtime.client.post("/phone-number", json=body)).json()
+    assert created["carrier"] == {"provider": "plivo", "accountId": "MA1"}
+    path = f"/phone-number/{created['id']}"
+    changed = await runtime.client.patch(path, json={"carrier": {"provider": "plivo", "accountId": "MA2"}})
+    assert changed.status_code == 200, changed.text
+    number = await runtime.services.phone_numbers.of_id(created["id"])
+    assert number is not None
+    assert number.whole["carrier"] == {"provider": "plivo", "accountId": "MA2", "authToken": PLANTED}
+    both = await runtime.client.patch(path, json={"credentialId": await runtime.credential(**TRUNK)})
+    assert both.status_code == 400

@@ -55,7 +55,7 @@ class FakeHost:
     ends: list[tuple[str, str]] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
     rung: list[str] = field(default_factory=list)
-    over: Callable[[str], None] = lambda call_id: None
+    over: Callable[[str, bool], None] = lambda call_id, connected: None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def leg_plan(self, call_id: str) -> LegPlan | None:
@@ -75,6 +75,9 @@ class FakeHost:
     def rang(self, call_id: str) -> None:
         self.rung.append(call_id)
         self.changed.set()
+
+    def on_over(self, tell: Callable[[str, bool], None]) -> None:
+        self.over = tell
 
     async def until(self, true: Callable[[], object]) -> None:
         async with asyncio.timeout(5):
@@ -351,7 +354,7 @@ async def test_a_call_that_is_not_wanted_any_more_stops_ringing() -> None:
     async with rig() as made, answering(ring_s=3.0) as (uri, task):
         made.phone.dial(OutboundCall("call-1", "org", uri=uri))
         await asyncio.sleep(0.3)
-        made.host.over("call-1")
+        made.host.over("call-1", False)
         talked = await task
     assert talked.phone.ended_by == "far side"
     assert not talked.connected

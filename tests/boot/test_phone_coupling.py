@@ -383,3 +383,37 @@ def test_the_ringing_tone() -> None:
     assert samples.size == 5 * 8000
     assert samples[:8000].mean() > 1000
     assert not samples[8000:].any()
+
+
+class Ignorant(Telephone):
+    """Knows no REFER."""
+
+    async def _referred(self, request: Message, source: Place) -> None:
+        await self._respond(request, 405, "Method Not Allowed", place=source)
+
+
+async def test_a_side_that_knows_no_transfers_says_so() -> None:
+    news = News()
+    async with rig() as made, Ignorant(Setup(), lambda pcm: None) as phone:
+        assert await phone.dial(made.uri)
+        await made.host.until(lambda: made.host.of(LegConnected))
+        made.phone.transfer(Transfer(OutboundCall("call-1", "org", uri="sip:other@127.0.0.1:9")), news)
+        await until(lambda: news.told)
+        assert [(each.status, each.sip_status, each.refused) for each in news.told] == [
+            (TransferStatus.FAILED, 405, True)
+        ]
+        await phone.hang_up()
+        await made.host.until(lambda: made.host.of(LegEnded))
+
+
+async def test_a_caller_waits_with_the_music_that_is_set() -> None:
+    news = News()
+    async with rig() as made, answering(ring_s=1.0) as (uri, task):
+        made.phone.music, made.phone.music_hz = tone(900, 0.5), 8000
+        calling = await in_call(made, (Pause(2.0),))
+        made.phone.transfer(Transfer(OutboundCall("call-1", "org", uri=uri), TransferVerb.DIAL), news)
+        await until(lambda: news.told)
+        caller = await calling
+        await task
+    assert hears(caller, 900) > 0.5
+    assert hears(caller, 425) == 0

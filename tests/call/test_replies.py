@@ -675,3 +675,49 @@ async def test_the_voice_takes_the_leg_s_own_rate_when_it_is_known() -> None:
         lengths.append(clause.samples)
         assert clause.words[-1].end <= clause.samples
     assert lengths[1] == pytest.approx(2 * lengths[0], rel=0.02)
+
+
+# --- tool calls ------------------------------------------------------------------------------------------------
+
+
+async def test_tool_calls_are_told_when_the_reply_is_whole() -> None:
+    call = [ToolCallDelta(0, "c1", "dtmf", '{"dtmf":'), ToolCallDelta(0, "", "", ' "1"}')]
+    made, posted = maker(Llm(deltas=["One moment. ", *call, Finished("tool_calls", 9)]), ScriptedTts())
+    await made.answer(ASKED)
+    assert [type(event) for event in posted[-2:]] == [ev.ToolCallsReceived, ev.ReplyCompleted]
+    assert posted[-2] == ev.ToolCallsReceived(made.reply_id, (ev.ToolCall("c1", "dtmf", '{"dtmf": "1"}'),))
+    assert isinstance(posted[-1], ev.ReplyCompleted)
+    assert (posted[-1].text, posted[-1].clauses) == ("One moment. ", 1)
+
+
+async def test_a_reply_may_be_nothing_but_tool_calls() -> None:
+    made, posted = maker(
+        Llm(deltas=[ToolCallDelta(0, "c1", "endCall", ""), Finished("tool_calls")]), ScriptedTts()
+    )
+    await made.answer(ASKED)
+    assert [type(event) for event in posted] == [ev.ToolCallsReceived, ev.ReplyCompleted]
+
+
+async def test_the_calls_of_a_model_that_broke_are_not_those_of_the_next() -> None:
+    broke = Llm(deltas=["One ", ToolCallDelta(0, "c1", "dtmf", "{}"), broken("unavailable")])
+    other = Llm(deltas=["two three.", ToolCallDelta(0, "c2", "endCall", "{}"), Finished("tool_calls")])
+    other.name = "other"
+    made, posted = maker(broke, ScriptedTts(), more_models=(ModelRoute(other),))
+    await made.answer(ASKED)
+    (calls,) = [event for event in posted if isinstance(event, ev.ToolCallsReceived)]
+    assert [call.id for call in calls.calls] == ["c2"]
+
+
+def test_models_are_told_of_tools_calls_and_results() -> None:
+    routes = ReplyRoutes(ScriptedLlm(), ScriptedTts(), TtsOptions(8000))
+    tool = {"type": "function", "function": {"name": "dtmf"}}
+    routes.offer([tool])
+    call = {"id": "c1", "type": "function", "function": {"name": "dtmf", "arguments": "{}"}}
+    request = routes.request(
+        [
+            {"role": "assistant", "content": "", "tool_calls": [call]},
+            {"role": "tool", "content": "Pressed.", "tool_call_id": "c1"},
+        ]
+    )
+    assert request.tools == (tool,)
+    assert [(m.tool_calls, m.tool_call_id) for m in request.messages] == [((call,), None), ((), "c1")]

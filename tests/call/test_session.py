@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
 from aywa.boot.rehearsal import LEG, Rehearsal, Utterance
+from aywa.core import events as ev
 from aywa.core.turns.endpointing import SETTLED_TEXT_S
 from aywa.ports.stt import SttCapabilities, Word
+from aywa.ports.telephony import TellTransfer
 from aywa.testing.scripted_media import ScriptedMedia
 from aywa.testing.scripted_providers import ScriptedLlm, ScriptedStt, ScriptedTts, broken
 from aywa.testing.simulated_stt import SimulatedStt
@@ -186,3 +190,144 @@ async def test_a_recogniser_that_cannot_be_asked_for_all_words_serves_too() -> N
     assert stt.streams[0].finalized == 0
     # Its final comes 0.3 s after the voice, and is as good as an answer.
     assert [turn["latencyMs"] < 900 for turn in call.told("turn-latency")] == [True, True]
+
+
+# --- keys and tools --------------------------------------------------------------------------------------------
+
+ASKS = [Utterance(2.0, ["please", "do", "that", "for", "me", "now"])]
+OFFERED = HELLO | {
+    "endCallFunctionEnabled": True,
+    "dialKeypadFunctionEnabled": True,
+    "forwardingPhoneNumber": "+4930111",
+}
+
+
+def wants(name: str, arguments: str = "{}") -> ScriptedLlm:
+    """A model that wants a tool run, says nothing beside it, and goes on when it knows what came of it."""
+    return ScriptedLlm(
+        lambda request: "As you wish." if request.messages[-1].role == "tool" else "",
+        calls=lambda request: () if request.messages[-1].role == "tool" else [(name, arguments)],
+    )
+
+
+def results(call: Rehearsal) -> list[str]:
+    messages = [record.data["message"] for record in call.journal.of("RecordMessage")]
+    return [m["result"] for m in messages if m["role"] == "tool_call_result"]
+
+
+async def test_the_model_is_told_of_the_tools_that_there_are() -> None:
+    call = Rehearsal(OFFERED)
+    await call.run(ASKS, 6.0)
+    names = [tool["function"]["name"] for tool in call.llm.requests[-1].tools]
+    assert names == ["transferCall", "endCall", "dtmf"]
+
+
+async def test_the_model_ends_the_call() -> None:
+    call = Rehearsal(OFFERED, llm=wants("endCall"))
+    await call.run(ASKS, 30.0)
+    assert call.ended_reason == "assistant-ended-call"
+    assert call.messages[-1] == ("user", "please do that for me now")
+
+
+async def test_the_model_presses_keys() -> None:
+    call = Rehearsal(OFFERED, llm=wants("dtmf", '{"dtmf": "12"}'))
+    await call.run(ASKS, 8.0)
+    assert call.leg is not None
+    assert call.leg.pressed == ["12"]
+    assert results(call) == ["The keys were pressed."]
+    assert len(call.llm.requests) == 1
+
+
+async def test_a_call_that_is_on_no_telephone_is_not_transferred_and_goes_on() -> None:
+    call = Rehearsal(OFFERED, llm=wants("transferCall", '{"destination": "+4930111"}'))
+    await call.run(ASKS, 12.0)
+    assert "not on a line that can be transferred" in results(call)[0]
+    assert call.messages[-1] == ("bot", "As you wish.")
+    assert call.ended_reason == "customer-ended-call"
+
+
+class Telephones:
+    """Passes callers on, or breaks."""
+
+    def __init__(self, *news: tuple[float, str], breaks: bool = False) -> None:
+        self.news, self.breaks = news, breaks
+        self.wanted: list[Mapping[str, Any]] = []
+
+    async def begin(self, destination: Mapping[str, Any], tell: TellTransfer) -> None:
+        self.wanted.append(destination)
+        if self.breaks:
+            raise RuntimeError("it broke")
+        loop = asyncio.get_running_loop()
+        for after_s, status in self.news:
+            loop.call_later(after_s, tell, status, 200, "")
+
+
+async def test_a_transfer_that_is_answered_ends_the_call_and_its_end_is_on_record() -> None:
+    telephones = Telephones((20.0, "connected"), (25.0, "completed"))
+    call = Rehearsal(OFFERED, llm=wants("transferCall", "{}"), transfers=telephones)
+
+    async def act() -> None:
+        assert call.media is not None
+        await call._speak_all(ASKS)
+        await asyncio.sleep(30.0)
+        call.media.disconnect(LEG, "forwarded")
+
+    await call.perform(ScriptedMedia(), act, 60.0)
+    assert telephones.wanted == [{"type": "number", "number": "+4930111"}]
+    assert call.ended_reason == "assistant-forwarded-call"
+    assert [r.data["status"] for r in call.journal.of("TransferChanged")] == ["connected", "completed"]
+    # Nobody was asked whether he is still there.
+    assert [text for role, text in call.messages if role == "bot"] == [
+        "Hello there.",
+        "Transferring the call now.",
+    ]
+
+
+async def test_news_of_a_transfer_that_come_with_the_end_of_the_leg_are_on_record() -> None:
+    call = Rehearsal(OFFERED, llm=wants("transferCall"), transfers=Telephones())
+
+    async def act() -> None:
+        assert call.media is not None
+        assert call.session is not None
+        await call._speak_all(ASKS)
+        await asyncio.sleep(10.0)
+        call.media.disconnect(LEG, "forwarded")
+        call.session.post(ev.TransferChanged("connected", 200))
+
+    await call.perform(ScriptedMedia(), act, 60.0)
+    assert [r.data["status"] for r in call.journal.of("TransferChanged")] == ["connected"]
+    assert call.ended_reason == "assistant-forwarded-call"
+
+
+async def test_news_of_a_transfer_after_the_call_are_on_record() -> None:
+    call = Rehearsal(OFFERED, llm=wants("transferCall"), transfers=Telephones((8.0, "completed")))
+    await call.run(ASKS, 8.0)
+    assert call.journal.of("TransferChanged") == []
+    await asyncio.sleep(20.0)
+    (record,) = call.journal.of("TransferChanged")
+    assert (record.role, record.data["status"]) == ("note", "completed")
+
+
+async def test_a_telephone_that_breaks_is_a_transfer_that_failed() -> None:
+    call = Rehearsal(OFFERED, llm=wants("transferCall"), transfers=Telephones(breaks=True))
+    await call.run(ASKS, 12.0)
+    assert "could not be begun" in results(call)[0]
+    assert call.messages[-1] == ("bot", "As you wish.")
+
+
+async def test_keys_are_a_turn() -> None:
+    call = Rehearsal(HELLO | {"keypadInputPlan": {"enabled": True, "delimiters": "#"}})
+
+    async def act() -> None:
+        assert call.leg is not None
+        await asyncio.sleep(2.0)
+        for digit in "42#":
+            call.leg.post(ev.DtmfReceived(LEG, digit))
+            await asyncio.sleep(0.2)
+
+    await call.perform(ScriptedMedia(), act, 6.0)
+    assert call.messages == [
+        ("bot", "Hello there."),
+        ("user", "User's Keypad Entry: 42"),
+        ("bot", "Certainly. That is done."),
+    ]

@@ -333,6 +333,12 @@ class PhoneNumbersContract:
         assert await store.phone_numbers.of_uri("dEMO") == demo
         assert await store.phone_numbers.of_uri("other") is None
 
+    async def test_one_is_found_by_its_id_alone(self, store: Store) -> None:
+        theirs = number("a", 4, OTHER.id, number="+4930123", provider="twilio")
+        await store.phone_numbers.insert(theirs)
+        assert await store.phone_numbers.of_id("a") == theirs
+        assert await store.phone_numbers.of_id("b") is None
+
     async def test_who_must_prove_who_he_is(self, store: Store) -> None:
         first = number("a", sipUri="sip:a@h", authentication={"username": "u"})
         await store.phone_numbers.insert(number("b", sipUri="sip:b@h"))

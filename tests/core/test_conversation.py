@@ -829,3 +829,203 @@ def test_whatever_happens_the_caller_is_not_left_in_silence(
     world.settle()
     counts(world)
     assert world.conversation.silence.unexplained == 0
+
+
+# --- keys and tools --------------------------------------------------------------------------------------------
+
+PAD: dict[str, Any] = MUTE | {"keypadInputPlan": {"enabled": True, "timeoutSeconds": 2, "delimiters": ["#"]}}
+TOOLS: dict[str, Any] = MUTE | {
+    "endCallFunctionEnabled": True,
+    "dialKeypadFunctionEnabled": True,
+    "forwardingPhoneNumber": "+4930111",
+}
+
+
+def key(digit: str) -> ev.DtmfReceived:
+    return ev.DtmfReceived(LEG, digit)
+
+
+def test_an_entry_on_the_keypad_is_a_turn() -> None:
+    made = call(PAD)
+    assert acts(feed(made, key("1"), key("2"), now=2.0)) == []
+    (asked,) = of(do.StartReply, feed(made, key("#"), now=2.5))
+    assert asked.messages[-1] == {"role": "user", "content": "User's Keypad Entry: 12"}
+
+
+def test_an_entry_is_whole_when_no_key_comes() -> None:
+    made = call(PAD)
+    feed(made, key("1"), now=2.0)
+    (asked,) = of(do.StartReply, ring(made, 4.0))
+    assert asked.messages[-1]["content"] == "User's Keypad Entry: 1"
+
+
+def test_a_client_presses_keys_by_a_message() -> None:
+    made = call(PAD)
+    assert of(do.StartReply, feed(made, client(type="dtmf", digits="12#"), now=2.0))
+    assert told("error", feed(call(PAD), client(type="dtmf", digits=12), now=2.0))
+
+
+@pytest.mark.parametrize("assistant", [MUTE, MUTE | {"keypadInputPlan": {"enabled": False}}])
+def test_keys_are_only_on_record_while_nobody_takes_them(assistant: dict[str, Any]) -> None:
+    made = call(assistant)
+    assert feed(made, key("1"), now=2.0) == []
+
+
+def test_whoever_hangs_up_in_the_middle_of_an_entry_has_entered_it() -> None:
+    made = call(PAD)
+    feed(made, key("4"), key("2"), now=2.0)
+    (recorded,) = of(do.RecordMessage, feed(made, ev.LegEnded(LEG, "closed"), now=2.5))
+    assert recorded.message["message"] == "User's Keypad Entry: 42"
+
+
+def test_nobody_is_asked_whether_he_is_there_while_he_presses_keys() -> None:
+    made = call(PAD | {"silenceTimeoutSeconds": 10})
+    for second in range(2, 40):
+        feed(made, key("5"), now=second)
+        assert not of(do.SayText, ring(made, second + 0.9))
+
+
+def wants(made: Conversation, name: str, arguments: str = "{}", *, now: float = 2.0) -> list[do.Command]:
+    """The caller asks for something, and the model wants a tool run for it."""
+    feed(made, voice(now - 1), partial("please do that for me now"), now=now - 1)
+    feed(made, silence(now), confirmed("please do that for me now"), now=now)
+    ring(made, now + 3)
+    assert made.floor.reply is not None
+    reply_id = made.floor.reply.reply_id
+    calls = (ev.ToolCall("c1", name, arguments),)
+    return feed(made, ev.ToolCallsReceived(reply_id, calls), ev.ReplyCompleted(reply_id, "", 0), now=now + 3)
+
+
+def test_the_model_ends_the_call() -> None:
+    made = call(TOOLS)
+    cmds = wants(made, "endCall")
+    assert of(do.HangUp, cmds) == [do.HangUp(LEG, "assistant-ended-call")]
+    assert made.lifecycle.reason == "assistant-ended-call"
+
+
+def test_the_model_presses_keys_and_its_silence_meanwhile_has_a_reason() -> None:
+    made = call(TOOLS)
+    cmds = wants(made, "dtmf", '{"dtmf": "wwwwwwwwwwwwwwww1"}')
+    assert of(do.SendKeys, cmds) == [do.SendKeys(LEG, "wwwwwwwwwwwwwwww1")]
+    cmds = ring(made, 14.0)
+    assert not of(do.SayText, cmds)
+    cmds = feed(made, ev.LegEnded(LEG, "closed"), now=14.5)
+    (gap,) = of(do.RecordGap, cmds)
+    assert gap.reasons["pressing_keys"] == pytest.approx(8.5, abs=0.1)
+    assert made.silence.unexplained == 0
+
+
+def transferring() -> Conversation:
+    made = call(TOOLS)
+    cmds = wants(made, "transferCall", '{"destination": "+4930111"}')
+    assert of(do.SayText, cmds)
+    assert made.floor.reply is not None
+    begun = says(made, "Transferring the call now.", now=5.5)
+    assert of(do.StartTransfer, begun) == [
+        do.StartTransfer(LEG, "c1", {"type": "number", "number": "+4930111"})
+    ]
+    return made
+
+
+def test_silence_timers_rest_while_a_transfer_rings() -> None:
+    made = transferring()
+    cmds = ring(made, 120.0)
+    assert not of(do.SayText, cmds)
+    assert made.lifecycle.state is CallState.IN_PROGRESS
+    cmds = feed(made, ev.TransferChanged("no-answer", 480), now=120.0)
+    assert of(do.StartReply, cmds)
+    cmds = says(made, "Nobody is there.", now=121.0)
+    assert sum(gap.reasons.get("held", 0.0) for gap in of(do.RecordGap, cmds)) == pytest.approx(
+        113.5, abs=0.2
+    )
+    assert made.silence.unexplained == 0
+    # From here on they run again.
+    assert of(do.SayText, ring(made, 140.0))
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason"),
+    [
+        ("forwarded", "assistant-forwarded-call"),
+        ("closed", "customer-ended-call-during-transfer"),
+        ("lost", "customer-ended-call-during-transfer"),
+        ("flooded", LEG_REASONS["flooded"]),
+    ],
+)
+def test_how_a_call_ends_that_is_being_transferred(cause: str, reason: str) -> None:
+    made = transferring()
+    feed(made, ev.LegEnded(LEG, cause), now=8.0)
+    assert (made.lifecycle.state, made.lifecycle.reason) == (CallState.ENDED, reason)
+
+
+def test_tools_that_are_due_when_the_call_ends_are_not_run() -> None:
+    made = call(TOOLS)
+    feed(made, voice(1.0), partial("please do that for me now"), now=1.0)
+    feed(made, silence(2.0), confirmed("please do that for me now"), now=2.0)
+    ring(made, 5.0)
+    assert made.floor.reply is not None
+    reply_id = made.floor.reply.reply_id
+    feed(made, ev.ToolCallsReceived(reply_id, (ev.ToolCall("c1", "dtmf", '{"dtmf": "1"}'),)), now=5.0)
+    feed(made, *whole(reply_id, "One moment."), playing(reply_id, 5.1), now=5.1)
+    feed(made, ev.EndRequested("manually-canceled"), now=5.5)
+    assert not of(do.SendKeys, feed(made, finished(reply_id, 2, 6.0), now=6.0))
+
+
+def test_a_line_that_carries_no_keys_is_told_to_the_model() -> None:
+    made = call(TOOLS)
+    wants(made, "dtmf", '{"dtmf": "1"}')
+    warned = ev.MediaWarned(LEG, "dtmf_unsupported", "this transport carries no keys")
+    (asked,) = of(do.StartReply, feed(made, warned, now=5.1))
+    assert asked.messages[-1]["role"] == "tool"
+
+
+ACTING: list[dict[str, Any]] = [
+    PAD | TOOLS,
+    PAD | TOOLS | {"firstMessageMode": "assistant-speaks-first", "firstMessage": "Hello there."},
+    PAD | TOOLS | {"endCallMessage": "Bye.", "stopSpeakingPlan": {"backoffSeconds": 1}},
+    TOOLS | {"hooks": HOOKS, "silenceTimeoutSeconds": 20, "maxDurationSeconds": 60},
+]
+CALLS = [
+    ("endCall", "{}"),
+    ("dtmf", '{"dtmf": "1w2"}'),
+    ("dtmf", '{"dtmf": ""}'),
+    ("transferCall", '{"destination": "+4930111"}'),
+    ("nothing", "{"),
+]
+acting: st.SearchStrategy[Verb] = st.one_of(
+    st.tuples(st.just("press"), st.sampled_from("12#*")),
+    st.tuples(st.just("press"), st.sampled_from("12#*")),
+    st.sampled_from(CALLS).map(lambda call: ("call_tool", *call)),
+    st.sampled_from(CALLS).map(lambda call: ("call_tool", *call)),
+    st.tuples(st.just("news"), st.sampled_from(["connected", "busy", "failed"])),
+    st.tuples(st.just("post"), st.just(ev.MediaWarned(LEG, "dtmf_unsupported"))),
+)
+acting_verbs = st.lists(often | scenes | scenes | acting | acting | seldom, min_size=10, max_size=60)
+
+
+@examples(400)
+@given(st.sampled_from(ACTING), acting_verbs, st.booleans(), st.booleans(), st.lists(last, max_size=1))
+def test_whatever_is_pressed_and_run_the_floor_keeps_its_word(
+    assistant: dict[str, Any], script: list[Verb], lagging: bool, stocked: bool, ending: list[Verb]
+) -> None:
+    world = World(assistant, lagging=lagging, stocked=stocked)
+    world.connect()
+    for verb in [*script, *ending]:
+        perform(world, verb)
+    world.settle()
+    counts(world)
+
+
+@examples(400)
+@given(st.sampled_from(ACTING), acting_verbs, st.lists(last, max_size=1))
+def test_whatever_is_pressed_and_run_the_caller_is_not_left_in_silence(
+    assistant: dict[str, Any], script: list[Verb], ending: list[Verb]
+) -> None:
+    world = World(assistant, live=True)
+    world.connect()
+    for verb in [*script, *ending]:
+        if verb[0] not in ("play", "hold", "again"):
+            perform(world, verb)
+    world.settle()
+    counts(world)
+    assert world.conversation.silence.unexplained == 0

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aywa.core.ended_reasons import dial_message, of_dial, of_failure, of_hang_up, of_invite
+from aywa.core.ended_reasons import dial_message, of_carrier, of_dial, of_failure, of_hang_up, of_invite
 
 # Of contract 6.5 and appendix A, those of the telephone.
 PUBLISHED = {
@@ -109,3 +109,31 @@ def test_a_person_is_told_what_sip_said() -> None:
     assert dial_message(503, "", 34, "no circuit") == "the far side answered 503, cause 34 (no circuit)"
     assert dial_message(500, "Oops", 1) == "the far side answered 500 Oops, cause 1"
     assert dial_message(0) == "the far side did not answer SIP"
+
+
+@pytest.mark.parametrize(
+    ("vendor", "outcome", "reason"),
+    [
+        ("telnyx", "busy", "customer-busy"),
+        ("telnyx", "rejected", "customer-busy"),
+        ("vonage", "rejected", "vonage-rejected"),
+        ("telnyx", "no-answer", "customer-did-not-answer"),
+        ("twilio", "cancelled", "customer-did-not-answer"),
+        ("twilio", "unallocated", "twilio-reported-customer-misdialed"),
+        ("telnyx", "unallocated", "sip-outbound-unallocated-number"),
+        ("twilio", "failed", "twilio-failed-to-connect-call"),
+        ("vonage", "failed", "vonage-failed-to-connect-call"),
+        ("telnyx", "failed", "call.in-progress.error-sip-outbound-call-failed-to-connect"),
+        ("telnyx", "of tomorrow", "call.in-progress.error-sip-outbound-call-failed-to-connect"),
+        ("twilio", "completed", "customer-ended-call"),
+    ],
+)
+def test_why_a_call_by_a_carrier_was_not_answered(vendor: str, outcome: str, reason: str) -> None:
+    assert of_carrier(vendor, outcome, outbound=True, connected=False) == reason
+
+
+def test_a_carrier_s_caller_who_was_heard_has_hung_up() -> None:
+    assert of_carrier("twilio", "failed", outbound=True, connected=True) == "customer-ended-call"
+    assert of_carrier("plivo", "completed", outbound=False, connected=True) == "customer-ended-call"
+    gave_up = "call.ringing.sip-inbound-caller-hungup-before-call-connect"
+    assert of_carrier("plivo", "completed", outbound=False, connected=False) == gave_up

@@ -117,3 +117,33 @@ def test_a_turn_that_is_not_taken_yet_can_be_shown_with_the_rest() -> None:
     assert (shown[-1]["role"], shown[-1]["duration"]) == ("user", 500)
     assert [m["message"] for m in history.messages] == ["good day", "hello"]
     assert history.last_heard == "good day"
+
+
+def test_tool_calls_and_their_results_stand_in_both_forms() -> None:
+    history = History(epoch_ms=1_000_000)
+    function = {"name": "dtmf", "arguments": '{"dtmf": "1"}'}
+    called = history.tools_called([("c1", "dtmf", '{"dtmf": "1"}')], 2.0)
+    assert called == {
+        "role": "tool_calls",
+        "toolCalls": [{"id": "c1", "type": "function", "function": function}],
+        "message": "",
+        "time": 1_002_000,
+        "secondsFromStart": 2.0,
+    }
+    returned = history.tool_returned("c1", "dtmf", "Pressed.", 2.5)
+    assert (returned["toolCallId"], returned["result"], returned["time"]) == ("c1", "Pressed.", 1_002_500)
+    assert history.chat() == (
+        {"role": "assistant", "content": "", "tool_calls": called["toolCalls"]},
+        {"role": "tool", "content": "Pressed.", "tool_call_id": "c1"},
+    )
+    assert [m["role"] for m in history.messages] == ["tool_calls", "tool_call_result"]
+
+
+def test_a_result_whose_call_is_forgotten_is_forgotten_too() -> None:
+    history = History()
+    history.tools_called([("c1", "dtmf", "{}")], 0.0)
+    history.tool_returned("c1", "dtmf", "Pressed.", 0.0)
+    for number in range(MAX_MESSAGES - 1):
+        history.assistant_heard(f"m{number}", 0.0, 0.0, cut=False)
+    assert {m["role"] for m in history.chat()} == {"assistant"}
+    assert len(history.chat()) == MAX_MESSAGES - 1

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aywa.core.record import CallRecord, iso
+from aywa.core.record import CallRecord, iso, quality_shown
 from tests.core.feed import examples
 
 EPOCH_MS = 1_700_000_000_000
@@ -295,3 +295,85 @@ def test_what_beginning_early_cost_and_every_long_silence_are_shown() -> None:
     assert metrics["speculation"] == {"begun": 2, "discarded": 2, "discardedCompletionTokens": 7}
     gap = {"secondsFromStart": 4.0, "seconds": 4.5, "reasons": {"awaiting_answer": 4.5}}
     assert metrics["silence"] == {"gaps": [gap], "unexplained": 1, "fillers": 1}
+
+
+def test_the_latency_at_the_wire_is_shown_where_it_is_known() -> None:
+    metrics = fold(
+        (1.0, "RecordTurn", {"latency_ms": 500.0, "parts_ms": {}, "wire_ms": 540.0}),
+        (2.0, "RecordTurn", {"latency_ms": 600.0, "parts_ms": {}, "wire_ms": None}),
+    ).document()["artifact"]["performanceMetrics"]
+    assert metrics["turnLatencies"][0]["wireLatency"] == 540.0
+    assert "wireLatency" not in metrics["turnLatencies"][1]
+    assert (metrics["wireLatencyAverage"], metrics["turnLatencyAverage"]) == (540.0, 550.0)
+
+
+def test_tool_calls_are_messages_for_the_model_too() -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "dtmf", "arguments": "{}"}}
+    artifact = fold(
+        (1.0, "RecordMessage", {"message": {"role": "tool_calls", "toolCalls": [call], "message": ""}}),
+        (
+            2.0,
+            "RecordMessage",
+            {"message": {"role": "tool_call_result", "toolCallId": "c1", "name": "dtmf", "result": "Done."}},
+        ),
+    ).document()["artifact"]
+    assert artifact["messagesOpenAIFormatted"] == [
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "content": "Done.", "tool_call_id": "c1"},
+    ]
+    assert artifact["transcript"] == ""
+
+
+def test_what_became_of_transfers() -> None:
+    desk = {"type": "sip", "sipUri": "sip:desk@pbx.example.com", "transferPlan": {"mode": "blind-transfer"}}
+    sales = {"type": "number", "number": "+4930111"}
+    artifact = fold(
+        (1.0, "TransferChanged", {"status": "odd"}),
+        (1.0, "StartTransfer", {"destination": desk}),
+        (2.0, "TransferChanged", {"status": "busy"}),
+        (3.0, "StartTransfer", {"destination": sales}),
+        (4.0, "TransferChanged", {"status": "connected"}),
+        (5.0, "TransferChanged", {"status": "completed"}),
+    ).document()["artifact"]
+    assert artifact["transfers"] == [
+        {"destination": desk, "mode": "blind-transfer", "status": "busy"},
+        {"destination": sales, "mode": "blind-transfer", "status": "completed"},
+    ]
+    assert "transfers" not in fold().document()["artifact"]
+
+
+QUALITY: dict[str, Any] = {
+    "codec": "PCMU",
+    "sent": 500,
+    "received": 475,
+    "lost": 25,
+    "late": 1,
+    "concealed": 20,
+    "jitter_s": 0.0042,
+    "round_trip_s": None,
+    "opinion": 3.456,
+    "remote_lost": None,
+    "remote_jitter_s": None,
+    "remote_opinion": None,
+}
+
+
+def test_how_the_stream_fared_last() -> None:
+    call = fold(
+        (1.0, "QualityMeasured", QUALITY | {"received": 0, "lost": 0}),
+        (2.0, "QualityMeasured", QUALITY | {"round_trip_s": 0.05, "remote_opinion": 4.411}),
+    )
+    assert call.document()["artifact"]["performanceMetrics"]["audioQuality"] == {
+        "codec": "PCMU",
+        "mos": 3.46,
+        "lossPercent": 5.0,
+        "jitterMs": 4.2,
+        "roundTripMs": 50.0,
+        "packetsReceived": 475,
+        "packetsSent": 500,
+        "packetsLost": 25,
+        "packetsLate": 1,
+        "packetsConcealed": 20,
+        "remoteMos": 4.41,
+    }
+    assert quality_shown(QUALITY | {"received": 0, "lost": 0, "opinion": None})["lossPercent"] == 0

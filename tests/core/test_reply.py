@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aywa.core.events import ToolCall
 from aywa.core.reply import Marks, Purpose, Reply
 from tests.core.feed import RATE_HZ, WORD, clause
 
@@ -58,3 +59,17 @@ def test_words_whose_audio_came_late_are_later_by_it() -> None:
     made.ledger.add(clause(1, 1, "four"))
     made.anchors += [(0, 5.0), (3 * WORD, 6.0)]
     assert made.word_times(4 * WORD, RATE_HZ)[2:] == (("three", 5.2, 5.3), ("four", 6.0, 6.1))
+
+
+def test_a_reply_without_words_acts_when_it_is_whole() -> None:
+    made = Reply(1, 1, Purpose.ANSWER, Marks(0.0))
+    assert not made.acts
+    made.calls = (ToolCall("c1", "endCall", "{}"),)
+    assert not made.acts
+    made.completed = True
+    assert made.acts
+    made.failed = True
+    assert not made.acts
+    made.failed = False
+    made.waiting.append(clause(1, 0, "bye"))
+    assert not made.acts

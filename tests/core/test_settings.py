@@ -25,6 +25,7 @@ from aywa.core.settings import (
     Hook,
     HookAction,
     Idle,
+    KeypadPlan,
     Pattern,
     Replacement,
     StartSpeaking,
@@ -606,3 +607,23 @@ def test_what_a_client_is_told() -> None:
     assert read_settings({"clientMessages": ["transcript", 7]}).client_messages == ALWAYS_TOLD | {
         "transcript"
     }
+
+
+@pytest.mark.parametrize(
+    ("plan", "keypad"),
+    [
+        (None, KeypadPlan()),
+        ({"enabled": True}, KeypadPlan(True, 2.0, frozenset())),
+        ({"enabled": "yes", "delimiters": 5, "timeoutSeconds": "x"}, KeypadPlan()),
+        ({"enabled": True, "timeoutSeconds": 0, "delimiters": "#"}, KeypadPlan(True, 0.0, frozenset("#"))),
+        ({"enabled": True, "delimiters": ["*", "#", "1", 5]}, KeypadPlan(True, 2.0, frozenset("#*"))),
+        ({"enabled": True, "delimiters": ""}, KeypadPlan(True, 2.0, frozenset())),
+    ],
+)
+def test_the_keypad(plan: Any, keypad: KeypadPlan) -> None:
+    assert read_settings({"keypadInputPlan": plan}).keypad == keypad
+
+
+def test_tools_that_are_run_here() -> None:
+    tools = read_settings({"model": {"tools": [{"type": "endCall"}, {"type": "code"}]}}).tools
+    assert [tool.name for tool in tools] == ["endCall"]

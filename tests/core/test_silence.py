@@ -23,7 +23,13 @@ def watch(*moments: tuple[float, bool, GapReason | None]) -> tuple[SilenceWatch,
 
 
 def test_the_reasons_are_a_closed_list() -> None:
-    assert {reason.value for reason in GapReason} == {"caller_has_floor", "awaiting_answer", "muted", "held"}
+    assert {reason.value for reason in GapReason} == {
+        "caller_has_floor",
+        "awaiting_answer",
+        "muted",
+        "held",
+        "pressing_keys",
+    }
 
 
 def test_a_long_silence_goes_on_record_with_the_seconds_of_every_reason() -> None:

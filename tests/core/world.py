@@ -30,6 +30,9 @@ PUBLISHED = frozenset(
         "silence-timed-out",
         "exceeded-max-duration",
         "assistant-said-end-call-phrase",
+        "assistant-ended-call",
+        "call.in-progress.error-transfer-failed",
+        "customer-ended-call-during-transfer",
         "assistant-ended-call-after-message-spoken",
         "pipeline-error-custom-voice-failed",
         "pipeline-error-custom-llm-llm-failed",
@@ -132,6 +135,10 @@ class World:
         self.told_ended = 0
         self.recorded: list[Mapping[str, Any]] = []
         self.answered_turns = 0
+        self.pressed = False
+        self.transferring = False
+        self.tools: list[str] = []
+        self._acts = False
         self._event: ev.Event | None = None
         self._last: ev.Event | None = None
         self.post(ev.CallStarted("c1", "o1", 0, dict(assistant)))
@@ -244,6 +251,32 @@ class World:
             making.done = True
             self.post(ev.ReplyFailed(making.reply_id, step, "unavailable"))
 
+    def call_tool(self, name: str, arguments: str = "{}") -> None:
+        """The model ends its reply by wanting a tool run."""
+        self.drain()
+        making = next((m for m in reversed(self.making.values()) if m.live), None)
+        if making is None or making.fixed is not None:
+            return
+        making.done = True
+        self.post(ev.ToolCallsReceived(making.reply_id, (ev.ToolCall("c1", name, arguments),)))
+        text = " ".join(w for c in making.clauses for w in c)
+        self.post(ev.ReplyCompleted(making.reply_id, text, len(making.clauses)))
+
+    def press(self, key: str) -> None:
+        """The caller presses a key."""
+        if self.connected and not self.gone:
+            self.pressed = True
+            self.post(ev.DtmfReceived(LEG, key))
+
+    def news(self, status: str) -> None:
+        """Whom the caller is transferred to answers, or does not."""
+        if not self.transferring or self.gone:
+            return
+        self.transferring = False
+        self.post(ev.TransferChanged(status))
+        if status == "connected":
+            self.leave("forwarded")
+
     def play(self, samples: int) -> None:
         """The media plane lets so many samples leave, if it has them."""
         playing = self.playing
@@ -293,6 +326,8 @@ class World:
                 self.toggle_voice()
             elif self.asked:
                 self.confirm()
+            elif self.transferring:
+                self.news("failed")
             else:
                 due_s = self.conversation.deadline
                 assert due_s is not None, "nothing will ever happen again"
@@ -323,11 +358,12 @@ class World:
     def _carry_out(self, cmds: list[do.Command]) -> None:
         before = len(self.recorded)
         was_hung_up = self.hung_up
+        self._acts = any(isinstance(c, do.RecordMessage) and c.message["role"] == "tool_calls" for c in cmds)
         for command in cmds:
             assert not self.ends, f"{command} after the end"
             assert not was_hung_up or self._may_end_with(command), f"{command} while the call ends"
             self._do(command)
-        if self.voiced or isinstance(self._event, ev.VoiceStopped | ev.TranscriptReceived):
+        if self.voiced or isinstance(self._event, ev.VoiceStopped | ev.TranscriptReceived | ev.DtmfReceived):
             self.sign_s = self.now
         if self.live and not self.hung_up and self.conversation.floor.caller_has_floor:
             assert self.now - self.sign_s <= LONGEST_WAIT_S, "the floor is said to be the caller's"
@@ -345,6 +381,8 @@ class World:
             do.FinalizeTranscript,
             do.ScoreTurn,
             do.ResumePlayout,
+            do.SendKeys,
+            do.StartTransfer,
         )
         return not isinstance(command, begins) and command != do.ArmPause(LEG, armed=True)
 
@@ -384,12 +422,24 @@ class World:
                 self.asked += 1
             case do.CommitTranscript():
                 started = isinstance(self._event, ev.PlayoutStarted)
-                assert started or self._let_go, "the recogniser was told of a turn that nobody took"
+                assert started or self._let_go or self._acts, (
+                    "the recogniser was told of a turn that nobody took"
+                )
+                if self._acts and self.taken:
+                    # A reply without a word has taken the turn.
+                    self.taken = False
+                    self.answered_turns += 1
                 self.said.clear()
+            case do.SendKeys() | do.StartTransfer():
+                assert not self.transferring
+                assert self.playing is None, "a tool is run into the agent's own words"
+                self.transferring = isinstance(command, do.StartTransfer)
             case do.RecordDecision():
                 self._decided(command)
             case do.RecordMessage():
                 self.recorded.append(command.message)
+                if command.message["role"] == "tool_call_result":
+                    self.tools.append(command.message["result"])
             case do.RecordGap():
                 assert command.to_s - command.from_s > GAP_S - 0.001
                 assert not self.gaps or self.gaps[-1].to_s <= command.from_s
@@ -531,12 +581,15 @@ class World:
     def _check_event(self, entries: list[Mapping[str, Any]]) -> None:
         """What may enter the history at this event, and what must."""
         event, self._let_go = self._event, False
-        entries = [e for e in entries if not e["message"].startswith(NOTE)]
+        entries = [e for e in entries if e.get("message") and not e["message"].startswith(NOTE)]
         of_user = [e for e in entries if e["role"] == "user"]
         of_bot = [e["message"] for e in entries if e["role"] == "bot"]
         match event:
             case ev.PlayoutStarted() if self.taken and self.making[event.reply_id].answers:
-                assert len(of_user) == 1, "an answer whose question is not in the history"
+                # What was entered on the keypad stands by itself.
+                assert len(of_user) == 1 or (of_user and self.pressed), (
+                    "an answer whose question is not in the history"
+                )
                 self.taken = False
                 self.answered_turns += 1
                 assert not of_bot
@@ -546,7 +599,9 @@ class World:
                 assert not of_user
             case _ if self.ends:
                 # The leg is gone: what the caller said and nobody will answer is kept all the same.
-                assert len(of_user) <= 1
+                assert len(of_user) <= 1 or self.pressed
+                assert not of_bot
+            case _ if self._acts:
                 assert not of_bot
             case _:
                 assert not entries, f"{entries} at {event}"

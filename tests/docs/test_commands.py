@@ -57,6 +57,7 @@ EXECUTED: dict[str, Here | By] = {
         "tests/cli/test_credentials.py::test_a_key_is_kept_listed_and_removed"
     ),
     ".venv/bin/aywa credentials list": Here(),
+    ".venv/bin/aywa media address ASSISTANT_ID": Here(),
     ".venv/bin/aywa prices": Here(),
     ".venv/bin/aywa providers list": Here(),
     ".venv/bin/aywa providers check": By("tests/cli/test_providers.py::test_good_keys_are_good"),
@@ -104,6 +105,21 @@ EXECUTED |= {
     command: By("tests/e2e/test_guides.py::test_phone_calls_come_in_and_go_out_as_the_guide_says")
     for command, path in WRITTEN.items()
     if path.name == "phone-calls.md"
+}
+EXECUTED |= {
+    command: By("tests/e2e/test_freeswitch.py::test_an_agent_calls_through_freeswitch_as_the_guide_says")
+    for command, path in WRITTEN.items()
+    if path.name == "freeswitch.md"
+}
+EXECUTED |= {
+    command: By("tests/e2e/test_equipment_guides.py::test_every_command_of_the_guide")
+    for command, path in WRITTEN.items()
+    if path.name in ("asterisk.md", "freeswitch-audio.md")
+}
+EXECUTED |= {
+    command: By("tests/e2e/test_carriers_guide.py::test_the_guide_makes_numbers_and_a_call")
+    for command, path in WRITTEN.items()
+    if path.name == "carriers.md"
 }
 # Too long for a row; the test takes every command of that guide, in order.
 EXECUTED |= {

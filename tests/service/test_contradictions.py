@@ -22,6 +22,21 @@ NOTHING_FIRST = "firstMessageInterruptionsEnabled has no effect: there is no fir
 
 CASES: list[tuple[dict[str, Any], list[str]]] = [
     (
+        {"model": {"provider": "openai", "tools": [{"type": "endCall"}, {"type": "sms"}, {"type": "endCall"}], "toolIds": ["t"]}},
+        [
+            "model.tools[1] is not offered to the model: sms is no tool of endCall, dtmf, transferCall",
+            "model.tools[2] has no effect: another tool is called endCall",
+            "model.toolIds is not used yet: the tools that are run are in model.tools: endCall, dtmf, transferCall",
+        ],
+    ),
+    ({"keypadInputPlan": {"enabled": True, "timeoutSeconds": 1}}, []),
+    ({"keypadInputPlan": {"enabled": False}}, []),
+    ({"keypadInputPlan": {"delimiters": "#"}}, ["keypadInputPlan has no effect: enabled is not true"]),
+    (
+        {"keypadInputPlan": {"enabled": False, "delimiters": "#"}},
+        ["keypadInputPlan has no effect: enabled is not true"],
+    ),
+    (
         {STOP: {"numWords": 2, "voiceSeconds": 0.3}},
         [f"{STOP}.voiceSeconds has no effect while numWords is 2: words are counted, not voice"],
     ),

@@ -15,6 +15,7 @@ from aywa.adapters.stores.sqlite import open_sqlite
 from aywa.ports.store import Organisation, Store
 from aywa.ports.telephony import Gateway, Registration
 from aywa.service.credentials import Credentials
+from aywa.service.phone_rules import trunk_problems
 from aywa.service.trunks import KEPT_MS, Trunks, is_within, read_trunk
 
 PASSWORD = "planted-password"
@@ -83,14 +84,32 @@ def test_a_trunk_s_fields() -> None:
             "outboundLeadingPlusEnabled": True,
             "techPrefix": "77#",
             "sipDiversionHeader": "+4930",
+            "freeswitch": {"gateway": "carrier"},
         }
     )
+    assert trunk.freeswitch == "carrier"
     assert (trunk.id, trunk.org_id, trunk.username, trunk.password) == ("c", "org", "me", PASSWORD)
     assert trunk.registration == Registration("carrier.example", "me")
     assert (trunk.leading_plus, trunk.tech_prefix, trunk.diversion) == (True, "77#", "+4930")
     assert PASSWORD not in repr(trunk)
     plan["sipRegisterPlan"] = {"domain": "d", "username": "u", "realm": "r"}
     assert read_trunk({"outboundAuthenticationPlan": plan}).registration == Registration("d", "u", "r")
+
+
+@pytest.mark.parametrize(
+    ("freeswitch", "problem"),
+    [
+        ({"gateway": "carrier-1"}, ""),
+        ({}, "freeswitch.gateway is required"),
+        ({"gateway": "a/b"}, "freeswitch.gateway must consist of letters, digits or . _ -"),
+        ({"gateway": "x y"}, "freeswitch.gateway must consist of letters, digits or . _ -"),
+        ("carrier", "freeswitch must be an object"),
+    ],
+)
+def test_a_gateway_of_freeswitch_is_one_word(freeswitch: Any, problem: str) -> None:
+    problems = trunk_problems({"gateways": [{"ip": "203.0.113.7"}], "freeswitch": freeswitch})
+    assert "; ".join(problems).startswith(problem)
+    assert bool(problems) == bool(problem)
 
 
 _ANYTHING = st.none() | st.integers() | st.text() | st.floats() | st.booleans()

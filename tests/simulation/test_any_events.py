@@ -29,6 +29,13 @@ ASSISTANTS: list[dict[str, Any]] = [
         "stopSpeakingPlan": {"numWords": 2, "backoffSeconds": 1},
         "silenceTimeoutSeconds": 10,
     },
+    {
+        "firstMessage": "Hello.",
+        "keypadInputPlan": {"enabled": True, "delimiters": "#"},
+        "endCallFunctionEnabled": True,
+        "dialKeypadFunctionEnabled": True,
+        "forwardingPhoneNumber": "+4930111",
+    },
     {"firstMessage": "Hello.", "startSpeakingPlan": {"waitSeconds": 0, "transcriptionEndpointingPlan": {}}},
 ]
 moments = st.floats(0, 60)
@@ -62,6 +69,23 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "epoch_ms": st.just(0),
     "assistant": st.sampled_from(ASSISTANTS),
     "source": st.sampled_from(["voice", "stock"]),
+    "calls": st.lists(
+        st.builds(
+            ev.ToolCall,
+            st.just("c1"),
+            st.sampled_from(["endCall", "dtmf", "transferCall", "nothing"]),
+            st.sampled_from(["{}", '{"dtmf": "1"}', "{"]),
+        ),
+        max_size=3,
+    ).map(tuple),
+    "status": st.sampled_from(["connected", "busy", "failed"]),
+    "codec": st.just("PCMU"),
+    "sent": ids,
+    "received": ids,
+    "lost": ids,
+    "late": ids,
+    "concealed": ids,
+    "jitter_s": moments,
 }  # fmt: skip
 # What these mean in their events is free text, or has a default that does.
 FREE = ("code", "detail", "call_id", "org_id")

@@ -29,7 +29,10 @@ def _services(request: Request) -> Services:
     "/phone-number",
     status_code=201,
     summary="Create a phone number",
-    description="A number on a SIP trunk of yours (byo-phone-number), or a SIP URI (vapi). Secrets are never answered.",
+    description=(
+        "A number on a SIP trunk of yours (byo-phone-number), of your account at Twilio, Telnyx or Vonage, or a SIP URI (vapi)."
+        " Secrets are never answered."
+    ),
     responses=answers("PhoneNumber", 201),
     openapi_extra=takes("CreatePhoneNumber"),
 )

@@ -80,6 +80,7 @@ def _tell(runtime: Runtime, say: Say) -> None:
         say(f"  API key    {runtime.key}   (shown once; kept in {settings.data / 'dev-key'})")
     say(f"  API        {addresses.api}   docs at {addresses.api}/docs")
     _tell_phone(runtime, say)
+    _tell_freeswitch(runtime, say)
     if settings.loopback:
         say(f"\nTalk:  {addresses.api}/")
     else:
@@ -94,6 +95,14 @@ def _tell(runtime: Runtime, say: Say) -> None:
         say(f"Call:  {runtime.phone_address.uri}")
     say("Stop:  Ctrl-C")
     sys.stdout.flush()
+
+
+def _tell_freeswitch(runtime: Runtime, say: Say) -> None:
+    settings = runtime.settings.freeswitch
+    if settings.host:
+        say(f"  freeswitch event socket of {settings.host} port {settings.port}")
+    if runtime.freeswitch_port is not None:
+        say(f"  freeswitch calls come to socket {settings.listen_host}:{runtime.freeswitch_port} async full")
 
 
 def _tell_phone(runtime: Runtime, say: Say) -> None:

@@ -25,26 +25,28 @@ from aywa.core.lifecycle import CallState
 from aywa.core.settings import read_settings
 from aywa.ports.calls import CallPlan, CallRefused
 from aywa.ports.journal import Journal
-from aywa.ports.media import FORWARDED, CloseLeg, LegPlan
+from aywa.ports.media import FORWARDED, CloseLeg, HandOver, LegPlan
 from aywa.service.contradictions import settings_warnings
 
 _log = structlog.get_logger("aywa.boot.host")
 
 TOO_MANY = "call.start.error-subscription-concurrency-limit-reached"
 DELETED = "call-deleted"
-_PHONE_CALLS = ("inboundPhoneCall", "outboundPhoneCall")
+PHONE_CALLS = ("inboundPhoneCall", "outboundPhoneCall")
 NO_WORKER = "call.start.error-vapifault-worker-not-available"
 
 
 @dataclass(slots=True)
 class _Running:
-    """A call that is here. gone: its leg is not connected any more. forwarded: it is, but with somebody else."""
+    """A call that is here. connected: its leg was there, once. gone: it is not connected any more. forwarded: it is, but with
+    somebody else."""
 
     plan: CallPlan
     session: Session
     token: str
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     forwarded: bool = False
+    connected: bool = False
 
     def post(self, event: ev.MediaEvent) -> None:
         """What the leg tells, to the session."""
@@ -52,12 +54,13 @@ class _Running:
             if self.forwarded or event.cause != FORWARDED:
                 self.gone.set()
             self.forwarded = True
+        self.connected = self.connected or isinstance(event, ev.LegConnected)
         self.session.post(event)
 
 
 class Host:
-    """ports.calls.CallHost over the media plane. media_url: answers ws:// or wss:// and host of the media port. ended: is told
-    which call needs its routes no more."""
+    """ports.calls.CallHost and CallLegs over the media plane. media_url: answers ws:// or wss:// and host of the media port.
+    ended: is told which call needs its routes no more."""
 
     def __init__(
         self,
@@ -81,8 +84,7 @@ class Host:
         self._calls: dict[str, _Running] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
-        # Told of each call whose session is over, also when it never had a leg.
-        self.over: Callable[[str], None] = lambda call_id: None
+        self._told_over: list[Callable[[str, bool], None]] = []
 
     # --- ports.calls.CallHost ------------------------------------------------------------------------------------
 
@@ -105,12 +107,12 @@ class Host:
         task.add_done_callback(self._tasks.discard)
         return f"{self._media_url()}/{plan.call_id}/transport?token={running.token}"
 
-    def end(self, call_id: str, reason: str, message: str = "") -> bool:
-        """As the port says. message: more of it, for a person."""
+    def end(self, call_id: str, reason: str, detail: str = "") -> bool:
+        """As the ports say."""
         running = self._calls.get(call_id)
         if running is None:
             return False
-        running.session.post(ev.EndRequested(reason, message))
+        running.session.post(ev.EndRequested(reason, detail))
         return True
 
     def rang(self, call_id: str) -> None:
@@ -122,6 +124,32 @@ class Host:
     def active(self) -> Mapping[str, str]:
         """As the port says."""
         return {call_id: _status(running.session) for call_id, running in self._calls.items()}
+
+    # --- ports.calls.CallLegs ------------------------------------------------------------------------------------
+
+    def media_path(self, call_id: str) -> str | None:
+        """As the port says."""
+        running = self._calls.get(call_id)
+        return None if running is None else f"{call_id}/{running.token}"
+
+    def connected(self, call_id: str) -> bool:
+        """As the port says."""
+        running = self._calls.get(call_id)
+        return running is not None and running.connected
+
+    def give_away(self, call_id: str) -> bool:
+        """As the port says."""
+        running = self._calls.get(call_id)
+        if running is None or not self._plane.has_leg(call_id):
+            return False
+        given = f"given {call_id}"
+        self._plane.send(HandOver(call_id, given))
+        self._plane.send(CloseLeg(given, FORWARDED))
+        return True
+
+    def on_over(self, tell: Callable[[str, bool], None]) -> None:
+        """As the port says."""
+        self._told_over.append(tell)
 
     # --- the transport's question ----------------------------------------------------------------------------------
 
@@ -138,6 +166,13 @@ class Host:
         if not hmac.compare_digest(query.get("token", "").encode(), running.token.encode()):
             return _refuse(401, "Unauthorized", "the token is wrong: use websocketCallUrl as it was given")
         return self._leg_plan(running)
+
+    def admits(self, call_id: str, token: str) -> bool | None:
+        """Whether the token opens the leg of a prepared call; None: the call is not here, or over."""
+        running = self._calls.get(call_id)
+        if running is None or running.session.conversation.lifecycle.over:
+            return None
+        return hmac.compare_digest(token.encode(), running.token.encode())
 
     def leg_plan(self, call_id: str) -> LegPlan | None:
         """What the leg of a prepared call is to be, for a transport of this process; None when the call is over."""
@@ -180,7 +215,7 @@ class Host:
             plan.variables
         )
         assistant, problems = render_assistant(plan.assistant, variables)
-        if plan.type in _PHONE_CALLS:
+        if plan.type in PHONE_CALLS:
             # A telephone takes no messages: none are made.
             assistant = {**assistant, "clientMessages": []}
         started = ev.CallStarted(
@@ -227,7 +262,8 @@ class Host:
             self._ended(plan.call_id)
             # A session can end before its leg has, which nobody owns from then on.
             self._plane.send(CloseLeg(plan.call_id, session.conversation.lifecycle.reason or ""))
-            self.over(plan.call_id)
+            for tell in self._told_over:
+                tell(plan.call_id, running.connected)
         if running.forwarded or self._plane.has_leg(plan.call_id):
             # Also whom it was forwarded to belongs to its recording.
             await running.gone.wait()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from math import ceil
 from typing import Any
@@ -86,12 +87,15 @@ class Phone:
         self._empty = asyncio.Event()
         self._gate = Gate(settings.cpu_most, self._gate_closes)
         self._closing = False
+        # What callers hear while they wait, if they are not to hear a ringing tone.
+        self.music = b""
+        self.music_hz = 8000
 
     def open(self, port: SipPort, router: Router) -> None:
         """The port whose events this takes, and who says where calls go."""
         self.port = port
         self.router = router
-        self._host.over = self._call_over
+        self._host.on_over(self._call_over)
         router.on_change(self._configured)
         self._configured()
         self._gate.start()
@@ -174,6 +178,8 @@ class Phone:
         if line is None or line.over or line.coupling is not None:
             why = "it is not a phone call that runs here" if line is None else "it is being transferred"
             raise CallRefused(TRANSFER_FAILED, f"call {call_id} cannot be transferred: {why}")
+        if not transfer.music and self.music:
+            transfer = replace(transfer, music=self.music, music_hz=self.music_hz)
         if transfer.verb is TransferVerb.REFER:
             Referral(self, line, transfer, tell).begin(self.target(transfer.call))
         else:
@@ -438,7 +444,7 @@ class Phone:
                 self.port.carry_out(self.port.agent.send_digit(line.call, digit, 160, self.port.now()))
         return True
 
-    def _call_over(self, call_id: str) -> None:
+    def _call_over(self, call_id: str, connected: bool) -> None:
         """The call ended before its leg was there: whoever still rings for it need not."""
         for line in list(self._lines.values()):
             if line.call_id == call_id and line.rtp is None:
@@ -502,7 +508,14 @@ class Phone:
     def _media(self, pair: PortPair, remote: str, *, srtp: bool = False) -> LocalMedia:
         told = self._edge.told_host(pair, remote)
         wanted = "required" if srtp else self.settings.srtp
-        return LocalMedia(told, pair.port, pair.rtcp_port, codecs=self._codecs, srtp=wanted)
+        return LocalMedia(
+            told,
+            pair.port,
+            pair.rtcp_port,
+            codecs=self._codecs,
+            srtp=wanted,
+            comfort_noise=self.settings.comfort_noise,
+        )
 
     def _trusts(self, source: str) -> bool:
         """Nobody there needs a password to call."""

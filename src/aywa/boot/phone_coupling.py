@@ -239,7 +239,7 @@ class Referral:
             self._tell(TransferNews(TransferStatus.COMPLETED, event.status, event.reason))
             return
         self._lines.plane.send(Part(line.leg_id))
-        self._tell(TransferNews(_status(event.status, None), event.status, event.reason))
+        self._tell(TransferNews(_status(event.status, None), event.status, event.reason, event.refused))
 
     def progress(self, line: Line, event: sip.Progress) -> None:
         """The line is up already."""

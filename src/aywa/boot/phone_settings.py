@@ -33,7 +33,9 @@ class PhoneSettings:
     password: of the account `demo`. networks: who may call `demo` without it. cpu_most: of a processor; above that new calls
     are refused, to come again after retry_after_s. digest: the algorithms that callers may prove themselves by, the strongest
     first; some telephones know only the first that they are offered. media_processes: 0: the calls' audio is handled in the
-    runtime's own process; else in so many beside it, one a core. media_priority: what they ask the system for."""
+    runtime's own process; else in so many beside it, one a core. media_priority: what they ask the system for. hold_music: a
+    WAV file that callers hear while they wait; None: a ringing tone. comfort_noise: it is agreed on, where the far side has it
+    (RFC 3389)."""
 
     enabled: bool = True
     hosts: tuple[str, ...] = ()
@@ -49,6 +51,8 @@ class PhoneSettings:
     last_media_port: int = 10_999
     media_processes: int = 0
     media_priority: str = REALTIME
+    hold_music: Path | None = None
+    comfort_noise: bool = False
     srtp: str = "optional"
     password: str = field(default="", repr=False)
     networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
@@ -61,10 +65,10 @@ class PhoneSettings:
 
 def phone_from_environment(environment: Mapping[str, str] | None = None) -> PhoneSettings:
     """What the environment says. Raises CannotStart, naming the variable and what it may hold."""
-    read = _Reader(os.environ if environment is None else environment)
+    read = Reader(os.environ if environment is None else environment)
     first, last = read.ports("RUNTIME_MEDIA_PORTS", (10_000, 10_999))
     media_host = read.text("RUNTIME_MEDIA_PUBLIC_IP")
-    authorities = read.text("RUNTIME_SIP_TLS_CA")
+    authorities, music = read.text("RUNTIME_SIP_TLS_CA"), read.text("RUNTIME_MEDIA_HOLD_MUSIC")
     return PhoneSettings(
         enabled=read.flag("RUNTIME_SIP_ENABLED", True),
         hosts=read.words("RUNTIME_SIP_HOST"),
@@ -79,6 +83,8 @@ def phone_from_environment(environment: Mapping[str, str] | None = None) -> Phon
         last_media_port=last,
         media_processes=read.number("RUNTIME_MEDIA_PROCESSES", 0, MEDIA_PROCESSES_MOST),
         media_priority=read.choice("RUNTIME_MEDIA_PRIORITY", (NORMAL, HIGH, REALTIME), REALTIME),
+        hold_music=Path(music) if music else None,
+        comfort_noise=read.flag("RUNTIME_MEDIA_COMFORT_NOISE", False),
         srtp=read.choice("RUNTIME_SIP_SRTP", ("never", "optional", "required"), "optional"),
         password=read.password("RUNTIME_SIP_PASSWORD"),
         networks=read.networks("RUNTIME_SIP_NETWORKS", PhoneSettings().networks),
@@ -87,7 +93,9 @@ def phone_from_environment(environment: Mapping[str, str] | None = None) -> Phon
     )
 
 
-class _Reader:
+class Reader:
+    """An environment's settings, each by its name."""
+
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
 

@@ -22,6 +22,7 @@ from aywa.ports.endpointing import EndpointingModel
 from aywa.ports.journal import Journal, JournalRecord
 from aywa.ports.media import MediaPlane
 from aywa.ports.stt import Stt
+from aywa.ports.telephony import CallTransfers
 from aywa.ports.tts import TtsOptions
 from aywa.testing.labelled_media import LabelledMedia, Sound
 from aywa.testing.scripted_media import ScriptedLeg, ScriptedMedia
@@ -87,6 +88,7 @@ class Rehearsal:
     turn_score: Callable[[float], float | None] | None = None
     turn_score_s: float = 0.02
     endpointing: EndpointingModel | None = None
+    transfers: CallTransfers | None = None
     stock: Mapping[str, bytes] = field(default_factory=dict)
     make_session: Callable[[SessionPlan, Routes, MediaPlane, Journal], Session] = Session
 
@@ -136,7 +138,8 @@ class Rehearsal:
     def messages(self) -> list[tuple[str, str]]:
         """Who said what, as the history has it."""
         assert self.session is not None
-        return [(m["role"], m["message"]) for m in self.session.conversation.history.messages]
+        history = self.session.conversation.history
+        return [(m["role"], m["message"]) for m in history.messages if m.get("message")]
 
     @property
     def ended_reason(self) -> str | None:
@@ -164,7 +167,7 @@ class Rehearsal:
             stock_rate_hz=self.rate_hz,
             voicing=Voicing.of(read_settings(self.assistant)),
         )
-        return Routes(stt, reply, turn_model, endpointing=self.endpointing)
+        return Routes(stt, reply, turn_model, endpointing=self.endpointing, transfers=self.transfers)
 
     async def _speak_all(self, script: Sequence[Utterance]) -> None:
         async with asyncio.TaskGroup() as group:

@@ -26,11 +26,18 @@ from aywa.adapters.webhooks.assistant_request import HttpAssistantRequests
 from aywa.api.app import create_app
 from aywa.api.settings import ApiSettings
 from aywa.boot.artifacts import Artifacts
+from aywa.boot.carriers import carriers, govern, public_media_url, public_url
 from aywa.boot.endpointing import endpointing_route
 from aywa.boot.engine import open_engine
 from aywa.boot.engine_version import engine_version
+from aywa.boot.equipment import Equipment, EquipmentDoor, open_networks
+from aywa.boot.equipment_settings import media_secret
+from aywa.boot.equipment_transfers import EquipmentTransfers
 from aywa.boot.errors import CannotStart
-from aywa.boot.host import Host
+from aywa.boot.freeswitch import FreeSwitch
+from aywa.boot.freeswitch_settings import mark_of
+from aywa.boot.hold_music import read_music
+from aywa.boot.host import PHONE_CALLS, Host
 from aywa.boot.layout import open_layout
 from aywa.boot.lock import FolderLock
 from aywa.boot.phone import Phone
@@ -44,6 +51,7 @@ from aywa.boot.secrets import open_vault
 from aywa.boot.settings import RuntimeSettings, is_loopback
 from aywa.boot.stock import STOCK_RATE_HZ, speak_stock
 from aywa.boot.store import open_store
+from aywa.boot.telephones import Telephones
 from aywa.boot.tls import certificate, context
 from aywa.boot.tolls import tolls_from_environment
 from aywa.call.replies import PhraseCache, ReplyRoutes
@@ -65,6 +73,7 @@ from aywa.ports.store import Store
 from aywa.service.errors import Unauthenticated
 from aywa.service.keys import Keys
 from aywa.service.services import PhoneParts, join_services
+from aywa.service.transfers import line_of
 
 _log = structlog.get_logger("aywa.boot")
 
@@ -118,6 +127,7 @@ class Runtime:
         self._providers = Providers()
         self.board = HealthBoard()
         self._parts = AsyncExitStack()
+        self.freeswitch_port: int | None = None
 
     async def start(self) -> None:
         """Everything up to the answering sockets. Raises CannotStart, ProviderError (models), StoreUnavailable,
@@ -143,16 +153,25 @@ class Runtime:
             environment=settings.keys,
             routes=ProviderCheck(self.board),
             phones=PhoneParts(
-                telephone=self._phone if settings.phone.enabled else None,
+                telephone=self._telephones if self._telephones.any else None,
+                transfers=EquipmentTransfers(
+                    self.equipment.streams, self._telephones if self._telephones.any else None
+                ),
+                carriers=carriers(self._host, public_url(), lambda: self.addresses.media),
+                base_url=public_url(),
                 requests=self._requests,
                 tolls=tolls_from_environment(),
                 states=self._phone if settings.phone.enabled else None,
             ),
         )
+        if self.services.carrier_lines is not None:
+            parts.push_async_callback(self.services.carrier_lines.close)
         scheduling = asyncio.get_running_loop().create_task(self.services.schedule.run(), name="schedule")
         parts.push_async_callback(_stopped, scheduling)
         await self._first_documents()
+        await self._open_equipment()
         await self._open_phone()
+        await self._open_freeswitch()
         self._open_http()
         # The calls are the first to end.
         parts.push_async_callback(self._host.close, settings.drain_s)
@@ -251,11 +270,27 @@ class Runtime:
             self._prices,
             self._providers.ended,
         )
-        transport = WebSocketTransport(plane, self._host.open_call)
+        secret = await asyncio.to_thread(media_secret, settings.equipment, settings.data)
+        media_url = public_media_url()
+        near = open_networks(settings.equipment, loopback=settings.loopback, public=bool(media_url))
+        self.equipment = Equipment(self._layout.plane, EquipmentDoor(self._host, secret, near, media_url))
+        transport = WebSocketTransport(plane, self._host.open_call, equipment=self.equipment.sockets)
         self._parts.push_async_callback(transport.close)
+        self._parts.push_async_callback(self.equipment.close)
         self._parts.push_async_callback(self._layout.close)
         codecs = tuple(codec.value for codec, missing in available_codecs().items() if not missing)
         self._phone = Phone(settings.phone, self._host, self._layout.plane, self._layout.edge, codecs)
+        self.freeswitch: FreeSwitch | None = None
+        if settings.freeswitch.enabled:
+            self.freeswitch = FreeSwitch(
+                settings.freeswitch,
+                self._host,
+                self._layout.plane,
+                self.equipment.streams,
+                self._media_address,
+                mark_of(settings.data),
+            )
+        self._telephones = Telephones(self._phone if settings.phone.enabled else None, self.freeswitch)
         self._tls = None if settings.loopback else certificate(settings.data / "tls", settings.host)
         tls = None if self._tls is None else context(*self._tls)
         port = self.port + 1 if settings.media_port is None else settings.media_port
@@ -265,6 +300,20 @@ class Runtime:
             raise CannotStart(
                 f"cannot listen on {settings.host} port {port}, where the calls' audio goes: {_why(error)};"
                 " choose another with --port"
+            ) from error
+
+    async def _open_equipment(self) -> None:
+        """Media sockets are let in, when everything that answers a call is there."""
+        settings = self.settings
+        self.equipment.door.calls = self.services.equipment
+        if self.services.carrier_lines is not None:
+            govern(self.services.carrier_lines, self.equipment.streams)
+        try:
+            await self.equipment.open_audiosocket(settings.equipment, settings.host)
+        except OSError as error:
+            raise CannotStart(
+                f"cannot listen for AudioSocket on port {settings.equipment.audiosocket_port}: {_why(error)};"
+                " choose another with RUNTIME_AUDIOSOCKET_PORT"
             ) from error
 
     async def _open_phone(self) -> None:
@@ -277,6 +326,7 @@ class Runtime:
             file = self.settings.data / "sip-password"
             phones = replace(phones, password=await asyncio.to_thread(password_in, file))
         self._phone.settings = phones
+        self._phone.music, self._phone.music_hz = await asyncio.to_thread(read_music, phones.hold_music)
         files = self._tls
         if phones.tls_port is not None and files is None:
             files = certificate(self.settings.data / "tls", hosts[0])
@@ -290,6 +340,25 @@ class Runtime:
             looking = asyncio.get_running_loop().create_task(self._public.run(), name="public address")
             self._parts.push_async_callback(_stopped, looking)
         self._parts.push_async_callback(self._phone.close, self.settings.drain_s)
+
+    async def _open_freeswitch(self) -> None:
+        """The event socket, when everything that answers a call is there."""
+        if self.freeswitch is None:
+            return
+        self.freeswitch.first_org = self.org_id
+        try:
+            self.freeswitch_port = await self.freeswitch.open(self.services.router)
+        except OSError as error:
+            raise CannotStart(
+                f"cannot listen for FreeSWITCH on port {self.settings.freeswitch.listen_port}: {_why(error)};"
+                " choose another with RUNTIME_FREESWITCH_LISTEN_PORT"
+            ) from error
+        self._parts.push_async_callback(self.freeswitch.close, self.settings.drain_s)
+
+    def _media_address(self, protocol: str, call_id: str) -> str:
+        """Where FreeSWITCH brings a prepared call's audio."""
+        base = self.settings.freeswitch.media_url or public_media_url() or self.addresses.media
+        return f"{base}/media/{protocol}/{self._host.media_path(call_id) or call_id}"
 
     async def _end_orphans(self) -> None:
         """Calls that the last process left: they have ended, and their record must say so."""
@@ -349,6 +418,7 @@ class Runtime:
             voicing=Voicing.of(settings, self._rules),
             sentences=self._sentences.of(plan.org_id) if settings.caches_sentences else None,
         )
+        line = line_of(plan.org_id, plan.call_id, plan.call) if plan.type in PHONE_CALLS else None
         return Routes(
             ear.stt,
             reply,
@@ -361,6 +431,7 @@ class Runtime:
             problems=tuple(map(str, found.problems)),
             endpointing=endpointing_route(self._endpointing, plan),
             rules=self._rules,
+            transfers=None if line is None else self.services.transfers.of(line),
         )
 
     async def _first_documents(self) -> None:
@@ -374,7 +445,7 @@ class Runtime:
     def _open_http(self) -> None:
         app = create_app(
             self.services,
-            ApiSettings(),
+            ApiSettings(public_url=public_url() or None),
             checks={
                 "models": self._models_ready,
                 "store": self._store_ready,

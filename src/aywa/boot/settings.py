@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+from aywa.boot.equipment_settings import EquipmentSettings
+from aywa.boot.freeswitch_settings import FreeSwitchSettings
 from aywa.boot.phone_settings import PhoneSettings
 from aywa.boot.store import home
 from aywa.ports.calls import ProviderKey
@@ -39,7 +41,7 @@ class RuntimeSettings:
     """host, port: of the API and the talk page; media_port: of the calls' audio, the next one when None, any when 0.
     llm: a local model's name or `rules`; openai: a route that takes its place. calls_max: at once. drain_s: how long
     calls may take to end when the runtime does. keys: the operator's own, by provider, for whoever has none. phone: its calls by
-    telephone."""
+    telephone. equipment: media sockets. freeswitch: whose calls come and go by its event socket."""
 
     host: str = "127.0.0.1"
     port: int = 8080
@@ -51,6 +53,8 @@ class RuntimeSettings:
     drain_s: float = 5.0
     keys: Mapping[str, ProviderKey] = field(default_factory=dict, repr=False)
     phone: PhoneSettings = field(default_factory=PhoneSettings)
+    equipment: EquipmentSettings = field(default_factory=EquipmentSettings)
+    freeswitch: FreeSwitchSettings = field(default_factory=FreeSwitchSettings)
 
     @property
     def loopback(self) -> bool:

@@ -19,6 +19,7 @@ from aywa.call.router.continued import Continued
 from aywa.call.router.models import ModelRoute, ModelRouter
 from aywa.call.router.voices import VoiceRoute, VoiceRouter
 from aywa.call.sentences import Sentences
+from aywa.call.tool_calls import ToolCalls
 from aywa.call.voicing import Voicing
 from aywa.core import events as ev
 from aywa.core.audio.frame import SAMPLE_BYTES
@@ -26,7 +27,7 @@ from aywa.core.audio.resample import resample_pcm
 from aywa.core.clauses import ClauseCutter
 from aywa.core.voicing.text import Voiced
 from aywa.ports.errors import ProviderError
-from aywa.ports.llm import ChatMessage, Finished, Flush, Llm, LlmRequest, TextDelta
+from aywa.ports.llm import ChatMessage, Finished, Flush, Llm, LlmRequest, TextDelta, ToolCallDelta
 from aywa.ports.tts import Tts, TtsOptions
 
 __all__ = ["CLOSE_S", "PhraseCache", "ReplyMaker", "ReplyRoutes", "synthesise"]
@@ -146,9 +147,16 @@ class ReplyRoutes:
             self.voice = replace(self.voice, rate_hz=rate_hz)
             self.voices.retune(rate_hz)
 
+    def offer(self, tools: Sequence[Mapping[str, Any]]) -> None:
+        """The models are told of these tools, from now on."""
+        self.about = replace(self.about, tools=tuple(tools))
+
     def request(self, messages: Sequence[Mapping[str, Any]]) -> LlmRequest:
         """What the models are asked, by these messages."""
-        chat = tuple(ChatMessage(m["role"], m["content"]) for m in messages)
+        chat = tuple(
+            ChatMessage(m["role"], m["content"], tuple(m.get("tool_calls", ())), m.get("tool_call_id"))
+            for m in messages
+        )
         return replace(self.about, messages=chat, max_tokens=self.max_tokens)
 
     def stock_pcm(self, text: str) -> bytes:
@@ -189,6 +197,7 @@ class ReplyMaker:
     _sounds_until_s: float = 0.0
     _clauses: int = 0
     _usage: _Usage = field(default_factory=_Usage)
+    _calls: ToolCalls = field(default_factory=ToolCalls)
     _heard: asyncio.Event | None = None
     _context: str = field(default_factory=lambda: secrets.token_hex(8))
 
@@ -222,6 +231,8 @@ class ReplyMaker:
             self.post(ev.ReplyFailed(self.reply_id, stopped.step, stopped.code, str(stopped), stopped.route))
             return
         usage = self._usage
+        if calls := self._calls.whole:
+            self.post(ev.ToolCallsReceived(self.reply_id, calls))
         self.post(
             ev.ReplyCompleted(
                 self.reply_id,
@@ -274,6 +285,8 @@ class ReplyMaker:
                             self._cut(cutter, text, clauses)
                             if len(self._text) >= routes.max_characters:
                                 break
+                        elif isinstance(delta, ToolCallDelta):
+                            self._calls.take(delta)
                         elif isinstance(delta, Flush):
                             _put(clauses, cutter.flush())
                         elif isinstance(delta, Finished):
@@ -284,6 +297,8 @@ class ReplyMaker:
                 if route is None or not routes.models.has_other(broken | {route.name}):
                     raise
                 broken |= {route.name}
+                # Half a call is none; whoever goes on makes his own.
+                self._calls = ToolCalls()
                 self._text = self._text[: len(self._text) - len(cutter.forget())]
                 # The caller is waiting again: the next clause comes early, as the first one does.
                 cutter = ClauseCutter(plan=routes.voicing.plan)

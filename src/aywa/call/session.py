@@ -29,6 +29,7 @@ from aywa.ports.errors import ProviderError
 from aywa.ports.journal import Journal
 from aywa.ports.media import MediaPlane
 from aywa.ports.stt import Stt
+from aywa.ports.telephony import CallTransfers
 from aywa.ports.turn_model import TurnModel
 
 TURN_AUDIO_S = 8.0
@@ -44,6 +45,7 @@ _SPARE = (
     ev.PlayoutAdvanced,
     ev.ReplyTextReceived,
     ev.MediaWarned,
+    ev.QualityMeasured,
     ev.DtmfReceived,
 )
 
@@ -52,7 +54,8 @@ _SPARE = (
 class Routes:
     """The call's providers. turn_model, endpointing: None where there is none. reads_ahead: the model is warmed with
     partials. rules: where the customer's rules are tried; None: threads of the call's own. keyterms, ear: for the recogniser;
-    more_ears: who listens when it is not well. problems: who was named and cannot be asked."""
+    more_ears: who listens when it is not well. problems: who was named and cannot be asked. transfers: passes the call's
+    caller on; None where nobody can."""
 
     stt: Stt
     reply: ReplyRoutes
@@ -65,6 +68,7 @@ class Routes:
     ear: Mapping[str, Any] = field(default_factory=dict)
     more_ears: tuple[EarRoute, ...] = ()
     problems: tuple[str, ...] = ()
+    transfers: CallTransfers | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,7 @@ class Session:
         self._reading: asyncio.Task[None] | None = None
         self._threads = routes.rules or RuleThreads()
         settings = read_settings(plan.started.assistant)
+        routes.reply.offer([tool.definition for tool in settings.tools])
         self._rules = CallRules(settings.start.rules, self._threads)
         self._told = settings.client_messages
         routes.reply.voicing.tell = lambda problem: self._warn("replacement", problem)
@@ -159,6 +164,7 @@ class Session:
                     raise
                 finally:
                     self._ended = True
+                    self._keep_news()
                     for child in self._children:
                         child.cancel()
         finally:
@@ -288,6 +294,8 @@ class Session:
                     _ = self._spawn("phrases", self._phrases.run())
             case do.CancelReply():
                 self._cancel(command.reply_id)
+            case do.StartTransfer():
+                _ = self._spawn("transfer", self._transfer(command), self._not_transferred)
             case do.TellClient():
                 self._tell(command)
             case do.EndCall():
@@ -322,6 +330,8 @@ class Session:
                 send(to_media.Drop(command.leg_id))
             case do.ArmPause():
                 send(to_media.Arm(command.leg_id, command.armed, command.voice_s, command.least_db))
+            case do.SendKeys():
+                send(to_media.SendDtmf(command.leg_id, command.digits, command.signalled))
             case do.HangUp():
                 send(to_media.CloseLeg(command.leg_id, command.reason))
             case _:
@@ -405,6 +415,24 @@ class Session:
             problem = error.code if isinstance(error, ProviderError) else error.__class__.__name__
         self.post(ev.EndpointingAnswered(command.turn_id, command.question, wait_s, problem))
 
+    async def _transfer(self, command: do.StartTransfer) -> None:
+        transfers = self._routes.transfers
+        if transfers is None:
+            self._transfer_changed("failed", 0, "this call is not on a line that can be transferred")
+            return
+        await transfers.begin(command.destination, self._transfer_changed)
+
+    def _not_transferred(self) -> None:
+        self._transfer_changed("failed", 0, "it could not be begun")
+
+    def _transfer_changed(self, status: str, sip_status: int = 0, reason: str = "") -> None:
+        """News of the caller's transfer; when the call is over for its assistant, for the record alone."""
+        event = ev.TransferChanged(status, sip_status, reason)
+        if self._ended:
+            self._note(self._now(), "note", event)
+        else:
+            self.post(event)
+
     def _warn(self, code: str, detail: str) -> None:
         self.note("SettingsWarned", {"code": code, "detail": detail})
 
@@ -450,6 +478,13 @@ class Session:
             await routes.models.warm(replace(routes.request(chat), max_tokens=1))
 
     # --- the record ----------------------------------------------------------------------------------------------
+
+    def _keep_news(self) -> None:
+        """What became of a transfer may come with the leg's end, or after it."""
+        for event in self._inbox:
+            if isinstance(event, ev.TransferChanged):
+                self._note(self._now(), "note", event)
+        self._inbox.clear()
 
     def _note(self, now: float, role: str, item: ev.Event | do.Command) -> None:
         match item:

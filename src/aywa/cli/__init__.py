@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from aywa.cli import api_keys, credentials, models, orgs, providers, trunk
+from aywa.cli import api_keys, credentials, media, models, orgs, providers, trunk
 from aywa.cli.calls import calls
 from aywa.cli.demo import demo
 from aywa.cli.dev import dev
@@ -32,6 +32,7 @@ app.add_typer(credentials.app, name="credentials")
 app.add_typer(orgs.app, name="orgs")
 app.add_typer(providers.app, name="providers")
 app.add_typer(trunk.app, name="trunk")
+app.add_typer(media.app, name="media")
 app.command()(simulate_providers)
 
 

@@ -57,7 +57,9 @@ def dev(
     from dataclasses import replace
 
     from aywa.boot.dev import run_dev
+    from aywa.boot.equipment_settings import equipment_from_environment
     from aywa.boot.errors import CannotStart
+    from aywa.boot.freeswitch_settings import freeswitch_from_environment
     from aywa.boot.phone_settings import phone_from_environment
     from aywa.boot.settings import (
         LLM_QUALITY,
@@ -74,6 +76,8 @@ def dev(
         raise typer.BadParameter("choose one of --tiny and --quality")
     try:
         phone = phone_from_environment()
+        equipment = equipment_from_environment()
+        freeswitch = freeswitch_from_environment()
     except CannotStart as error:
         typer.echo(f"aywa dev: {error}", err=True)
         raise typer.Exit(1) from None
@@ -83,6 +87,8 @@ def dev(
         openai=None if tiny else openai_from_environment(),
         keys=keys_from_environment(),
         phone=phone,
+        equipment=equipment,
+        freeswitch=freeswitch,
         calls_max=calls_max,
     )
     if sip_port is not None:

@@ -170,6 +170,25 @@ class HangUp:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class SendKeys:
+    """Press keys for the far side; w and W are pauses of 0.5 and 1 s. signalled: by signalling, not in the audio's stream."""
+
+    leg_id: str
+    digits: str
+    signalled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StartTransfer:
+    """Connect the leg's party with somebody else. destination: as the assistant has it (contract 11.1). call_id: of the tool
+    call."""
+
+    leg_id: str
+    call_id: str
+    destination: Mapping[str, Any]
+
+
 # --- to the outside ----------------------------------------------------------------------------------------------
 
 
@@ -212,12 +231,14 @@ class RecordGap:
 
 @dataclass(frozen=True, slots=True)
 class RecordTurn:
-    """For the record: a turn's latency at the wire and its parts, in milliseconds."""
+    """For the record: a turn's latency and its parts, in milliseconds. latency_ms: from the arrival of the caller's last voice
+    to the departure of the reply's first frame; wire_ms: to that of the first frame in which anything is to be heard."""
 
     turn_id: int
     reply_id: int
     latency_ms: float
     parts_ms: Mapping[str, float]
+    wire_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +268,8 @@ Command = (
     | DropPlayout
     | ArmPause
     | HangUp
+    | SendKeys
+    | StartTransfer
     | TellClient
     | RecordDecision
     | RecordMessage

@@ -14,8 +14,10 @@ from aywa.core.lifecycle import LEG_REASONS, NEVER_CONNECTED, CallInput, CallSta
 from aywa.core.settings import ADD_MESSAGE, SAY, AssistantSettings, FirstMessageMode, read_settings
 from aywa.core.silence import GapReason, SilenceWatch
 from aywa.core.stock import EXCUSE, FAREWELL, NOBODY_THERE, REPROMPT, TIME_IS_UP, Stock
+from aywa.core.tool_round import DURING_TRANSFER, Stage, ToolRound
 from aywa.core.turns.caller import CallerState
 from aywa.core.turns.floor import Floor, Message
+from aywa.core.turns.keypad import MOST_KEYS, Keypad, entry_text
 from aywa.core.turns.phrases import words_of
 
 Commands = list[do.Command]
@@ -37,6 +39,14 @@ _ENDED, _ENDING, _IN_PROGRESS, _QUEUED, _RINGING = (
 )
 _SILENT = CallerState.SILENT
 _AWAITING_ANSWER, _CALLER_HAS_FLOOR = GapReason.AWAITING_ANSWER, GapReason.CALLER_HAS_FLOOR
+# While a transfer rings the caller hears music; while keys are pressed, those.
+_ACTING = {
+    Stage.TRANSFERRING: GapReason.HELD,
+    Stage.GIVEN: GapReason.HELD,
+    Stage.PRESSING: GapReason.PRESSING_KEYS,
+}
+# Whose going away is the caller's own doing, also in the middle of a transfer.
+_HUNG_UP = ("closed", "lost")
 
 
 class Conversation:
@@ -58,7 +68,9 @@ class Conversation:
         self._budget = Budget()
         self._leave_note = ""
         self.silence = SilenceWatch()
+        self._keypad = Keypad()
         self.floor = Floor(leg_id, self._settings, self.history, self._stock)
+        self._tools = ToolRound(leg_id, self._settings, self.history, self.floor)
         self.started_s: float | None = None
         self.ended_s: float | None = None
 
@@ -87,6 +99,8 @@ class Conversation:
             cmds += self._perform(
                 self._initiative.wake(now, self.floor.awaiting_since_s, self._first_sound_s), now
             )
+            cmds += self._entered(self._keypad.wake(now), now)
+            cmds += self._tools.wake(now)
             cmds += self.floor.wake(now)
             if self.silence.alarm(now):
                 cmds += self.floor.break_silence(now)
@@ -102,7 +116,7 @@ class Conversation:
             return self._close_by_s
         if state is _ENDED:
             return None
-        dues = [self.floor.deadline, self.silence.deadline]
+        dues = [self.floor.deadline, self.silence.deadline, self._keypad.deadline, self._tools.deadline]
         if self.floor.leaving:
             dues.append(self.floor.leave_by_s)
         else:
@@ -116,11 +130,21 @@ class Conversation:
             self._initiative.caller_spoke()
         for on in happenings:
             cmds += self._perform(self._initiative.happened(on, now), now)
+        cmds += self._act(now)
         cmds = self._intercept_end(self._keep_to_budget(cmds, now), now)
         if self.lifecycle.state is _IN_PROGRESS:
             cmds += self.silence.observe(now, sounding=self.floor.sounding, reason=self._gap_reason(now))
         told = self._settings.client_messages
         return [c for c in cmds if c.__class__ is not do.TellClient or c.type in told or c.type in _RECORDED]
+
+    def _act(self, now: float) -> Commands:
+        """Tools that are due are run."""
+        floor = self.floor
+        calls, floor.calls = floor.calls, ()
+        if self.lifecycle.over:
+            return []
+        cmds = self._tools.begin(calls, now, spoke=floor.spoke) if calls else []
+        return cmds + self._tools.settle(now)
 
     # --- routing -------------------------------------------------------------------------------------------------
 
@@ -193,6 +217,8 @@ class Conversation:
                 return floor.clause_synthesized(event, now)
             case ev.PhrasePrepared():
                 return floor.phrase_prepared(event)
+            case ev.ToolCallsReceived():
+                return floor.calls_received(event)
             case ev.ReplyCompleted():
                 return floor.reply_completed(event, now)
             case ev.ReplyFailed():
@@ -201,8 +227,14 @@ class Conversation:
                 return self._client_message(event.message, now)
             case ev.ChildFailed(child="stt", repeats=False):
                 return floor.recogniser_broke()
+            case ev.DtmfReceived():
+                return self._pressed(event.digit, now)
+            case ev.MediaWarned():
+                return self._tools.warned(event, now)
+            case ev.TransferChanged():
+                return self._tools.transfer_changed(event, now)
             case _:
-                # VoiceScored, MediaWarned, ChildFailed, DtmfReceived: on record, nothing to decide.
+                # VoiceScored, QualityMeasured, ChildFailed: on record, nothing to decide.
                 return []
 
     def _configure(self, event: ev.CallStarted) -> Commands:
@@ -213,7 +245,9 @@ class Conversation:
         self._initiative = Initiative(self._settings)
         self._budget = Budget(self._settings.max_dollars, event.assistant, event.prices)
         self._stock = Stock(self._phrases())
+        self._keypad = Keypad(self._settings.keypad)
         self.floor = Floor(self._leg_id, self._settings, self.history, self._stock)
+        self._tools = ToolRound(self._leg_id, self._settings, self.history, self.floor)
         return []
 
     def _phrases(self) -> list[str]:
@@ -264,6 +298,20 @@ class Conversation:
         # After the greeting, which must not wait for them.
         return cmds + self._stock.prepare()
 
+    def _pressed(self, keys: str, now: float) -> Commands:
+        """Keys of an entry; while the assistant takes none they are on record, and that is all."""
+        cmds: Commands = []
+        for key in keys[:MOST_KEYS]:
+            if self._keypad.takes(key):
+                self._initiative.caller_spoke()
+                self._sounded(now)
+                cmds += self.floor.key_pressed(now)
+                cmds += self._entered(self._keypad.press(key, now), now)
+        return cmds
+
+    def _entered(self, entry: str | None, now: float) -> Commands:
+        return self.floor.entered(entry_text(entry), now) if entry else []
+
     def _client_message(self, message: Mapping[str, Any], now: float) -> Commands:
         """Contract 15.1; what is not known is told so, and changes nothing."""
         kind = message.get("type")
@@ -277,6 +325,9 @@ class Conversation:
                 open_to_caller = not ends and message.get("interruptionsEnabled") is not False
                 said = Message(text, ends_call=ends, interruptible=open_to_caller)
                 return self.floor.say(said, now, interrupt=over)
+        if kind == "dtmf" and isinstance(keys := message.get("digits") or message.get("digit"), str):
+            # Ours: a client without a telephone's keypad presses keys like this.
+            return self._pressed(keys, now)
         if kind == "add-message":
             wanted = message.get("triggerResponseEnabled") is not False
             return self._add_message(message.get("message"), now, answer=wanted)
@@ -317,6 +368,9 @@ class Conversation:
 
     def _gap_reason(self, now: float) -> GapReason | None:
         """Why the caller hears nothing, if there is a reason that the product stands by."""
+        acting = _ACTING.get(self._tools.stage)
+        if acting is not None:
+            return acting
         if self.floor.caller_has_floor:
             return _CALLER_HAS_FLOOR
         by_s = min((s for s in (self._idle_by_s(), self._silence_by_s()) if s is not None), default=None)
@@ -382,10 +436,16 @@ class Conversation:
 
     def _leg_ended(self, event: ev.LegEnded, now: float) -> Commands:
         cause = f"{event.cause}: {event.detail}" if event.detail else event.cause
-        return self._gone(LEG_REASONS.get(event.cause, "customer-ended-call"), cause, now)
+        reason = LEG_REASONS.get(event.cause, "customer-ended-call")
+        if self._tools.stage is Stage.TRANSFERRING and event.cause in _HUNG_UP:
+            reason = DURING_TRANSFER
+        return self._gone(reason, cause, now)
 
     def _gone(self, reason: str, message: str, now: float) -> Commands:
         live = self.lifecycle.state is _IN_PROGRESS
+        if entry := self._keypad.finish():
+            # It was pressed all the same.
+            self.floor.caller.entered(entry_text(entry))
         cmds = self.floor.fall_silent("call_ended") + self.floor.settle(now)
         if live:
             cmds += self._ending(reason, now)
@@ -423,7 +483,7 @@ class Conversation:
 
     def _silence_by_s(self) -> float | None:
         floor = self.floor
-        busy = floor.caller.state is not _SILENT or floor.reply is not None or floor.queued
+        busy = floor.caller.state is not _SILENT or floor.reply is not None or floor.queued or floor.acting
         return None if busy else floor.last_sound_s + self._settings.silence_timeout_s
 
     def _sounded(self, at_s: float) -> None:

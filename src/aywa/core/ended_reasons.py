@@ -135,3 +135,32 @@ def dial_message(status: int, phrase: str = "", cause: int | None = None, text: 
     )
     said = f" ({text})" if text else ""
     return what if cause is None else f"{what}, cause {cause}{said}"
+
+
+# --- a carrier's API -------------------------------------------------------------------------------------------------
+
+TWILIO, VONAGE = "twilio", "vonage"
+_CARRIER: Final = {
+    "busy": BUSY,
+    "no-answer": ANSWERED_NOT,
+    "cancelled": ANSWERED_NOT,
+    "rejected": BUSY,
+    "unallocated": UNALLOCATED,
+    # Whoever picked up was gone before a word.
+    "completed": HUNG_UP,
+}
+_OF_VENDOR: Final = {
+    (TWILIO, "unallocated"): "twilio-reported-customer-misdialed",
+    (TWILIO, "failed"): "twilio-failed-to-connect-call",
+    (VONAGE, "rejected"): "vonage-rejected",
+    (VONAGE, "failed"): "vonage-failed-to-connect-call",
+}
+
+
+def of_carrier(vendor: str, outcome: str, *, outbound: bool, connected: bool) -> str:
+    """Why a call is over, as its carrier tells it. outcome: of ports.carriers.Outcome. connected: its audio was here."""
+    if connected:
+        return HUNG_UP
+    if not outbound:
+        return CALLER_GAVE_UP
+    return _OF_VENDOR.get((vendor, outcome)) or _CARRIER.get(outcome, OUTBOUND_FAILED)

@@ -98,11 +98,12 @@ class VoiceScored:
 
 @dataclass(frozen=True, slots=True)
 class PlayoutStarted:
-    """The first frame of a reply's audio left."""
+    """The first frame of a reply's audio left. silent_s: how much silence its audio begins with."""
 
     leg_id: str
     reply_id: int
     at_s: float
+    silent_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +172,27 @@ class DtmfReceived:
 
     leg_id: str
     digit: str
+
+
+@dataclass(frozen=True, slots=True)
+class QualityMeasured:
+    """How the leg's stream fares, since its beginning: packets, seconds, shares and opinion scores (G.107). remote_*: as the
+    far side hears us. None: nobody has told."""
+
+    leg_id: str
+    at_s: float
+    codec: str
+    sent: int
+    received: int
+    lost: int
+    late: int
+    concealed: int
+    jitter_s: float
+    round_trip_s: float | None = None
+    opinion: float | None = None
+    remote_lost: int | None = None
+    remote_jitter_s: float | None = None
+    remote_opinion: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +296,23 @@ class PhrasePrepared:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The model wants a tool run. arguments: JSON, as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallsReceived:
+    """The whole reply is there, and these are the tools that it wants run."""
+
+    reply_id: int
+    calls: tuple[ToolCall, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyCompleted:
     """The reply's text and audio are all there. route: the model that finished it."""
 
@@ -328,6 +367,16 @@ class EndRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class TransferChanged:
+    """How a transfer of the caller stands: connected, completed, busy, no-answer, failed or cancelled (contract 11.3).
+    sip_status: of the final answer, 0 without."""
+
+    status: str
+    sip_status: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ChildFailed:
     """A task of the call died; the call goes on without it or with a new one. child: stt, reply, recorder, turn_model, rules,
     endpointing. repeats: the new one hears again what was not told for good."""
@@ -355,6 +404,7 @@ Event = (
     | PlayoutDropped
     | PlayoutFinished
     | DtmfReceived
+    | QualityMeasured
     | ClientMessageReceived
     | MediaWarned
     | TranscriptReceived
@@ -364,11 +414,13 @@ Event = (
     | ReplyTextReceived
     | ClauseSynthesized
     | PhrasePrepared
+    | ToolCallsReceived
     | ReplyCompleted
     | ReplyFailed
     | CallStarted
     | RingingStarted
     | EndRequested
+    | TransferChanged
     | ChildFailed
 )
 MediaEvent = (
@@ -388,6 +440,7 @@ MediaEvent = (
     | PlayoutDropped
     | PlayoutFinished
     | DtmfReceived
+    | QualityMeasured
     | ClientMessageReceived
     | MediaWarned
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,20 +31,37 @@ class History:
     def note(self, role: str, content: str, at_s: float) -> Mapping[str, Any]:
         """A message put in from outside; nobody heard it."""
         if role == "system":
-            entry = {
-                "role": role,
-                "message": content,
-                "time": self._ms(at_s),
-                "secondsFromStart": round(at_s, 3),
-            }
+            entry = {"role": role, "message": content} | self._moment(at_s)
             return self._add(role, content, entry)
         if role == "assistant":
             return self.assistant_heard(content, at_s, at_s, cut=False)
         return self.user_said(content, at_s, at_s)
 
+    def tools_called(self, calls: Sequence[tuple[str, str, str]], at_s: float) -> Mapping[str, Any]:
+        """The model wants tools run: (id, name, arguments in JSON) of each."""
+        named = [
+            {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+            for call_id, name, arguments in calls
+        ]
+        self._chat.append({"role": "assistant", "content": "", "tool_calls": named})
+        entry = {"role": "tool_calls", "toolCalls": named, "message": ""} | self._moment(at_s)
+        self._messages.append(entry)
+        return entry
+
+    def tool_returned(self, call_id: str, name: str, result: str, at_s: float) -> Mapping[str, Any]:
+        """What came of one of them."""
+        self._chat.append({"role": "tool", "content": result, "tool_call_id": call_id})
+        entry = {"role": "tool_call_result", "toolCallId": call_id, "name": name, "result": result}
+        entry |= self._moment(at_s)
+        self._messages.append(entry)
+        return entry
+
     def chat(self, caller: str = "") -> tuple[Mapping[str, Any], ...]:
         """The messages for the model; caller: words that are not in the history yet."""
         chat = self._chat[-MAX_MESSAGES:]
+        while chat and chat[0]["role"] == "tool":
+            # The call that it answers is forgotten, and no model takes one without the other.
+            del chat[0]
         if caller:
             _follow(chat, "user", caller)
         return (*self.prompt, *chat)
@@ -77,6 +94,9 @@ class History:
             "secondsFromStart": round(start_s, 3),
             "duration": round((end_s - start_s) * 1000),
         }
+
+    def _moment(self, at_s: float) -> dict[str, Any]:
+        return {"time": self._ms(at_s), "secondsFromStart": round(at_s, 3)}
 
     def _ms(self, at_s: float) -> int:
         return self.epoch_ms + round(at_s * 1000)

@@ -62,6 +62,8 @@ class CallRecord:
     fillers: int = 0
     gaps: list[dict[str, Any]] = field(default_factory=list)
     unexplained_gaps: int = 0
+    transfers: list[dict[str, Any]] = field(default_factory=list)
+    quality: dict[str, Any] = field(default_factory=dict)
     changed: bool = False
 
     def apply(self, seq: int, at_s: float, kind: str, data: Mapping[str, Any]) -> bool:
@@ -131,7 +133,23 @@ class CallRecord:
     def _on_record_turn(self, at_s: float, data: Mapping[str, Any]) -> None:
         parts = data["parts_ms"]
         turn = {name: float(parts.get(part, 0.0)) for part, name in _PARTS.items()}
-        self.turns.append({**turn, "turnLatency": float(data["latency_ms"])})
+        turn["turnLatency"] = float(data["latency_ms"])
+        if data.get("wire_ms") is not None:
+            # Ours: until the reply is heard, and not only sent.
+            turn["wireLatency"] = float(data["wire_ms"])
+        self.turns.append(turn)
+
+    def _on_transfer(self, at_s: float, data: Mapping[str, Any]) -> None:
+        plan = data["destination"].get("transferPlan") or {}
+        mode = str(plan.get("mode") or "blind-transfer")
+        self.transfers.append({"destination": data["destination"], "mode": mode})
+
+    def _on_transfer_changed(self, at_s: float, data: Mapping[str, Any]) -> None:
+        if self.transfers:
+            self.transfers[-1]["status"] = data["status"]
+
+    def _on_quality(self, at_s: float, data: Mapping[str, Any]) -> None:
+        self.quality = quality_shown(data)
 
     def _on_tell_client(self, at_s: float, data: Mapping[str, Any]) -> None:
         if data.get("type") == "user-interrupted":
@@ -191,8 +209,7 @@ class CallRecord:
     # --- the contract's shapes -----------------------------------------------------------------------------------
 
     def _artifact(self) -> dict[str, Any]:
-        roles = {"bot": "assistant"}
-        chat = [{"role": roles.get(m["role"], m["role"]), "content": m["message"]} for m in self.messages]
+        chat = [_openai(message) for message in self.messages]
         artifact: dict[str, Any] = {
             "messages": self.messages,
             "messagesOpenAIFormatted": [*self.prompt, *chat],
@@ -200,6 +217,8 @@ class CallRecord:
             "variableValues": self.variables,
             "performanceMetrics": self._performance(),
         }
+        if self.transfers:
+            artifact["transfers"] = self.transfers
         recording = self.artifacts.get("recording")
         if recording is not None:
             base = str(recording["base_url"])
@@ -222,27 +241,67 @@ class CallRecord:
 
     def _performance(self) -> dict[str, Any]:
         metrics: dict[str, Any] = {"turnLatencies": self.turns}
-        for name in (*_PARTS.values(), "turnLatency"):
-            values = [turn[name] for turn in self.turns]
+        for name in (*_PARTS.values(), "turnLatency", "wireLatency"):
+            values = [turn[name] for turn in self.turns if name in turn]
             metrics[f"{name}Average"] = round(sum(values) / len(values), 1) if values else 0
-        # The last two are ours: what beginning early cost, and every silence longer than a pause in talk.
-        return metrics | {
-            "numUserInterrupted": 0,
-            "numAssistantInterrupted": self.interrupted,
-            "speculation": {
-                "begun": self.early_replies,
-                "discarded": self.discarded_replies,
-                "discardedCompletionTokens": self.discarded_tokens,
-            },
-            "silence": {
-                "gaps": self.gaps,
-                "unexplained": self.unexplained_gaps,
-                "fillers": self.fillers,
-            },
-        }
+        # Ours: how the stream fared, what beginning early cost, and every silence longer than a pause in talk.
+        return (
+            metrics
+            | ({"audioQuality": self.quality} if self.quality else {})
+            | {
+                "numUserInterrupted": 0,
+                "numAssistantInterrupted": self.interrupted,
+                "speculation": {
+                    "begun": self.early_replies,
+                    "discarded": self.discarded_replies,
+                    "discardedCompletionTokens": self.discarded_tokens,
+                },
+                "silence": {
+                    "gaps": self.gaps,
+                    "unexplained": self.unexplained_gaps,
+                    "fillers": self.fillers,
+                },
+            }
+        )
 
     def _iso(self, at_s: float) -> str:
         return iso(self.epoch_ms + at_s * 1000)
+
+
+def _openai(message: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry as OpenAI's chat format has it (contract 6.4)."""
+    role = message["role"]
+    if role == "tool_calls":
+        return {"role": "assistant", "content": "", "tool_calls": message["toolCalls"]}
+    if role == "tool_call_result":
+        return {"role": "tool", "content": message["result"], "tool_call_id": message["toolCallId"]}
+    return {"role": "assistant" if role == "bot" else role, "content": message["message"]}
+
+
+def quality_shown(data: Mapping[str, Any]) -> dict[str, Any]:
+    """How a stream fared, as the document and the timeline show it: of what came from the far side, and (remote) of what it
+    says of us. mos: an estimate (ITU-T G.107)."""
+    expected = int(data["received"]) + int(data["lost"])
+    shown = {
+        "codec": data["codec"],
+        "mos": _rounded(data.get("opinion"), 1, 2),
+        "lossPercent": round(100 * int(data["lost"]) / expected, 2) if expected else 0.0,
+        "jitterMs": _rounded(data["jitter_s"], 1000, 1),
+        "roundTripMs": _rounded(data.get("round_trip_s"), 1000, 1),
+        "packetsReceived": data["received"],
+        "packetsSent": data["sent"],
+        "packetsLost": data["lost"],
+        "packetsLate": data["late"],
+        "packetsConcealed": data["concealed"],
+        "remoteMos": _rounded(data.get("remote_opinion"), 1, 2),
+        "remotePacketsLost": data.get("remote_lost"),
+        "remoteJitterMs": _rounded(data.get("remote_jitter_s"), 1000, 1),
+    }
+    return {name: value for name, value in shown.items() if value is not None}
+
+
+def _rounded(value: float | None, times: float, digits: int) -> float | None:
+    return None if value is None else round(float(value) * times, digits)
 
 
 _TAKES: dict[str, Callable[[CallRecord, float, Mapping[str, Any]], None]] = {
@@ -252,6 +311,8 @@ _TAKES: dict[str, Callable[[CallRecord, float, Mapping[str, Any]], None]] = {
     "RecordMessage": CallRecord._on_record_message,
     "RecordTurn": CallRecord._on_record_turn,
     "RecordGap": CallRecord._on_record_gap,
+    "StartTransfer": CallRecord._on_transfer,
+    "TransferChanged": CallRecord._on_transfer_changed,
     "ArtifactStored": CallRecord._on_artifact_stored,
     "EndCall": CallRecord._on_end_call,
 }
@@ -260,6 +321,7 @@ _TAKES: dict[str, Callable[[CallRecord, float, Mapping[str, Any]], None]] = {
 _COUNTS: dict[str, Callable[[CallRecord, float, Mapping[str, Any]], None]] = {
     "TellClient": CallRecord._on_tell_client,
     "RecordDecision": CallRecord._on_record_decision,
+    "QualityMeasured": CallRecord._on_quality,
     "ReplyCompleted": CallRecord._on_reply_completed,
     "ClauseSynthesized": CallRecord._on_clause_synthesized,
     "StartReply": CallRecord._on_request,

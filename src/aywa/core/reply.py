@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from aywa.core.events import ClauseSynthesized
+from aywa.core.events import ClauseSynthesized, ToolCall
 from aywa.core.playout import Ledger
 
 
@@ -34,7 +34,8 @@ class Reply:
     since when nothing of it was heard, for either reason. anchors: (sample, second) wherever playing began or went on.
     clauses: how many were taken. tokens: pieces of text that the model wrote. fillers: phrases put into it while its own
     words were late; filler_due_s: when the next one is. failed_reason: the
-    endedReason, if the call ends for it. excused: what broke it was owned up to."""
+    endedReason, if the call ends for it. excused: what broke it was owned up to. calls: the tools that it wants run when it
+    was heard."""
 
     reply_id: int
     turn_id: int
@@ -65,6 +66,7 @@ class Reply:
     tokens: int = 0
     fillers: int = 0
     filler_due_s: float | None = None
+    calls: tuple[ToolCall, ...] = ()
     anchors: list[tuple[int, float]] = field(default_factory=list)
     waiting: list[ClauseSynthesized] = field(default_factory=list)
     ledger: Ledger = field(default_factory=Ledger)
@@ -78,6 +80,12 @@ class Reply:
     def sounding(self) -> bool:
         """The caller hears it now."""
         return self.playing and not self.dropping and self.paused_at is None and self.starved_s is None
+
+    @property
+    def acts(self) -> bool:
+        """It is whole, has nothing to say, and wants tools run."""
+        whole = self.completed and not self.failed and bool(self.calls)
+        return whole and not (self.ledger.samples or self.waiting)
 
     def word_times(self, position: int, rate_hz: int) -> tuple[tuple[str, float, float], ...]:
         """The words heard until the position, as (word, start, end) in the call's seconds."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from aywa.core.tools import Tool, read_tools
 from aywa.core.turns.wait_function import (
     DEFAULT_WAIT_FUNCTION,
     FormulaError,
@@ -51,6 +52,9 @@ SAY, ADD_MESSAGE, TOOL = "say", "message.add", "tool"
 # What a hook may do where that is not everything (contract 12.1).
 HOOK_ACTIONS = {"call.ending": (TOOL, ADD_MESSAGE), "session.created": (TOOL,)}
 ALL_ACTIONS = (SAY, TOOL, ADD_MESSAGE)
+
+# Contract 13.5: the keys that may end an entry.
+DELIMITERS = ("#", "*")
 
 # What a clause is formatted for (contract 4.4), in the contract's names.
 FORMATTERS = (
@@ -246,6 +250,16 @@ class Fillers:
     repeat_after_s: float = 2.4
 
 
+@dataclass(frozen=True, slots=True)
+class KeypadPlan:
+    """keypadInputPlan (13.5). timeout_s: after the last key; 0: a delimiter is waited for. delimiters: keys that end an
+    entry."""
+
+    enabled: bool = False
+    timeout_s: float = 2.0
+    delimiters: frozenset[str] = frozenset()
+
+
 def _default_idle() -> Idle:
     return Idle(messages=IDLE_MESSAGES, max_count=2, reset_on_speech=True)
 
@@ -276,6 +290,8 @@ class AssistantSettings:
     caches_sentences: bool = True
     client_messages: frozenset[str] = CLIENT_MESSAGES
     language: str = "en"
+    keypad: KeypadPlan = KeypadPlan()
+    tools: tuple[Tool, ...] = ()
 
 
 def read_settings(document: Mapping[str, Any]) -> AssistantSettings:
@@ -310,6 +326,8 @@ def read_settings(document: Mapping[str, Any]) -> AssistantSettings:
         chunks=read_chunk_plan(voice.get("chunkPlan")),
         caches_sentences=voice.get("cachingEnabled") is not False,
         language=_language(voice, _mapping(document.get("transcriber"))),
+        keypad=_keypad(_mapping(document.get("keypadInputPlan"))),
+        tools=read_tools(document),
     )
 
 
@@ -442,6 +460,17 @@ def _idle(plan: Mapping[str, Any]) -> Idle:
         messages=messages,
         max_count=_whole(plan.get("idleMessageMaxSpokenCount"), default.max_count),
         reset_on_speech=reset if isinstance(reset, bool) else default.reset_on_speech,
+    )
+
+
+def _keypad(plan: Mapping[str, Any]) -> KeypadPlan:
+    # Contract 18: one delimiter as a string, or several as an array.
+    named = plan.get("delimiters")
+    keys = (named,) if isinstance(named, str) else _texts(named, ())
+    return KeypadPlan(
+        enabled=plan.get("enabled") is True,
+        timeout_s=_number(plan.get("timeoutSeconds"), KeypadPlan().timeout_s),
+        delimiters=frozenset(key for key in keys if key in DELIMITERS),
     )
 
 

@@ -18,6 +18,7 @@ class GapReason(StrEnum):
     AWAITING_ANSWER = "awaiting_answer"
     MUTED = "muted"
     HELD = "held"
+    PRESSING_KEYS = "pressing_keys"
 
 
 UNEXPLAINED = "unexplained"

@@ -15,7 +15,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from aywa.core.audio.frame import to_float, to_pcm
-from aywa.core.audio.level import SILENCE_DB
+from aywa.core.audio.level import SILENCE_DB, leading_silence_s
 from aywa.core.audio.resample import Resampler, resample_pcm
 from aywa.core.events import (
     ClientMessageReceived,
@@ -57,6 +57,7 @@ from aywa.ports.media import (
     Resume,
     SendDtmf,
     SendText,
+    SignalsKeys,
 )
 
 log = logging.getLogger(__name__)
@@ -137,10 +138,13 @@ class MediaLeg:
         pace = Pace(
             plan.rate_hz, self._wire.width, self._wire.silence,
             settings.lead_s if plan.lead_s is None else plan.lead_s, settings.advance_s, settings.queue_s,
-            settings.rewind_s, 1 if plan.paced else settings.batch_frames,
+            settings.rewind_s, plan.batch or (1 if plan.paced else settings.batch_frames),
         )  # fmt: skip
-        self._playout = Playout(plan.leg_id, pace, self._send_frame, self._post, plan.epoch_s)
         self._recorder = self._open_recorder()
+        self._playout = Playout(
+            plan.leg_id, pace, self._send_frame, self._post, plan.epoch_s, plan.far,
+            None if self._recorder is None else self._recorder.unheard,
+        )  # fmt: skip
         self._flush_due_s = self._now()
         self._chores_timer = around.wheel.at(self._now() + settings.chores_s, self._chores)
 
@@ -221,6 +225,17 @@ class MediaLeg:
         if self._side is None or not self._side.pressed(digit):
             self._post(DtmfReceived(self.leg_id, digit))
 
+    def played(self, left_s: float, at_s: float) -> None:
+        """The far side's clock tells how far it is."""
+        if not (self._ended or self._closing):
+            self._playout.played(left_s, at_s)
+            self._arm_frame_timer()
+
+    def warned(self, code: str, detail: str) -> None:
+        """The transport found something."""
+        if not self._ended:
+            self._warn_sparingly(code, detail)
+
     def disconnected(self, cause: str, detail: str = "") -> None:
         """The connection is gone."""
         self._end("local" if self._closing else cause, detail)
@@ -250,8 +265,8 @@ class MediaLeg:
                 self._paused_for_voice = False
             case SendText(text=text):
                 self._send_text(text)
-            case SendDtmf(digits=digits):
-                self._send_dtmf(digits)
+            case SendDtmf(digits=digits, signalled=signalled):
+                self._send_dtmf(digits, signalled=signalled)
             case CloseLeg(reason=reason):
                 self._close(reason, now)
         self._arm_frame_timer()
@@ -423,7 +438,12 @@ class MediaLeg:
 
     def _play(self, reply_id: int, pcm: bytes, now: float) -> None:
         whole = pcm[: len(pcm) & ~1]
-        unfit = self._playout.play(reply_id, self._wire.from_pcm(whole), now)
+        silent_s = 0.0
+        if self._playout.begins(reply_id):
+            # As much as matters to how late a reply is; a whole clause need not be looked at.
+            beginning = to_float(whole[: 2 * round(self._settings.silent_most_s * self._plan.rate_hz)])
+            silent_s = leading_silence_s(beginning, self._plan.rate_hz)
+        unfit = self._playout.play(reply_id, self._wire.from_pcm(whole), now, silent_s)
         if unfit:
             self._warn_sparingly("playout_full", f"{unfit * self._seconds_per_byte:.3f} s did not fit")
 
@@ -466,11 +486,15 @@ class MediaLeg:
         except Exception as error:  # noqa: BLE001 - a transport may fail in any way
             self._connection_failed(error)
 
-    def _send_dtmf(self, digits: str) -> None:
+    def _send_dtmf(self, digits: str, *, signalled: bool = False) -> None:
         if self._side is not None:
             self._side.keys(digits)
+        connection = self._connection
         try:
-            carried = self._connection.send_dtmf(digits)
+            if signalled and isinstance(connection, SignalsKeys):
+                carried = connection.signal_dtmf(digits)
+            else:
+                carried = connection.send_dtmf(digits)
         except Exception as error:  # noqa: BLE001 - a transport may fail in any way
             self._connection_failed(error)
             return
@@ -578,7 +602,7 @@ class MediaLeg:
         return Recorder(
             self._around.loop, self._around.executor(), self._plan.recording, self._plan.rate_hz,
             self._wire.width, self._wire.to_pcm, lambda detail: self._warn("recording_lost", detail),
-            self._plan.paced,
+            self._plan.paced, self._wire.silence,
         )  # fmt: skip
 
     def _warn(self, code: str, detail: str) -> None:

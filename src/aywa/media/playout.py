@@ -3,11 +3,14 @@
 The first frame of a talkspurt leaves at once and `lead_s` of audio with it, then `batch` frames together as they fall due.
 The clock is `heard_until`: when the far side will have played all that was sent, if it plays without a break; a frame
 leaves `lead_s` before that. Positions count the reply's samples that have left; padding and silence do not count.
+A far side that throws away what it holds when it is told to (`FarSide`) has heard less than has left: there positions count
+what it has played by its own clock, which its marks tell, and a reply is finished when its last sample was played.
 Time is an argument and sending a callable, so this knows no loop. It refuses to decide what is said.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -23,6 +26,7 @@ from aywa.core.events import (
     PlayoutStarted,
     PlayoutStarved,
 )
+from aywa.ports.media import FarSide
 
 
 class _State(Enum):
@@ -53,11 +57,14 @@ class Pace:
 
 # A frame may leave this much before its time: less than any clock's grain.
 _GRAIN_S = 1e-6
+# Of so many marks the earliest is believed: a network only makes them later, and a far side that plays later makes all of them.
+_MARKS = 4
 
 
 class Playout:
     """send(frames, heard_from_s) takes frames in the wire's format and when the far side begins to play them (loop time);
-    post(make) takes an event. `due_s`: when `tick` wants to be called, or None."""
+    post(make) takes an event. far: whose audio can be taken back, or None; unheard(from_s): what it was to play from then on it
+    will not. `due_s`: when `tick` wants to be called, or None."""
 
     def __init__(
         self,
@@ -66,9 +73,18 @@ class Playout:
         send: Callable[[bytes, float], None],
         post: Callable[[MediaEvent], None],
         epoch_s: float,
+        far: FarSide | None = None,
+        unheard: Callable[[float], None] | None = None,
     ) -> None:
         self._leg_id = leg_id
         self._pace = pace
+        self._far = far
+        self._unheard = unheard
+        self._lead_s = pace.lead_s
+        self._transit_s = 0.0
+        # Since when the far side plays without a break, and by how much its marks came later than that says.
+        self._run_from_s = float("-inf")
+        self._lates: deque[float] = deque(maxlen=_MARKS)
         self._send = send
         self._post = post
         self._epoch_s = epoch_s
@@ -83,6 +99,7 @@ class Playout:
         self._over: int | None = None
         self._last = False
         self._told_start = False
+        self._silent_s = 0.0
         self._untold_frames = 0
         self._batch_s = (pace.batch - 1) * FRAME_S
         self._leaving = bytearray()
@@ -100,10 +117,35 @@ class Playout:
         """Samples of the reply that have left."""
         return (self._base + self._next) // self._pace.width
 
-    def play(self, reply_id: int, wire: bytes, now: float) -> int:
-        """Appends audio. Answers how many bytes did not fit. A reply that is over takes no more."""
+    def begins(self, reply_id: int) -> bool:
+        """Whether it is a reply of which nothing has been given yet."""
+        return reply_id not in (self._reply_id, self._over)
+
+    def heard(self, now: float) -> int:
+        """Samples of the reply that have left for good: what can be taken back is not among them until it was played."""
+        return self.position if self._far is None else self.position - self._held(now)
+
+    def played(self, left_s: float, at_s: float) -> None:
+        """A mark: at at_s the far side had left_s still to play, of all that was sent to it."""
+        if self._far is None or not left_s < self.heard_until_s - self._run_from_s - _GRAIN_S:
+            # It stood before the beginning of what is being played, or nothing was ever played.
+            return
+        self._lates.append(at_s + left_s - self.heard_until_s)
+        late_s = min(self._lates)
+        if late_s:
+            self.heard_until_s += late_s
+            self._lates = deque((each - late_s for each in self._lates), _MARKS)
+            if self._flowing() and self.due_s is not None:
+                self.due_s += late_s
+
+    def play(self, reply_id: int, wire: bytes, now: float, silent_s: float = 0.0) -> int:
+        """Appends audio. Answers how many bytes did not fit. A reply that is over takes no more. silent_s: of a reply that
+        begins, how much silence it begins with."""
+        begins = self.begins(reply_id)
         if not self._open(reply_id, now):
             return 0
+        if begins:
+            self._silent_s = silent_s
         room = int(self._pace.queue_s * self._pace.rate_hz) * self._pace.width
         room -= len(self._audio) - self._next
         self._audio += wire[: max(0, room)]
@@ -130,6 +172,7 @@ class Playout:
         """Nothing more leaves until resume."""
         if self._state in (_IDLE, _PAUSED):
             return
+        self._take_back(now)
         self._state = _PAUSED
         self.due_s = None
         self._tell(PlayoutPaused, now)
@@ -144,8 +187,10 @@ class Playout:
         self._flow(now)
 
     def drop(self, now: float) -> None:
-        """Throws away what has not left."""
+        """Throws away what has not left, and what of that was to be taken back."""
         if self._state is not _IDLE:
+            if self._state is not _PAUSED:
+                self._take_back(now)
             self._end(PlayoutDropped, now)
 
     def tick(self, now: float) -> None:
@@ -164,15 +209,15 @@ class Playout:
         if not self._flowing():
             return
         # The far side ran dry (the loop was held up): its ear starts anew, and a burst would only delay it.
-        if self.heard_until_s < now - _GRAIN_S and self._ready():
-            self.heard_until_s = now
-        while self._flowing() and self.heard_until_s - self._pace.lead_s <= now + _GRAIN_S:
+        if self.heard_until_s < now + self._transit_s - _GRAIN_S and self._ready():
+            self._run_begins(now)
+        while self._flowing() and self.heard_until_s - self._lead_s <= now + _GRAIN_S:
             if not self._ready():
                 self._wait(now)
                 return
             self._cut_frame(now)
         if self._flowing():
-            self.due_s = self.heard_until_s - self._pace.lead_s + self._batch_s
+            self.due_s = self.heard_until_s - self._lead_s + self._batch_s
         else:
             self.due_s = None
 
@@ -196,8 +241,9 @@ class Playout:
 
     def _flow(self, now: float) -> None:
         self._state = _FLOWING
-        self.heard_until_s = max(self.heard_until_s, now)
-        if self._last and self._next == len(self._audio):
+        if self.heard_until_s <= now + self._transit_s:
+            self._run_begins(now)
+        if self._last and self._next == len(self._audio) and self._far is None:
             self._end(PlayoutFinished, now)
         else:
             self.tick(now)
@@ -236,14 +282,15 @@ class Playout:
             # Each is a packet of its own, also of those that are late together, and leaves before anything is told of it.
             self._leave()
         self._told(now)
-        if self._last and self._next == len(self._audio) and self._flowing():
+        if self._last and self._next == len(self._audio) and self._flowing() and self._far is None:
             self._end(PlayoutFinished, now)
 
     def _told(self, now: float) -> None:
         """Says that the reply began, and now and then how far it is."""
         if not self._told_start and self._reply_id is not None:
             self._told_start = True
-            self._post(PlayoutStarted(self._leg_id, self._reply_id, now - self._epoch_s))
+            at_s = now - self._epoch_s
+            self._post(PlayoutStarted(self._leg_id, self._reply_id, at_s, self._silent_s))
         self._untold_frames += 1
         if self._untold_frames >= self._advance_frames:
             self._tell(PlayoutAdvanced, now)
@@ -270,7 +317,7 @@ class Playout:
     ) -> None:
         self._untold_frames = 0
         assert self._reply_id is not None
-        self._post(kind(self._leg_id, self._reply_id, self.position, now - self._epoch_s))
+        self._post(kind(self._leg_id, self._reply_id, self.heard(now), now - self._epoch_s))
 
     def _end(self, kind: type[PlayoutDropped] | type[PlayoutFinished], now: float) -> None:
         self._state = _IDLE
@@ -280,3 +327,33 @@ class Playout:
         self._audio = bytearray()
         self._base = self._next = 0
         self._last = False
+
+    # --- what the far side holds -----------------------------------------------------------------------------------
+
+    def _run_begins(self, now: float) -> None:
+        """The far side has nothing to play: what is sent now is heard when it gets there."""
+        if self._far is not None:
+            self._transit_s = self._far.transit_s
+            # The way there is a lead that protects nobody.
+            self._lead_s = self._pace.lead_s + self._transit_s
+            self._lates.clear()
+        self.heard_until_s = self._run_from_s = now + self._transit_s
+
+    def _held(self, at_s: float) -> int:
+        """Samples of the reply that the far side has not played at that time."""
+        run_s = self.heard_until_s - self._run_from_s
+        held = round(min(self.heard_until_s - at_s, run_s) * self._pace.rate_hz)
+        return min(max(0, held), self.position)
+
+    def _take_back(self, now: float) -> None:
+        """The far side throws away what it holds when the word has got there; that much has not left."""
+        far = self._far
+        if far is None or self.heard_until_s <= now:
+            return
+        at_s = now + self._transit_s
+        far.clear()
+        self._next = max(0, self._next - self._held(at_s) * self._pace.width)
+        self.heard_until_s = self._run_from_s = at_s
+        self._lates.clear()
+        if self._unheard is not None:
+            self._unheard(at_s)

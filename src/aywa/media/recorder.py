@@ -46,8 +46,8 @@ class Recording:
 
 
 class Recorder:
-    """decode: PCM16 of a frame in the wire's format. paced: frames come by the far side's clock. lost(detail) is called
-    once, in the loop, when audio is lost."""
+    """decode: PCM16 of a frame in the wire's format. paced: frames come by the far side's clock. silence: one sample of it, on
+    the wire. lost(detail) is called once, in the loop, when audio is lost."""
 
     def __init__(
         self,
@@ -59,7 +59,9 @@ class Recorder:
         decode: Callable[[bytes], bytes],
         lost: Callable[[str], None],
         paced: bool = False,
+        silence: bytes = b"\0\0",
     ) -> None:
+        self._silence = silence
         self._loop = loop
         self._executor = executor
         self._rate_hz = rate_hz
@@ -116,6 +118,13 @@ class Recorder:
             start = self._right_end
         self._right_end = start + len(frame) // self._width
         self._pieces.append((_RIGHT, start, frame))
+
+    def unheard(self, from_s: float) -> None:
+        """What was to be played from then on was thrown away by the far side."""
+        start = max(self._place(from_s), self._handed)
+        if start < self._right_end and not self._why_lost:
+            self._pieces.append((_RIGHT, start, self._silence * (self._right_end - start)))
+            self._right_end = start
 
     def flush(self, now: float, queue_s: float) -> None:
         """Gives everything that is final to the worker. A worker that is too far behind loses what comes."""

@@ -27,6 +27,7 @@ class MediaSettings:
     leg ends. texts_per_s: control messages; texts_end: refused ones until the leg ends.
     close_s: how long a closing connection may take to be gone.
     recording_jitter_s: a later arrival is a gap. recording_queue_s: audio that waits for a slow disk.
+    silent_most_s: of a reply's beginning, how much is looked at for silence.
     """
 
     slot_s: float = 0.005
@@ -53,4 +54,5 @@ class MediaSettings:
     recording_flush_s: float = 2.0
     recording_jitter_s: float = 0.06
     recording_queue_s: float = 30.0
+    silent_most_s: float = 1.0
     voice: VoiceSettings = field(default_factory=VoiceSettings)

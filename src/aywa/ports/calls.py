@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -64,3 +64,23 @@ class CallHost(Protocol):
 
     def active(self) -> Mapping[str, str]:
         """call id -> status of the calls that are here."""
+
+
+class CallLegs(Protocol):
+    """What whoever brings a call's audio on a media socket needs of the process that runs calls."""
+
+    def media_path(self, call_id: str) -> str | None:
+        """The unguessable end of the media socket's address, `{callId}/{token}`; None when the call is not here."""
+
+    def connected(self, call_id: str) -> bool:
+        """Whether its audio is here, or was."""
+
+    def give_away(self, call_id: str) -> bool:
+        """The caller is somebody else's from now on: the call ends as one that was forwarded, and its media socket is closed.
+        False when its leg is not here."""
+
+    def on_over(self, tell: Callable[[str, bool], None]) -> None:
+        """tell(call id, whether its leg ever was there): called when a call's session is over."""
+
+    def end(self, call_id: str, reason: str, detail: str = "") -> bool:
+        """As CallHost has it. detail: for a person, as endedMessage."""

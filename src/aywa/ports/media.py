@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from aywa.core.events import MediaEvent
 
@@ -85,10 +85,12 @@ class SendText:
 
 @dataclass(frozen=True, slots=True)
 class SendDtmf:
-    """Digits to the far side; w and W are pauses of 0.5 and 1 s."""
+    """Digits to the far side; w and W are pauses of 0.5 and 1 s. signalled: by signalling, where the transport has that beside
+    the stream."""
 
     leg_id: str
     digits: str
+    signalled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +156,26 @@ class AudioSink(Protocol):
     def __call__(self, pcm: bytes, /) -> None: ...
 
 
+class FarSide(Protocol):
+    """A far side that plays what it is sent by its own clock, tells how far it is (`Leg.played`), and throws away what it holds
+    when it is told to."""
+
+    @property
+    def transit_s(self) -> float:
+        """How long what is sent takes to get there, as far as that is known."""
+
+    def clear(self) -> None:
+        """Have it throw away what it holds. A connection that is gone does nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class LegPlan:
     """What a leg is to be. epoch_s: the loop time of the call's at_s = 0. post: takes the leg's events, never blocks.
     recording: stereo WAV to write (left: this leg, right: what was sent to it), or None. lead_s: how far ahead of the far
     side's ear frames leave, where that is not the plane's own. paced: the far side sends by a clock, which may drift from
-    ours. beside: another leg, with which this one will be joined: both must be in one process."""
+    ours. beside: another leg, with which this one will be joined: both must be in one process. far: the far side's ear, where
+    what was sent can be taken back; positions count what it has played. batch: how many frames leave together, where that is
+    not the plane's own."""
 
     leg_id: str
     format: AudioFormat
@@ -170,6 +186,8 @@ class LegPlan:
     lead_s: float | None = None
     paced: bool = False
     beside: str = ""
+    far: FarSide | None = field(default=None, repr=False)
+    batch: int | None = None
 
 
 class Connection(Protocol):
@@ -194,6 +212,14 @@ class Connection(Protocol):
         """Bytes given to the connection that the far side has not taken."""
 
 
+@runtime_checkable
+class SignalsKeys(Protocol):
+    """A connection that can send keys beside its stream, too."""
+
+    def signal_dtmf(self, digits: str) -> bool:
+        """Keys by signalling; False: not there."""
+
+
 class Leg(Protocol):
     """What a transport tells the media plane about one connection."""
 
@@ -207,6 +233,12 @@ class Leg(Protocol):
 
     def dtmf_received(self, digit: str) -> None:
         """A key was pressed on the far side."""
+
+    def played(self, left_s: float, at_s: float) -> None:
+        """At at_s (loop time) the far side had left_s still to play, of all that was sent to it."""
+
+    def warned(self, code: str, detail: str) -> None:
+        """The transport found something wrong, or mended it: for the call's timeline, seldom."""
 
     def disconnected(self, cause: str, detail: str = "") -> None:
         """The connection is gone: closed or lost."""

@@ -152,6 +152,9 @@ class Documents(Protocol):
 
     async def get(self, org_id: str, document_id: str) -> Document | None: ...
 
+    async def of_id(self, document_id: str) -> Document | None:
+        """Any organisation's: for what comes from outside and names no organisation."""
+
     async def list(self, org_id: str, query: ListQuery) -> Sequence[str]:
         """The stored JSON texts."""
 

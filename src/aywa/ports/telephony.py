@@ -12,12 +12,11 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from aywa.ports.calls import CallPlan
+from aywa.ports.carriers import RING_S as RING_S
+from aywa.ports.carriers import CarrierAccount
 
 Headers = tuple[tuple[str, str], ...]
 """Names as they were written, in their order."""
-
-RING_S = 60.0
-"""How long a party may ring when nobody says (contract 14.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,8 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class Trunk:
-    """A byo-sip-trunk, ready for use. id: of its credential. registration: None where the peer knows us by our address."""
+    """A byo-sip-trunk, ready for use. id: of its credential. registration: None where the peer knows us by our address.
+    freeswitch: the gateway of the operator's FreeSWITCH by which its calls go out, in the place of our own SIP port."""
 
     id: str
     org_id: str
@@ -57,6 +57,7 @@ class Trunk:
     leading_plus: bool = False
     tech_prefix: str = ""
     diversion: str = ""
+    freeswitch: str = ""
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -88,7 +89,8 @@ class Account:
 class OutboundCall:
     """A call to be placed. Either user, to be asked of one of the trunk's gateways, or uri, a whole SIP URI that is looked up
     by itself. caller_id, caller_name: who calls, empty when nobody said. diversion: on whose behalf. digits: to be sent
-    once it was answered (an extension). headers: further ones, all of them X-."""
+    once it was answered (an extension). headers: further ones, all of them X-. carrier: by whose API it is placed, in the place
+    of a trunk, and number_id: from which phone number. base_url: where this API was reached by who asked for the call."""
 
     call_id: str
     org_id: str
@@ -101,6 +103,9 @@ class OutboundCall:
     digits: str = ""
     ring_s: float = RING_S
     headers: Headers = ()
+    carrier: CarrierAccount | None = None
+    number_id: str = ""
+    base_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,11 +227,12 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class TransferNews:
-    """sip_status: of the final answer, 0 without."""
+    """sip_status: of the final answer, 0 without. refused: the far side does not do REFER, or not for us; nobody was called."""
 
     status: TransferStatus
     sip_status: int = 0
     reason: str = ""
+    refused: bool = False
 
 
 class Transfers(Protocol):
@@ -235,6 +241,19 @@ class Transfers(Protocol):
     def transfer(self, transfer: Transfer, tell: Callable[[TransferNews], None]) -> None:
         """Begins; tell(news) is called as it goes on. When it goes well, the call's leg ends as "forwarded"; when it does not,
         the call goes on with its assistant. Raises CallRefused when that call is not here, or is being transferred."""
+
+
+class TellTransfer(Protocol):
+    """Takes news of a transfer: a TransferStatus's value, the final answer's status, its words."""
+
+    def __call__(self, status: str, sip_status: int = 0, reason: str = "", /) -> None: ...
+
+
+class CallTransfers(Protocol):
+    """Passes one call's caller on, as its assistant wants it."""
+
+    async def begin(self, destination: Mapping[str, Any], tell: TellTransfer) -> None:
+        """destination: of the contract (11.1). Never raises: what cannot be done is told as failed."""
 
 
 class AssistantRequests(Protocol):

@@ -68,6 +68,11 @@ class Assistants:
             raise missing(assistant_id)
         return document.text
 
+    async def owner(self, assistant_id: str) -> str | None:
+        """The organisation whose it is: for equipment, which knows none."""
+        document = await self._documents.of_id(assistant_id)
+        return None if document is None else document.org_id
+
     async def resolve(self, org_id: str, assistant_id: str) -> Resolved:
         """The assistant for a call. Raises NotFound."""
         document = await self._documents.get(org_id, assistant_id)

@@ -8,7 +8,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 from aywa.ports.store import JsonObject
-from aywa.service.call_request import INBOUND_CALL, OUTBOUND_CALL, SIP, WEB_CALL, CallRequest
+from aywa.service.call_request import (
+    INBOUND_CALL,
+    OUTBOUND_CALL,
+    PUBLISHED_CARRIERS,
+    SIP,
+    WEB_CALL,
+    CallRequest,
+)
 from aywa.service.clock import iso
 from aywa.service.documents import dump
 
@@ -48,14 +55,27 @@ def first_body(request: CallRequest, status: str = "queued") -> JsonObject:
         "messages": [],
     }
     if request.type in (OUTBOUND_CALL, INBOUND_CALL):
-        body["transport"]["provider"] = SIP
-        return body | {"phoneCallProvider": "vapi", "phoneCallTransport": "sip"}
+        return body | _by_phone(body["transport"], request.carrier)
     provider = {"provider": "daily", "callToken": ""} if request.type == WEB_CALL else {}
     audio = {"format": str(request.format), "container": "raw", "sampleRate": request.rate_hz}
     body["transport"] |= {"audioFormat": audio, **provider}
     if request.type == WEB_CALL:
         body["artifactPlan"] = _object(request.body.get("artifactPlan")) | {"videoRecordingEnabled": False}
     return body
+
+
+def _by_phone(transport: JsonObject, carrier: str) -> JsonObject:
+    """How a call with a telephone travels. What the contract has no name for stands beside one that it has."""
+    if not carrier:
+        return {
+            "transport": transport | {"provider": SIP},
+            "phoneCallProvider": "vapi",
+            "phoneCallTransport": "sip",
+        }
+    known = carrier in PUBLISHED_CARRIERS
+    transport = transport | {"provider": carrier if known else SIP} | ({} if known else {"carrier": carrier})
+    provider = carrier if known else "vapi"
+    return {"transport": transport, "phoneCallProvider": provider, "phoneCallTransport": "pstn"}
 
 
 def ended_fields(now: int, reason: str, message: str) -> JsonObject:
@@ -69,8 +89,14 @@ def about_phone(body: Mapping[str, Any]) -> JsonObject:
         "customer": _object(body.get("customer")),
         "phoneNumber": _object(body.get("phoneNumber")),
         "call": {"id": body["id"], "type": body["type"]},
-        "transport": {"conversationType": "voice"},
+        "transport": {"conversationType": "voice"} | _call_sid(body),
     }
+
+
+def _call_sid(body: Mapping[str, Any]) -> JsonObject:
+    provider_id = body.get("phoneCallProviderId")
+    by_carrier = body.get("phoneCallTransport") == "pstn"
+    return {"callSid": provider_id} if by_carrier and isinstance(provider_id, str) else {}
 
 
 def web_answer(text: str, assistant: Mapping[str, Any]) -> str:

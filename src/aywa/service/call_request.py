@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aywa.ports.media import AudioFormat
@@ -23,9 +23,12 @@ WEB_CALL = "webCall"
 OUTBOUND_CALL = "outboundPhoneCall"
 INBOUND_CALL = "inboundPhoneCall"
 SIP = "vapi.sip"
+PUBLISHED_CARRIERS = ("telnyx", "twilio", "vonage")
+"""The carriers that the contract has a transport and a provider for."""
 SCHEDULE_MAX_MS = 366 * 24 * 3600 * 1000
 """How far ahead a call may be scheduled."""
 
+RING_MAX_S = 600.0
 RING_MARGIN_S = 10.0
 """How much longer than the telephone rings its call waits for the answer: who rang in vain is told why by the telephone."""
 
@@ -101,7 +104,8 @@ class Schedule:
 @dataclass(frozen=True, slots=True)
 class CallRequest:
     """What was asked for. body: as submitted, without secrets, to be kept. Exactly one of assistant_id and assistant is set.
-    inline: the credentials that came with it, with their secrets; None when none did."""
+    inline: the credentials that came with it, with their secrets; None when none did. carrier: the vendor by whom the call
+    comes, or goes; empty for a trunk."""
 
     type: str
     body: JsonObject
@@ -113,6 +117,7 @@ class CallRequest:
     inline: Sequence[JsonObject] | None = field(default=None, repr=False)
     phone: PhoneTarget | None = None
     schedule: Schedule | None = None
+    carrier: str = ""
 
     @property
     def variables(self) -> JsonObject:
@@ -167,6 +172,23 @@ def join_timeout_s(assistant: Mapping[str, Any], phone: PhoneTarget | None = Non
         return phone.ring_s + RING_MARGIN_S
     value = assistant.get("customerJoinTimeoutSeconds")
     return float(value) if isinstance(value, int | float) else JOIN_TIMEOUT_S
+
+
+def with_ring(
+    phone: PhoneTarget, body: Mapping[str, Any], assistant: Mapping[str, Any], carrier: str
+) -> PhoneTarget:
+    """Rings as long as the assistant says for this carrier (contract 14.3), unless the request says how long."""
+    transport = body.get("transport")
+    if isinstance(transport, Mapping) and transport.get("dialTimeout") is not None:
+        return phone
+    given = assistant.get("transportConfigurations")
+    for each in given if isinstance(given, list) else []:
+        timeout_s = (
+            each.get("timeout") if isinstance(each, Mapping) and each.get("provider") == carrier else None
+        )
+        if isinstance(timeout_s, int | float) and not isinstance(timeout_s, bool):
+            return replace(phone, ring_s=min(max(float(timeout_s), 1.0), RING_MAX_S))
+    return phone
 
 
 def _brain_problems(body: Mapping[str, Any]) -> list[str]:
@@ -224,8 +246,8 @@ def _phone_problems(body: Mapping[str, Any]) -> list[str]:
         return problems
     problems += check(SIP_TRANSPORT, transport, "transport")
     provider = transport.get("provider") if isinstance(transport, dict) else None
-    if provider not in (None, SIP):
-        rule = f'must be "{SIP}" or absent where phoneNumberId is given'
+    if provider not in (None, SIP, *PUBLISHED_CARRIERS):
+        rule = f'must be "{SIP}", the phone number\'s own provider, or absent where phoneNumberId is given'
         problems.append(f"transport.provider {rule}, got {shown('', provider)}")
     return problems
 

@@ -38,6 +38,7 @@ from aywa.service.call_request import (
     Schedule,
     join_timeout_s,
     read_request,
+    with_ring,
 )
 from aywa.service.clock import Clock, iso, now_ms, parse_iso
 from aywa.service.credentials import Credentials
@@ -158,13 +159,13 @@ class Calls:
     ) -> str:
         brain = await self._brain(creator.org_id, request)
         created_ms = self._clock()
-        dialling = await self._dialling(creator.org_id, request)
+        request, dialling = await self._dialling(creator.org_id, request, brain)
         later = request.schedule is not None and self._is_later(request.schedule, created_ms)
         if dialling is not None and not later and self._phone is not None:
             self._phone.outbound.judge(creator.org_id, dialling.destination)
         call_id = str(uuid.uuid4())
         first = first_body(request, "scheduled" if later else "queued")
-        if dialling is not None:
+        if dialling is not None and not request.carrier:
             # What the SIP port calls it, too: a carrier's records can be laid beside ours.
             first["phoneCallProviderId"] = call_id
         document = new_document(creator.org_id, created_ms, first, call_id)
@@ -198,7 +199,7 @@ class Calls:
             self._not_placed(dialling)
             raise
         if dialling is not None:
-            self._dial(dialling, document.id)
+            self._dial(dialling, document.id, base_url)
             return document.text
         body = load(document)
         transport = body["transport"] | {"websocketCallUrl": url}
@@ -209,17 +210,26 @@ class Calls:
         text = await self._keep(document, body, fields)
         return text if plan.type != WEB_CALL else web_answer(text, plan.assistant)
 
-    async def _dialling(self, org_id: str, request: CallRequest) -> Dialling | None:
+    async def _dialling(
+        self, org_id: str, request: CallRequest, brain: Resolved
+    ) -> tuple[CallRequest, Dialling | None]:
         if request.phone is None:
-            return None
+            return request, None
         if self._phone is None:
             raise Rejected(["phoneNumberId cannot be called from: this runtime has no SIP port"])
-        return await self._phone.outbound.read(org_id, request.phone)
+        dialling = await self._phone.outbound.read(org_id, request.phone)
+        carrier = dialling.call.carrier
+        if carrier is None:
+            return request, dialling
+        assistant = merged(brain.body, request.overrides)
+        phone = with_ring(request.phone, request.body, assistant, carrier.vendor)
+        call = replace(dialling.call, ring_s=phone.ring_s)
+        return replace(request, carrier=carrier.vendor, phone=phone), replace(dialling, call=call)
 
-    def _dial(self, dialling: Dialling, call_id: str) -> None:
+    def _dial(self, dialling: Dialling, call_id: str, base_url: str = "") -> None:
         assert self._phone is not None
         try:
-            self._phone.outbound.dial(dialling, call_id)
+            self._phone.outbound.dial(dialling, call_id, base_url)
         except CallRefused as refusal:
             # It is prepared, so it has begun: what becomes of it, its record says.
             _log.warning("call_not_dialled", call_id=call_id, reason=str(refusal))
@@ -228,6 +238,14 @@ class Calls:
     def _not_placed(self, dialling: Dialling | None) -> None:
         if dialling is not None and self._phone is not None:
             self._phone.outbound.take_back(dialling.number.org_id)
+
+    async def placed(self, org_id: str, call_id: str, provider_id: str) -> None:
+        """A carrier has its own name for the call. Never raises: the call goes on without it."""
+        fields = {"phoneCallProviderId": provider_id}
+        try:
+            await self._documents.change(org_id, call_id, self._clock(), lambda stored: stored | fields)
+        except StoreUnavailable:
+            _log.warning("provider_id_not_stored", call_id=call_id)
 
     # --- later -----------------------------------------------------------------------------------------------------
 
@@ -265,7 +283,7 @@ class Calls:
                 raise Rejected(["schedulePlan.latestAt had passed before the call could begin"])
             request = replace(request, inline=self._unsealed(document))
             brain = await self._brain(document.org_id, request)
-            dialling = await self._dialling(document.org_id, request)
+            request, dialling = await self._dialling(document.org_id, request, brain)
             if dialling is None or self._phone is None:
                 raise Rejected(["phoneNumberId is required"])
             plan = await self._plan(request, brain, document, dialling.number)
@@ -332,10 +350,11 @@ class Calls:
         document: Document,
         request: CallRequest,
         brain: Resolved,
-        number: NumberInUse,
+        number: NumberInUse | None,
         base_url: str = "",
     ) -> CallPlan:
-        """Takes a call that somebody placed to a phone number. Raises CallRefused, StoreUnavailable."""
+        """Takes a call that somebody placed to a phone number, or that equipment brings to an assistant. Raises CallRefused,
+        StoreUnavailable."""
         plan = await self._plan(request, brain, document, number)
         guest_token = secrets.token_urlsafe(24)
         row = NewCall(
@@ -344,7 +363,7 @@ class Calls:
             "queued",
             request.assistant_id,
             guest_digest=digest(guest_token),
-            phone_number_id=number.id,
+            phone_number_id=None if number is None else number.id,
         )
         await self._documents.insert(row, 0)
         if base_url:
@@ -373,6 +392,7 @@ class Calls:
         variables = request.variables
         if number is not None:
             body |= {"phoneNumber": shown_number(number.body)}
+        if number is not None or request.type == INBOUND_CALL:
             variables = about_phone(body) | variables
         return CallPlan(
             call_id=document.id,

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from aywa.core.settings import ACKNOWLEDGEMENTS, INTERRUPTIONS, SILENT_CALLER
+from aywa.core.tools import BUILT_IN
 from aywa.core.turns import phrases
 
 SILENCE_TIMEOUT_S = 30.0
@@ -39,6 +40,7 @@ def settings_warnings(assistant: Mapping[str, Any]) -> list[str]:
         *_opening(assistant),
         *_prompting(assistant),
         *_filling(assistant),
+        *_tools(assistant),
     ]
 
 
@@ -155,6 +157,25 @@ def _filling(assistant: Mapping[str, Any]) -> Iterator[str]:
     plan = _mapping(assistant.get("fillerPlan"))
     if plan.get("enabled") is True and plan.get("messages") == []:
         yield "fillerPlan.enabled has no effect while messages is empty"
+
+
+def _tools(assistant: Mapping[str, Any]) -> Iterator[str]:
+    model = _mapping(assistant.get("model"))
+    names: set[str] = set()
+    for index, tool in enumerate(map(_mapping, _list(model.get("tools")))):
+        kind = tool.get("type")
+        if kind not in BUILT_IN:
+            yield f"model.tools[{index}] is not offered to the model: {kind} is no tool of {', '.join(BUILT_IN)}"
+            continue
+        name = str(_mapping(tool.get("function")).get("name") or kind)
+        if name in names:
+            yield f"model.tools[{index}] has no effect: another tool is called {name}"
+        names.add(name)
+    if model.get("toolIds"):
+        yield f"model.toolIds is not used yet: the tools that are run are in model.tools: {', '.join(BUILT_IN)}"
+    keypad = _mapping(assistant.get("keypadInputPlan"))
+    if keypad.get("enabled") is not True and len(keypad) > (keypad.get("enabled") is not None):
+        yield "keypadInputPlan has no effect: enabled is not true"
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -127,6 +127,12 @@ CREDENTIAL = Obj(
         "apiKey": _KEY,
         "apiSecret": _SECRET,
         "authToken": _KEY,
+        # Our own: what a carrier's requests are checked with, and by what it is told to place a call, or to end one.
+        "publicKey": Text(200),
+        "connectionId": Text(200),
+        "signatureSecret": _SECRET,
+        "applicationId": Text(200),
+        "privateKey": _SECRET,
         # Our own: where this key's requests go instead of to the vendor.
         "baseUrl": _URL,
         "apiUrl": _URL,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -50,6 +50,7 @@ _log = structlog.get_logger("aywa.service.inbound")
 RETRY_AFTER_S = 5.0
 NOBODY = Refusal(404, "Not Found")
 """What everyone hears who is not let in, whatever the reason."""
+_NO_STORE = Refusal(503, "Service Unavailable", RETRY_AFTER_S, message="the store does not answer")
 
 NO_BRAIN = "call-start-error-neither-assistant-nor-server-set"
 NO_ASSISTANT = "call.start.error-get-assistant"
@@ -69,6 +70,22 @@ class _NotAnswered(Exception):
         super().__init__(message)
         self.reason = reason
         self.destination = destination
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """A call that a carrier, or a customer's own equipment, brings by itself. caller: a number or a SIP URI, empty when nobody
+    said. provider_id: what they call it. parameters: they become variables. carrier: the vendor, empty for own equipment.
+    format, rate_hz: of its audio."""
+
+    caller: str = ""
+    called: str = ""
+    caller_name: str = ""
+    provider_id: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    carrier: str = ""
+    format: AudioFormat = AudioFormat.MULAW
+    rate_hz: int = 8_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +145,7 @@ class Inbound:
                 return NOBODY
             return await self._answer(invite, number, from_trunk=from_trunk)
         except StoreUnavailable:
-            return Refusal(503, "Service Unavailable", RETRY_AFTER_S, message="the store does not answer")
+            return _NO_STORE
         except Exception as error:  # noqa: BLE001 - the caller must hear something
             _log.exception("invite_not_routed")
             return Refusal(500, "Server Internal Error", message=type(error).__name__)
@@ -154,26 +171,67 @@ class Inbound:
     # --- who answers ---------------------------------------------------------------------------------------------
 
     async def _answer(self, invite: InboundInvite, number: NumberInUse, *, from_trunk: bool) -> Answer:
+        customer = _customer(invite, from_trunk=from_trunk)
+        brought = Brought(provider_id=invite.sip_call_id)
+        return await self._receive(number, customer, variables_of(invite.headers), brought)
+
+    async def _receive(
+        self, number: NumberInUse, customer: JsonObject, variables: Mapping[str, str], brought: Brought
+    ) -> Answer:
         created_ms = self._clock()
         call_id = str(uuid.uuid4())
-        customer = _customer(invite, from_trunk=from_trunk)
-        body = {"customer": customer, "phoneNumberId": number.id}
-        if is_plain(invite.sip_call_id):
-            body["phoneCallProviderId"] = invite.sip_call_id[:TEXT_LENGTH_MAX]
-        bare = CallRequest(INBOUND_CALL, body, None, None, {}, AudioFormat.MULAW, 8000)
+        body = {"customer": customer, "phoneNumberId": number.id} | _provider_id(brought)
+        bare = CallRequest(
+            INBOUND_CALL, body, None, None, {}, brought.format, brought.rate_hz, carrier=brought.carrier
+        )
         envelope = new_document(number.org_id, created_ms, first_body(bare), call_id)
         try:
             brain = await self._brain(number, envelope)
         except _NotAnswered as reason:
             return await self._unanswered(number, envelope, reason, customer.get("number", ""))
-        request = _request(brain, body, variables_of(invite.headers))
+        request = _request(brain, body, variables, brought)
         document = new_document(number.org_id, created_ms, first_body(request), call_id)
+        return await self._begun(document, request, brain.resolved, number)
+
+    async def _begun(
+        self, document: Document, request: CallRequest, resolved: Resolved, number: NumberInUse | None
+    ) -> Answer:
         try:
-            return await self._calls.receive(document, request, brain.resolved, number, self._base_url)
+            return await self._calls.receive(document, request, resolved, number, self._base_url)
         except CallRefused as refusal:
             return Refusal(
-                503, "Service Unavailable", RETRY_AFTER_S, refusal.ended_reason, str(refusal), call_id
+                503, "Service Unavailable", RETRY_AFTER_S, refusal.ended_reason, str(refusal), document.id
             )
+
+    # --- a call that is brought ----------------------------------------------------------------------------------
+
+    async def take(self, number: NumberInUse, brought: Brought) -> Answer:
+        """A call for a phone number, from somebody who may bring it. Never raises."""
+        if number.body.get("status") == "blocked":
+            return NOBODY
+        try:
+            return await self._receive(number, _brought_by(brought), _variables(brought), brought)
+        except StoreUnavailable:
+            return _NO_STORE
+        except Exception as error:  # noqa: BLE001 - whoever brings it must hear something
+            _log.exception("call_not_taken")
+            return Refusal(500, "Server Internal Error", message=type(error).__name__)
+
+    async def take_for(self, org_id: str, assistant_id: str, brought: Brought) -> Answer:
+        """A call for an assistant, from somebody who may bring it. Never raises."""
+        try:
+            brain = await self._stored(org_id, assistant_id, {}, NO_ASSISTANT)
+            body = {"customer": _brought_by(brought)} | _provider_id(brought)
+            request = _request(brain, body, _variables(brought), brought)
+            document = new_document(org_id, self._clock(), first_body(request), str(uuid.uuid4()))
+            return await self._begun(document, request, brain.resolved, None)
+        except _NotAnswered as reason:
+            return Refusal(404, "Not Found", None, reason.reason, str(reason))
+        except StoreUnavailable:
+            return _NO_STORE
+        except Exception as error:  # noqa: BLE001 - as above
+            _log.exception("call_not_taken")
+            return Refusal(500, "Server Internal Error", message=type(error).__name__)
 
     async def _brain(self, number: NumberInUse, envelope: Document) -> _Brain:
         body = number.body
@@ -308,10 +366,10 @@ class Inbound:
         return Forward(replace(forward, call_id=envelope.id), reason.reason, message)
 
 
-def _request(brain: _Brain, body: JsonObject, headers: Mapping[str, str]) -> CallRequest:
-    """As if it had been asked for. What the customer's server says of a variable counts more than a header."""
+def _request(brain: _Brain, body: JsonObject, given: Mapping[str, str], brought: Brought) -> CallRequest:
+    """As if it had been asked for. What the customer's server says of a variable counts more than who brings the call."""
     overrides = dict(brain.overrides or {})
-    variables = {**headers, **(overrides.get("variableValues") or {})}
+    variables = {**given, **(overrides.get("variableValues") or {})}
     if variables:
         overrides["variableValues"] = variables
     brains = {"assistantId": brain.assistant_id, "assistant": brain.assistant}
@@ -324,10 +382,34 @@ def _request(brain: _Brain, body: JsonObject, headers: Mapping[str, str]) -> Cal
         brain.assistant_id,
         brain.assistant,
         overrides,
-        AudioFormat.MULAW,
-        8000,
+        brought.format,
+        brought.rate_hz,
         brain.inline,
+        carrier=brought.carrier,
     )
+
+
+def _provider_id(brought: Brought) -> JsonObject:
+    name = brought.provider_id
+    return {"phoneCallProviderId": name[:TEXT_LENGTH_MAX]} if name and is_plain(name) else {}
+
+
+def _variables(brought: Brought) -> dict[str, str]:
+    """As those of an INVITE's headers: neither many, nor long, nor in the place of what the runtime itself says."""
+    return variables_of((f"X-{name}", value) for name, value in brought.parameters.items())
+
+
+def _brought_by(brought: Brought) -> JsonObject:
+    """Who calls, as far as he who brings the call says."""
+    caller = _text(brought.caller)
+    customer: JsonObject = {}
+    if caller.lower().startswith(("sip:", "sips:")):
+        customer["sipUri"] = caller
+    elif caller:
+        customer["number"] = caller
+    if brought.caller_name:
+        customer["name"] = _text(brought.caller_name)[:40]
+    return customer
 
 
 def _customer(invite: InboundInvite, *, from_trunk: bool) -> JsonObject:

@@ -12,8 +12,11 @@ from typing import Any
 from aywa.core.numbers import dialled, is_listed, sip_address
 from aywa.core.toll import TollGuard, TollVerdict
 from aywa.ports.calls import CallRefused
+from aywa.ports.carriers import CarrierAccount
 from aywa.ports.telephony import OutboundCall, Telephone, Trunk
 from aywa.service.call_request import PhoneTarget
+from aywa.service.carrier_accounts import CarrierAccounts, carrier_of
+from aywa.service.carrier_lines import CarrierLines
 from aywa.service.clock import Clock, now_ms
 from aywa.service.errors import NotFound, Rejected
 from aywa.service.phone_numbers import NumberInUse, PhoneNumbers
@@ -35,7 +38,7 @@ class Dialling:
 
 
 class Outbound:
-    """The use-cases. telephone: None where this runtime has no SIP port."""
+    """The use-cases. telephone: None where this runtime has no SIP port. accounts, lines: of carriers, where there are any."""
 
     def __init__(
         self,
@@ -44,7 +47,11 @@ class Outbound:
         guard: TollGuard,
         telephone: Telephone | None = None,
         clock: Clock = now_ms,
+        accounts: CarrierAccounts | None = None,
+        lines: CarrierLines | None = None,
     ) -> None:
+        self._accounts = accounts
+        self._lines = lines
         self._numbers = numbers
         self._trunks = trunks
         self._guard = guard
@@ -53,7 +60,7 @@ class Outbound:
 
     async def read(self, org_id: str, target: PhoneTarget) -> Dialling:
         """Raises Rejected, StoreUnavailable."""
-        if self._telephone is None:
+        if self._telephone is None and self._lines is None:
             raise Rejected(["phoneNumberId cannot be called from: this runtime has no SIP port"])
         try:
             number = await self._numbers.use(org_id, target.phone_number_id)
@@ -64,6 +71,15 @@ class Outbound:
             ) from None
         if number.body.get("status") == "blocked":
             raise Rejected(["phoneNumberId must be of a phone number that is not blocked"])
+        if carrier_of(number.body):
+            account = await self._account(number)
+            if self._lines is None or not self._lines.places(account):
+                raise Rejected(
+                    [f"phoneNumberId cannot be called from: {account.vendor} is not asked to place calls"]
+                )
+            return Dialling(number, _placed_by(account, number, target), target.destination)
+        if self._telephone is None:
+            raise Rejected(["phoneNumberId cannot be called from: this runtime has no SIP port"])
         trunk = await self._trunk(number)
         if trunk is None and target.number:
             value = shown("customer.number", target.number)
@@ -100,11 +116,15 @@ class Outbound:
         """The call that was judged last is not placed."""
         self._guard.take_back(org_id)
 
-    def dial(self, dialling: Dialling, call_id: str) -> None:
-        """Begins. Raises CallRefused."""
-        if self._telephone is None:
+    def dial(self, dialling: Dialling, call_id: str, base_url: str = "") -> None:
+        """Begins. base_url: where this API was reached by who asked. Raises CallRefused."""
+        call = replace(dialling.call, call_id=call_id, base_url=base_url)
+        if call.carrier is not None and self._lines is not None:
+            self._lines.dial(call)
+        elif self._telephone is None:
             raise CallRefused(NOT_HERE, "this runtime has no SIP port")
-        self._telephone.dial(replace(dialling.call, call_id=call_id))
+        else:
+            self._telephone.dial(call)
 
     async def forwarded(
         self, number: NumberInUse, destination: Mapping[str, Any], caller: str
@@ -122,6 +142,10 @@ class Outbound:
             caller_id.strip(),
             headers=tuple((destination.get("sipHeaders") or {}).items()),
         )
+        if carrier_of(number.body):
+            account = await self._account(number)
+            self.judge(number.org_id, target.destination, "destination")
+            return _placed_by(account, number, target)
         trunk = await self._trunk(number)
         if trunk is None and to_number:
             raise Rejected(["destination.number can only be called from a number with a SIP trunk"])
@@ -170,6 +194,13 @@ class Outbound:
             value = shown("target", destination)
             raise Rejected([f"target of a redirect must be on RUNTIME_OUTBOUND_ALLOW, got {value}"])
 
+    async def _account(self, number: NumberInUse) -> CarrierAccount:
+        account = None if self._accounts is None else await self._accounts.of(number)
+        if account is None:
+            value = shown("", number.body.get("credentialId"))
+            raise Rejected([f"phoneNumberId has a credential that is gone or cannot be opened, got {value}"])
+        return account
+
     async def _trunk(self, number: NumberInUse) -> Trunk | None:
         credential_id = number.body.get("credentialId")
         if credential_id is None:
@@ -205,6 +236,20 @@ def _placed(org_id: str, number: NumberInUse, trunk: Trunk | None, target: Phone
         digits=target.digits,
         ring_s=target.ring_s,
         headers=target.headers,
+    )
+
+
+def _placed_by(account: CarrierAccount, number: NumberInUse, target: PhoneTarget) -> OutboundCall:
+    return OutboundCall(
+        call_id="",
+        org_id=number.org_id,
+        user=target.number,
+        uri=target.uri,
+        caller_id=target.caller_id or account.number,
+        digits=target.digits,
+        ring_s=target.ring_s,
+        carrier=account,
+        number_id=number.id,
     )
 
 

@@ -28,7 +28,14 @@ from aywa.service.documents import (
     without_own,
 )
 from aywa.service.errors import NotFound, Rejected
-from aywa.service.phone_rules import TRUNK, number_change_problems, number_problems, number_wanting
+from aywa.service.phone_rules import (
+    BY_CREDENTIAL,
+    TRUNK,
+    TWILIO_SECRETS,
+    number_change_problems,
+    number_problems,
+    number_wanting,
+)
 from aywa.service.rules import shown
 from aywa.service.sealing import Seal
 from aywa.service.secret_fields import Secrets, joined, kept, split
@@ -36,20 +43,22 @@ from aywa.service.secret_fields import Secrets, joined, kept, split
 _log = structlog.get_logger("aywa.service.phone_numbers")
 
 KIND = "phone-number"
-WITH_SECRETS = ("authentication", "server")
-"""Where its secrets are. The other fields are whatever a client keeps in them (a hook's filter has a `key`)."""
+WITH_SECRETS = ("authentication", "server", "carrier")
+"""Where its secrets are, beside those that are Twilio's. The other fields are whatever a client keeps in them (a hook's filter
+has a `key`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class NumberInUse:
     """A phone number for a call. body: without secrets. server: with its own, None where it has none. account: who may call
-    it, None for everyone."""
+    it, None for everyone. whole: the body with all its secrets."""
 
     id: str
     org_id: str
     body: JsonObject
     server: JsonObject | None = field(default=None, repr=False)
     account: Account | None = None
+    whole: JsonObject = field(default_factory=dict, repr=False)
 
 
 class PhoneNumbers:
@@ -178,6 +187,11 @@ class PhoneNumbers:
         document = await self._documents.of_uri(user)
         return None if document is None else self._opened(document)
 
+    async def of_id(self, number_id: str) -> NumberInUse | None:
+        """Any organisation's, for a vendor, who knows no organisation."""
+        document = await self._documents.of_id(number_id)
+        return None if document is None else self._opened(document)
+
     async def accounts(self) -> Sequence[Account]:
         """Who may call those that do not take calls from everyone."""
         found = [self._opened(document).account for document in await self._documents.with_accounts()]
@@ -213,9 +227,11 @@ class PhoneNumbers:
             problems.append(f"assistantId must be the id of an existing assistant, got {value}")
         if credential_id is not None:
             found = await self._credentials.get(org_id, credential_id)
-            if found is None or load(found).get("provider") != TRUNK:
+            provider = whole["provider"]
+            wanted = provider if provider in BY_CREDENTIAL else TRUNK
+            if found is None or load(found).get("provider") != wanted:
                 value = shown("", credential_id)
-                problems.append(f"credentialId must be the id of a {TRUNK} credential, got {value}")
+                problems.append(f"credentialId must be the id of a {wanted} credential, got {value}")
         if problems:
             raise Rejected(problems)
 
@@ -234,6 +250,7 @@ class PhoneNumbers:
             body,
             whole.get("server"),
             _account(whole["authentication"]) if isinstance(account, dict) else None,
+            whole,
         )
 
 
@@ -245,6 +262,7 @@ def split_number(body: JsonObject) -> tuple[JsonObject, Secrets]:
         if isinstance(body.get(name), dict):
             public[name], inside = split(body[name])
             secrets += [([name, *path], secret) for path, secret in inside]
+    secrets += [([name], public.pop(name)) for name in TWILIO_SECRETS if public.get(name) is not None]
     return public, secrets
 
 

@@ -15,15 +15,23 @@ from aywa.service.rules import Also, Choice, Flag, ListOf, Number, Obj, OneOf, P
 
 BYO = "byo-phone-number"
 BY_URI = "vapi"
-PROVIDERS = (BYO, BY_URI)
+TWILIO, TELNYX, VONAGE = "twilio", "telnyx", "vonage"
+PROVIDERS = (BYO, TELNYX, TWILIO, BY_URI, VONAGE)
+BY_CREDENTIAL = (TELNYX, VONAGE)
+"""Their accounts are credentials of the same provider (contract 14.1)."""
+
+CARRIERS = ("asterisk", "exotel", "plivo", "signalwire")
+"""Those that the contract has no provider for: a byo-phone-number with a `carrier` of ours in the place of a trunk."""
 TRUNK = "byo-sip-trunk"
 GATEWAYS_MAX = 32
 HEADERS_MAX = 20
 URI_LENGTH_MAX = 500
 PROTOCOLS = ("udp", "tcp", "tls", "tls/srtp")
 _HOST = re.compile(r"[0-9A-Za-z_](?:[0-9A-Za-z_.-]{0,252}[0-9A-Za-z_])?\Z")
+_HTTP = re.compile(r"https?://[0-9A-Za-z_.:\[\]-]{1,260}(?:/[0-9A-Za-z._~/-]{0,500})?\Z")
 _HEADER = re.compile(r"[Xx]-[0-9A-Za-z-]{1,60}\Z")
 _PREFIX = re.compile(r"[0-9A-Za-z+*#._-]{0,64}\Z")
+_GATEWAY_NAME = re.compile(r"[0-9A-Za-z._-]{1,64}\Z")
 _EXTENSION = re.compile(r"[0-9A-Da-d*#]{1,10}\Z")
 
 
@@ -48,6 +56,11 @@ def _check_host(value: Any, path: str, problems: Problems) -> None:
         problems.add(path, "must be an IP address or a host name", value)
 
 
+def _check_url(value: Any, path: str, problems: Problems) -> None:
+    if _HTTP.match(value) is None:
+        problems.add(path, "must be a URL that begins with http:// or https://, without a user name", value)
+
+
 def _check_number(value: Any, path: str, problems: Problems) -> None:
     if not is_dialable(value):
         problems.add(path, "must consist of 3 to 40 digits, letters or + * # . _ -", value)
@@ -56,6 +69,11 @@ def _check_number(value: Any, path: str, problems: Problems) -> None:
 def _check_prefix(value: Any, path: str, problems: Problems) -> None:
     if _PREFIX.match(value) is None:
         problems.add(path, "must consist of at most 64 digits, letters or + * # . _ -", value)
+
+
+def _check_gateway_name(value: Any, path: str, problems: Problems) -> None:
+    if _GATEWAY_NAME.match(value) is None:
+        problems.add(path, "must consist of letters, digits or . _ -", value)
 
 
 def _check_extension(value: Any, path: str, problems: Problems) -> None:
@@ -134,6 +152,22 @@ _SERVER = Obj(
         "secret": Text(2_000),
     }
 )
+# An account at a vendor; which of the keys it wants depends on the vendor.
+_ID = Also(Text(200, 1), _check_plain)
+_SECRET = Also(Text(2_000, 1), _check_plain)
+_API_URL = Also(Text(2_000), _check_url)
+CARRIER = Obj(
+    {
+        "provider": Choice(CARRIERS),
+        "accountId": _ID,
+        "authToken": _SECRET,
+        "signingKey": _SECRET,
+        "inboundToken": Also(Text(200, 20), _check_plain),
+        "space": Also(Text(253), _check_host),
+        "apiUrl": _API_URL,
+    },
+    ("provider",),
+)
 PHONE_NUMBER = Obj(
     {
         "provider": Choice(PROVIDERS),
@@ -143,6 +177,14 @@ PHONE_NUMBER = Obj(
         "credentialId": Text(200),
         "sipUri": _URI,
         "authentication": AUTHENTICATION,
+        "twilioAccountSid": _ID,
+        "twilioAuthToken": _SECRET,
+        "twilioApiKey": _SECRET,
+        "twilioApiSecret": _SECRET,
+        "smsEnabled": Flag(),
+        # Our own: a vendor that the contract has no provider for, and where requests go instead of to the vendor.
+        "carrier": CARRIER,
+        "apiUrl": _API_URL,
         "assistantId": Text(200),
         "squadId": Text(200),
         "workflowId": Text(200),
@@ -175,15 +217,21 @@ def number_change_problems(change: Any) -> list[str]:
 def number_wanting(body: Mapping[str, Any]) -> list[str]:
     """What a whole phone number lacks, and which of its fields do not go together."""
     problems = Problems()
-    provider = body.get("provider")
-    wanted = "credentialId" if provider == BYO else "sipUri"
-    if body.get(wanted) is None:
-        why = "" if provider == BYO else ": numbers are not sold here"
-        problems.add(wanted, f"is required where provider is {provider}{why}", None)
-    unwanted = ("sipUri", "authentication") if provider == BYO else ("credentialId", "number")
+    provider = str(body.get("provider"))
+    wanted, unwanted = _WANTED[provider]
+    if provider == BYO and body.get("carrier") is not None:
+        wanted, unwanted = ("number",), (*unwanted, "credentialId")
+    for name in wanted:
+        if body.get(name) is None:
+            why = ": numbers are not sold here" if provider == BY_URI else ""
+            problems.add(name, f"is required where provider is {provider}{why}", None)
     for name in unwanted:
         if body.get(name) is not None:
-            problems.add(name, f"must be absent where provider is {provider}", body[name])
+            value = None if name in TWILIO_SECRETS else body[name]
+            problems.add(name, f"must be absent where provider is {provider}", value)
+    if provider == TWILIO and not _opens_twilio(body):
+        problems.add("twilioAuthToken", "or twilioApiKey and twilioApiSecret is required", None)
+    _check_carrier(body.get("carrier"), problems)
     _check_e164(body, "", problems)
     _check_password(body.get("authentication"), problems)
     brains = [name for name in ("assistantId", "squadId", "workflowId") if body.get(name) is not None]
@@ -193,6 +241,39 @@ def number_wanting(body: Mapping[str, Any]) -> list[str]:
     if isinstance(server, Mapping) and not str(server.get("url") or "").startswith(("http://", "https://")):
         problems.add("server.url", "must be a URL that begins with http:// or https://", server.get("url"))
     return problems.found
+
+
+TWILIO_SECRETS = ("twilioAuthToken", "twilioApiKey", "twilioApiSecret")
+_OF_TWILIO = ("twilioAccountSid", *TWILIO_SECRETS, "apiUrl")
+_OF_SIP = ("sipUri", "authentication")
+# What a provider's number wants, and what it has no use for.
+_WANTED: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    BYO: (("credentialId",), (*_OF_SIP, *_OF_TWILIO)),
+    BY_URI: (("sipUri",), ("credentialId", "number", "carrier", *_OF_TWILIO)),
+    TWILIO: (("number", "twilioAccountSid"), ("credentialId", "carrier", *_OF_SIP)),
+    TELNYX: (("number", "credentialId"), ("carrier", *_OF_SIP, *_OF_TWILIO)),
+    VONAGE: (("number", "credentialId"), ("carrier", *_OF_SIP, *_OF_TWILIO)),
+}
+# What proves that a request is the vendor's, and what its API wants.
+_OF_CARRIER: Mapping[str, tuple[str, ...]] = {
+    "asterisk": ("inboundToken",),
+    "exotel": ("inboundToken",),
+    "plivo": ("accountId", "authToken"),
+    "signalwire": ("space", "accountId", "authToken", "signingKey"),
+}
+
+
+def _opens_twilio(body: Mapping[str, Any]) -> bool:
+    token, key, secret = (body.get(name) is not None for name in TWILIO_SECRETS)
+    return token or (key and secret)
+
+
+def _check_carrier(carrier: Any, problems: Problems) -> None:
+    if isinstance(carrier, Mapping):
+        for name in _OF_CARRIER[str(carrier.get("provider"))]:
+            if carrier.get(name) is None:
+                rule = f"is required where carrier.provider is {carrier['provider']}"
+                problems.add(join("carrier", name), rule, None)
 
 
 def _check_password(authentication: Any, problems: Problems) -> None:
@@ -242,6 +323,8 @@ TRUNK_FIELDS = Obj(
         "outboundLeadingPlusEnabled": Flag(),
         "techPrefix": Also(Text(10_000), _check_prefix),
         "sipDiversionHeader": Also(Text(URI_LENGTH_MAX, 3), _check_caller_id),
+        # Our own: its calls go out by this gateway of the operator's FreeSWITCH.
+        "freeswitch": Obj({"gateway": Also(Text(64, 1), _check_gateway_name)}, ("gateway",)),
     },
     ("gateways",),
 )

@@ -10,11 +10,15 @@ from aywa.ports.calls import CallHost, ProviderKey
 from aywa.ports.providers import ProviderRoutes
 from aywa.ports.secrets import Vault
 from aywa.ports.store import CallFiles, Store
-from aywa.ports.telephony import AssistantRequests, Router, Telephone, TrunkStates
+from aywa.ports.telephony import AssistantRequests, Router, Telephone, Transfers, TrunkStates
 from aywa.service.assistants import Assistants
 from aywa.service.calls import DEFAULT_LIMITS, CallLimits, Calls, PhoneWay
+from aywa.service.carrier_accounts import CarrierAccounts
+from aywa.service.carrier_door import CarrierDoor
+from aywa.service.carrier_lines import CarrierLines, CarrierParts, transfers_of
 from aywa.service.clock import Clock, now_ms
 from aywa.service.credentials import Credentials
+from aywa.service.equipment import EquipmentCalls
 from aywa.service.inbound import Inbound
 from aywa.service.keys import Keys
 from aywa.service.orgs import Orgs
@@ -24,6 +28,7 @@ from aywa.service.phone_rules import TRUNK
 from aywa.service.providers import ProviderUse
 from aywa.service.schedule import Schedule
 from aywa.service.timeline import Timeline
+from aywa.service.transfers import TransferDesk
 from aywa.service.trunk_status import TrunkStatus
 from aywa.service.trunks import Trunks
 
@@ -43,20 +48,27 @@ class Services:
     providers: ProviderUse
     timeline: Timeline
     trunks: TrunkStatus
+    transfers: TransferDesk
     files: CallFiles | None
+    equipment: EquipmentCalls
+    carriers: CarrierDoor | None = None
+    carrier_lines: CarrierLines | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PhoneParts:
     """What calls with telephones need of the process. telephone: places calls, None without a SIP port. requests: asks the
-    customers' servers. tolls: whom and how often anybody may call. base_url: where the API is reached from outside. states: how
-    trunks fare."""
+    customers' servers. tolls: whom and how often anybody may call. base_url: where the API is reached from outside.
+    transfers: passes callers on, None where nobody can. carriers: vendors with an API and a media socket, None without.
+    states: how trunks fare."""
 
     telephone: Telephone | None = None
     requests: AssistantRequests | None = None
     tolls: TollRules = field(default_factory=TollRules)
     base_url: str = ""
     states: TrunkStates | None = None
+    transfers: Transfers | None = None
+    carriers: CarrierParts | None = None
 
 
 NO_PHONES = PhoneParts()
@@ -87,25 +99,35 @@ def join_services(
     numbers = PhoneNumbers(
         store.phone_numbers, store.assistants, store.credentials, vault, clock, trunks.changed
     )
-    outbound = Outbound(numbers, trunks, TollGuard(phones.tolls), phones.telephone, clock)
+    accounts = CarrierAccounts(credentials)
+    lines = None if phones.carriers is None else CarrierLines(phones.carriers)
+    outbound = Outbound(numbers, trunks, TollGuard(phones.tolls), phones.telephone, clock, accounts, lines)
     # It is made after the calls, which wake it.
     schedules: list[Schedule] = []
     way = PhoneWay(outbound, vault, lambda: schedules[0].wake())
     calls = Calls(store.calls, assistants, credentials, host, files, limits, clock, way)
     schedules.append(Schedule(store.calls, calls, clock))
+    router = Inbound(
+        numbers, trunks, outbound, calls, assistants, credentials, phones.requests, phones.base_url, clock
+    )
+    if lines is not None:
+        lines.placed = calls.placed
+    api_keys = Keys(store.keys, clock)
     return Services(
         assistants=assistants,
         calls=calls,
         credentials=credentials,
-        keys=Keys(store.keys, clock),
+        keys=api_keys,
         orgs=Orgs(store.organisations, clock),
         phone_numbers=numbers,
-        router=Inbound(
-            numbers, trunks, outbound, calls, assistants, credentials, phones.requests, phones.base_url, clock
-        ),
+        router=router,
         schedule=schedules[0],
         providers=ProviderUse(routes, assistants, credentials, clock),
         timeline=Timeline(store.calls, store),
         trunks=TrunkStatus(trunks, phones.states),
+        transfers=TransferDesk(numbers, outbound, transfers_of(lines, phones.transfers)),
         files=files,
+        carriers=None if lines is None else CarrierDoor(numbers, accounts, lines, router),
+        carrier_lines=lines,
+        equipment=EquipmentCalls(assistants, numbers, accounts, api_keys, router, lines),
     )

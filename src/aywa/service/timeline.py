@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from aywa.core.record import quality_shown
 from aywa.ports.journal import JournalRecord, ProjectionStore
 from aywa.ports.store import CallDocuments, Document, JsonObject
 from aywa.service.calls import missing
@@ -57,6 +58,9 @@ _MEDIA = frozenset(
         "PlayoutDropped",
         "PlayoutFinished",
         "DtmfReceived",
+        "SendKeys",
+        "StartTransfer",
+        "TransferChanged",
         "PlayClause",
         "FinishPlayout",
         "PausePlayout",
@@ -75,6 +79,7 @@ _PROVIDER = frozenset(
         "ReplyTextReceived",
         "ClauseSynthesized",
         "PhrasePrepared",
+        "ToolCallsReceived",
         "ReplyCompleted",
         "ScoreTurn",
         "StartReply",
@@ -193,11 +198,19 @@ def _turn(record: JournalRecord) -> _Read:
         "turnId": data.get("turn_id"),
         "replyId": data.get("reply_id"),
         "latencyMs": latency,
+        "wireMs": data.get("wire_ms"),
         "partsMs": parts,
         # A part may lie inside another, so this can only say what nobody answers for.
         "unattributedMs": round(max(latency - sum(parts.values()), 0.0), 1),
     }
     return "call", "turn-latency", "", f"{latency:.0f} ms from end of speech to first audio", details
+
+
+def _quality(record: JournalRecord) -> _Read:
+    shown = quality_shown(record.data)
+    mos = f"MOS {shown['mos']:.1f}, " if "mos" in shown else ""
+    text = f"{mos}{shown['lossPercent']:g} % lost, jitter {shown['jitterMs']:g} ms"
+    return "media", "quality-measured", "", text, shown
 
 
 def _gap(record: JournalRecord) -> _Read:
@@ -292,6 +305,7 @@ _READERS: Mapping[str, Callable[[JournalRecord], _Read]] = {
     "RecordMessage": _message,
     "RecordTurn": _turn,
     "RecordGap": _gap,
+    "QualityMeasured": _quality,
     "ArtifactStored": _artifact,
     "RouteFailed": _failed,
     "RouteSwitched": _switched,

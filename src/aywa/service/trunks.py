@@ -104,6 +104,7 @@ def read_trunk(body: JsonObject) -> Trunk:
         leading_plus=body.get("outboundLeadingPlusEnabled") is True,
         tech_prefix=_text(body.get("techPrefix")),
         diversion=_text(body.get("sipDiversionHeader")),
+        freeswitch=_text(_mapping(body.get("freeswitch")).get("gateway")),
     )
 
 

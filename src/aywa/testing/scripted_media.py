@@ -39,7 +39,8 @@ class Stretch:
 
 @dataclass(slots=True)
 class ScriptedLeg:
-    """One leg. sent: the text messages to the far side. played: samples that left, by reply. heard: when they did."""
+    """One leg. sent: the text messages to the far side. played: samples that left, by reply. heard: when they did. pressed: the
+    keys that were sent."""
 
     leg_id: str
     rate_hz: int
@@ -48,6 +49,7 @@ class ScriptedLeg:
     sent: list[str] = field(default_factory=list)
     played: dict[int, int] = field(default_factory=dict)
     heard: list[Stretch] = field(default_factory=list)
+    pressed: list[str] = field(default_factory=list)
     closed: bool = False
     armed: bool = False
     pause_after_s: float = 0.064
@@ -123,7 +125,9 @@ class ScriptedMedia:
                 leg.sent.append(message.text)
             case m.CloseLeg():
                 self.disconnect(leg.leg_id, "local")
-            case m.SendDtmf() | m.Join() | m.Part() | m.Hold() | m.Retrieve() | m.HandOver():
+            case m.SendDtmf():
+                leg.pressed.append(message.digits)
+            case m.Join() | m.Part() | m.Hold() | m.Retrieve() | m.HandOver():
                 pass
 
     def listen(self, leg_id: str, sink: AudioSink | None, rate_hz: int) -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
 from aywa.ports.errors import Fault, ProviderError
-from aywa.ports.llm import Finished, LlmDelta, LlmRequest, TextDelta
+from aywa.ports.llm import Finished, LlmDelta, LlmRequest, TextDelta, ToolCallDelta
 from aywa.ports.stt import SttCapabilities, SttOptions, SttResult, Word
 from aywa.ports.tts import TtsCapabilities, TtsChunk, TtsOptions
 
@@ -96,7 +96,8 @@ class ScriptedStt:
 
 @dataclass(slots=True)
 class ScriptedLlm:
-    """Answers by `reply(messages)`, word by word. fail_next: errors to raise instead, first come first served."""
+    """Answers by `reply(messages)`, word by word, and wants the tools run that `calls(messages)` names, as (name, arguments in
+    JSON). fail_next: errors to raise instead, first come first served."""
 
     reply: Callable[[LlmRequest], str] = lambda request: "Certainly. That is done."
     first_token_s: float = 0.0
@@ -105,6 +106,7 @@ class ScriptedLlm:
     fail_next: deque[ProviderError] = field(default_factory=deque)
     requests: list[LlmRequest] = field(default_factory=list)
     cancelled: int = 0
+    calls: Callable[[LlmRequest], Sequence[tuple[str, str]]] = lambda request: ()
 
     async def stream(self, request: LlmRequest) -> AsyncIterator[LlmDelta]:
         """The answer, a word a delta."""
@@ -119,7 +121,10 @@ class ScriptedLlm:
                 if number and self.token_s:
                     await asyncio.sleep(self.token_s)
                 yield TextDelta(word + " ")
-            yield Finished("stop", completion_tokens=len(words))
+            calls = self.calls(request)
+            for number, (name, arguments) in enumerate(calls):
+                yield ToolCallDelta(number, f"call_{len(self.requests)}_{number}", name, arguments)
+            yield Finished("tool_calls" if calls else "stop", completion_tokens=len(words))
             done = True
         finally:
             self.cancelled += not done

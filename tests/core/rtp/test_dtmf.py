@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aywa.core.rtp.dtmf import (
+    DIALLED_S,
     ENDS,
     FLASH,
     KEYS,
@@ -23,6 +24,7 @@ from aywa.core.rtp.dtmf import (
     KeySender,
     KeyStarted,
     Pausing,
+    dialling_s,
 )
 from tests.core.feed import examples
 
@@ -249,3 +251,8 @@ def test_what_is_dialled_arrives_though_a_third_is_lost_or_doubled(
     ended = [event for event in heard if isinstance(event, KeyEnded)]
     assert all(event.seen for event in ended)
     assert [event.duration_s for event in ended] == [0.1] * len(wanted)
+
+
+def test_how_long_dialling_takes() -> None:
+    assert dialling_s("12wW") == pytest.approx(2 * DIALLED_S + 1.5)
+    assert dialling_s("") == 0

@@ -14,6 +14,7 @@ from aywa.core.turns.caller import (
     BABBLE_S,
     ECHO_S,
     FADES_APART_S,
+    KEYPAD,
     LEAST_WORD_S,
     ORPHAN_WORDS,
     PROBE_AFTER_S,
@@ -601,3 +602,74 @@ def test_not_every_soft_moment_is_asked_about() -> None:
     assert not turn.voice_faded(2.1 + FADES_APART_S - 0.01)
     assert turn.voice_faded(2.1 + FADES_APART_S)
     assert not paused().voice_faded(2.1)
+
+
+# --- the keypad ------------------------------------------------------------------------------------------------
+
+
+def test_keys_alone_are_a_turn_that_is_over_with_its_entry() -> None:
+    turn = CallerTurn(SETTINGS)
+    turn.key_pressed(3.0)
+    assert (turn.state, turn.started_s, turn.keying) == (CallerState.PAUSED, 3.0, True)
+    assert (turn.over(99.0), turn.over_deadline) == (None, None)
+    turn.key_pressed(3.5)
+    turn.entered("Entry: 12")
+    assert (turn.keying, turn.text, turn.parts) == (False, "Entry: 12", ["Entry: 12"])
+    assert turn.over(3.5) == ep.Wait(0.0, KEYPAD)
+    assert turn.over_deadline == 3.5
+    # There was nothing to ask the recogniser about.
+    assert (turn.wake(9.0), turn.ask_deadline) == ([], None)
+    turn.next_turn(4.0)
+    assert (turn.state, turn.text) == (CallerState.SILENT, "")
+
+
+def test_an_entry_ends_the_turn_that_was_begun_by_voice_when_all_words_are_known() -> None:
+    turn = paused("my number is", at_s=2.0)
+    turn.key_pressed(2.5)
+    turn.entered("Entry: 12")
+    assert turn.wait().wait_s == SETTINGS.unconfirmed_wait_s
+    turn.heard(confirmed("my number is"), 2.6)
+    assert turn.wait() == ep.Wait(0.0, KEYPAD)
+    assert turn.parts == ["my number is", "Entry: 12"]
+    assert turn.text == "my number is Entry: 12"
+    assert turn.last_voice_s == 2.5
+    # How prompt the recogniser is, keys do not tell.
+    assert not turn.trusted
+
+
+def test_words_over_keys_belong_to_the_same_turn() -> None:
+    turn = CallerTurn(SETTINGS)
+    turn.key_pressed(1.0)
+    turn.voice_started(1.2)
+    turn.key_pressed(1.3)
+    assert turn.state is CallerState.SPEAKING
+    turn.entered("Entry: 1")
+    assert turn.over(9.0) is None
+    turn.voice_stopped(2.0)
+    assert turn.wait().wait_s > 0
+    turn.heard(confirmed(""), 2.1)
+    assert turn.over(2.1) == ep.Wait(0.0, KEYPAD)
+
+
+def test_a_turn_that_was_taken_while_keys_are_pressed_goes_on_as_the_next() -> None:
+    turn = paused()
+    turn.key_pressed(2.2)
+    turn.next_turn(2.3)
+    assert (turn.state, turn.started_s, turn.keying) == (CallerState.PAUSED, 2.2, True)
+    turn.entered("Entry: 1")
+    assert turn.over(2.3) == ep.Wait(0.0, KEYPAD)
+
+
+def test_an_entry_without_a_turn_opens_one() -> None:
+    turn = CallerTurn(SETTINGS)
+    turn.entered("Entry: 1")
+    assert (turn.state, turn.text) == (CallerState.PAUSED, "Entry: 1")
+
+
+def test_the_customers_rules_are_not_asked_about_an_entry() -> None:
+    rules = (EndpointingRule(5.0, Pattern("Entry")),)
+    turn = CallerTurn(StartSpeaking(rules=rules))
+    turn.key_pressed(1.0)
+    turn.entered("Entry: 1")
+    assert turn.wake(1.0, "Your number?") == []
+    assert turn.over(1.0) == ep.Wait(0.0, KEYPAD)

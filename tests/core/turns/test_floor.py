@@ -1622,3 +1622,234 @@ def test_nothing_is_made_of_the_history_or_of_progress_for_a_client_that_wants_n
     # Nobody gets it, so nothing is in it.
     assert told("conversation-update", talk.feed(9.8, finished(1, 5, 9.8))) == [{}]
     assert talk.said[-1] == ("bot", ANSWER)
+
+
+# --- keys and tools --------------------------------------------------------------------------------------------
+
+CALLS: tuple[ev.ToolCall, ...] = (ev.ToolCall("c1", "endCall", "{}"),)
+NO_CALLS: tuple[ev.ToolCall, ...] = ()
+
+
+def asked(talk: Talk) -> int:
+    """The caller asks, and the reply to it is being made."""
+    talk.asks()
+    talk.wait(4.0)
+    assert talk.floor.reply is not None
+    assert talk.floor.reply.released
+    return talk.floor.reply.reply_id
+
+
+def spoken(talk: Talk) -> int:
+    """The caller asks and the answer is playing."""
+    reply_id = asked(talk)
+    talk.feed(4.0, *whole(reply_id, ANSWER), playing(reply_id, 4.1))
+    return reply_id
+
+
+def test_a_key_takes_the_floor_at_once() -> None:
+    talk = Talk()
+    reply_id = spoken(talk)
+    cmds = talk.floor.key_pressed(4.5)
+    assert do.DropPlayout(LEG) in cmds
+    assert told("user-interrupted", cmds)[0]["reason"] == "key_pressed"
+    assert talk.floor.caller_has_floor
+    # The next one finds it dropped already.
+    assert not of(do.DropPlayout, talk.floor.key_pressed(4.6))
+    talk.feed(4.7, dropped(reply_id, 2, 4.6))
+    cmds = talk.floor.entered("Entry: 12", 5.0)
+    assert of(do.StartReply, cmds)[0].messages[-1] == {"role": "user", "content": "Entry: 12"}
+
+
+def test_a_key_does_not_stop_what_nothing_stops() -> None:
+    talk = Talk({"firstMessage": "Hello there.", "firstMessageInterruptionsEnabled": False})
+    talk.floor.open_with("Hello there.", 0.0)
+    talk.feed(0.0, *whole(1, "Hello there."), playing(1, 0.1))
+    assert not of(do.DropPlayout, talk.floor.key_pressed(0.3))
+    assert not of(do.StartReply, talk.floor.entered("Entry: 1", 0.5))
+    assert of(do.StartReply, talk.feed(1.0, finished(1, 2, 1.0)))
+
+
+def test_a_key_before_the_first_frame_gives_the_turn_back() -> None:
+    talk = Talk()
+    reply_id = asked(talk)
+    assert ("turn_given_back", "key_pressed") in decided(talk.floor.key_pressed(4.1))
+    assert not of(do.PlayClause, talk.feed(4.2, *whole(reply_id, ANSWER)))
+    cmds = talk.floor.entered("Entry: 1", 4.5)
+    said = of(do.StartReply, cmds)[0].messages[-1]["content"]
+    assert said == f"{QUESTION} Entry: 1"
+
+
+def test_keys_that_are_pressed_when_the_reply_begins_go_first() -> None:
+    talk = Talk()
+    reply_id = asked(talk)
+    talk.feed(4.0, *whole(reply_id, ANSWER))
+    talk.floor.key_pressed(4.01)
+    cmds = talk.feed(4.02, playing(reply_id, 4.0))
+    assert do.DropPlayout(LEG) in cmds
+    assert talk.floor.caller.keying
+
+
+def test_no_reply_is_begun_early_while_keys_are_pressed() -> None:
+    talk = Talk()
+    talk.floor.key_pressed(0.9)
+    assert not of(do.StartReply, talk.asks() + talk.wait(9.0))
+    assert of(do.StartReply, talk.floor.entered("Entry: 1", 9.5))
+
+
+def test_what_was_entered_is_a_message_of_its_own() -> None:
+    talk = Talk()
+    talk.asks()
+    talk.floor.key_pressed(2.2)
+    talk.floor.entered("Entry: 1", 3.0)
+    assert talk.floor.reply is not None
+    reply_id = talk.floor.reply.reply_id
+    cmds = talk.feed(3.5, *whole(reply_id, ANSWER), playing(reply_id, 3.5))
+    users = [c.message["message"] for c in of(do.RecordMessage, cmds)]
+    assert users == [QUESTION, "Entry: 1"]
+
+
+def test_an_entry_that_nobody_answered_is_on_record() -> None:
+    talk = Talk()
+    talk.floor.key_pressed(1.0)
+    talk.floor.entered("Entry: 1", 1.0)
+    talk.floor.reply = None
+    (recorded,) = of(do.RecordMessage, talk.floor.settle(2.0))
+    assert recorded.message["message"] == "Entry: 1"
+
+
+def complete(
+    talk: Talk, reply_id: int, text: str = "", *, calls: tuple[ev.ToolCall, ...] = CALLS
+) -> list[do.Command]:
+    """The reply comes to its end, and wants tools run."""
+    events = whole(reply_id, text) if text else [ev.ReplyCompleted(reply_id, "", 0)]
+    cmds = talk.feed(4.0, *events[:-1])
+    cmds += talk.floor.calls_received(ev.ToolCallsReceived(reply_id, calls))
+    return cmds + talk.feed(4.0, events[-1])
+
+
+def test_a_reply_without_words_takes_the_turn_and_its_tools_are_due() -> None:
+    talk = Talk()
+    cmds = complete(talk, asked(talk))
+    assert [c.message["message"] for c in of(do.RecordMessage, cmds)] == [QUESTION]
+    assert not of(do.RecordTurn, cmds)
+    floor = talk.floor
+    assert (floor.calls, floor.spoke, floor.acting, floor.reply) == (CALLS, False, True, None)
+    assert (floor.awaiting_since_s, floor.deadline) == (None, None)
+
+
+def test_a_greeting_of_the_models_may_be_nothing_but_tools() -> None:
+    talk = Talk()
+    talk.floor.open_by_model(0.0)
+    assert not of(do.RecordMessage, complete(talk, 1))
+    assert (talk.floor.calls, talk.floor.acting) == (CALLS, True)
+
+
+def test_a_guess_acts_only_when_the_turn_is_taken() -> None:
+    talk = Talk()
+    talk.asks()
+    assert talk.floor.reply is not None
+    assert not talk.floor.reply.released
+    complete(talk, talk.floor.reply.reply_id)
+    assert talk.floor.calls == NO_CALLS
+    cmds = talk.wait(9.0)
+    assert of(do.ReleaseReply, cmds)
+    assert talk.floor.calls == CALLS
+
+
+def test_a_guess_that_proves_wrong_runs_nothing() -> None:
+    talk = Talk()
+    talk.asks()
+    assert talk.floor.reply is not None
+    complete(talk, talk.floor.reply.reply_id)
+    talk.feed(2.3, voice(2.3), partial(f"{QUESTION} and where you are"), silence(3.0))
+    talk.feed(3.1, confirmed(f"{QUESTION} and where you are"))
+    talk.wait(9.0)
+    assert talk.floor.calls == NO_CALLS
+
+
+def test_tools_are_due_when_the_words_before_them_were_heard() -> None:
+    talk = Talk()
+    reply_id = asked(talk)
+    complete(talk, reply_id, "Goodbye then.")
+    talk.feed(4.1, playing(reply_id, 4.1), ev.ReplyTextReceived(reply_id, "late"))
+    assert talk.floor.calls == NO_CALLS
+    talk.feed(5.0, finished(reply_id, 2, 5.0))
+    assert (talk.floor.calls, talk.floor.spoke) == (CALLS, True)
+
+
+def test_whoever_is_interrupted_has_not_done_it() -> None:
+    talk = Talk()
+    reply_id = asked(talk)
+    complete(talk, reply_id, "Goodbye then.")
+    talk.feed(4.1, playing(reply_id, 4.1))
+    talk.floor.key_pressed(4.3)
+    cmds = talk.feed(4.4, dropped(reply_id, 1, 4.4))
+    assert ("tools_dropped", "interrupted") in decided(cmds)
+    assert (talk.floor.calls, talk.floor.acting) == (NO_CALLS, False)
+
+
+def test_the_tools_of_a_reply_that_broke_are_not_run() -> None:
+    talk = Talk(stocked=True)
+    reply_id = asked(talk)
+    talk.floor.calls_received(ev.ToolCallsReceived(reply_id, CALLS))
+    talk.feed(
+        4.0, ev.ReplyFailed(reply_id, "llm", "failed"), playing(reply_id, 4.1), finished(reply_id, 9, 6.0)
+    )
+    assert talk.floor.calls == NO_CALLS
+    # And calls of a reply that is gone are nobody's.
+    assert talk.floor.calls_received(ev.ToolCallsReceived(reply_id, CALLS)) == []
+
+
+def test_words_without_audio_beside_tools_are_the_voices_failure() -> None:
+    talk = Talk(stocked=True)
+    reply_id = asked(talk)
+    talk.floor.calls_received(ev.ToolCallsReceived(reply_id, CALLS))
+    cmds = talk.feed(4.0, ev.ReplyCompleted(reply_id, "Goodbye.", 0))
+    assert ("reply_failed", "empty_reply") in decided(cmds)
+
+
+def test_a_filler_before_tools_is_no_word_of_the_models() -> None:
+    talk = Talk(stocked=True)
+    reply_id = asked(talk)
+    talk.wait(9.0)
+    complete(talk, reply_id)
+    assert talk.floor.calls == NO_CALLS
+    talk.feed(9.0, playing(reply_id, 8.0), finished(reply_id, 3, 9.0))
+    assert (talk.floor.calls, talk.floor.spoke) == (CALLS, False)
+
+
+def test_nobody_takes_a_turn_while_tools_are_run() -> None:
+    talk = Talk()
+    complete(talk, asked(talk))
+    talk.asks("are you there", from_s=6.0, until_s=7.0)
+    assert not of(do.StartReply, talk.wait(20.0))
+    assert talk.floor.say(Message("News."), 20.0) == []
+    # The turn that waits has the tools' results in it, and needs no answer beside its own.
+    cmds = talk.floor.acted(21.0, answer=True)
+    assert of(do.SayText, cmds) == []
+    (asked_for,) = of(do.StartReply, cmds)
+    assert asked_for.messages[-1]["content"].endswith("are you there")
+
+
+def test_after_tools_the_model_goes_on_or_the_caller_is_waited_for() -> None:
+    talk = Talk()
+    complete(talk, asked(talk))
+    assert talk.floor.acted(30.0) == []
+    assert talk.floor.awaiting_since_s == 30.0
+    talk.floor.acting = True
+    assert of(do.StartReply, talk.floor.acted(31.0, answer=True))
+
+
+def test_what_is_said_before_a_tool_is_stopped_by_nothing() -> None:
+    talk = Talk()
+    assert talk.floor.announce("One moment.", 1.0) == [do.SayText(1, "One moment.")]
+    assert talk.floor.reply is not None
+    assert not talk.floor.reply.interruptible
+
+
+def test_the_silence_that_a_reply_begins_with_belongs_to_its_latency_at_the_wire() -> None:
+    talk = Talk()
+    reply_id = asked(talk)
+    cmds = talk.feed(4.0, *whole(reply_id, ANSWER), ev.PlayoutStarted(LEG, reply_id, 4.0, 0.12))
+    (turn,) = of(do.RecordTurn, cmds)
+    assert turn.wire_ms == pytest.approx(turn.latency_ms + 120)

@@ -9,6 +9,7 @@ from typing import Any
 from aywa.boot.rehearsal import Rehearsal, Utterance
 from aywa.journal.segment import body_of, decode, encode
 from aywa.ports.journal import JournalRecord
+from aywa.ports.llm import LlmRequest
 from aywa.testing.scripted_providers import ScriptedLlm, ScriptedStt, ScriptedTts
 from aywa.testing.virtual_time import run_virtual
 
@@ -23,12 +24,15 @@ ANSWER = "Certainly, that is no trouble. We are here from eight to six. Is there
 
 
 def called(
-    assistant: Mapping[str, Any] | None = None, script: Sequence[Utterance] = TALK, until_s: float = 17.0
+    assistant: Mapping[str, Any] | None = None,
+    script: Sequence[Utterance] = TALK,
+    until_s: float = 17.0,
+    calls: Callable[[LlmRequest], Sequence[tuple[str, str]]] = lambda request: (),
 ) -> list[JournalRecord]:
-    """The record of a call."""
+    """The record of a call. calls: the tools that the model wants run."""
     call = Rehearsal(
         {"firstMessage": "Hello, how can I help you?"} | dict(assistant or {}),
-        llm=ScriptedLlm(lambda _: ANSWER, 0.25, 0.02),
+        llm=ScriptedLlm(lambda _: ANSWER, 0.25, 0.02, calls=calls),
         tts=ScriptedTts(first_audio_s=0.1),
         stt=ScriptedStt(finalize_s=0.08),
         call_id="call-1",

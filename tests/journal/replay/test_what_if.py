@@ -18,9 +18,10 @@ from aywa.journal.replay.outcome import outcome_of
 from aywa.journal.replay.recording import Recording, read_recording
 from aywa.journal.replay.rules import first_match
 from aywa.journal.replay.what_if import WhatIf, simulate, what_if
+from aywa.ports.llm import LlmRequest
 from aywa.service.overrides import merged
 from bench.replay import read, take
-from tests.journal.replay.calls import ANSWER, called
+from tests.journal.replay.calls import ANSWER, TALK, called
 
 
 def recorded(assistant: Mapping[str, Any] | None = None, **more: Any) -> tuple[Recording, Identity]:
@@ -148,3 +149,32 @@ def test_a_rule_that_cannot_be_used_matches_nothing(pattern: str) -> None:
     rule = EndpointingRule(1.0, Pattern(pattern), None)
     assert first_match([rule, EndpointingRule(2.0, None, Pattern("^a"))], "o" * 40 + "!", "b") == (None, None)
     assert first_match([rule, EndpointingRule(2.0, None, Pattern("^a"))], "x", "abc") == (1, 2.0)
+
+
+HANGS_UP = {"endCallFunctionEnabled": True}
+
+
+def hanging_up(**more: Any) -> dict[str, Any]:
+    """A call that the model ends after its second answer."""
+
+    def calls(request: LlmRequest) -> list[tuple[str, str]]:
+        asked = [m.content for m in request.messages if m.role == "user"]
+        return [("endCall", "{}")] if any("cleaning" in text for text in asked) else []
+
+    return {"script": TALK[:3], "until_s": 30.0, "calls": calls} | more
+
+
+def test_tools_that_were_run_are_decided_and_run_again() -> None:
+    recording, identity = recorded(HANGS_UP, **hanging_up())
+    assert identity.identical
+    assert recording.started is not None
+    found = what_if(recording, identity, recording.started.assistant)
+    assert (found.reproduced, list(found.changes)) == (True, [])
+    assert outcome_of(identity.told).ended_reason == "assistant-ended-call"
+
+
+def test_a_guess_runs_no_tools() -> None:
+    over = {"model": {"messages": [{"role": "system", "content": "Be brief."}]}}
+    found = tried(over, HANGS_UP, **hanging_up())
+    assert not any("assistant-ended-call instead" in str(change["what"]) for change in found.changes)
+    assert any("instead of assistant-ended-call" in str(change["what"]) for change in found.changes)

@@ -17,6 +17,7 @@ import pytest
 
 from aywa.adapters.codecs import make_coding
 from aywa.adapters.srtp.libsrtp import LibSrtp
+from aywa.core.audio.g711 import mulaw_to_pcm, pcm_to_mulaw
 from aywa.core.events import (
     DtmfReceived,
     LegConnected,
@@ -25,14 +26,18 @@ from aywa.core.events import (
     MediaWarned,
     PlayoutFinished,
     PlayoutStarted,
+    QualityMeasured,
+    VoiceStopped,
 )
+from aywa.core.rtp.dtmf import KeyStarted
 from aywa.core.rtp.packet import Packet, build, is_rtcp, parse
 from aywa.core.rtp.plan import Address, Codec, StreamPlan
 from aywa.core.rtp.rtcp import Goodbye, Report
 from aywa.core.rtp.rtcp import parse as parse_reports
 from aywa.core.rtp.srtp_keys import SrtpSuite, new_keys
+from aywa.core.rtp.tones import ToneReceiver, tone
 from aywa.media.rtp.edge import RtpEdge, own_address
-from aywa.media.rtp.leg import RtpLeg
+from aywa.media.rtp.leg import QUALITY_S, RtpLeg
 from aywa.media.rtp.ports import PortPair
 from aywa.media.rtp.settings import RtpSettings
 from aywa.ports.codec import CodecUnavailable
@@ -42,6 +47,7 @@ from aywa.ports.media import (
     CloseLeg,
     Drop,
     Finish,
+    HandOver,
     LegPlan,
     Pause,
     Play,
@@ -407,12 +413,13 @@ async def test_keys_both_ways_in_the_stream() -> None:
 async def test_keys_by_signalling_where_the_stream_has_none() -> None:
     async with edge() as at:
         call = at.ring()
+        # Its keys come by signalling, and so it reads them there.
+        call.leg.digit("#")
         at.plane.send(SendDtmf("leg", "1"))
         assert [warned.code for warned in call.of(MediaWarned)] == ["dtmf_unsupported"]
         call.signals.has_keys = True
         at.plane.send(SendDtmf("leg", "23"))
         assert call.signals.keys == "23"
-        call.leg.digit("#")
         assert call.of(DtmfReceived) == [DtmfReceived("leg", "#")]
         at.plane.send(SendText("leg", "{}"))
 
@@ -506,7 +513,7 @@ async def test_the_far_side_hangs_up() -> None:
         call.leg.close()
         call.leg.change(call.leg.plan)
         call.leg.digit("1")
-        assert len(call.events) == 2
+        assert len(call.events) == 3
 
 
 @pytest.mark.parametrize("answers", [True, False])
@@ -649,3 +656,159 @@ def test_our_own_address_is_the_one_that_leads_there() -> None:
     assert own_address("::", "::1") == "::1"
     assert own_address("0.0.0.0", "no such host.invalid") == "127.0.0.1"
     assert own_address("::", "ff::no") == "::1"
+
+
+# --- tones, noise, quality -------------------------------------------------------------------------------------------
+
+
+async def press(call: Call, key: str, seconds: float = 0.12) -> None:
+    """A key as its tones, and a gap behind it."""
+    sound = pcm_to_mulaw(tone(key, 8000, seconds))
+    for at in range(0, len(sound) - 159, 160):
+        await call.phone.speak(call.leg.pair, 1, sound[at : at + 160])
+    await call.phone.speak(call.leg.pair, 4, b"\xff" * 160)
+
+
+def pressed(call: Call) -> str:
+    return "".join(event.digit for event in call.of(DtmfReceived))
+
+
+async def test_keys_are_heard_as_tones_where_there_are_no_events() -> None:
+    async with edge() as at:
+        call = at.ring()
+        for key in "12#":
+            await press(call, key)
+        assert pressed(call) == "12#"
+        # The brain hears the sound, too.
+        assert len(call.audio) >= 3 * 10 * 320
+
+
+async def test_tones_are_no_keys_where_there_are_events() -> None:
+    async with edge() as at:
+        call = at.ring(dtmf_type=101, dtmf_receive_type=101)
+        await press(call, "5")
+        assert pressed(call) == ""
+        # Until a re-INVITE takes the events away.
+        call.leg.change(replace(call.leg.plan, dtmf_type=None, dtmf_receive_type=None))
+        await press(call, "5")
+        assert pressed(call) == "5"
+
+
+async def test_a_key_that_sounds_and_is_signalled_is_one_key() -> None:
+    async with edge() as at:
+        call = at.ring()
+        await press(call, "7")
+        call.leg.digit("7")
+        assert pressed(call) == "7"
+        # From now on its keys come by signalling.
+        await press(call, "8")
+        call.leg.digit("8")
+        call.leg.digit("8")
+        assert pressed(call) == "788"
+
+
+async def test_keys_are_sent_as_tones_where_there_are_no_events() -> None:
+    async with edge() as at:
+        call = at.ring()
+        call.signals.has_keys = True
+        await asyncio.sleep(0.1)
+        call.phone.heard()
+        at.plane.send(SendDtmf("leg", "4w2"))
+        await asyncio.sleep(1.2)
+        listening = ToneReceiver(8000)
+        heard = [
+            event.key
+            for packet in call.phone.heard()
+            for event in listening.hear(mulaw_to_pcm(packet[5]))
+            if isinstance(event, KeyStarted)
+        ]
+        assert (heard, call.signals.keys) == (["4", "2"], "")
+
+
+async def test_keys_by_signalling_where_that_is_wanted_or_nothing_else_is_there() -> None:
+    async with edge() as at:
+        call = at.ring(dtmf_type=101)
+        call.signals.has_keys = True
+        at.plane.send(SendDtmf("leg", "4", signalled=True))
+        assert call.signals.keys == "4"
+        # Who presses keys by signalling reads them there.
+        plain = at.ring("other")
+        plain.signals.has_keys = True
+        plain.leg.digit("1")
+        at.plane.send(SendDtmf("other", "5"))
+        assert plain.signals.keys == "5"
+
+
+async def test_comfort_noise_both_ways() -> None:
+    async with edge() as at:
+        call = at.ring(comfort_noise_type=13)
+        call.phone.heard()
+        await call.phone.speak(call.leg.pair, 5)
+        call.phone.send(
+            build(13, False, call.phone.number, call.phone.number * 160, 77, b"\x2d"), call.leg.pair
+        )
+        before = len(call.audio)
+        await asyncio.sleep(0.4)
+        assert len(call.audio) - before == pytest.approx(20 * 320, abs=2 * 320)
+        assert {packet[0] for packet in call.phone.heard()} == {13}
+        at.plane.send(Play("leg", 1, REPLY * 5))
+        await asyncio.sleep(0.2)
+        assert len(loud([packet for packet in call.phone.heard() if packet[0] == 0])) == 5
+
+
+async def test_how_the_stream_fares_is_told_now_and_then_and_at_the_end() -> None:
+    async with edge(first_packet_s=300.0, next_packet_s=300.0) as at:
+        call = at.ring()
+        await call.phone.speak(call.leg.pair, 10)
+        await asyncio.sleep(QUALITY_S)
+        [told] = call.of(QualityMeasured)
+        assert (told.codec, told.received, told.lost) == ("PCMU", 10, 0)
+        assert told.opinion > 4
+        call.leg.close()
+        assert [type(event) for event in call.events[-2:]] == [QualityMeasured, LegEnded]
+
+
+async def test_a_stream_on_which_nothing_ever_was_tells_no_quality() -> None:
+    async with edge() as at:
+        call = at.ring(sends=False)
+        call.leg.close()
+        assert call.of(QualityMeasured) == []
+
+
+async def test_whoever_gave_the_leg_away_hears_no_more_of_its_quality() -> None:
+    async with edge(first_packet_s=300.0, next_packet_s=300.0) as at:
+        call = at.ring()
+        await call.phone.speak(call.leg.pair, 5)
+        at.plane.send(HandOver("leg", "line"))
+        assert [type(event) for event in call.events[-2:]] == [QualityMeasured, LegEnded]
+        await asyncio.sleep(QUALITY_S + 1)
+        assert len(call.of(QualityMeasured)) == 1
+
+
+async def test_a_reply_tells_how_much_silence_it_begins_with() -> None:
+    async with edge() as at:
+        call = at.ring()
+        at.plane.send(Play("leg", 1, bytes(320 * 6) + REPLY * 5))
+        at.plane.send(Play("leg", 1, bytes(320 * 6)))
+        at.plane.send(Finish("leg", 1))
+        await asyncio.sleep(0.5)
+        [started] = call.of(PlayoutStarted)
+        assert started.silent_s == pytest.approx(0.12)
+
+
+async def test_latency_at_the_wire_is_from_packet_to_packet() -> None:
+    async with edge() as at:
+        epoch_s = at.loop.time()
+        call = at.ring()
+        await call.phone.speak(call.leg.pair, 30)
+        last_s = at.loop.time() - 0.02
+        await call.phone.speak(call.leg.pair, 20, b"\xff" * 160)
+        [stopped] = call.of(VoiceStopped)
+        assert epoch_s + stopped.at_s == pytest.approx(last_s, abs=0.0201)
+        call.phone.heard()
+        at.plane.send(Play("leg", 1, bytes(320 * 7) + REPLY * 5))
+        while not loud(call.phone.heard()):  # noqa: ASYNC110 - the phone is a socket that tells nobody
+            await asyncio.sleep(0.001)
+        [started] = call.of(PlayoutStarted)
+        # A frame may leave a slot of the wheel before its beat.
+        assert epoch_s + started.at_s + started.silent_s == pytest.approx(at.loop.time(), abs=0.006)

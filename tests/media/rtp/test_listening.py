@@ -133,9 +133,10 @@ async def test_what_is_lost_goes_on_as_the_voice_would_have() -> None:
 
 async def test_nothing_is_made_up_from_nothing() -> None:
     at = heard()
-    at.datagram(packet(1, payload_type=13, data=b"\x40"))
+    at.datagram(packet(1, payload_type=13, data=b"\x7f"))
     at.take(4, 5)
-    assert at.numbers == [4, 5]
+    # 20 ms of the noise, and the two.
+    assert (len(at.audio), at.numbers[1:]) == (3, [4, 5])
 
 
 async def test_a_long_gap_is_not_made_up_for_whole() -> None:
@@ -215,15 +216,15 @@ async def test_another_agreed_codec_may_come_at_any_packet() -> None:
 async def test_comfort_noise_and_empty_packets_are_no_audio_and_no_loss() -> None:
     at = heard()
     at.take(1)
-    at.datagram(packet(2, payload_type=13, data=b"\x40"))
+    at.datagram(packet(2, payload_type=13, data=b"\x7f"))
     at.datagram(packet(3, data=b""))
     at.take(4)
-    assert at.numbers == [1, 4]
+    assert (len(at.audio), at.numbers[::2]) == (3, [1, 4])
     assert (at.listening.reorder.lost, at.listening.unknown) == (0, 0)
     at.listening.keys(None, 8000, 98)
-    at.datagram(packet(5, payload_type=98, data=b"\x40"))
+    at.datagram(packet(5, payload_type=98, data=b"\x7f"))
     at.take(6)
-    assert at.numbers == [1, 4, 6]
+    assert (len(at.audio), at.numbers[-1]) == (5, 6)
 
 
 async def test_a_key_is_told_once_when_it_goes_down() -> None:
@@ -380,3 +381,80 @@ def test_nothing_that_comes_breaks_it_or_is_heard_out_of_place(datagrams: Sequen
     assert listening.concealed <= 5 * len(datagrams)
     assert listening.malformed + listening.unknown <= len(datagrams)
     assert not listening.reorder.waiting
+
+
+# --- comfort noise ---------------------------------------------------------------------------------------------
+
+
+def noise(number: int, level: int = 30, payload_type: int = 13) -> bytes:
+    return packet(number, payload_type, data=bytes([level]))
+
+
+def levels(at: Heard) -> list[float]:
+    pcm = [wire(AudioFormat.MULAW, 8000).to_pcm(frame) for frame in at.audio]
+    power = [float(np.mean((np.frombuffer(each, "<i2") / 32768.0) ** 2)) for each in pcm]
+    return [float(10 * np.log10(each + 1e-12)) for each in power]
+
+
+async def test_comfort_noise_is_heard_at_its_pace_until_there_is_audio() -> None:
+    at = heard()
+    at.take(1)
+    await asyncio.sleep(0.02)
+    at.datagram(noise(2))
+    await asyncio.sleep(0.5)
+    assert len(at.audio) == pytest.approx(1 + 25, abs=2)
+    assert {len(frame) for frame in at.audio} == {160}
+    assert np.mean(levels(at)[5:]) == pytest.approx(-30, abs=2)
+    at.audio.clear()
+    at.take(3)
+    await asyncio.sleep(0.2)
+    assert at.audio == [payload(3)]
+    assert at.listening.reorder.lost == 0
+
+
+async def test_new_comfort_noise_changes_the_noise_and_not_its_pace() -> None:
+    at = heard()
+    at.listening.keys(KEYS, 8000, 96)
+    at.datagram(noise(1, 30, 96))
+    await asyncio.sleep(0.2)
+    at.datagram(noise(2, 60, 96))
+    await asyncio.sleep(0.3)
+    assert len(at.audio) == pytest.approx(25, abs=2)
+    assert levels(at)[5] == pytest.approx(-30, abs=3)
+    assert levels(at)[-1] == pytest.approx(-60, abs=4)
+
+
+async def test_late_audio_ends_the_noise_too() -> None:
+    at = heard()
+    at.take(1)
+    at.datagram(noise(2))
+    await asyncio.sleep(0.1)
+    at.take(4, 3)
+    at.audio.clear()
+    await asyncio.sleep(0.2)
+    assert at.audio == []
+
+
+@pytest.mark.parametrize("ends", ["close", "held"])
+async def test_nobody_hears_noise_of_a_stream_that_is_over_or_held(ends: str) -> None:
+    at = heard()
+    at.datagram(noise(1))
+    await asyncio.sleep(0.1)
+    if ends == "close":
+        at.listening.close()
+    else:
+        at.listening.receiving(False, 0.0)
+        at.datagram(noise(2))
+    at.audio.clear()
+    await asyncio.sleep(0.2)
+    assert at.audio == []
+
+
+async def test_a_loop_that_was_held_up_does_not_make_up_for_the_noise() -> None:
+    at = heard()
+    at.datagram(noise(1))
+    await asyncio.sleep(0.1)
+    before = len(at.audio)
+    asyncio.get_running_loop().hold_up(2.0)  # type: ignore[attr-defined]
+    await asyncio.sleep(0.1)
+    assert len(at.audio) - before <= 8

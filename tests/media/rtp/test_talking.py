@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from aywa.core.rtp.packet import Packet, Sender, parse
 from aywa.media.rtp.settings import RtpSettings
-from aywa.media.rtp.talking import Talking
+from aywa.media.rtp.talking import MOST_TONES_S, NOISE_S, Talking
 from aywa.media.wheel import Wheel
 from aywa.testing.virtual_time import VirtualTimeLoop, run_virtual
 
@@ -329,3 +329,121 @@ def test_numbers_have_no_hole_and_timestamps_never_go_back(acts: list[tuple[str,
         for when, ticks, packet in zip(at.times, at.ticks, [p for _, p in at.sent], strict=True)
         if packet[0] == 0
     )
+
+
+# --- keys as tones ---------------------------------------------------------------------------------------------
+
+
+def sounding(key: str) -> bytes:
+    """Five packets of a key, told from every other; two of a pause; nothing for what is no key."""
+    return {"w": SILENCE * 2}.get(key, key.encode() * 160 * 5 if key.isdigit() else b"")
+
+
+def heard_tones(at: Stream) -> list[str]:
+    return [chr(packet[5][0]) for _, packet in at.sent if packet[5] != SILENCE]
+
+
+async def test_keys_sound_in_the_place_of_the_silence() -> None:
+    at = stream()
+    at.talking.sound_as(sounding)
+    at.talking.send_to(FAR)
+    await asyncio.sleep(0.05)
+    assert at.talking.dial("1w2x")
+    await asyncio.sleep(0.4)
+    assert heard_tones(at) == ["1"] * 5 + ["2"] * 5
+    # On the silence's beat, in its numbering.
+    assert at.ticks == [160 * number for number in range(len(at.sent))]
+    assert at.times == [round(0.02 * number, 4) for number in range(len(at.sent))]
+
+
+async def test_tones_wait_for_the_end_of_a_reply() -> None:
+    at = stream()
+    at.talking.sound_as(sounding)
+    at.talking.send_to(FAR)
+    at.talking.audio(FRAME)
+    assert at.talking.dial("1")
+    await at.speak(3)
+    await asyncio.sleep(0.2)
+    assert heard_tones(at) == ["\x10"] * 4 + ["1"] * 5
+
+
+async def test_packets_of_another_length_hold_the_same_tones() -> None:
+    at = stream(ptime_ms=30)
+    at.talking.sound_as(sounding)
+    at.talking.send_to(FAR)
+    assert at.talking.dial("1")
+    await asyncio.sleep(0.2)
+    sound = b"".join(packet[5] for _, packet in at.sent)
+    assert sound.count(b"1") == 800
+    assert {len(packet[5]) for _, packet in at.sent} == {240}
+
+
+async def test_no_more_tones_are_kept_than_anybody_dials() -> None:
+    at = stream()
+    at.talking.sound_as(sounding)
+    at.talking.send_to(FAR)
+    assert at.talking.dial("1" * 10_000)
+    await asyncio.sleep(MOST_TONES_S + 1)
+    assert len(heard_tones(at)) == pytest.approx(MOST_TONES_S / 0.02, abs=2)
+
+
+async def test_without_tones_or_events_there_are_no_keys() -> None:
+    at = stream()
+    at.talking.send_to(FAR)
+    at.talking.sound_as(sounding)
+    assert at.talking.dial("1")
+    at.talking.sound_as(None)
+    assert not at.talking.dial("1")
+    await asyncio.sleep(0.1)
+    assert heard_tones(at) == []
+    at.talking.sound_as(sounding)
+    at.talking.send_to(None)
+    assert not at.talking.dial("1")
+
+
+# --- comfort noise ---------------------------------------------------------------------------------------------
+
+
+async def test_comfort_noise_stands_for_the_silence_and_the_clock_goes_on() -> None:
+    at = stream()
+    at.talking.rest_as(13, b"\x41")
+    at.talking.send_to(FAR)
+    await asyncio.sleep(1.0)
+    assert [(packet[0], packet[5]) for _, packet in at.sent] == [(13, b"\x41")] * 3
+    assert at.times == [0.0, NOISE_S, 2 * NOISE_S]
+    assert at.ticks == [0, round(8000 * NOISE_S), round(16_000 * NOISE_S)]
+    at.forget()
+    # A talkspurt starts at once, at the clock's own time.
+    await at.speak(3)
+    assert at.times[:3] == [1.0, 1.02, 1.04]
+    assert at.ticks[:3] == [8000, 8160, 8320]
+    assert at.marked == [0]
+    await asyncio.sleep(0.1)
+    assert [packet[0] for _, packet in at.sent[3:]] == [13]
+    assert at.numbers == list(range(103, 107))
+
+
+async def test_keys_need_not_wait_for_the_next_comfort_noise() -> None:
+    at = stream()
+    at.talking.rest_as(13, b"\x41")
+    at.talking.sound_as(sounding)
+    at.talking.send_to(FAR)
+    await asyncio.sleep(0.1)
+    assert at.talking.dial("1")
+    await asyncio.sleep(0.15)
+    assert [packet[0] for _, packet in at.sent] == [13, *[0] * 5, 13]
+    assert at.times[1] == 0.1
+
+
+async def test_events_and_comfort_noise_share_the_pause() -> None:
+    at = stream()
+    at.talking.rest_as(13, b"\x41")
+    at.talking.dial_as(101, 8000)
+    at.talking.send_to(FAR)
+    await asyncio.sleep(0.05)
+    assert at.talking.dial("1")
+    await asyncio.sleep(1.0)
+    kinds = [packet[0] for _, packet in at.sent]
+    assert kinds.count(101) >= 5
+    assert 0 not in kinds
+    assert kinds[-1] == 13

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from aywa.core.audio.frame import Floats
+from aywa.core.audio.frame import FRAME_S, Floats
 
 SILENCE_DB = -100.0
+# A voice on a telephone is heard from about here on; what is softer is its breath, or the line.
+AUDIBLE_DB = -50.0
 _SILENCE_POWER = np.float32(10 ** (SILENCE_DB / 10))
 
 
@@ -30,3 +32,12 @@ def block_levels(samples: Floats, blocks: int) -> Floats:
     np.maximum(power, _SILENCE_POWER, out=power)
     levels: Floats = np.float32(10) * np.log10(power)
     return levels
+
+
+def leading_silence_s(samples: Floats, rate_hz: int, least_db: float = AUDIBLE_DB) -> float:
+    """How long it is before the first frame of 20 ms that can be heard; all of it where none can."""
+    size = max(1, round(rate_hz * FRAME_S))
+    for at in range(0, len(samples), size):
+        if dbfs(samples[at : at + size]) >= least_db:
+            return at / rate_hz
+    return len(samples) / rate_hz

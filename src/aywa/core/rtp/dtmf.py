@@ -30,6 +30,8 @@ _BLOCK = Struct("!BBH")
 # Q.24 and the field: 40 ms must be understood; 100 ms is what people press.
 TONE_S = 0.1
 GAP_S = 0.08
+# A key with the silence after it, as our own legs send it (media/rtp/settings.py).
+DIALLED_S = 0.2
 # The contract's pauses.
 PAUSES_S = {"w": 0.5, "W": 1.0}
 # RFC 4733 2.5.1.4: the end is sent three times in all.
@@ -37,6 +39,11 @@ ENDS = 3
 MOST_DIALLED = 256
 # RFC 4733 2.3.4, in -dBm0.
 LEVEL = 10
+
+
+def dialling_s(keys: str) -> float:
+    """How long keys and pauses take to be sent, by whoever sends them slowest."""
+    return sum(PAUSES_S.get(key, DIALLED_S) for key in keys)
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,12 +148,14 @@ class ReferReceived:
 
 @dataclass(frozen=True, slots=True)
 class ReferProgress:
-    """How a transfer of ours fares, as the far side tells. final: nothing more will come."""
+    """How a transfer of ours fares, as the far side tells. final: nothing more will come. refused: it does not take the REFER
+    itself, and calls nobody."""
 
     call: str
     status: int
     reason: str
     final: bool
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,21 +99,21 @@ class Referral:
         if response.provisional or self._asked is None:
             return
         if not response.successful:
-            self._news(response.status, response.reason, final=True)
+            self._news(response.status, response.reason, final=True, refused=True)
         elif (response.headers.get("refer-sub") or "").strip().lower() == "false":
             # RFC 4488 4: it was taken, and nothing more will be told.
             self._news(response.status, response.reason, final=True)
 
     def _failed(self, why: str) -> None:
-        self._news(408 if why == "timeout" else 503, why, final=True)
+        self._news(408 if why == "timeout" else 503, why, final=True, refused=True)
 
-    def _news(self, status: int, why: str, *, final: bool) -> None:
+    def _news(self, status: int, why: str, *, final: bool, refused: bool = False) -> None:
         line = self._line
         if self._asked is None:
             return
         if final:
             self._asked = self._until = None
-        line.wire.tell(ReferProgress(line.key, status, why, final))
+        line.wire.tell(ReferProgress(line.key, status, why, final, refused))
 
     def notified(self, key: str, request: Request) -> None:
         """A NOTIFY (RFC 3515 2.4.4, 2.4.5)."""

@@ -62,6 +62,8 @@ class Ask(Enum):
 
 # By the clock of the pause; the others whenever the words change.
 _TIMED = (Ask.FINALIZE, Ask.SCORE)
+# Why a turn that ends with an entry on the keypad is over.
+KEYPAD = "keypad_entry"
 # How long the customer's rules may take, at most, and how much longer than its deadline his model.
 RULES_LIMIT_S = 0.3
 LATE_S = 0.05
@@ -96,11 +98,23 @@ class CallerTurn:
         self.confirmed_s: float | None = None
         self.rules = Question(RULES_LIMIT_S)
         self.model = Question(settings.model_deadline_s + LATE_S)
+        # Keys are being pressed; when the last one was; and what was entered in this turn.
+        self.keying = False
+        self._key_s = 0.0
+        self._entries: list[str] = []
+        self._spoke = False
 
     @property
     def text(self) -> str:
-        """The turn's words so far."""
-        return self._transcript.text
+        """The turn's words so far, and what was entered on the keypad."""
+        spoken = self._transcript.text
+        return " ".join(self.parts) if self._entries else spoken
+
+    @property
+    def parts(self) -> list[str]:
+        """What was said, and each entry on the keypad."""
+        spoken = self._transcript.text
+        return [spoken, *self._entries] if spoken else list(self._entries)
 
     @property
     def confirmed(self) -> bool:
@@ -118,7 +132,7 @@ class CallerTurn:
     def voice_started(self, at_s: float) -> None:
         """Voice began, or began again."""
         self._wait = None
-        self._voiced = True
+        self._voiced = self._spoke = True
         self._grew_s = at_s
         self._faded_s = None
         if self.state is _SILENT:
@@ -154,6 +168,29 @@ class CallerTurn:
             return False
         self._faded_s, self._fade_answered = at_s, False
         return True
+
+    def key_pressed(self, now: float) -> None:
+        """A key of an entry: the turn is the caller's until the entry is whole."""
+        self._wait = None
+        self.keying, self._key_s = True, now
+        if self.state is _SILENT:
+            self._open_by_key()
+
+    def entered(self, text: str) -> None:
+        """An entry on the keypad is whole, in the history's words."""
+        self._wait = None
+        self.keying = False
+        self._entries.append(text)
+        if self.state is _SILENT:
+            self._open_by_key()
+        elif self.state is _PAUSED:
+            self.last_voice_s = max(self.last_voice_s, self._key_s)
+
+    def _open_by_key(self) -> None:
+        self.started_s = self._key_s
+        self._pause(self._key_s)
+        # Nothing was said that could be asked about.
+        self._asked.update(_TIMED)
 
     def babbles(self, now: float) -> bool:
         """Takes a voice that has brought no words for BABBLE_S for a pause; True when it did."""
@@ -205,7 +242,7 @@ class CallerTurn:
         self._transcript.apply(
             TranscriptReceived(result.leg_id, result.text, result.is_final, current, result.words)
         )
-        if current and not self._confirmed_once:
+        if current and not self._confirmed_once and not self._entries:
             # How long after the voice the partials had it all; never, if the confirmation had to add something.
             whole = normalise(self.text) == normalise(before)
             self._lags.append(max(0.0, self._grew_s - self.last_voice_s) if whole else 1.0)
@@ -247,6 +284,9 @@ class CallerTurn:
 
     def _ask_about_words(self, now: float, heard: str) -> list[Ask]:
         text, due = self.text, list[Ask]()
+        if self._entries:
+            # Whoever enters something has said when it is whole.
+            return due
         if text and self._settings.rules and self.rules.is_new(text, heard):
             self.rules.ask(text, heard, now)
             due.append(Ask.RULES)
@@ -270,7 +310,8 @@ class CallerTurn:
     def wait(self) -> Wait:
         """How long the turn waits as things stand."""
         if self._wait is None:
-            self._wait = decide(self._evidence(), self._settings)
+            whole = self._entries and (self.confirmed or not self._spoke)
+            self._wait = Wait(0.0, KEYPAD) if whole else decide(self._evidence(), self._settings)
         return self._wait
 
     def _evidence(self) -> Evidence:
@@ -291,7 +332,7 @@ class CallerTurn:
 
     def over(self, now: float) -> Wait | None:
         """The wait that has passed, or None while the turn is not over."""
-        if self.state is not _PAUSED:
+        if self.state is not _PAUSED or self.keying:
             return None
         wait = self.wait()
         return wait if now >= self.last_voice_s + wait.wait_s else None
@@ -307,8 +348,9 @@ class CallerTurn:
 
     @property
     def over_deadline(self) -> float | None:
-        """When the turn is over as things stand; None while the caller speaks or is silent."""
-        return self.last_voice_s + self.wait().wait_s if self.state is _PAUSED else None
+        """When the turn is over as things stand; None while the caller speaks, presses keys or is silent."""
+        paused = self.state is _PAUSED and not self.keying
+        return self.last_voice_s + self.wait().wait_s if paused else None
 
     @property
     def score(self) -> float | None:
@@ -317,11 +359,12 @@ class CallerTurn:
 
     def next_turn(self, now: float) -> None:
         """The turn was taken or given up: begin afresh. How this caller pauses is remembered, and fades."""
-        voiced = self.state is _SPEAKING
+        voiced = self._spoke = self.state is _SPEAKING
         self._wait = None
-        if self.text:
-            self._committed.append((normalise(self.text), now))
+        if self._transcript.text:
+            self._committed.append((normalise(self._transcript.text), now))
         self._transcript.clear()
+        self._entries.clear()
         self._asked.clear()
         self._score = None
         self.rules.forget()
@@ -334,6 +377,8 @@ class CallerTurn:
         else:
             self.state = _SILENT
             self.started_s = None
+            if self.keying:
+                self._open_by_key()
 
     def _pause(self, at_s: float) -> None:
         self.state = _PAUSED

@@ -72,7 +72,8 @@ _ANSWER, _GREETING, _MESSAGE = Purpose.ANSWER, Purpose.GREETING, Purpose.MESSAGE
 class Floor:
     """The floor of one caller's leg. Every method answers the commands that follow; none of them waits.
 
-    happenings: what hooks may be waiting for, until somebody takes it. leaving: the last message is being said, until
+    happenings: what hooks may be waiting for, until somebody takes it. calls: of tools that are due to be run, until somebody
+    takes them; spoke: after words that were heard. leaving: the last message is being said, until
     leave_by_s at the latest, and the call ends for leave_reason."""
 
     def __init__(self, leg_id: str, settings: AssistantSettings, history: History, stock: Stock) -> None:
@@ -109,6 +110,10 @@ class Floor:
         self.leave_reason = ""
         self.leave_by_s = 0.0
         self.rate_hz = 8000
+        # Tools are run, or about to be: nobody takes a turn. Whoever runs them takes the calls.
+        self.acting = False
+        self.calls: tuple[ev.ToolCall, ...] = ()
+        self.spoke = False
 
     # --- what others go by ---------------------------------------------------------------------------------------
 
@@ -119,8 +124,9 @@ class Floor:
 
     @property
     def caller_has_floor(self) -> bool:
-        """The caller speaks, or pauses in a turn that is theirs to go on with, or what they say is being judged."""
-        if self._contest is not None or self.caller.state is _SPEAKING:
+        """The caller speaks or presses keys, or pauses in a turn that is theirs to go on with, or what they say is being
+        judged."""
+        if self._contest is not None or self.caller.state is _SPEAKING or self.caller.keying:
             return True
         # While a message is being made, or the last one said, no turn is taken: the silence is not the caller's.
         return self.caller.state is _PAUSED and self._may_take(self.reply)
@@ -128,7 +134,7 @@ class Floor:
     @property
     def awaiting_since_s(self) -> float | None:
         """Since when the agent has said all it has to say and the caller says nothing; None while that is not so."""
-        busy = self.reply is not None or self._taken is not None or bool(self.queued)
+        busy = self.reply is not None or self._taken is not None or bool(self.queued) or self.acting
         return None if busy or self.caller.state is not _SILENT else self._quiet_since_s
 
     def connected(self, now: float) -> None:
@@ -183,6 +189,17 @@ class Floor:
             return cmds
         return cmds + self._say_now(message, now)
 
+    def announce(self, text: str, now: float) -> Commands:
+        """Says what is said before a tool is run; nothing stops it."""
+        return self._say_now(Message(text, interruptible=False), now)
+
+    def acted(self, now: float, *, answer: bool = False) -> Commands:
+        """The tools have been run. answer: the model is to say something to it."""
+        self.acting = False
+        self._quiet_since_s = max(self._quiet_since_s, now)
+        cmds = self.answer_note(now) if answer else []
+        return cmds if self.reply is not None else cmds + self._go_on_without_reply(now)
+
     def _leave(self, reason: str, now: float) -> None:
         self.leaving = True
         self.leave_reason, self.leave_by_s = reason, now + LEAVE_TIMEOUT_S
@@ -209,13 +226,15 @@ class Floor:
         cmds: Commands = []
         if reply is not None and reply.playing:
             cmds += self._commit_reply(reply, reply.advanced_to, now, cut=True)
+        # Nobody answers it any more, and it was said all the same.
+        return cmds + self._said()
+
+    def _said(self) -> Commands:
+        """The caller's turn becomes history: what was spoken, and what was entered on the keypad."""
         caller = self.caller
-        if caller.text:
-            # Nobody answers it any more, and it was said all the same.
-            start_s = caller.last_voice_s if caller.started_s is None else caller.started_s
-            end_s = max(start_s, caller.last_voice_s)
-            cmds.append(do.RecordMessage(self._history.user_said(caller.text, start_s, end_s)))
-        return cmds
+        start_s = caller.last_voice_s if caller.started_s is None else caller.started_s
+        end_s = max(start_s, caller.last_voice_s)
+        return [do.RecordMessage(self._history.user_said(part, start_s, end_s)) for part in caller.parts]
 
     # --- the caller ----------------------------------------------------------------------------------------------
 
@@ -294,6 +313,25 @@ class Floor:
             cmds += self._revise()
         return cmds + self.wake(now)
 
+    def key_pressed(self, now: float) -> Commands:
+        """A key of an entry. It takes the floor as a voice does, and at once: nobody presses one by the way."""
+        self._reprompt_due_s = None
+        self.last_sound_s = max(self.last_sound_s, now)
+        self.caller.key_pressed(now)
+        reply = self.reply
+        cmds: Commands = []
+        if reply is not None and not reply.dropping:
+            if reply.playing and reply.interruptible:
+                cmds += self._yield(reply, "key_pressed", now)
+            elif reply.purpose is _ANSWER and self._taken is not None and not reply.ledger.samples:
+                cmds += self._take_back(reply, "key_pressed")
+        return cmds + self._hold("caller")
+
+    def entered(self, text: str, now: float) -> Commands:
+        """An entry on the keypad is whole, in the history's words: it is the end of the caller's turn."""
+        self.caller.entered(text)
+        return [self._transcript("user", "partial", self.caller.text), *self.wake(now)]
+
     def turn_scored(self, event: ev.TurnScored, now: float) -> Commands:
         """The acoustic model's word; one for an earlier turn is dropped."""
         if event.turn_id == self.caller.turn_id:
@@ -340,12 +378,19 @@ class Floor:
         reply.waiting.append(event)
         return self._play_waiting(reply, now)
 
+    def calls_received(self, event: ev.ToolCallsReceived) -> Commands:
+        """The model wants tools run, when its words have been heard."""
+        reply = self._current(event.reply_id)
+        if reply is not None and not reply.completed:
+            reply.calls = event.calls
+        return []
+
     def reply_completed(self, event: ev.ReplyCompleted, now: float) -> Commands:
         """The reply is whole. One without a word to say is a failure the caller must not hear as silence."""
         reply = self._current(event.reply_id)
         if reply is None or reply.completed:
             return []
-        if not event.clauses:
+        if not event.clauses and not (reply.calls and not words_of(event.text)):
             wordless = not words_of(event.text)
             if reply.purpose is _MESSAGE and wordless and not reply.ledger.samples:
                 return self._skip(reply, now)
@@ -360,6 +405,8 @@ class Floor:
         if phrase is not None:
             reply.ends_call = True
             reply.end_reason = "assistant-said-end-call-phrase"
+        if reply.acts:
+            return self._act(reply, now) if reply.released else []
         return self._finish_if_all_given(reply, now)
 
     def reply_failed(self, event: ev.ReplyFailed, now: float) -> Commands:
@@ -396,8 +443,9 @@ class Floor:
         reply.anchors.append((0, event.at_s))
         cmds: Commands = [do.TellClient("speech-update", self._speaking("started"))]
         if self._taken is not None and reply.commits:
-            cmds += self._commit_turn(reply, event.at_s)
-        if self.caller.state is _SPEAKING and reply.interruptible and not reply.dropping:
+            cmds += self._commit_turn(reply, event.at_s, event.silent_s)
+        began = self.caller.state is _SPEAKING or self.caller.keying
+        if began and reply.interruptible and not reply.dropping:
             # Both began at once; the caller goes first.
             self.happenings.append(TALKED_OVER)
             cmds += self._yield(reply, "caller_resumed", now)
@@ -487,6 +535,12 @@ class Floor:
         cmds += self._hold("caller" if self.caller.state is _SPEAKING else "none")
         if reply.ends_call and not cut:
             return [*cmds, do.EndCall(reply.end_reason)]
+        if reply.calls and not reply.failed:
+            if not cut:
+                self._due(reply.calls, spoke=bool(words_of(reply.text)))
+                return cmds
+            # Whoever is interrupted has not done it yet.
+            cmds.append(self._decided("tools_dropped", "interrupted", {"calls": len(reply.calls)}))
         return cmds + self._go_on_without_reply(now)
 
     # --- time ----------------------------------------------------------------------------------------------------
@@ -511,7 +565,8 @@ class Floor:
                 cmds += self._fill(reply, now)
         if self._contest is not None and reply is not None and not reply.dropping:
             return cmds + self._rule(self._contest, reply, now)
-        if self.leaving or (reply is not None and (reply.playing or reply.purpose is not _ANSWER)):
+        engaged = reply is not None and (reply.playing or reply.purpose is not _ANSWER)
+        if self.leaving or self.acting or engaged:
             return cmds
         return cmds + self._speculate(now) + self._take_turn(now)
 
@@ -533,7 +588,7 @@ class Floor:
         return min((due for due in dues if due is not None), default=None)
 
     def _may_take(self, reply: Reply | None) -> bool:
-        if self._taken is not None or self.leaving or self._closing:
+        if self._taken is not None or self.leaving or self.acting or self._closing:
             return False
         return reply is None or (reply.purpose is _ANSWER and not reply.playing)
 
@@ -544,6 +599,7 @@ class Floor:
         if (
             self._taken is not None
             or caller.state is not _PAUSED
+            or caller.keying
             or not caller.text
             or not (caller.confirmed or caller.trusted)
         ):
@@ -637,26 +693,44 @@ class Floor:
         self._taken = None
         return [self._decided("turn_given_back", reason, {"reply_id": reply.reply_id})]
 
-    def _commit_turn(self, reply: Reply, at_s: float) -> Commands:
+    def _commit_turn(self, reply: Reply, at_s: float, silent_s: float) -> Commands:
         caller, taken = self.caller, self._taken
         self._loudness.took()
-        start_s = caller.last_voice_s if caller.started_s is None else caller.started_s
-        entry = self._history.user_said(caller.text, start_s, caller.last_voice_s)
+        said = self._said()
         latency_s = at_s - caller.last_voice_s
+        wire_ms = round((latency_s + silent_s) * 1000, 1)
         parts = turn_parts(caller.last_voice_s, self._taken_s, caller.confirmed_s, reply.marks, at_s)
         body = {"turn": self._turn, "latencyMs": round(latency_s * 1000), "parts": parts}
         body["reason"] = taken.reason if taken is not None else ""
         cmds: Commands = [
-            do.RecordMessage(entry),
+            *said,
             self._transcript("user", "final", caller.text),
-            do.RecordTurn(caller.turn_id, reply.reply_id, round(latency_s * 1000, 1), parts),
+            do.RecordTurn(caller.turn_id, reply.reply_id, round(latency_s * 1000, 1), parts, wire_ms),
             do.TellClient("turn-latency", body),
             self._conversation(),
         ]
+        return cmds + self._answered(reply, at_s)
+
+    def _answered(self, reply: Reply, now: float) -> Commands:
+        """The turn has its reply, for good."""
         self.queued[:] = [m for m in self.queued if m.moot_from is None or reply.reply_id < m.moot_from]
         self._yielded = False
         self._misses = self._unread = 0
-        return cmds + self._begin_next_turn(at_s)
+        return self._begin_next_turn(now)
+
+    def _act(self, reply: Reply, now: float) -> Commands:
+        """A reply without words: the turn is history, and its tools are run."""
+        self.reply = None
+        cmds: Commands = []
+        if self._taken is not None and reply.commits:
+            self._loudness.took()
+            final = self._transcript("user", "final", self.caller.text)
+            cmds = [*self._said(), final, self._conversation(), *self._answered(reply, now)]
+        self._due(reply.calls, spoke=False)
+        return cmds
+
+    def _due(self, calls: tuple[ev.ToolCall, ...], *, spoke: bool) -> None:
+        self.calls, self.spoke, self.acting = calls, spoke, True
 
     def _begin_next_turn(self, now: float) -> Commands:
         self._taken = None
@@ -695,7 +769,7 @@ class Floor:
         if fillers.enabled and reply.filler_due_s is None:
             reply.filler_due_s = max(self.caller.last_voice_s + fillers.after_s, now + FILLER_GRACE_S)
         cmds: Commands = [do.ReleaseReply(reply.reply_id)] if reply.speculative else []
-        return cmds + self._play_waiting(reply, now)
+        return cmds + (self._act(reply, now) if reply.acts else self._play_waiting(reply, now))
 
     def _play_waiting(self, reply: Reply, now: float) -> Commands:
         if not reply.released or reply.dropping or not reply.waiting:
@@ -871,7 +945,11 @@ class Floor:
         """Nobody speaks or is about to: no reply, and no turn of the caller that is still to be taken."""
         if self.leaving:
             return self.reply is None
-        return self.reply is None and (self.caller.state is _SILENT or self._taken is not None)
+        return (
+            self.reply is None
+            and not self.acting
+            and (self.caller.state is _SILENT or self._taken is not None)
+        )
 
     def _current(self, reply_id: int) -> Reply | None:
         reply = self.reply

@@ -26,7 +26,13 @@ _PLAYOUT = (
     ev.PlayoutDropped,
     ev.PlayoutFinished,
 )
-_OF_REPLY = (ev.ReplyTextReceived, ev.ClauseSynthesized, ev.ReplyCompleted, ev.ReplyFailed)
+_OF_REPLY = (
+    ev.ReplyTextReceived,
+    ev.ClauseSynthesized,
+    ev.ToolCallsReceived,
+    ev.ReplyCompleted,
+    ev.ReplyFailed,
+)
 # The detector's own thresholds, for voice that the recorded moments do not tell of: whether a pause that is armed acts.
 START_PROBABILITY = 0.5
 STOP_PROBABILITY = 0.35

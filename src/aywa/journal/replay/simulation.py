@@ -465,7 +465,9 @@ class _Replies:
             return self._spoken("One moment please, I will find that out for you.", first_s)
         made = min(spoken, key=lambda each: abs(each.at_s - now))
         shift_s = first_s - (made.first_clause_s or 0.0)
-        return [(max(0.0, when + shift_s), event, True) for when, event in made.events]
+        # What tools a model would have wanted run nobody can guess.
+        events = [each for each in made.events if not isinstance(each[1], ev.ToolCallsReceived)]
+        return [(max(0.0, when + shift_s), event, True) for when, event in events]
 
     def _spoken(self, text: str, first_s: float) -> Sequence[tuple[float, ev.Event, bool]]:
         """A text that nobody has spoken yet, in this call's voice."""

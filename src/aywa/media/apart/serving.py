@@ -22,6 +22,7 @@ from aywa.core.events import (
     MediaEvent,
     MediaWarned,
     PlayoutAdvanced,
+    QualityMeasured,
     VoiceFaded,
     VoiceLevelMeasured,
     VoiceScored,
@@ -42,7 +43,15 @@ log = logging.getLogger(__name__)
 
 PORT_BYTES = 2
 # More of the same is on its way, or nothing is decided on it.
-_SPARE = (VoiceScored, VoiceSuspected, VoiceFaded, VoiceLevelMeasured, PlayoutAdvanced, MediaWarned)
+_SPARE = (
+    VoiceScored,
+    VoiceSuspected,
+    VoiceFaded,
+    VoiceLevelMeasured,
+    PlayoutAdvanced,
+    MediaWarned,
+    QualityMeasured,
+)
 # An audio leg is given its real format when it is opened; until then this stands there.
 _ANY_FORMAT, _ANY_RATE_HZ = AudioFormat.MULAW, 8000
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from aywa.core.audio.frame import silence
 from aywa.core.events import (
     LegEnded,
     MediaEvent,
@@ -19,11 +20,15 @@ from aywa.core.events import (
     PlayoutFinished,
     PlayoutPaused,
     PlayoutStarved,
+    QualityMeasured,
 )
+from aywa.core.rtp.comfort_noise import USUAL_DB
+from aywa.core.rtp.dtmf import PAUSES_S
 from aywa.core.rtp.packet import Sender
 from aywa.core.rtp.plan import StreamPlan
 from aywa.core.rtp.quality import estimate
 from aywa.core.rtp.rtcp import Reports
+from aywa.core.rtp.tones import TONE_KEYS, tone
 from aywa.media.plane import Plane
 from aywa.media.rtp.coding import decoder, encoder
 from aywa.media.rtp.latch import Latch, Source
@@ -32,6 +37,7 @@ from aywa.media.rtp.poller import Poller
 from aywa.media.rtp.ports import MOST_BYTES, PortPair
 from aywa.media.rtp.settings import RtpSettings
 from aywa.media.rtp.talking import Talking
+from aywa.media.rtp.tones import TonesHeard, carries_tones
 from aywa.media.wheel import Timer
 from aywa.media.wire import wire
 from aywa.ports.codec import CodingMaker
@@ -41,6 +47,8 @@ from aywa.ports.srtp import Srtp, SrtpMaker
 log = logging.getLogger(__name__)
 
 NO_MEDIA = "no_media"
+QUALITY_S = 30.0
+"""How often it is told how the stream fares; at its end in any case."""
 _STOPS = (PlayoutFinished, PlayoutDropped, PlayoutPaused, PlayoutStarved)
 _CHORES_S = 0.25
 
@@ -115,8 +123,12 @@ class _Link:
         """A phone reads no text."""
 
     def send_dtmf(self, digits: str) -> bool:
-        """Keys in the stream (RFC 4733), else by signalling."""
+        """Keys in the stream, as events (RFC 4733) or as tones, else by signalling."""
         return self._talking.dial(digits) or self._signals.send_keys(digits)
+
+    def signal_dtmf(self, digits: str) -> bool:
+        """Keys by signalling."""
+        return self._signals.send_keys(digits)
 
     def close(self, code: int, reason: str) -> None:
         """Signalling ends the dialog, and then the leg."""
@@ -170,6 +182,9 @@ class RtpLeg:
         self._reports = self._new_reports()
         self._chores_timer: Timer | None = None
         self._coded: tuple[object, ...] | None = None
+        self._quality_due_s = self._now() + QUALITY_S
+        self._forwarded = False
+        self._tones = TonesHeard(self._wire, leg_plan.rate_hz, self._now)
 
     @property
     def rate_hz(self) -> int:
@@ -184,7 +199,7 @@ class RtpLeg:
         link = _Link(self.talking, self._signals)
         leg = around.plane.add_leg(replace(self._leg_plan, post=self._posted), link)
         self._leg = leg
-        self.listening.ear = Ear(leg.audio_received, leg.dtmf_received, self._reported)
+        self._tones.open(leg)
         self._chores_timer = around.plane.wheel.at(self._now() + _CHORES_S, self._chores)
         self._apply(self.plan)
         around.poller.add(self.pair.audio, self.listening.readable)
@@ -203,9 +218,13 @@ class RtpLeg:
         self._shut()
 
     def digit(self, digit: str) -> None:
-        """A key that came by signalling."""
-        if self._leg is not None:
+        """A key that came by signalling. Who presses keys by signalling reads them there, too."""
+        self.talking.sound_as(None)
+        if self._leg is None:
+            return
+        if self._tones.signalled(digit):
             self._leg.dtmf_received(digit)
+        self._listen_for_tones()
 
     def report(self) -> StreamReport:
         """How the stream fares."""
@@ -269,9 +288,26 @@ class RtpLeg:
         """What the plane tells of this leg, on its way to the brain."""
         if isinstance(event, _STOPS):
             self.talking.quiet()
-        elif isinstance(event, LegEnded) and event.cause != FORWARDED:
-            self._shut()
+        elif isinstance(event, LegEnded):
+            self._tell_quality(self._now())
+            if event.cause != FORWARDED:
+                self._shut()
+            self._forwarded = True
         self._leg_plan.post(event)
+
+    def _tell_quality(self, now: float) -> None:
+        """To whoever has the leg; once it was given away, nobody has."""
+        self._quality_due_s = now + QUALITY_S
+        report = self.report()
+        if self._forwarded or not (report.received or report.sent):
+            return
+        self._leg_plan.post(
+            QualityMeasured(
+                self.leg_id, now - self._leg_plan.epoch_s, self.plan.codec.value, report.sent, report.received,
+                report.lost, report.late, report.concealed, report.jitter_s, report.round_trip_s, report.opinion,
+                report.remote_lost, report.remote_jitter_s, report.remote_opinion,
+            )
+        )  # fmt: skip
 
     # --- the sockets -------------------------------------------------------------------------------------------
 
@@ -314,10 +350,34 @@ class RtpLeg:
             }
             self.listening.code(decoders, plan.clock_hz)
         self.talking.dial_as(plan.dtmf_type, plan.dtmf_clock_hz)
+        tones = plan.dtmf_type is None and carries_tones(codec)
+        self.talking.sound_as(self._tone if tones else None)
+        self.talking.rest_as(plan.comfort_noise_type, bytes([USUAL_DB]))
         self.listening.keys(plan.dtmf_receive_type, plan.dtmf_clock_hz, plan.comfort_noise_type)
         self.listening.unprotect = None if self._srtp is None else self._srtp.unprotect
         self.listening.receiving(plan.receives, self._now())
+        self._listen_for_tones()
         self._aim()
+
+    def _listen_for_tones(self) -> None:
+        """Keys are looked for in the sound only where they cannot come otherwise."""
+        leg, plan = self._leg, self.plan
+        if leg is None:
+            return
+        codecs = set(plan.receive_types.values())
+        wanted = plan.dtmf_receive_type is None and all(map(carries_tones, codecs))
+        self.listening.ear = Ear(self._tones.ear(wanted), leg.dtmf_received, self._reported)
+
+    def _tone(self, key: str) -> bytes:
+        """A key or a pause, as the leg's audio."""
+        settings, rate_hz = self._around.settings, self._leg_plan.rate_hz
+        pause_s = PAUSES_S.get(key)
+        if pause_s is not None:
+            return self._wire.from_pcm(silence(round(pause_s * rate_hz)))
+        if key.upper() not in TONE_KEYS:
+            return b""
+        gap = silence(round(settings.key_gap_s * rate_hz))
+        return self._wire.from_pcm(tone(key, rate_hz, settings.key_s) + gap)
 
     def _secure(self, plan: StreamPlan) -> Srtp | None:
         before, self._srtp_before = self._srtp_before, None
@@ -347,6 +407,8 @@ class RtpLeg:
         if report is not None:
             self._send_report(report)
         self._look_for_media(now)
+        if now >= self._quality_due_s:
+            self._tell_quality(now)
 
     def _ticks(self, now: float) -> int:
         return max(0, self.talking.ticks + round((now - self.talking.next_s) * self.plan.clock_hz))

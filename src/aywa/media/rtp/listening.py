@@ -1,8 +1,9 @@
 """The listening half of an RTP leg: datagrams in, the leg's audio out in order and without a wait where nothing is missing.
 
 Strangers, broken packets and payloads that nobody agreed to are counted and dropped. What is lost is replaced by what the
-voice would have gone on as, so that a recogniser's clock and words stay where they were. Refuses to buffer for a steady
-pace: that is for who plays audio, not for who recognises it.
+voice would have gone on as, so that a recogniser's clock and words stay where they were. Where the far side sends comfort
+noise instead of its silence (RFC 3389) noise like it is heard, at its pace, until there is audio again. Refuses to buffer
+for a steady pace: that is for who plays audio, not for who recognises it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import Any
 
+from aywa.core.audio.frame import FRAME_S
+from aywa.core.rtp.comfort_noise import ComfortNoise
 from aywa.core.rtp.concealment import Concealment
 from aywa.core.rtp.dtmf import KeyReceiver, KeyStarted
 from aywa.core.rtp.packet import HEADER_BYTES, is_rtcp, parse
@@ -99,6 +102,10 @@ class Listening:
         self._concealment: Concealment | None = None
         self._lost_in_row = 0
         self._timer: Timer | None = None
+        # The far side is silent and has said what that sounds like.
+        self._noise: ComfortNoise | None = None
+        self._noise_timer: Timer | None = None
+        self._noise_due_s = 0.0
         self._late = 0
         self._late_s = self.last_s
 
@@ -125,10 +132,13 @@ class Listening:
         """Whether anything is to be heard; the far side may send all the same."""
         self._receives = receives
         self.last_s = now
+        if not receives:
+            self._end_noise()
 
     def close(self) -> None:
         """Nothing is heard any more."""
         self._receives = False
+        self._end_noise()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -162,6 +172,8 @@ class Listening:
         reorder = self.reorder
         if number == reorder.next and not reorder.waiting and len(data) > HEADER_BYTES:
             reorder.next = number + 1
+            if self._noise is not None:
+                self._end_noise()
             self._recent.append(data)
             if self._receives:
                 self.ear.audio(data[HEADER_BYTES:])
@@ -213,6 +225,8 @@ class Listening:
         self.last_s = now
         if payload_type == self._keys_type:
             self._pressed(payload, timestamp, now, marker)
+        elif not audio:
+            self._hush(payload, now)
         self._place(number, (payload, self._decoders[payload_type]) if audio else _NO_AUDIO, now)
 
     def _place(self, number: int, payload: _Payload, now: float) -> None:
@@ -253,6 +267,8 @@ class Listening:
             audio = payload if decode is None or not payload else decode(payload)
             if not audio:
                 continue
+            if self._noise is not None:
+                self._end_noise()
             if self._concealment is not None:
                 # The last made-up sound and this one meet without a click.
                 audio = self._wire.from_pcm(self._concealment.heard(self._wire.to_pcm(audio)))
@@ -277,6 +293,32 @@ class Listening:
             audio = self._wire.from_pcm(made.lost(samples))
             if self._receives:
                 self.ear.audio(audio)
+
+    # --- comfort noise -----------------------------------------------------------------------------------------
+
+    def _hush(self, payload: bytes, now: float) -> None:
+        if not self._receives:
+            return
+        if self._noise is None:
+            self._noise = ComfortNoise()
+            self._noise_due_s = now
+        self._noise.receive(payload)
+        if self._noise_timer is None:
+            self._rustle()
+
+    def _rustle(self) -> None:
+        """20 ms of noise, and again after them. Time that the loop missed is not made up for."""
+        noise, now = self._noise, self._now()
+        assert noise is not None
+        self._noise_due_s = max(self._noise_due_s, now - FRAME_S) + FRAME_S
+        self._noise_timer = self._wheel.at(self._noise_due_s, self._rustle)
+        self.ear.audio(self._wire.from_pcm(noise.make(round(self._rate_hz * FRAME_S))))
+
+    def _end_noise(self) -> None:
+        self._noise = None
+        if self._noise_timer is not None:
+            self._noise_timer.cancel()
+            self._noise_timer = None
 
     # --- now and then ------------------------------------------------------------------------------------------
 

@@ -3,7 +3,9 @@
 The stream never stops: between talkspurts it carries silence, since trunks and the NAT boxes before them take a stream
 that stops for one that is gone. A talkspurt leaves at once and not on the silence's beat; its first packet is marked,
 its timestamp follows the last one, and the silence after it waits until the timestamps' clock has caught up, so that
-the two never drift apart. Keys (RFC 4733) take their place in the same numbering. Refuses to decide what is said.
+the two never drift apart. Keys (RFC 4733) take their place in the same numbering; where the far side has no telephone
+events they sound as tones in the place of the silence. Where comfort noise was agreed on (RFC 3389) a few packets of that
+stand for the silence. Refuses to decide what is said.
 """
 
 from __future__ import annotations
@@ -19,6 +21,11 @@ from aywa.media.wheel import Timer, Wheel
 
 # The loop was held up for longer: the silence that was due meanwhile is not made up for.
 _LATE_S = FRAME_S
+
+# Of comfort noise: what is said of silence is said again so often, which keeps the boxes on the way open, too.
+NOISE_S = 0.4
+# Of a key as a tone (Q.24: 40 ms must be understood), with the gap behind it.
+MOST_TONES_S = 60.0
 
 _Change = Callable[[bytes], bytes]
 SendTo = Callable[[bytes, tuple[str, int]], object]
@@ -67,6 +74,11 @@ class Talking:
         self._keys_type = 0
         self._keys_hz = 8000
         self._keys_timer: Timer | None = None
+        # A key as the leg's audio, and what is left to sound of those that were dialled.
+        self._tone: Callable[[str], bytes] | None = None
+        self._tones = bytearray()
+        self._noise_type: int | None = None
+        self._noise = b""
 
     def code(
         self, payload_type: int, clock_hz: int, ptime_ms: int, frame: bytes, encode: _Change | None
@@ -96,6 +108,17 @@ class Talking:
             self._keys_hz = clock_hz
             ticks = round(FRAME_S * clock_hz)
             self._keys = KeySender(ticks, clock_hz, self._settings.key_s, self._settings.key_gap_s)
+
+    def sound_as(self, tone: Callable[[str], bytes] | None) -> None:
+        """Keys sound in the audio, from now on, where there are no telephone events. tone: a key or a pause as the leg's audio;
+        None: they do not."""
+        self._tone = tone
+        if tone is None:
+            self._tones.clear()
+
+    def rest_as(self, payload_type: int | None, noise: bytes) -> None:
+        """How silence is sent from now on. payload_type: of comfort noise, None: as audio. noise: what it is like."""
+        self._noise_type, self._noise = payload_type, noise
 
     def send_to(self, destination: tuple[str, int] | None) -> None:
         """Where packets go from now on; None: nothing leaves, since a far side that holds us wants nothing."""
@@ -203,6 +226,14 @@ class Talking:
         if self._timer is None:
             self._timer = self._wheel.at(max(self.next_s, now), self._still_silent)
 
+    def _hush(self, now: float) -> None:
+        """Comfort noise stands for the silence, until there is something to be heard."""
+        packet = self.sender.packet(self._noise_type or 0, self._noise, self.ticks, False)
+        self.ticks += self._packet_ticks
+        self.next_s += self._packet_s
+        self._transmit(packet)
+        self._timer = self._wheel.at(now + NOISE_S, self._still_silent)
+
     def _disarm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -212,7 +243,12 @@ class Talking:
         self._timer = None
         now = self._now()
         self._skip(now, _LATE_S)
-        if self._keys_timer is None:
+        if self._keys_timer is None and self._tones:
+            self._packet(self._next_tones())
+        elif self._keys_timer is None and self._noise_type is not None:
+            self._hush(now)
+            return
+        elif self._keys_timer is None:
             self._packet(self._silence[: self._packet_bytes])
         else:
             # The keys have the stream; their packets carry the same clock.
@@ -225,12 +261,35 @@ class Talking:
 
     def dial(self, keys: str) -> bool:
         """Sends keys and pauses after those before; False: the stream has no keys."""
-        if self._keys is None or not self._sending:
+        if not self._sending:
             return False
+        if self._keys is None:
+            return self._sound(keys)
         self._keys.dial(keys)
         if self._keys_timer is None:
             self._key_slot()
         return True
+
+    def _sound(self, keys: str) -> bool:
+        """The same as tones; they wait for the end of a reply, too."""
+        tone = self._tone
+        if tone is None:
+            return False
+        most = round(MOST_TONES_S / FRAME_S) * self._frame_bytes
+        for key in keys:
+            self._tones += tone(key)
+        del self._tones[most:]
+        if self._silent and self._timer is not None:
+            # Comfort noise may rest for longer.
+            self._disarm()
+            self._arm(self._now())
+        return True
+
+    def _next_tones(self) -> bytes:
+        size = self._packet_bytes
+        sound = bytes(self._tones[:size])
+        del self._tones[:size]
+        return sound + self._silence[: size - len(sound)]
 
     def _key_slot(self) -> None:
         """20 ms of what is dialled. While a reply plays, keys wait for its end."""

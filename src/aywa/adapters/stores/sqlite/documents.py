@@ -41,6 +41,11 @@ class SqliteDocuments:
             row = (await connection.execute(self._one(org_id, document_id))).first()
         return None if row is None else to_sealed_document(row)
 
+    async def of_id(self, document_id: str) -> Document | None:
+        async with self._database.read() as connection:
+            row = (await connection.execute(self._sealed().where(self._table.c.id == document_id))).first()
+        return None if row is None else to_sealed_document(row)
+
     async def list(self, org_id: str, query: ListQuery) -> Sequence[str]:
         async with self._database.read() as connection:
             rows = await connection.execute(newest(self._table, org_id, query))
