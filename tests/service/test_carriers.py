@@ -58,6 +58,7 @@ class Host:
     plans: dict[str, CallPlan] = field(default_factory=dict)
     ends: list[tuple[str, str, str]] = field(default_factory=list)
     given: list[str] = field(default_factory=list)
+    rung: list[str] = field(default_factory=list)
     up: set[str] = field(default_factory=set)
     refusal: CallRefused | None = None
     tell: Callable[[str, bool], None] = lambda call_id, connected: None
@@ -86,6 +87,9 @@ class Host:
             return False
         self.given.append(call_id)
         return True
+
+    def rang(self, call_id: str) -> None:
+        self.rung.append(call_id)
 
     def on_over(self, tell: Callable[[str, bool], None]) -> None:
         self.tell = tell
@@ -513,9 +517,10 @@ async def test_why_a_call_that_was_placed_is_over(
     number_id = await world.twilio()
     world.far.answers = [(201, {"sid": "CA7"})]
     call = await world.call(phoneNumberId=number_id, customer={"number": "+4930456"})
-    for going_on in ("initiated", "ringing"):
+    for going_on in ("initiated", "ringing", "ringing"):
         await world.by_twilio(number_id, "status", call["id"], CallSid="CA7", CallStatus=going_on)
     assert world.host.ends == []
+    assert world.host.rung == [call["id"]]
     await world.by_twilio(number_id, "status", call["id"], CallSid="CA7", CallStatus=status, **more)
     ((call_id, ended, detail),) = world.host.ends
     assert (call_id, ended) == (call["id"], reason)

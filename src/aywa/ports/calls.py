@@ -82,5 +82,8 @@ class CallLegs(Protocol):
     def on_over(self, tell: Callable[[str, bool], None]) -> None:
         """tell(call id, whether its leg ever was there): called when a call's session is over."""
 
+    def rang(self, call_id: str) -> None:
+        """Whoever the call is placed to is being rung."""
+
     def end(self, call_id: str, reason: str, detail: str = "") -> bool:
         """As CallHost has it. detail: for a person, as endedMessage."""

@@ -79,6 +79,7 @@ class CarrierLine:
     ours: bool = True
     over: bool = False
     ended: bool = False
+    rung: bool = False
     onward: Onward | None = None
     tell: Tell | None = field(default=None, repr=False)
     unasked: asyncio.TimerHandle | None = field(default=None, repr=False)
@@ -260,6 +261,9 @@ class CarrierLines:
     def happened(self, line: CarrierLine, news: CarrierNews) -> CarrierAnswer:
         """What it is answered with."""
         match news.happening:
+            case Happening.RINGING if line.outbound and not line.rung:
+                line.rung = True
+                self._parts.legs.rang(line.call_id)
             case Happening.ENDED:
                 self._ended(line, news)
             case Happening.NEXT:
