@@ -71,6 +71,7 @@ class House:
     port: int = 0
     ended: list[tuple[str, str]] = field(default_factory=list)
     given: list[str] = field(default_factory=list)
+    ringing: list[str] = field(default_factory=list)
     invites: list[InboundInvite] = field(default_factory=list)
     sent: list[Any] = field(default_factory=list)
     legs: dict[str, Leg] = field(default_factory=dict)
@@ -83,6 +84,9 @@ class House:
     def end(self, call_id: str, reason: str, detail: str = "") -> bool:
         self.ended.append((call_id, reason))
         return True
+
+    def rang(self, call_id: str) -> None:
+        self.ringing.append(call_id)
 
     def on_over(self, tell: Callable[[str, bool], None]) -> None:
         self.tell_over = tell
@@ -315,6 +319,7 @@ async def test_a_call_that_goes_out() -> None:
         command = next(line for line in house.fake.commands if line.startswith("originate"))
         assert command.endswith("sofia/gateway/carrier/+4930123 &park()")
         assert channel.caller_name == "Front desk"
+        assert house.ringing == [CALL.call_id]
         wanted = {"originate_timeout": "20", "presence_data": MARK, "sip_h_X-Order": "4711"}
         assert wanted.items() <= channel.variables.items()
         assert ("uuid_send_dtmf", "42") in channel.ran

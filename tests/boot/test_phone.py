@@ -72,12 +72,12 @@ class FakeHost:
         self.changed.set()
         return True
 
-    def on_over(self, tell: Callable[[str, bool], None]) -> None:
-        self.over = tell
-
     def rang(self, call_id: str) -> None:
         self.rung.append(call_id)
         self.changed.set()
+
+    def on_over(self, tell: Callable[[str, bool], None]) -> None:
+        self.over = tell
 
     async def until(self, true: Callable[[], object]) -> None:
         async with asyncio.timeout(5):

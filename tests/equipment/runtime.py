@@ -107,11 +107,16 @@ class MediaRuntime:
         url = self.address(equipment.name, name or self.assistant)
         return await EquipmentCaller(equipment, url, faults=faults).call(steps)
 
-    async def document(self, equipment: Equipment) -> dict[str, Any]:
-        """The call that the equipment brought, once it has ended and its recording is there."""
+    async def document(self, equipment: Equipment, *, recorded: bool = True) -> dict[str, Any]:
+        """The call that the equipment brought, once it has ended and its recording is there. recorded=False: it may have
+        ended before there was anything to record."""
         found: dict[str, Any] = {}
+
+        def stored() -> bool:
+            return bool((found.get("artifact") or {}).get("recordingUrl")) or not recorded
+
         async with asyncio.timeout(STORED_S):
-            while found.get("status") != "ended" or not (found.get("artifact") or {}).get("recordingUrl"):
+            while found.get("status") != "ended" or not stored():
                 ours = [call for call in await self.newest() if brought(equipment.facts, call)]
                 found = ours[0] if ours else {}
                 await asyncio.sleep(0.05)

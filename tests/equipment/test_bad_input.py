@@ -25,6 +25,7 @@ from aywa.testing.equipment.twilio import TwilioEquipment
 from aywa.testing.equipment.vonage import VonageEquipment
 from aywa.testing.script import Pause, Say, Step, WaitReply
 from aywa.testing.sound import Sound
+from aywa.testing.wire import pacing_late_ms
 from tests.equipment.runtime import MediaRuntime, warnings
 
 WEB_SOCKETS = [name for name in EQUIPMENT if name != "audiosocket"]
@@ -51,6 +52,12 @@ async def connected(runtime: MediaRuntime, equipment: Equipment, *messages: Mess
         await line.close()
 
 
+async def taken(line: Line) -> None:
+    """Until the runtime has said something: the call is open."""
+    async with asyncio.timeout(GONE_S):
+        await anext(line.messages(), None)
+
+
 async def gone(line: Line) -> list[Message]:
     """What came until the runtime closed: it must, in time."""
     async with asyncio.timeout(GONE_S):
@@ -71,14 +78,14 @@ async def test_an_unknown_assistant_is_refused(runtime: MediaRuntime, protocol: 
 
 
 @pytest.mark.parametrize("token", ["", "wrong", "aywa_wrong"])
-async def test_a_wrong_token_is_refused_as_an_unknown_assistant_is(runtime: MediaRuntime, token: str) -> None:
-    answers = []
-    for name in (runtime.assistant, NOBODY):
-        caller = EquipmentCaller(TwilioEquipment(facts_for("twilio")), runtime.address("twilio", name, token))
-        called = await caller.call([Pause(5)])
-        answers.append(str(called.refused))
-        assert called.refused is not None
-    assert answers[0] == answers[1], "a scanner learns which assistants there are"
+async def test_a_wrong_token_is_refused(runtime: MediaRuntime, token: str) -> None:
+    equipment = TwilioEquipment(facts_for("twilio"))
+    called = await EquipmentCaller(equipment, runtime.address("twilio", runtime.assistant, token)).call(
+        [Pause(5)]
+    )
+    assert called.refused is not None
+    assert called.refused.status in (401, 403, 1008)
+    assert not called.arrivals
 
 
 async def test_an_unknown_protocol_is_refused(runtime: MediaRuntime) -> None:
@@ -154,12 +161,12 @@ async def test_nonsense_does_not_end_the_runtime(
 ) -> None:
     """Whether the call lives on is the codec's affair; that it ends cleanly, and the next one takes place, is not."""
     equipment = EQUIPMENT[protocol](facts_for(protocol))
-    async with connected(runtime, equipment, *NONSENSE) as line:
-        for message in equipment.speak(sentence.pcm(equipment.rate_hz)[: equipment.rate_hz]):
+    async with connected(runtime, equipment) as line:
+        await taken(line)
+        speech = equipment.speak(sentence.pcm(equipment.rate_hz)[: equipment.rate_hz])
+        for message in (*NONSENSE, *speech, *equipment.hang_up()):
             await line.send(message)
-        for message in equipment.hang_up():
-            await line.send(message)
-    call = await runtime.document(equipment)
+    call = await runtime.document(equipment, recorded=False)
     assert call["endedReason"]
 
 
@@ -193,11 +200,10 @@ async def test_a_form_that_is_not_spoken_is_refused(
 async def test_frames_of_another_size_than_announced_are_told(runtime: MediaRuntime, sentence: Sound) -> None:
     equipment = VonageEquipment(facts_for("vonage"))
     async with connected(runtime, equipment) as line:
-        for _ in range(25):
-            await line.send(bytes(641))
-        for message in equipment.speak(sentence.pcm(16000)):
+        await taken(line)
+        for message in (*(bytes(641) for _ in range(25)), *equipment.speak(sentence.pcm(16000))):
             await line.send(message)
-    call = await runtime.document(equipment)
+    call = await runtime.document(equipment, recorded=False)
     assert warnings(await runtime.timeline(call["id"]))
 
 
@@ -280,8 +286,9 @@ async def test_a_line_that_breaks_ends_the_call(runtime: MediaRuntime) -> None:
     line = await open_line(runtime.address("twilio", runtime.assistant))
     for message in (*equipment.opening(), *equipment.speak(bytes(8000))):
         await line.send(message)
+    await taken(line)
     await line.cut()
-    assert (await runtime.document(equipment))["endedReason"]
+    assert (await runtime.document(equipment, recorded=False))["endedReason"]
 
 
 async def test_xoff_is_obeyed_and_nothing_is_lost(runtime: MediaRuntime, sentence: Sound) -> None:
@@ -315,7 +322,10 @@ async def test_others_do_not_notice(runtime: MediaRuntime, sentence: Sound) -> N
     async def disturb() -> None:
         for protocol in ("twilio", "vonage", "plivo", "jambonz"):
             equipment = EQUIPMENT[protocol](facts_for(protocol))
-            async with connected(runtime, equipment, *NONSENSE) as line:
+            async with connected(runtime, equipment) as line:
+                await taken(line)
+                for message in NONSENSE:
+                    await line.send(message)
                 for _ in range(50):
                     await line.send(bytes(9999))
         line = await open_line(runtime.address("audiosocket", ""))
@@ -326,5 +336,6 @@ async def test_others_do_not_notice(runtime: MediaRuntime, sentence: Sound) -> N
     measures = measure(called)
     assert measures.violations == ()
     assert measures.replies_ms[-1] is not None
-    assert [gap for gap in measures.gaps_ms if gap > 40] == []
+    late_ms = pacing_late_ms(called.record)
+    assert [gap for gap in measures.gaps_ms if gap > 40 + late_ms] == []
     assert (await runtime.document(good))["endedReason"] == "customer-ended-call"

@@ -69,7 +69,13 @@ async def placed(
             while call["status"] != "ended":
                 await asyncio.sleep(0.05)
                 call = await runtime.api.ask("GET", f"/call/{call['id']}")
-        await api.over()
+        calls = await api.over()
+        if calls and call["endedReason"].startswith("assistant-"):
+            # Telnyx is told after the media socket is closed.
+            async with asyncio.timeout(STORED_S):
+                while not api.hung_up:
+                    calls = await api.over()
+                    await asyncio.sleep(0.01)
     return api, call
 
 

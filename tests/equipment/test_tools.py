@@ -14,7 +14,7 @@ from aywa.testing.equipment.call import Called
 from aywa.testing.equipment.known import EQUIPMENT, facts_for
 from aywa.testing.equipment.report import measure
 from aywa.testing.script import Keys as Press
-from aywa.testing.script import Pause, WaitReply
+from aywa.testing.script import Pause, Step, WaitReply
 from aywa.testing.vendors.openai import CUSTOM
 from aywa.testing.vendors.plan import Plan, ToolCall
 from aywa.testing.vendors.server import SimulatedVendors
@@ -51,7 +51,7 @@ async def called_for(
     async with doing(runtime, tool, arguments) as assistant:
         facts = Facts(call_id=assistant) if protocol == "audiosocket" else facts_for(protocol)
         equipment: Equipment = EQUIPMENT[protocol](facts)
-        steps = [WaitReply(15), Press("1#"), Pause(pause_s)]
+        steps: list[Step] = [WaitReply(15), Press("1#"), Pause(pause_s)]
         called = await runtime.call(equipment, steps, name=assistant)
         call = await runtime.document(equipment)
     assert measure(called).violations == ()

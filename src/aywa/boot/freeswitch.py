@@ -28,7 +28,7 @@ from aywa.boot.host import Host
 from aywa.core import ended_reasons
 from aywa.core.esl import audio, causes, commands
 from aywa.core.esl.audio import audio_news
-from aywa.core.esl.channel import Answered, Channel, HungUp, KeyPressed, News
+from aywa.core.esl.channel import Answered, Channel, HungUp, KeyPressed, News, Rang
 from aywa.core.esl.event import Event, json_event
 from aywa.ports.calls import CallPlan, CallRefused
 from aywa.ports.media import Leg, MediaPlane
@@ -276,6 +276,8 @@ class FreeSwitch:
             match each:
                 case Answered():
                     self._answered(line)
+                case Rang() if line.outbound is not None and line.call_id:
+                    self._host.rang(line.call_id)
                 case KeyPressed(digit=digit):
                     leg = self._sockets.leg(line.call_id) if line.call_id else None
                     if leg is not None:

@@ -165,13 +165,6 @@ class Outbound:
         )
         return await self.forwarded(number, place, str(number.body.get("number") or ""))
 
-    async def _account(self, number: NumberInUse) -> CarrierAccount:
-        account = None if self._accounts is None else await self._accounts.of(number)
-        if account is None:
-            value = shown("", number.body.get("credentialId"))
-            raise Rejected([f"phoneNumberId has a credential that is gone or cannot be opened, got {value}"])
-        return account
-
     def redirected(self, call: OutboundCall, target: str) -> OutboundCall:
         """A SIP or tel URI that somebody names whom we called. As with a REFER it costs its owner: so it must be on the list,
         unless it is the same number at another gateway of the trunk. Raises Rejected."""
@@ -200,6 +193,13 @@ class Outbound:
         if not listed or not is_listed(destination, listed):
             value = shown("target", destination)
             raise Rejected([f"target of a redirect must be on RUNTIME_OUTBOUND_ALLOW, got {value}"])
+
+    async def _account(self, number: NumberInUse) -> CarrierAccount:
+        account = None if self._accounts is None else await self._accounts.of(number)
+        if account is None:
+            value = shown("", number.body.get("credentialId"))
+            raise Rejected([f"phoneNumberId has a credential that is gone or cannot be opened, got {value}"])
+        return account
 
     async def _trunk(self, number: NumberInUse) -> Trunk | None:
         credential_id = number.body.get("credentialId")

@@ -47,8 +47,8 @@ class Services:
     schedule: Schedule
     providers: ProviderUse
     timeline: Timeline
-    transfers: TransferDesk
     trunks: TrunkStatus
+    transfers: TransferDesk
     files: CallFiles | None
     equipment: EquipmentCalls
     carriers: CarrierDoor | None = None
@@ -66,9 +66,9 @@ class PhoneParts:
     requests: AssistantRequests | None = None
     tolls: TollRules = field(default_factory=TollRules)
     base_url: str = ""
+    states: TrunkStates | None = None
     transfers: Transfers | None = None
     carriers: CarrierParts | None = None
-    states: TrunkStates | None = None
 
 
 NO_PHONES = PhoneParts()
@@ -124,8 +124,8 @@ def join_services(
         schedule=schedules[0],
         providers=ProviderUse(routes, assistants, credentials, clock),
         timeline=Timeline(store.calls, store),
-        transfers=TransferDesk(numbers, outbound, transfers_of(lines, phones.transfers)),
         trunks=TrunkStatus(trunks, phones.states),
+        transfers=TransferDesk(numbers, outbound, transfers_of(lines, phones.transfers)),
         files=files,
         carriers=None if lines is None else CarrierDoor(numbers, accounts, lines, router),
         carrier_lines=lines,

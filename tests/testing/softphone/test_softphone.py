@@ -13,6 +13,7 @@ from aywa.testing.script import Hold, Keys, Pause, Say, Step, WaitReply
 from aywa.testing.softphone.message import PCMA, PCMU, Message
 from aywa.testing.softphone.phone import Phone, Setup
 from aywa.testing.softphone.talk import Answer, Dial, Softphone, Talked, report
+from aywa.testing.softphone.transactions import Transactions
 from aywa.testing.wire import level_dbfs
 
 pytestmark = pytest.mark.virtual_time
@@ -125,12 +126,38 @@ async def test_where_nothing_answers_that_is_told_after_two_seconds(transport: s
     assert talked.error
 
 
+class AnsweringLine:
+    """Rings at once and answers late. No socket: the clock that jumps does not wait for one."""
+
+    transport = "udp"
+    local = ("127.0.0.1", 5060)
+
+    def __init__(self, transactions: Transactions, request: Message) -> None:
+        self.transactions = transactions
+        self.request = request
+
+    async def reach(self, to: tuple[str, int]) -> tuple[str, int]:
+        return self.local
+
+    async def send(self, data: bytes, to: tuple[str, int]) -> None:
+        self.answer("180 Ringing")
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    def answer(self, status: str) -> None:
+        self.transactions.came_back(Message(f"SIP/2.0 {status}", list(self.request.headers)))
+
+
 async def test_who_is_answered_at_once_is_told_nothing() -> None:
     told: list[object] = []
-    waiting: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    called = Softphone(Setup(seed=2), on_ready=waiting.set_result)
-    answering = asyncio.create_task(called.call(Answer(ring_s=5.0), [QUIET]))
-    talked = await Softphone(Setup(seed=1), on_quiet=told.append).call(Dial(await waiting), [QUIET])
-    await answering
-    assert talked.connected
+    transactions = Transactions(told.append)
+    via = ("Via", "SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK1")
+    request = Message("INVITE sip:a@127.0.0.1 SIP/2.0", [via, ("CSeq", "1 INVITE")])
+    line = transactions.line = AnsweringLine(transactions, request)
+    answers = transactions.ask(request, ("127.0.0.1", 9))
+    assert (await anext(answers)).status == 180
+    await asyncio.sleep(10.0)
+    line.answer("200 OK")
+    assert (await anext(answers)).status == 200
     assert not told
