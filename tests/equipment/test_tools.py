@@ -3,6 +3,7 @@ up. The model is a simulated one that does what it is told when keys come in."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from aywa.testing.equipment.base import Equipment, Facts, HangUp, Keys, Transfer
-from aywa.testing.equipment.call import Called
+from aywa.testing.equipment.call import Called, EquipmentCaller
 from aywa.testing.equipment.known import EQUIPMENT, facts_for
 from aywa.testing.equipment.report import measure
 from aywa.testing.script import Keys as Press
@@ -29,7 +30,7 @@ async def doing(runtime: MediaRuntime, tool: Mapping[str, Any], arguments: str) 
     """The id of an assistant whose model calls this tool."""
     async with SimulatedVendors() as model:
         kind = str(tool["type"])
-        model.plans.set(CUSTOM, Plan(text="", tool_calls=(ToolCall(kind, arguments),)))
+        model.plans.next(CUSTOM, Plan(text="", tool_calls=(ToolCall(kind, arguments),)))
         document = {
             **ASSISTANT,
             "firstMessage": "Press a key.",
@@ -78,10 +79,30 @@ async def test_the_agent_hangs_up(runtime: MediaRuntime, protocol: str) -> None:
 
 
 async def test_a_call_is_passed_on_where_there_is_a_message_for_it(runtime: MediaRuntime) -> None:
-    to = "+4930999999"
-    tool = {"type": "transferCall", "destinations": [{"type": "number", "number": to, "message": ""}]}
-    called, call, _ = await called_for(runtime, "audio_fork", tool, f'{{"destination": "{to}"}}', pause_s=15)
-    (transfer,) = [one for _, one in called.equipment.of(Transfer)]
+    desk = "sip:desk@127.0.0.1"
+    tool = {"type": "transferCall", "destinations": [{"type": "sip", "sipUri": desk, "message": ""}]}
+    equipment = EQUIPMENT["audio_fork"](facts_for("audio_fork"))
+    async with doing(runtime, tool, "{}") as assistant:
+        # Passing on is the affair of a phone number: it pays.
+        body = {"provider": "vapi", "sipUri": "sip:transfers@127.0.0.1", "assistantId": assistant}
+        number = await runtime.api.ask("POST", "/phone-number", body)
+        caller = EquipmentCaller(equipment, runtime.address("audio_fork", number["id"]))
+
+        async def passed_on() -> None:
+            """The dialplan takes the call away from the module, which then closes."""
+            for _ in range(1000):
+                await asyncio.sleep(0.02)
+                if equipment.of(Transfer):
+                    caller.hang_up()
+
+        dialplan = asyncio.create_task(passed_on())
+        try:
+            await caller.call([WaitReply(15), Press("1#"), Pause(15)])
+            call = await runtime.document(equipment)
+        finally:
+            dialplan.cancel()
+            await runtime.api.ask("DELETE", f"/phone-number/{number['id']}")
+    (transfer,) = [one for _, one in equipment.of(Transfer)]
     assert isinstance(transfer, Transfer)
-    assert to in str(transfer.data)
+    assert desk in str(transfer.data)
     assert call["endedReason"] == "assistant-forwarded-call"
