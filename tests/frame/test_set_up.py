@@ -230,7 +230,8 @@ def test_ci_runs_every_check_and_sums_up(clone: Clone) -> None:
         "ruff format --check",
         "mypy ",
         "python -m coverage run -m pytest tests/core",
-        "python -m pytest --ignore tests/core",
+        "python -m pytest tests/e2e tests/equipment",
+        "python -m pytest --ignore tests/core --ignore tests/e2e --ignore tests/equipment",
     ]:
         assert call in calls
     assert "== summary" in ended.stderr
@@ -241,7 +242,8 @@ def test_all_pulls_every_model_and_runs_the_long_tests(clone: Clone) -> None:
     calls = clone.calls()
     assert "aywa models pull" in calls
     assert "python -m coverage run -m pytest --all tests/core" in calls
-    assert "python -m pytest --all --ignore tests/core" in calls
+    assert "python -m pytest --all tests/e2e tests/equipment" in calls
+    assert "python -m pytest --all --ignore tests/core --ignore tests/e2e --ignore tests/equipment" in calls
 
 
 def test_a_failing_check_fails_the_run_and_is_named(clone: Clone) -> None:

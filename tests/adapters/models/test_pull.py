@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from aywa.adapters.models import sources
 from aywa.adapters.models.cache import Cache
 from aywa.adapters.models.manifest import Model
 from aywa.adapters.models.mirrors import load
@@ -262,3 +266,20 @@ def test_the_operator_names_the_file_of_mirrors(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("AYWA_MIRRORS", str(file))
     assert load().origin == str(file)
     assert not load().home
+
+
+def test_a_folder_that_pip_removes_while_it_is_measured_counts_for_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("kept", "goes"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "part").write_bytes(bytes(10))
+    scandir = os.scandir
+
+    def vanishing(path: str | Path) -> Any:
+        if str(path).endswith("goes"):
+            shutil.rmtree(path, ignore_errors=True)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", vanishing)
+    assert sources._below(tmp_path) == 10

@@ -252,13 +252,8 @@ def _reason(log: str) -> str:
 
 
 def _below(folder: Path) -> int:
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except OSError:
-            continue  # pip moved it meanwhile
-    return total
+    # What pip moves or removes meanwhile, a whole folder too, counts for nothing; os.walk passes over such a folder.
+    return sum(_size(Path(where, name)) for where, _, names in os.walk(folder) for name in names)
 
 
 def _size(path: Path) -> int:
