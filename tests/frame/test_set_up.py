@@ -33,6 +33,9 @@ esac
 """
 
 
+APART = "--ignore tests/e2e/test_demo.py --ignore tests/e2e/test_talk.py"
+
+
 class Clone:
     """A fresh copy of what set-up needs, and a record of what was run in it."""
 
@@ -230,7 +233,8 @@ def test_ci_runs_every_check_and_sums_up(clone: Clone) -> None:
         "ruff format --check",
         "mypy ",
         "python -m coverage run -m pytest tests/core",
-        "python -m pytest tests/e2e tests/equipment",
+        f"python -m pytest tests/e2e tests/equipment {APART}",
+        "python -m pytest tests/e2e/test_demo.py tests/e2e/test_talk.py",
         "python -m pytest --ignore tests/core --ignore tests/e2e --ignore tests/equipment",
     ]:
         assert call in calls
@@ -242,7 +246,7 @@ def test_all_pulls_every_model_and_runs_the_long_tests(clone: Clone) -> None:
     calls = clone.calls()
     assert "aywa models pull" in calls
     assert "python -m coverage run -m pytest --all tests/core" in calls
-    assert "python -m pytest --all tests/e2e tests/equipment" in calls
+    assert f"python -m pytest --all tests/e2e tests/equipment {APART}" in calls
     assert "python -m pytest --all --ignore tests/core --ignore tests/e2e --ignore tests/equipment" in calls
 
 

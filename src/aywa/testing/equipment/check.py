@@ -74,7 +74,7 @@ _MENDS = {
     403: "give what opens it: --secret as the vendor signs, --token for the runtime's own",
     404: "name an assistant or a phone number that exists: --assistant, --number",
     409: "the call is connected already: hang up the other one",
-    1008: "name an assistant or a number that exists, and give what opens it: --secret or --token",
+    1008: "name an assistant or a number that exists (--assistant, --number), and give what opens it: --secret or --token",
     503: "the runtime has no room for the call now: ask again, or give it more",
 }
 
