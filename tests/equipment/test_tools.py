@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from aywa.core.rtp.dtmf import KeyStarted
+from aywa.core.rtp.tones import ToneReceiver
 from aywa.testing.equipment.base import Equipment, Facts, HangUp, Keys, Transfer
 from aywa.testing.equipment.call import Called, EquipmentCaller
 from aywa.testing.equipment.known import EQUIPMENT, facts_for
@@ -65,9 +67,12 @@ async def test_keys_go_out_where_there_is_a_message_for_them(runtime: MediaRunti
     assert not [warning for warning in warnings(timeline) if "dtmf" in warning]
 
 
-async def test_keys_that_cannot_go_out_are_told(runtime: MediaRuntime) -> None:
-    _, _, timeline = await called_for(runtime, "jambonz", {"type": "dtmf"}, '{"dtmf": "42#"}')
-    assert [warning for warning in warnings(timeline) if "dtmf" in warning]
+async def test_keys_that_no_message_carries_go_out_as_tones(runtime: MediaRuntime) -> None:
+    called, _, timeline = await called_for(runtime, "jambonz", {"type": "dtmf"}, '{"dtmf": "42#"}')
+    ear = ToneReceiver(called.equipment.rate_hz)
+    heard = [event for frame in called.record.received for event in ear.hear(frame.pcm)]
+    assert "".join(event.key for event in heard if isinstance(event, KeyStarted)) == "42#"
+    assert not [warning for warning in warnings(timeline) if "dtmf" in warning]
 
 
 @pytest.mark.parametrize("protocol", [*SAYS_SO, *CLOSES])
