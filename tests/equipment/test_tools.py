@@ -103,7 +103,7 @@ async def test_a_call_is_passed_on_where_there_is_a_message_for_it(runtime: Medi
         dialplan = asyncio.create_task(passed_on())
         try:
             await caller.call([WaitReply(15), Press("1#"), Pause(15)])
-            call = await runtime.document(equipment, recorded=False)
+            call = await runtime.document(equipment)
         finally:
             dialplan.cancel()
             await runtime.api.ask("DELETE", f"/phone-number/{number['id']}")

@@ -676,3 +676,14 @@ async def test_a_hundred_legs_share_a_few_runs_of_the_detector() -> None:
         assert sum(runs) == 1000
         assert max(runs) == 32
         assert len(runs) <= 10 * 4
+
+
+async def test_a_party_that_the_far_side_passed_on_is_given_away_and_gone(tmp_path: Path) -> None:
+    async with rig() as at:
+        call = at.call(recording=tmp_path / "call.wav")
+        await call.speak(0.2)
+        call.leg.disconnected("forwarded")
+        assert ended(call) == ["forwarded", "closed"]
+        assert not at.plane.has_leg("leg")
+        recording = await at.plane.recorded("leg")
+        assert recording is not None

@@ -237,7 +237,11 @@ class MediaLeg:
             self._warn_sparingly(code, detail)
 
     def disconnected(self, cause: str, detail: str = "") -> None:
-        """The connection is gone."""
+        """The connection is gone. Forwarded: the far side has passed the party on, and nothing of it is left here."""
+        if cause == FORWARDED:
+            # As the port says: whoever waits for the end of the connection is told that, too.
+            self.hand_over()
+            cause = "closed"
         self._end("local" if self._closing else cause, detail)
 
     # --- from the brain ----------------------------------------------------------------------------------------
