@@ -29,9 +29,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from aywa.boot.pipeline import DeafVad
 from aywa.boot.speech import open_speech
 from aywa.core.audio.g711 import pcm_to_mulaw
 from aywa.core.events import MediaEvent
@@ -132,27 +130,6 @@ def errors(said: Sequence[str], heard: Sequence[str]) -> int:
 
 
 # --- over the network, on a clock that jumps ---------------------------------------------------------------------
-
-
-class DeafVad:
-    """Finds no voice: nobody asks it here."""
-
-    def __init__(self, rate_hz: int) -> None:
-        self.rate_hz = rate_hz
-        self.window_samples = rate_hz * 32 // 1000
-        self._rows = 0
-
-    def open(self) -> int:
-        """A number."""
-        self._rows += 1
-        return self._rows
-
-    def close(self, row: int) -> None:
-        """Nothing."""
-
-    def score(self, rows: Sequence[int], windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Nobody speaks."""
-        return np.zeros(len(rows), np.float32)
 
 
 class Signals:

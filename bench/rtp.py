@@ -33,8 +33,8 @@ from aywa.adapters.local.silero import SileroVad
 from aywa.adapters.models.cache import models_dir
 from aywa.boot.phone_settings import NORMAL, REALTIME
 from aywa.boot.runtime import GC_THRESHOLDS
-from aywa.core.audio.frame import FRAME_S
-from aywa.core.audio.g711 import pcm_to_mulaw
+from aywa.core.audio.frame import FRAME_S, Floats
+from aywa.core.audio.g711 import mulaw_to_pcm, pcm_to_mulaw
 from aywa.core.events import MediaEvent, PlayoutFinished
 from aywa.core.rtp.plan import Address, Codec, StreamPlan
 from aywa.media.apart.edge import ApartEdge
@@ -227,9 +227,16 @@ def _cpu_s(pid: int | None) -> float:
 
 
 async def measure(
-    calls: int, seconds: float, vads: dict[int, Vad], folder: Path | None, apart: _Apart | None = None
+    calls: int,
+    seconds: float,
+    vads: dict[int, Vad],
+    folder: Path | None,
+    apart: _Apart | None = None,
+    *,
+    tones: bool = False,
 ) -> dict[str, float | int | str]:
-    """Runs so many calls for so long. folder: where to record, or None. apart: in media processes."""
+    """Runs so many calls for so long. folder: where to record, or None. apart: in media processes.
+    tones: the far side has no telephone events, so keys are looked for in its sound."""
     loop = asyncio.get_running_loop()
     context = multiprocessing.get_context("spawn")
     pipe, theirs = context.Pipe()
@@ -253,7 +260,11 @@ async def measure(
     targets: list[int] = []
     for number, port in enumerate(ports):
         agent = _Agent(plane, f"leg{number}", reply, loop)
-        plan = StreamPlan(Codec.PCMU, 0, {0: Codec.PCMU}, remote=Address(HOST, port))
+        events = None if tones else 101
+        plan = StreamPlan(
+            Codec.PCMU, 0, {0: Codec.PCMU},
+            remote=Address(HOST, port), dtmf_type=events, dtmf_receive_type=events,
+        )  # fmt: skip
         recording = None if folder is None else folder / f"{number}.wav"
         leg_plan = LegPlan(agent.leg_id, AudioFormat.MULAW, RATE_HZ, loop.time(), agent.post, recording)
         pair = edge.reserve(HOST)
@@ -308,6 +319,87 @@ async def measure(
     }
 
 
+class _Bare:
+    """What no runtime can do without: each call's packets read, its windows scored, its packets sent; and nothing else. No
+    numbers are looked at, nothing is decided, recorded, counted or told. It shows what a machine leaves for the rest."""
+
+    def __init__(self, targets: list[int], vad: Vad) -> None:
+        self.sockets: list[socket.socket] = []
+        self.received = 0
+        self._vad = vad
+        self._rows = [vad.open() for _ in targets]
+        self._audio = [b"" for _ in targets]
+        self._epoll = select.epoll()
+        self._number: dict[int, int] = {}
+        self._addresses = [(HOST, port) for port in targets]
+        self._packet = bytes(12 + FRAME)
+        for number in range(len(targets)):
+            opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            opened.bind((HOST, 0))
+            opened.setblocking(False)
+            self._epoll.register(opened.fileno(), select.EPOLLIN)
+            self._number[opened.fileno()] = number
+            self.sockets.append(opened)
+
+    def close(self) -> None:
+        self._epoll.close()
+        for opened, row in zip(self.sockets, self._rows, strict=True):
+            opened.close()
+            self._vad.close(row)
+
+    def run(self, seconds: float) -> float:
+        """The share of a core that it takes."""
+        slots = [list(range(slot, len(self.sockets), 4)) for slot in range(4)]
+        began, before = time.monotonic(), time.process_time()
+        turn = 0
+        while (now := time.monotonic()) - began < seconds:
+            for number in slots[turn % 4]:
+                self.sockets[number].sendto(self._packet, self._addresses[number])
+            self._read()
+            if turn % 4 == 0:
+                self._score()
+            turn += 1
+            time.sleep(max(0.0, began + turn * FRAME_S / 4 - now))
+        return (time.process_time() - before) / (time.monotonic() - began)
+
+    def _read(self) -> None:
+        while ready := self._epoll.poll(0, 1024):
+            for descriptor, _ in ready:
+                number = self._number[descriptor]
+                data, _source = self.sockets[number].recvfrom(512)
+                self._audio[number] += mulaw_to_pcm(data[12:])
+                self.received += 1
+
+    def _score(self) -> None:
+        size = 2 * self._vad.window_samples
+        due = [number for number, audio in enumerate(self._audio) if len(audio) >= size]
+        for at in range(0, len(due), 64):
+            some = due[at : at + 64]
+            windows = np.frombuffer(b"".join(self._audio[number][:size] for number in some), "<i2")
+            batch: Floats = windows.reshape(len(some), -1).astype(np.float32) / np.float32(32768)
+            self._vad.score([self._rows[number] for number in some], batch)
+        for number in due:
+            self._audio[number] = self._audio[number][size:]
+
+
+def bare(calls: int, seconds: float, vad: Vad) -> dict[str, float | int | str]:
+    """The floor of this machine: see _Bare."""
+    context = multiprocessing.get_context("spawn")
+    pipe, theirs = context.Pipe()
+    process = context.Process(target=_far_side, args=(calls, theirs), daemon=True)
+    process.start()
+    loop = _Bare(pipe.recv(), vad)
+    pipe.send([opened.getsockname()[1] for opened in loop.sockets])
+    _ = loop.run(2.0)
+    cpu = loop.run(seconds)
+    pipe.send("enough")
+    pipe.send("enough")
+    pipe.recv()
+    process.join()
+    loop.close()
+    return {"calls": calls, "cpu_percent": round(cpu * 100, 1), "received": loop.received}
+
+
 def _percentiles(name: str, values: object) -> dict[str, float]:
     shares = np.percentile(np.asarray(values), [50, 99, 99.9])
     return {
@@ -324,7 +416,8 @@ def main() -> None:
     parser.add_argument("--calls", type=int, nargs="+", default=[400])
     parser.add_argument("--priority", type=int, default=-15, help="niceness; needs the right to it")
     parser.add_argument("--processes", type=int, default=0, help="media processes beside this one; 0: none")
-    parser.add_argument("--only", choices=("recorded", "unrecorded"))
+    parser.add_argument("--only", choices=("recorded", "unrecorded", "bare"))
+    parser.add_argument("--tones", action="store_true", help="phones without telephone events (RFC 4733)")
     arguments = parser.parse_args()
     vads: dict[int, Vad] = {RATE_HZ: SileroVad(arguments.model, RATE_HZ)}
     try:
@@ -336,20 +429,26 @@ def main() -> None:
         priority = REALTIME if arguments.priority < 0 else NORMAL
         apart = _Apart(arguments.processes, arguments.model, priority)
     rows: dict[str, dict[str, float | int | str]] = {}
+    if arguments.only in (None, "bare"):
+        for calls in arguments.calls:
+            rows[f"bare_{calls}"] = bare(calls, arguments.seconds, vads[RATE_HZ])
+            print(rows[f"bare_{calls}"], flush=True)
     for name in ("recorded", "unrecorded"):
         if arguments.only not in (None, name):
             continue
         for calls in arguments.calls:
             folder = Path(tempfile.mkdtemp(prefix="aywa-bench-")) if name == "recorded" else None
             try:
-                row = uvloop.run(measure(calls, arguments.seconds, vads, folder, apart))
+                row = uvloop.run(
+                    measure(calls, arguments.seconds, vads, folder, apart, tones=arguments.tones)
+                )
             finally:
                 if folder is not None:
                     shutil.rmtree(folder)
             print(row, flush=True)
             rows[f"{name}_{calls}"] = row
     samples = {
-        f"{name}.{figure}": row["replies" if figure.startswith("first") else "packets"]
+        f"{name}.{figure}": row.get("replies" if figure.startswith("first") else "packets", 1)
         for name, row in rows.items()
         for figure in row
     }

@@ -74,8 +74,7 @@ class Wire(Rtp):
 
     came: Callable[[], None]
 
-    def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:
-        """As the protocol says."""
+    def _came(self, data: bytes, age_s: float) -> None:
         if data[12:] != SILENCE and data[1] & 0x7F == PCMU:
             self.came()
 
@@ -186,10 +185,8 @@ class Telephones:
             Phone(Setup(user=f"caller{number}", payloads=(PCMU,), seed=number), lambda pcm: None)
         )
         phone.audio.close()
-        loop = asyncio.get_running_loop()
-        made = Wire(lambda pcm: None, phone._chance.getrandbits)
+        made = await Wire.open(HOST, lambda pcm: None, phone._chance.getrandbits)
         made.came = caller.heard
-        await loop.create_datagram_endpoint(lambda: made, local_addr=(HOST, 0))
         phone.audio = made
         if not await phone.dial(uri):
             self.refused += 1

@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 import uvloop
 
+from aywa.boot.pipeline import DeafVad
 from aywa.core.audio.g711 import mulaw_to_pcm, pcm_to_mulaw
 from aywa.core.events import MediaEvent
 from aywa.core.rtp.packet import build, is_rtcp, parse
@@ -40,7 +41,7 @@ from aywa.media.rtp.settings import RtpSettings
 from aywa.ports.media import AudioFormat, Join, LegPlan
 from aywa.testing.softphone.network import Impairment, Network
 from aywa.testing.virtual_time import run_virtual
-from bench.impaired import DeafVad, Signals
+from bench.impaired import Signals
 
 PPM = 200
 HOST = "127.0.0.1"

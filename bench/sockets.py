@@ -168,13 +168,17 @@ class TwilioCaller(Caller):
                 self.ear.passes(message["mark"]["name"])
             case "clear":
                 self.clears.append((time.perf_counter(), self.ear.clear()))
+                if self.barges and self.turns:
+                    # What came since the turn began was the old reply, gone on in a doubt.
+                    self.turns[-1].heard_s = math.inf
             case _:
                 pass
 
     def heard(self) -> None:
         """Audio of a reply: the one that was spoken into does not count as the next one's."""
         now = time.perf_counter()
-        if self.barges and self.turns and not self._cleared_since(self.turns[-1].begins_s):
+        # Who has ended hears the answer, also when nothing was there to be cleared.
+        if self.barges and self.turns and self._at >= 0 and not self._cleared_since(self.turns[-1].begins_s):
             self.last_frame_s = now
             return
         Caller.heard(self)
@@ -353,7 +357,7 @@ async def serve_media() -> None:
     from aywa.adapters.transports.equipment.sockets import EquipmentSockets
     from aywa.adapters.transports.equipment.streams import Streams as All
     from aywa.adapters.transports.equipment.twilio import DIALECTS
-    from aywa.adapters.transports.websocket import Refusal, WebSocketTransport
+    from aywa.adapters.transports.websocket import MEDIA, Refusal, WebSocketTransport
     from aywa.boot import models
     from aywa.boot.runtime import GC_THRESHOLDS
     from aywa.core.events import LegConnected, MediaEvent, PlayoutFinished
@@ -387,7 +391,7 @@ async def serve_media() -> None:
         plane,
         lambda path, query, headers: Refusal(404, {}),
         None,
-        EquipmentSockets(streams, DIALECTS, lambda _: True),
+        {MEDIA: EquipmentSockets(streams, DIALECTS, lambda _: True)},
     )
     port = await transport.start("127.0.0.1", 0)
     answer({"media": f"ws://127.0.0.1:{port}"})

@@ -12,13 +12,21 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import coverage
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 
 from aywa.testing.virtual_time import VirtualTimeLoop
+
+if TYPE_CHECKING:
+    from tests.peers.seaweedfs import SeaweedFs
+
+# How long an example took to make or to run says something of the machine and nothing of what is tested.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 # A connection's own clean-up may need a few turns of the loop after the test has closed it.
 TURNS_TO_SETTLE = 5
@@ -82,6 +90,19 @@ def leaves_no_thread_behind() -> Iterator[None]:
     names = sorted(thread.name for thread in left if thread.is_alive())
     if names:
         pytest.fail("left a thread behind: " + ", ".join(names), pytrace=False)
+
+
+# --- servers that several folders' tests share --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def seaweed() -> Iterator[SeaweedFs]:
+    """An S3 store, with a bucket of its own for whoever asks."""
+    # A test of core needs nothing of it.
+    from tests.peers.seaweedfs import seaweedfs
+
+    with seaweedfs() as running:
+        yield running
 
 
 # --- a skipped test is a failed test ---------------------------------------------------------------------------

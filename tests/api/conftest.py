@@ -14,13 +14,17 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from aywa.adapters.artifacts.folder import FolderArtifacts
 from aywa.adapters.secrets.aes_gcm import AesGcmVault
 from aywa.adapters.stores.sqlite import open_sqlite
 from aywa.api.app import create_app
 from aywa.api.settings import ApiSettings
+from aywa.core.webhooks import Cause, Delivery, Endpoint, Outcome, State
 from aywa.ports.calls import CallPlan, CallRefused
+from aywa.ports.outbox import ClaimQuery, Finished, Sent
 from aywa.ports.store import Store
 from aywa.ports.telephony import OutboundCall
+from aywa.service.contents import StoredContents
 from aywa.service.services import PhoneParts, Services, join_services
 
 TRUNK: dict[str, Any] = {
@@ -39,6 +43,9 @@ class RememberingHost:
     plans: list[CallPlan] = field(default_factory=list)
     ended: list[tuple[str, str]] = field(default_factory=list)
     refusal: CallRefused | None = None
+
+    def full(self) -> bool:
+        return self.refusal is not None and self.refusal.status == 429
 
     def prepare(self, plan: CallPlan) -> str:
         if self.refusal is not None:
@@ -77,7 +84,7 @@ class FolderFiles:
         path = self.folder / call_id / name
         return path if path.exists() else None
 
-    def remove(self, call_id: str) -> None:
+    async def remove(self, org_id: str, call_id: str) -> None:
         shutil.rmtree(self.folder / call_id, ignore_errors=True)
 
 
@@ -117,6 +124,46 @@ class Runtime:
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
 
+    async def tool(self, **body: Any) -> str:
+        """A stored tool's id."""
+        answer = await self.client.post("/tool", json={"type": "endCall"} | body)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    async def squad(self, **body: Any) -> str:
+        """A stored squad's id; of one assistant unless it has members."""
+        asked = {"members": [{"assistant": {"name": "Front desk"}}]} | body
+        answer = await self.client.post("/squad", json=asked)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    async def file(self, name: str = "hours.txt", content: bytes = b"We are open until six.") -> str:
+        """A stored file's id."""
+        answer = await self.client.post("/file", files={"file": (name, content, "text/plain")})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    async def delivery(self, delivery_id: str = "msg_1", **more: Any) -> str:
+        """The id of a message that was delivered to a server, which then wanted no more."""
+        endpoints = (Endpoint("https://user:planted@gone.example/?key=planted", "credential:1"),)
+        values: dict[str, Any] = {
+            "id": delivery_id,
+            "org_id": self.org_id,
+            "kind": "hang",
+            "body": '{"message":{"type":"hang"}}',
+            "endpoints": endpoints,
+            "created_ms": 1_700_000_000_000,
+        }
+        outbox = self.store.outbox
+        await outbox.enqueue([Delivery(**values | more)], 0)
+        [claimed] = await outbox.claim(ClaimQuery("test", 1, 2, 1, 1))
+        sent = Sent(
+            Outcome(Cause.ANSWERED, 410), {"authorization": "[redacted]"}, {"server": "x"}, "gone", 1.0
+        )
+        await outbox.finish([Finished(claimed, sent, 5, State.FAILED, claimed.progress)], 5)
+        await outbox.disable(self.org_id, "https://gone.example:443/", 5)
+        return delivery_id
+
     async def call(self, **body: Any) -> dict[str, Any]:
         """A call's document."""
         asked = {"transport": {"provider": "vapi.websocket"}} | body
@@ -141,7 +188,10 @@ async def runtime(store: Store, tmp_path: Path) -> AsyncIterator[Runtime]:
     files = FolderFiles(tmp_path / "artifacts")
     telephone = RememberingTelephone()
     phones = PhoneParts(telephone=telephone)
-    services = join_services(store, host, files, vault=AesGcmVault(bytes(32)), phones=phones)
+    contents = StoredContents(FolderArtifacts(tmp_path))
+    services = join_services(
+        store, host, files, vault=AesGcmVault(bytes(32)), phones=phones, contents=contents
+    )
     org = await services.orgs.default()
     foreign = await services.orgs.create("foreign")
     keys = {

@@ -13,6 +13,9 @@ from tests.api.conftest import TRUNK, Runtime
 
 _CALL = {"assistant": {"firstMessage": "Hello"}, "transport": {"provider": "vapi.websocket"}}
 
+FORM = {"file": ("hours.txt", b"open until six", "text/plain")}
+"""A body that is sent as a form."""
+
 # method, path, body, status for: own, foreign
 OPERATIONS: list[tuple[str, str, Any, int, int]] = [
     ("POST", "/assistant", {"name": "n"}, 201, 201),
@@ -42,17 +45,47 @@ OPERATIONS: list[tuple[str, str, Any, int, int]] = [
     ("GET", "/phone-number/{phone_number_id}", None, 200, 404),
     ("PATCH", "/phone-number/{phone_number_id}", {"name": "m"}, 200, 404),
     ("DELETE", "/phone-number/{phone_number_id}", None, 200, 404),
+    ("GET", "/org", None, 200, 200),
+    ("GET", "/org/{org_id}", None, 200, 404),
+    ("PATCH", "/org/{org_id}", {"server": {"url": "https://example.com/h"}}, 200, 404),
     ("GET", "/providers", None, 200, 200),
     ("POST", "/providers/check", {"provider": "openai"}, 200, 200),
     ("GET", "/trunks", None, 200, 200),
+    ("POST", "/tool", {"type": "endCall"}, 201, 201),
+    ("GET", "/tool", None, 200, 200),
+    ("GET", "/tool/{tool_id}", None, 200, 404),
+    ("PATCH", "/tool/{tool_id}", {"messages": []}, 200, 404),
+    ("DELETE", "/tool/{tool_id}", None, 200, 404),
+    ("POST", "/squad", {"members": [{"assistant": {}}]}, 201, 201),
     ("GET", "/squad", None, 200, 200),
-    ("GET", "/squad/x", None, 404, 404),
+    ("GET", "/squad/{squad_id}", None, 200, 404),
+    ("PATCH", "/squad/{squad_id}", {"name": "m"}, 200, 404),
+    ("DELETE", "/squad/{squad_id}", None, 200, 404),
+    ("POST", "/file", FORM, 201, 201),
+    ("POST", "/file/upload", FORM, 201, 201),
+    ("GET", "/file", None, 200, 200),
+    ("GET", "/file/{file_id}", None, 200, 404),
+    ("GET", "/file/{file_id}/content", None, 200, 404),
+    ("PATCH", "/file/{file_id}", {"name": "m"}, 200, 404),
+    ("DELETE", "/file/{file_id}", None, 200, 404),
+    ("POST", "/analytics", {"queries": []}, 201, 201),
+    ("GET", "/webhook-delivery", None, 200, 200),
+    ("GET", "/webhook-delivery/{delivery_id}", None, 200, 404),
+    ("POST", "/webhook-delivery/replay", {"ids": ["{delivery_id}"]}, 200, 200),
+    ("GET", "/webhook-endpoint/disabled", None, 200, 200),
+    ("POST", "/webhook-endpoint/enable", {"url": "https://gone.example/"}, 200, 404),
+    ("GET", "/eval", None, 200, 200),
+    ("GET", "/eval/x", None, 404, 404),
     ("GET", "/chat", None, 200, 200),
 ]
 OPEN = {"/health", "/healthz", "/readyz", "/docs", "/openapi.json", "/", "/talk/config.json"}
 OPEN |= {"/artifact/{call_id}/{token}/{name}"}
+# An address that nobody can guess, and that dies with its call (contract 15.1).
+OPEN |= {"/live/{call_id}/{key}/control"}
 # A vendor's signature opens these, and no key of ours does.
 OPEN |= {"/inbound/{vendor}/{phone_number_id}", "/inbound/{vendor}/{phone_number_id}/{step}"}
+# The operator's, with a door of their own: test_metrics.
+OPEN |= {"/metrics", "/metrics.json"}
 
 
 @pytest.mark.parametrize(("method", "path", "body", "own", "foreign"), OPERATIONS)
@@ -64,6 +97,11 @@ async def test_every_operation_with_every_kind_of_key(
         "call_id": (await runtime.call())["id"],
         "credential_id": await runtime.credential(),
         "phone_number_id": await runtime.phone_number(sipUri="sip:demo@host"),
+        "tool_id": await runtime.tool(),
+        "squad_id": await runtime.squad(),
+        "file_id": await runtime.file(),
+        "delivery_id": await runtime.delivery(),
+        "org_id": runtime.org_id,
     }
     before = await _all(runtime)
     public = 201 if path == "/call/web" else 403
@@ -72,7 +110,10 @@ async def test_every_operation_with_every_kind_of_key(
         client = runtime.as_key(None if key in (None, "wrong") else runtime.keys[str(key)])
         # A SIP URI is one number's in the whole runtime, whose ever that is.
         sent = body | {"sipUri": f"sip:{key}@host"} if body and "sipUri" in body else body
-        answer = await client.request(method, path.format(**names), json=sent, headers=headers)
+        if body and "ids" in body:
+            sent = {"ids": [names["delivery_id"]]}
+        sent = {"files": FORM} if body is FORM else {"json": sent}
+        answer = await client.request(method, path.format(**names), headers=headers, **sent)
         assert answer.status_code == status, (key, answer.text)
         if status >= 400:
             assert answer.json().keys() >= {"message", "error", "statusCode"}
@@ -85,7 +126,8 @@ async def test_every_operation_with_every_kind_of_key(
             assert after == before
 
 
-_LISTS = ("/assistant", "/call", "/credential", "/phone-number")
+_LISTS: tuple[str, ...] = ("/assistant", "/call", "/credential", "/phone-number", "/tool", "/squad", "/file")
+_LISTS += ("/org", "/webhook-delivery", "/webhook-endpoint/disabled")
 
 
 async def _all(runtime: Runtime) -> list[str]:

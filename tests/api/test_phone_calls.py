@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -123,6 +124,19 @@ async def _number(runtime: Runtime) -> str:
         ({"phoneNumberId": "none"}, "phoneNumberId must be the id of an existing phone number"),
         ({"phoneNumberId": 5}, "phoneNumberId must be a string"),
         ({"phoneNumber": {"twilioPhoneNumber": "+1"}}, "phoneNumber must not be given together"),
+        ({"phoneNumberId": None, "phoneNumber": "+1"}, "phoneNumber must be an object"),
+        (
+            {"phoneNumberId": None, "phoneNumber": {"twilioPhoneNumber": "+15550100"}},
+            "phoneNumber.twilioAccountSid is required",
+        ),
+        (
+            {"phoneNumberId": None, "phoneNumber": {"twilioAccountSid": "AC1", "twilioAuthToken": "t"}},
+            "phoneNumber.twilioPhoneNumber is required",
+        ),
+        (
+            {"phoneNumberId": None, "phoneNumber": {"provider": "byo-phone-number", "credentialId": "none"}},
+            "phoneNumber.credentialId must be the id of a byo-sip-trunk credential",
+        ),
         ({"transport": {"provider": "daily"}}, 'transport.provider must be "vapi.sip", the phone number'),
         ({"transport": {"dialTimeout": 601}}, "transport.dialTimeout must not be greater than 600"),
         ({"transport": {"sipHeaders": {"Via": "x"}}}, "transport.sipHeaders.Via must be a header whose name"),
@@ -131,8 +145,8 @@ async def _number(runtime: Runtime) -> str:
             {"transport": {"sipHeaders": {f"X-{n}": "" for n in range(21)}}},
             "transport.sipHeaders must contain no",
         ),
-        ({"customers": [TO]}, "customers is not supported yet"),
-        ({"assistant": None}, "assistantId or assistant is required"),
+        ({"customers": [TO]}, "customer must not be given together with customers"),
+        ({"assistant": None}, "assistantId, assistant, squadId or squad is required"),
         ({"schedulePlan": []}, "schedulePlan must be an object"),
         ({"schedulePlan": {}}, "schedulePlan.earliestAt is required"),
         ({"schedulePlan": {"earliestAt": "soon"}}, "schedulePlan.earliestAt must be a valid ISO 8601"),
@@ -185,14 +199,96 @@ async def test_a_telephone_that_cannot_begin_ends_the_call_and_not_the_request(r
     assert runtime.host.ended == [(call["id"], "call.start.error-get-transport")]
 
 
-async def test_a_full_host_refuses_before_anything_rings(runtime: Runtime) -> None:
-    runtime.host.refusal = CallRefused("call.start.error-subscription-concurrency-limit-reached", "full", 429)
-    rules(runtime, calls_per_hour=1)
+FULL = CallRefused("call.start.error-subscription-concurrency-limit-reached", "full", 429)
+
+
+async def test_a_call_that_there_is_no_room_for_waits_in_its_order(runtime: Runtime) -> None:
+    number = await runtime.phone_number()
+    runtime.host.refusal = FULL
+    own = {"credentials": [{"provider": "openai", "apiKey": PLANTED}], "model": {"provider": "openai"}}
+    first = await place(runtime, phoneNumberId=number, assistant=own)
+    assert (first["status"], first["subscriptionLimits"]) == ("queued", {"concurrencyBlocked": True})
+    assert PLANTED not in json.dumps(first)
+    runtime.host.refusal = None
+    # There is room now, but somebody was before it.
+    second = await place(runtime, phoneNumberId=number)
+    assert (runtime.host.plans, runtime.telephone.dialled) == ([], [])
+    await due(runtime, 0.1)
+    assert [plan.call_id for plan in runtime.host.plans] == [first["id"], second["id"]]
+    assert [call.call_id for call in runtime.telephone.dialled] == [first["id"], second["id"]]
+    plan = runtime.host.plans[0]
+    assert plan.keys["openai"].key == PLANTED
+    assert plan.call["artifactBaseUrl"].startswith(f"http://localhost:8080/artifact/{first['id']}/")
+    assert "artifactBaseUrl" not in (await runtime.client.get(f"/call/{first['id']}")).text
+    # The line is empty again.
+    third = await place(runtime, phoneNumberId=number)
+    assert runtime.telephone.dialled[-1].call_id == third["id"]
+
+
+async def test_who_loses_the_last_place_to_another_waits_too(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime.host.refusal = FULL
+    asked = iter((False, True))
+    monkeypatch.setattr(runtime.host, "full", lambda: next(asked))
+    call = await place(runtime, name="late")
+    assert (call["status"], call["name"]) == ("queued", "late")
+    assert call["subscriptionLimits"] == {"concurrencyBlocked": True}
+    monkeypatch.setattr(runtime.host, "full", lambda: False)
+    runtime.host.refusal = None
+    await due(runtime, 0.1)
+    (plan,) = runtime.host.plans
+    assert plan.call_id == call["id"]
+    assert plan.call["artifactBaseUrl"].startswith(f"http://localhost:8080/artifact/{call['id']}/")
+
+
+async def test_a_line_that_is_too_long_is_refused(runtime: Runtime) -> None:
+    runtime.host.refusal = FULL
+    calls = runtime.services.calls
+    calls._limits = replace(calls._limits, queued_calls=2)
+    number = await runtime.phone_number()
+    rules(runtime, calls_per_hour=1)  # who waits, or is refused, is not placed
     for _ in range(2):
-        assert (await place(runtime, 429))["endedReason"].endswith("concurrency-limit-reached")
-    assert runtime.telephone.dialled == []
+        await place(runtime, phoneNumberId=number)
+    for _ in range(2):
+        answer = await place(runtime, 429, phoneNumberId=number)
+        assert answer["endedReason"].endswith("concurrency-limit-reached")
     kept = (await runtime.client.get("/call")).json()
-    assert {(call["status"], call["type"]) for call in kept} == {("ended", "outboundPhoneCall")}
+    assert sorted(call["status"] for call in kept) == ["ended", "ended", "queued", "queued"]
+    assert runtime.telephone.dialled == []
+
+
+async def test_nobody_waits_for_room_for_ever(runtime: Runtime) -> None:
+    runtime.host.refusal = FULL
+    call = await place(runtime)
+    path = f"/call/{call['id']}"
+    await due(runtime, 3590)
+    assert (await runtime.client.get(path)).json()["status"] == "queued"
+    await due(runtime, 20)
+    ended = (await runtime.client.get(path)).json()
+    assert (ended["status"], ended["endedReason"]) == ("ended", FULL.ended_reason)
+    assert "no room" in ended["endedMessage"]
+
+
+async def test_one_that_waits_for_room_and_is_deleted_never_rings(runtime: Runtime) -> None:
+    runtime.host.refusal = FULL
+    call = await place(runtime)
+    assert (await runtime.client.delete(f"/call/{call['id']}")).status_code == 200
+    runtime.host.refusal = None
+    await due(runtime, 1)
+    assert runtime.telephone.dialled == []
+
+
+async def test_a_batch_larger_than_the_room_waits(runtime: Runtime) -> None:
+    runtime.host.refusal = FULL
+    body = {"assistant": {}, "phoneNumberId": await runtime.phone_number()}
+    customers = [{"number": f"+4930999{index:02}"} for index in range(12)]
+    answer = (await runtime.client.post("/call", json=body | {"customers": customers})).json()
+    assert (len(answer["results"]), answer["errors"]) == (12, [])
+    assert answer["subscriptionLimits"] == {"concurrencyBlocked": True}
+    runtime.host.refusal = None
+    await due(runtime, 1)
+    assert {call.user for call in runtime.telephone.dialled} == {each["number"][1:] for each in customers}
 
 
 async def test_only_listed_destinations_are_called(runtime: Runtime) -> None:
@@ -226,6 +322,19 @@ async def test_an_organisation_places_so_many_calls_an_hour(runtime: Runtime) ->
     answer = await place(runtime, 400, phoneNumberId=number)
     assert "this runtime may call nobody" in answer["message"][0]
     assert len(runtime.telephone.dialled) == 2
+
+
+async def test_a_phone_number_may_come_with_the_call_and_is_kept_nowhere(runtime: Runtime) -> None:
+    trunk = await runtime.credential(**TRUNK)
+    number = {"provider": "byo-phone-number", "credentialId": trunk, "number": "+493012345", "name": "Desk"}
+    call = await place(runtime, phoneNumberId=None, phoneNumber=number)
+    (dialled,) = runtime.telephone.dialled
+    assert (dialled.user, dialled.caller_id, dialled.caller_name) == ("493099999", "+493012345", "Desk")
+    assert dialled.trunk is not None
+    assert call["phoneNumber"] == number
+    assert runtime.host.plans[0].variables["phoneNumber"]["number"] == "+493012345"
+    assert (await runtime.client.get("/phone-number")).json() == []
+    assert (await runtime.client.get("/call", params={"phoneNumberId": call["id"]})).json() == []
 
 
 async def test_an_idempotency_key_rings_once(runtime: Runtime) -> None:
@@ -341,10 +450,10 @@ async def test_one_that_breaks_does_not_keep_the_others_waiting(
     ]
     begin = runtime.services.calls.begin_due
 
-    async def break_one(document: Any) -> None:
+    async def break_one(document: Any) -> bool:
         if document.id == broken["id"]:
             raise RuntimeError("nobody foresaw it")
-        await begin(document)
+        return await begin(document)
 
     monkeypatch.setattr(runtime.services.calls, "begin_due", break_one)
     await due(runtime, 61)

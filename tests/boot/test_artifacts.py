@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import io
 import os
+import struct
+import wave
 from pathlib import Path
 
 import pytest
@@ -54,16 +57,16 @@ def test_a_link_out_of_the_folder_is_not_followed(folder: Path) -> None:
     os.symlink(folder.parent / "aywa.db", folder / "one" / "link")
     assert Artifacts(folder).find("three", "passwd") is None
     assert Artifacts(folder).find("one", "link") is None
-    Artifacts(folder).remove("three")
+    Artifacts(folder).forget("three")
     assert Path("/etc/passwd").exists()
 
 
-def test_removing_takes_the_calls_files_and_nothing_else(folder: Path) -> None:
+async def test_removing_takes_the_calls_files_and_nothing_else(folder: Path) -> None:
     artifacts = Artifacts(folder)
     for nobody in ("..", ".", "", "one/..", "../..", "/etc", "three", "\0"):
-        artifacts.remove(nobody)
+        await artifacts.remove("org", nobody)
     assert (folder / "one" / "recording.wav").exists()
-    artifacts.remove("one")
+    await artifacts.remove("org", "one")
     assert not (folder / "one").exists()
     assert (folder / "two" / "recording.wav").exists()
     assert (folder.parent / "aywa.db").exists()
@@ -77,3 +80,69 @@ def test_a_recordings_folder_is_the_users_alone(folder: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_the_recorders_to_find_out(tmp_path: Path) -> None:
     (tmp_path / "artifacts").write_text("a file is in the way")
     assert Artifacts(tmp_path / "artifacts").recording("one").name == "recording.wav"
+
+
+# --- on their way into a bucket ------------------------------------------------------------------------------------------
+
+ALL_SIDES = {"recording.wav", "mono.wav", "customer.wav", "assistant.wav"}
+
+
+@pytest.fixture
+def stereo(tmp_path: Path) -> Path:
+    """A call's folder: a recording of 100 frames, a transcript, and something that is nobody's."""
+    folder = tmp_path / "artifacts" / "call"
+    folder.mkdir(parents=True)
+    samples = b"".join(struct.pack("<hh", left, -left) for left in range(100))
+    with wave.open(str(folder / "recording.wav"), "wb") as file:
+        file.setparams((2, 2, 8000, 0, "NONE", ""))
+        file.writeframes(samples)
+    (folder / "transcript.json").write_text("{}")
+    (folder / "notes.txt").write_text("somebody's")
+    return folder
+
+
+def test_a_recording_makes_an_object_of_each_of_its_sides(stereo: Path) -> None:
+    artifacts = Artifacts(stereo.parent)
+    assert artifacts.calls() == ["call"]
+    assert set(artifacts.names("call")) == ALL_SIDES | {"transcript.json"}
+    for name, channels in (("recording.wav", 2), ("mono.wav", 1), ("customer.wav", 1), ("assistant.wav", 1)):
+        source = artifacts.source("call", name)
+        assert source is not None
+        content = b"".join(source.read(0, source.size))
+        assert len(content) == source.size == 44 + 100 * 2 * channels
+        with wave.open(io.BytesIO(content)) as read:
+            assert (read.getnchannels(), read.getnframes()) == (channels, 100)
+    text = artifacts.source("call", "transcript.json")
+    assert text is not None
+    assert b"".join(text.read(0, text.size)) == b"{}"
+    assert b"".join(text.read(1, 2)) == b"}"
+
+
+@pytest.mark.parametrize("name", ["events.jsonl.gz", "../call/recording.wav", "notes.txt", ""])
+def test_what_is_not_there_makes_nothing(stereo: Path, name: str) -> None:
+    assert Artifacts(stereo.parent).source("call", name) is None
+    assert Artifacts(stereo.parent).source("none", "mono.wav") is None
+
+
+def test_what_a_crash_left_of_a_recording_is_kept_as_it_is(stereo: Path) -> None:
+    (stereo / "recording.wav").write_bytes(b"RIFF")
+    artifacts = Artifacts(stereo.parent)
+    source = artifacts.source("call", "recording.wav")
+    assert source is not None
+    assert b"".join(source.read(0, source.size)) == b"RIFF"
+    assert artifacts.source("call", "mono.wav") is None
+
+
+def test_only_what_is_stored_and_was_not_written_again_goes(stereo: Path) -> None:
+    artifacts = Artifacts(stereo.parent)
+    stamp = artifacts.stamp("call")
+    artifacts.drop("call", ["recording.wav", "mono.wav"], stamp)
+    assert (stereo / "recording.wav").exists()
+    (stereo / "transcript.json").write_text('{"later": 1}')
+    artifacts.drop("call", [*ALL_SIDES, "transcript.json"], stamp)
+    assert {path.name for path in stereo.iterdir()} == {"transcript.json", "notes.txt"}
+    (stereo / "notes.txt").unlink()
+    artifacts.drop("call", ["transcript.json"], artifacts.stamp("call"))
+    assert artifacts.calls() == []
+    artifacts.drop("call", ["transcript.json"], {})
+    assert Artifacts(stereo / "none").calls() == []

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from aywa.boot import host as module
 from aywa.boot.artifacts import Artifacts
+from aywa.boot.background import BackgroundSounds
 from aywa.boot.host import Host
 from aywa.boot.prices import load_prices
 from aywa.boot.rehearsal import RecordedJournal
@@ -19,6 +21,7 @@ from aywa.call.session import Routes, Session
 from aywa.core.conversation import Conversation
 from aywa.media.plane import Plane
 from aywa.ports.calls import CallPlan, CallRefused
+from aywa.ports.errors import Fault, ProviderError
 from aywa.ports.media import AudioFormat, HandOver, LegPlan
 from aywa.ports.tts import TtsOptions
 from aywa.testing.scripted_providers import ScriptedLlm, ScriptedStt, ScriptedTts
@@ -69,6 +72,8 @@ class House:
     journal: RecordedJournal
     folder: Path
     ended: list[str]
+    llm: ScriptedLlm
+    turned: list[int]
 
     def call(self, call_id: str = "call-1", assistant: Mapping[str, Any] = GREETS) -> str:
         plan = CallPlan(call_id, "org-1", "vapi.websocketCall", assistant, AudioFormat.PCM16, 16000, 0)
@@ -97,12 +102,18 @@ class House:
             await asyncio.sleep(0.1)
 
 
+async def nowhere(url: str) -> tuple[bytes, int]:
+    raise ProviderError("background-sound", "refused", "not there", fault=Fault.CONFIG, retryable=False)
+
+
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     plane = Plane(asyncio.get_running_loop(), {16000: LoudVad(16000)})
     journal = RecordedJournal()
     ended: list[str] = []
-    reply = ReplyRoutes(ScriptedLlm(), ScriptedTts(), TtsOptions(16000))
+    turned: list[int] = []
+    llm = ScriptedLlm()
+    reply = ReplyRoutes(llm, ScriptedTts(), TtsOptions(16000))
     host = Host(
         plane,
         journal,
@@ -112,8 +123,11 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         calls_max=2,
         prices=load_prices({}).prices,
         ended=ended.append,
+        # How much was on record then.
+        turn_over=lambda: turned.append(len(journal.records)),
+        sounds=BackgroundSounds(nowhere),
     )
-    yield House(host, plane, journal, tmp_path / "artifacts", ended)
+    yield House(host, plane, journal, tmp_path / "artifacts", ended, llm, turned)
     await host.close(5.0)
     await plane.close()
 
@@ -129,6 +143,28 @@ async def test_the_limit_is_answered_with_429(house: House) -> None:
     await house.until_over("call-2")
     assert house.ask(second).status == 404  # type: ignore[attr-defined]
     house.call("call-3")
+
+
+async def test_beyond_what_the_machine_carries_a_call_is_to_come_again(house: House) -> None:
+    house.host.measured_max = 1
+    house.call("call-1")
+    assert house.host.full()
+    with pytest.raises(CallRefused, match="aywa bench") as refused:
+        house.call("call-2")
+    assert refused.value.status == 503
+
+
+async def test_a_runtime_that_drains_takes_no_calls_and_waits_for_its_own(house: House) -> None:
+    await house.host.idle()
+    house.call("call-1")
+    house.host.drain()
+    with pytest.raises(CallRefused) as refused:
+        house.call("call-2")
+    assert (refused.value.status, house.host.draining, house.host.full()) == (503, True, False)
+    waiting = asyncio.create_task(house.host.idle())
+    await house.host.close(5.0)
+    await waiting
+    assert not house.host.active()
 
 
 async def test_who_made_the_routes_is_told_when_the_call_needs_them_no_more(
@@ -349,3 +385,142 @@ async def test_settings_that_contradict_each_other_are_on_the_calls_record(house
     (warning,) = house.journal.of("SettingsWarned")
     assert warning.data["code"] == "contradiction"
     assert warning.data["detail"].startswith("stopSpeakingPlan.voiceSeconds has no effect")
+
+
+# --- when it is over -------------------------------------------------------------------------------------------------
+
+ONE = {"minMessagesThreshold": 1}
+VENDOR = {"provider": "openai", "model": "gpt-4.1"}
+
+
+async def over(house: House, assistant: Mapping[str, Any], *, connect: bool = True) -> Any:
+    """The data of the call's analysis; None without one."""
+    url = house.call(assistant={**GREETS, **assistant})
+    line = house.connect(url) if connect else None
+    await asyncio.sleep(4)
+    if line is None:
+        assert house.host.end("call-1", "manually-canceled")
+    else:
+        line.leg.disconnected("closed", "")
+    await house.until_over()
+    await house.host.close(5.0)
+    made = house.journal.of("AnalysisCompleted")
+    return made[0].data if made else None
+
+
+async def test_a_call_is_analysed_when_it_is_over(house: House) -> None:
+    data = await over(house, {"model": VENDOR, "analysisPlan": ONE})
+    assert data["analysis"] == {"summary": "Certainly. That is done."}
+    assert [step["kind"] for step in data["steps"]] == ["summary", "successEvaluation"]
+    request = house.llm.requests[0]
+    assert "AI: Hello, who is there?" in request.messages[-1].content
+    # The caller was told long before.
+    kinds = [record.kind for record in house.journal.records]
+    assert kinds.index("EndCall") < kinds.index("AnalysisCompleted")
+
+
+@pytest.mark.parametrize("model", [{"provider": "custom-llm"}, {}, None])
+async def test_a_model_of_the_customer_s_own_is_asked_only_what_the_plan_says(
+    house: House, model: Any
+) -> None:
+    data = await over(
+        house, {"model": model, "analysisPlan": {**ONE, "successEvaluationPlan": {"rubric": "Matrix"}}}
+    )
+    assert data is not None
+    assert [step["kind"] for step in data["steps"]][:1] == ["successEvaluation"]
+
+
+async def test_without_a_plan_a_model_of_the_customer_s_own_is_left_alone(house: House) -> None:
+    assert await over(house, {"model": {"provider": "custom-llm"}}) is None
+    assert house.llm.requests == []
+
+
+async def test_a_call_of_few_words_is_not_worth_a_question(house: House) -> None:
+    data = await over(house, {"model": VENDOR})
+    assert data["skipped"] == "too_few_messages"
+    assert house.llm.requests == []
+
+
+async def test_a_call_that_nobody_joined_is_not_analysed(house: House) -> None:
+    assert (
+        await over(house, {"model": VENDOR, "analysisPlan": {"minMessagesThreshold": 0}}, connect=False)
+        is None
+    )
+
+
+async def test_a_receptionist_without_a_model_cannot_judge(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(house.llm, "name", "local-rules")
+    assert await over(house, {"analysisPlan": {**ONE}}) is None
+    assert house.ended == ["call-1"]
+
+
+async def test_what_the_rules_are_asked_is_told_to_be_impossible(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(house.llm, "name", "local-rules")
+    data = await over(house, {"analysisPlan": {**ONE, "summaryPlan": {"enabled": True}}})
+    assert data["skipped"] == "no_model"
+
+
+async def test_an_analysis_that_breaks_keeps_nobody_from_the_recording(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(module, "read_analysis_plan", broken)
+    assert await over(house, {"model": VENDOR}) is None
+    assert len(house.journal.of("ArtifactStored")) == 1
+    assert house.ended == ["call-1"]
+
+
+async def test_a_call_under_a_compliance_plan_leaves_no_recording_and_has_its_file_of_the_journal_removed(
+    house: House,
+) -> None:
+    assert await over(house, {"compliancePlan": {"hipaaEnabled": True}}) is None
+    assert house.journal.of("ArtifactStored") == []
+    assert not (house.folder / "call-1" / "recording.wav").exists()
+    (withheld,) = house.journal.of("WordsWithheld")
+    assert withheld.data == {"reason": "compliance_plan"}
+    # It is the first of a new file: all that was said lies before it.
+    assert house.turned == [house.journal.records.index(withheld)]
+
+
+async def test_a_recording_that_is_not_wanted_is_not_promised(house: House) -> None:
+    plan = CallPlan(
+        "call-1", "org-1", "vapi.websocketCall", {**GREETS, "artifactPlan": {"recordingEnabled": False}},
+        AudioFormat.PCM16, 16000, 0, call={"artifactBaseUrl": "http://here/call/call-1"},
+    )  # fmt: skip
+    line = house.connect(house.host.prepare(plan))
+    await asyncio.sleep(1)
+    house.host.end("call-1", "manually-canceled")
+    await house.until_over()
+    assert any('"ended"' in text for text in line.texts)
+    assert not any("recordingUrl" in text for text in line.texts)
+
+
+async def test_an_office_sounds_under_a_call_that_wants_one(house: House) -> None:
+    line = house.connect(house.call(assistant={"backgroundSound": "office"}))
+    # It is made by a thread, whose time is not the test's.
+    while not line.audio:  # noqa: ASYNC110 - time jumps
+        await asyncio.sleep(0.02)
+    before = len(line.audio)
+    await asyncio.sleep(1.0)
+    # 40 ms leave together.
+    assert 24 <= len(line.audio) - before <= 26
+    line.leg.disconnected("closed", "")
+    await house.until_over()
+
+
+async def test_a_sound_that_cannot_be_had_is_told_and_the_call_goes_on(house: House) -> None:
+    url = house.call(assistant={**GREETS, "backgroundSound": "https://x/y.wav"})
+    line = house.connect(url)
+    await asyncio.sleep(3)
+    (warned,) = house.journal.of("SettingsWarned")
+    assert warned.data["code"] == "background_sound"
+    assert "not there" in warned.data["detail"]
+    assert line.audio
+    line.leg.disconnected("closed", "")
+    await house.until_over()

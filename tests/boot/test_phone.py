@@ -55,6 +55,7 @@ class FakeHost:
     ends: list[tuple[str, str]] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
     rung: list[str] = field(default_factory=list)
+    notes: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     over: Callable[[str, bool], None] = lambda call_id, connected: None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -75,6 +76,10 @@ class FakeHost:
     def rang(self, call_id: str) -> None:
         self.rung.append(call_id)
         self.changed.set()
+
+    def note(self, call_id: str, kind: str, data: dict[str, Any]) -> bool:
+        self.notes.append((call_id, kind, data))
+        return True
 
     def on_over(self, tell: Callable[[str, bool], None]) -> None:
         self.over = tell
@@ -195,6 +200,19 @@ async def test_a_call_is_answered_and_ends_when_the_caller_hangs_up(apart: bool)
     invite = made.router.asked[0]
     assert (invite.called, invite.source, invite.trusted) == ("demo", "127.0.0.1", True)
     assert invite.sip_call_id == (talked.phone.dialog.call_id if talked.phone.dialog else "")
+
+
+async def test_every_sip_message_of_a_call_is_on_its_record() -> None:
+    async with rig() as made:
+        await call(made.uri, Pause(0.3))
+        await made.host.until(lambda: made.host.of(LegEnded))
+    assert {(call_id, kind) for call_id, kind, _ in made.host.notes} == {("call-1", "SipSeen")}
+    rungs = [(data["direction"], data["what"]) for _, _, data in made.host.notes]
+    # Those from before anybody knew of the call, too.
+    assert rungs[0] == ("received", "INVITE")
+    for each in (("sent", "180 Ringing"), ("sent", "200 OK"), ("received", "ACK"), ("received", "BYE")):
+        assert each in rungs
+    assert all(data["remote"].startswith("127.0.0.1:") for _, _, data in made.host.notes)
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
@@ -358,6 +376,15 @@ async def test_a_call_that_is_not_wanted_any_more_stops_ringing() -> None:
         talked = await task
     assert talked.phone.ended_by == "far side"
     assert not talked.connected
+
+
+async def test_a_call_that_rings_in_vain_was_not_answered_by_the_customer() -> None:
+    async with rig() as made, answering(ring_s=3.0) as (uri, task):
+        made.phone.dial(OutboundCall("call-1", "org", uri=uri, ring_s=0.4))
+        await made.host.until(lambda: made.host.ends)
+        talked = await task
+    assert made.host.ends == [("call-1", ended_reasons.ANSWERED_NOT)]
+    assert talked.phone.ended_by == "far side"
 
 
 async def test_after_the_end_nothing_is_dialled() -> None:

@@ -16,6 +16,7 @@ from aywa.adapters.tts.cartesia import CartesiaTts
 from aywa.adapters.tts.elevenlabs import ElevenLabsTts
 from aywa.adapters.tts.openai import OpenAiTts
 from aywa.boot import providers as boot
+from aywa.boot import receptionist
 from aywa.boot.known_providers import KNOWN_PROVIDERS, MODEL, TRANSCRIBER, VOICE, KnownProvider, known
 from aywa.boot.providers import CallRoutes, LocalRoutes, Providers
 from aywa.boot.settings import PROVIDER_VARIABLES
@@ -122,6 +123,14 @@ async def test_what_runs_here_has_an_address_that_is_never_asked(providers: Prov
         found = providers.routes(plan({part: {"provider": provider, **address}}), HERE)
         assert worker(found, part) in (HERE.llm, HERE.tts, HERE.stt)
         assert found.problems == []
+
+
+async def test_the_first_assistant_names_what_runs_here_and_nobody_has_to_be_warned(
+    providers: Providers,
+) -> None:
+    found = providers.routes(plan(receptionist.DOCUMENT), HERE)
+    assert [worker(found, part) for part in (MODEL, VOICE, TRANSCRIBER)] == [HERE.llm, HERE.tts, HERE.stt]
+    assert found.problems == []
 
 
 async def test_half_a_key_is_not_enough(providers: Providers) -> None:

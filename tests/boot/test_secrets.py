@@ -9,10 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from aywa.adapters.secrets.aes_gcm import AesGcmVault, key_id, read_key
 from aywa.boot.errors import CannotStart
-from aywa.boot.secrets import DEVELOPMENT_KEY, PREVIOUS, SETTING, open_vault
+from aywa.boot.secrets import DEVELOPMENT_KEY, PREVIOUS, SETTING, held_against, open_vault
+from aywa.ports.sealed import KnownKey
+from tests.service.test_rotation import Rows
 
 PLACE = ("org", "credential", "id", "secrets")
+FIRST_ID, SECOND_ID = (key_id(bytes([n] * 32)) for n in (1, 2))
 FIRST, SECOND = (base64.b64encode(bytes([n] * 32)).decode() for n in (1, 2))
 
 
@@ -59,6 +63,43 @@ def test_what_was_sealed_before_stays_readable(tmp_path: Path) -> None:
     rotated = open_vault(tmp_path, {SETTING: SECOND, PREVIOUS: f"{FIRST}, ,"}).vault
     assert rotated.open(first.seal(b"s2", PLACE), PLACE) == b"s2"
     assert open_vault(tmp_path, {PREVIOUS: FIRST}).vault.open(first.seal(b"s3", PLACE), PLACE) == b"s3"
+
+
+def test_a_key_that_was_kept_and_is_set_as_well_is_one_key(tmp_path: Path) -> None:
+    (tmp_path / DEVELOPMENT_KEY).write_text(FIRST)
+    once = open_vault(tmp_path, {SETTING: FIRST})
+    assert (once.key_ids, once.kept) == ((FIRST_ID,), False)
+    both = open_vault(tmp_path, {SETTING: SECOND})
+    assert (both.key_ids, both.kept) == ((SECOND_ID, FIRST_ID), True)
+    assert open_vault(tmp_path, {SETTING: SECOND, PREVIOUS: FIRST}).key_ids == (SECOND_ID, FIRST_ID, FIRST_ID)
+
+
+async def test_at_the_start_the_key_is_noted_and_held_against_what_is_there(tmp_path: Path) -> None:
+    rows = Rows()
+    development = open_vault(tmp_path, {})
+    assert await held_against(rows, development, lambda: 5) == development.warning
+    assert rows.noted == {development.key_ids[0]: KnownKey(development.key_ids[0], 5)}
+    rows.add(AesGcmVault(read_key(FIRST, SETTING)), "credentials", "a")
+    told = await held_against(rows, development, lambda: 6)
+    assert told is not None
+    assert development.warning is not None
+    assert told.startswith(
+        f"{development.warning}; secrets in the store are sealed with a key that is not set ({FIRST_ID})"
+    )
+    strange = await held_against(rows, open_vault(tmp_path, {SETTING: SECOND}), lambda: 7)
+    assert strange is not None
+    assert strange.startswith("secrets in the store")
+    assert PREVIOUS in strange
+    good = open_vault(tmp_path, {SETTING: SECOND, PREVIOUS: FIRST})
+    assert await held_against(rows, good, lambda: 8) is None
+    assert rows.noted[SECOND_ID] == KnownKey(SECOND_ID, 7)
+
+
+async def test_a_start_with_the_key_that_was_taken_out_of_use_stops_with_the_mend(tmp_path: Path) -> None:
+    rows = Rows(noted={FIRST_ID: KnownKey(FIRST_ID, 1), SECOND_ID: KnownKey(SECOND_ID, 2, 3)})
+    swapped = open_vault(tmp_path, {SETTING: FIRST, PREVIOUS: SECOND})
+    with pytest.raises(CannotStart, match=f"is {FIRST_ID}.*{SECOND_ID} has sealed since: exchange .*--back"):
+        await held_against(rows, swapped)
 
 
 @pytest.mark.parametrize("name", [SETTING, PREVIOUS])

@@ -619,3 +619,71 @@ async def test_times_are_since_the_calls_first_sample_whoever_tells_them() -> No
         words = [event.words for event in posted if isinstance(event, ev.TranscriptReceived)]
         assert words == [(("one", 0.5, 1.0),), (("two", 1.25, 1.5),)]
         assert sum(told == bytes(320) for told in second.streams[0].told) == 50
+
+
+# --- others listen from now on ---------------------------------------------------------------------------------------
+
+
+async def test_others_hear_what_was_not_told_for_good_and_nobody_has_broken() -> None:
+    first, second = Stt(name="first"), Stt(name="second")
+    async with listening(first) as (recogniser, posted):
+        await asyncio.sleep(0.1)
+        recogniser.voice(True)
+        recogniser.feed(b"said")
+        assert recogniser.turn_to([EarRoute(second, "de")])
+        await asyncio.sleep(0.1)
+        assert second.streams[0].told == [True, b"said"]
+        recogniser.feed(b"more")
+        assert second.streams[0].told[-1] == b"more"
+        assert b"more" not in first.streams[0].told
+    assert fails(posted) == []
+
+
+async def test_the_same_ones_go_on() -> None:
+    stt = Stt()
+    async with listening(stt) as (recogniser, _):
+        await asyncio.sleep(0.1)
+        assert recogniser.turn_to([EarRoute(stt), EarRoute(Stt())])
+        await asyncio.sleep(0.1)
+        assert len(stt.streams) == 1
+
+
+async def test_those_who_want_another_rate_are_not_turned_to() -> None:
+    stt = Stt()
+    async with listening(stt) as (recogniser, _):
+        await asyncio.sleep(0.1)
+        assert not recogniser.turn_to([EarRoute(Stt(rates_hz=(24000,)))])
+        recogniser.feed(b"said")
+        assert stt.streams[0].told == [b"said"]
+
+
+async def test_whoever_was_being_opened_is_not_waited_for_and_a_broken_one_not_either() -> None:
+    slow, next_one = Stt(open_s=1.0), Stt()
+    async with listening(slow) as (recogniser, posted):
+        await asyncio.sleep(0.1)
+        recogniser.feed(b"said")
+        assert recogniser.turn_to([EarRoute(next_one)])
+        await asyncio.sleep(1.5)
+        assert next_one.streams[0].told == [b"said"]
+    assert fails(posted) == []
+    broken_one, last = Stt(errors=[broken("stt")] * 3), Stt()
+    async with listening(broken_one) as (recogniser, posted):
+        await asyncio.sleep(0.1)
+        assert recogniser.turn_to([EarRoute(last)])
+        await asyncio.sleep(3.0)
+        assert len(last.streams) == 1
+    assert len(fails(posted)) == 1
+
+
+async def test_what_was_said_and_forgotten_is_told() -> None:
+    second = Stt()
+    async with listening(Stt()) as (recogniser, posted):
+        await asyncio.sleep(0.1)
+        recogniser.voice(True)
+        for _ in range(module.KEPT_FRAMES + 1):
+            recogniser.feed(b"said")
+        assert recogniser.turn_to([EarRoute(second)])
+        await asyncio.sleep(0.1)
+        assert second.streams
+    lost = [event for event in posted if isinstance(event, ev.ChildFailed)]
+    assert [(each.code, each.repeats) for each in lost] == [("other_recogniser", False)]

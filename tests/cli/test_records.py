@@ -118,6 +118,16 @@ def test_keys_are_made_listed_and_revoked(run: Run, home: Path) -> None:
     (row,) = json.loads(run("api-keys", "list", "--json").stdout)
     assert row["revokedAt"]
     assert run("api-keys", "revoke", "nothing").exit_code == 1
+    limited = run(
+        "api-keys", "create", "--scope", "calls:read", "--scope", "files:write", "--expires", "2099-01-31"
+    )
+    assert limited.exit_code == 0, limited.stdout
+    row = json.loads(run("api-keys", "list", "--json").stdout)[-1]
+    assert (row["scopes"], row["expiresAt"]) == (["calls:read", "files:write"], "2099-01-31T00:00:00.000Z")
+    assert "expires 2099-01-31T00:00:00.000Z  calls:read files:write" in run("api-keys", "list").stdout
+    assert run("api-keys", "create", "--expires", "90d").exit_code == 0
+    for wrong in (("--scope", "all"), ("--expires", "soon"), ("--expires", "2020-01-01")):
+        assert run("api-keys", "create", *wrong).exit_code != 0
     plain = run("api-keys", "create").stdout.strip()
     assert asyncio.run(_opens(home, plain))
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from aywa.core.webhooks import Delivery, Endpoint
 from aywa.ports.journal import CallProjection, JournalRecord
+from aywa.ports.outbox import DeliveryQuery
 from aywa.ports.secrets import Sealed
 from aywa.ports.store import (
     ApiKey,
@@ -18,7 +20,9 @@ from aywa.ports.store import (
     JsonObject,
     ListQuery,
     NewCall,
+    Once,
     Organisation,
+    Repeated,
     Span,
     Store,
 )
@@ -87,13 +91,66 @@ class AccountsContract:
         assert [key.id for key in await store.keys.list(ORG.id)] == ["a"]
         assert [key.id for key in await store.keys.list()] == ["a", "b"]
 
+    async def test_what_a_key_may_do_and_until_when_comes_back(self, store: Store) -> None:
+        await store.keys.insert(
+            ApiKey("a", ORG.id, "", "private", "1", "", 5, scopes=("calls:read",), expires_ms=9)
+        )
+        await store.keys.insert(ApiKey("b", ORG.id, "", "private", "2", "", 6))
+        found = [(key.scopes, key.expires_ms) for key in await store.keys.list(ORG.id)]
+        assert found == [(("calls:read",), 9), (None, None)]
+
 
 @pytest.mark.usefixtures("tenants")
 class DocumentsContract:
+    async def test_a_name_makes_one_document_while_it_is_remembered(self, store: Store) -> None:
+        first, again = Once("n", "d1", 5), Once("n", "d2", 5)
+        await store.assistants.insert(document("a", 10), first)
+        with pytest.raises(Repeated):
+            await store.assistants.insert(document("b", 11), again)
+        assert await store.assistants.get(ORG.id, "b") is None
+        earlier = await store.assistants.earlier(ORG.id, "n", 5)
+        assert earlier is not None
+        assert (earlier.document, earlier.digest) == (document("a", 10), "d1")
+        assert await store.assistants.earlier(ORG.id, "n", 11) is None
+        assert await store.assistants.earlier(OTHER.id, "n", 5) is None
+        assert await store.tools.earlier(ORG.id, "n", 5) is None
+        # Another organisation's, another kind's, and one that is old enough.
+        await store.assistants.insert(document("c", 12, OTHER.id), again)
+        await store.tools.insert(document("a", 12), again)
+        await store.assistants.insert(document("d", 30), Once("n", "d3", 20))
+        later = await store.assistants.earlier(ORG.id, "n", 20)
+        assert later is not None
+        assert (later.document.id, later.digest) == ("d", "d3")
+
+    async def test_of_many_with_the_same_name_one_is_made(self, store: Store) -> None:
+        async def made(number: int) -> bool:
+            try:
+                await store.squads.insert(document(f"s{number}", 10), Once("n", "d", 5))
+            except Repeated:
+                return False
+            return True
+
+        assert sorted(await asyncio.gather(*(made(number) for number in range(5)))) == [False] * 4 + [True]
+
+    async def test_what_is_deleted_frees_its_name(self, store: Store) -> None:
+        await store.assistants.insert(document("a", 10), Once("n", "d", 5))
+        await store.assistants.delete(ORG.id, "a")
+        assert await store.assistants.earlier(ORG.id, "n", 5) is None
+        await store.assistants.insert(document("b", 11), Once("n", "d", 5))
+
     async def test_a_text_comes_back_as_it_was(self, store: Store) -> None:
         stored = document("a", 5, unknown={"deep": [1, None, "\u00e9"]})
         await store.assistants.insert(stored)
         assert await store.assistants.get(ORG.id, "a") == stored
+
+    async def test_several_are_found_by_their_ids(self, store: Store) -> None:
+        for kind in (store.tools, store.squads, store.files, store.assistants):
+            await kind.insert(document("a", 5))
+            await kind.insert(document("b", 6))
+            await kind.insert(document("c", 7, OTHER.id))
+            found = await kind.of_ids(ORG.id, ["a", "b", "c", "none"])
+            assert {each.id for each in found} == {"a", "b"}
+            assert await kind.of_ids(ORG.id, []) == []
 
     async def test_another_organisation_sees_and_changes_nothing(self, store: Store) -> None:
         await store.assistants.insert(document("a", 5))
@@ -265,6 +322,51 @@ class CallsContract:
         assert await store.unended() == []
         assert await store.calls.guest("a", "g", 0) is None
         assert await store.calls.delete(ORG.id, "a", 21) is None
+
+    async def test_what_is_told_of_a_deleted_call_stays_when_what_was_to_be_told_goes(
+        self, store: Store
+    ) -> None:
+        def told(name: str, call_id: str | None = None) -> Delivery:
+            servers = (Endpoint("https://a.example"),)
+            return Delivery(name, ORG.id, "call.deleted", "{}", servers, 10, call_id)
+
+        await store.calls.insert(call("a", 10), 0, [told("before", "a")])
+        seen: list[Document] = []
+
+        def tell(gone: Document) -> list[Delivery]:
+            seen.append(gone)
+            return [told("after")]
+
+        assert await store.calls.delete(OTHER.id, "a", 20, tell) is None
+        assert seen == []
+        gone = await store.calls.delete(ORG.id, "a", 20, tell)
+        assert seen == [gone]
+        assert [row.delivery.id for row in await store.outbox.list(ORG.id, DeliveryQuery())] == ["after"]
+
+    async def test_one_that_waits_for_room_is_nobody_s_orphan_and_counted(self, store: Store) -> None:
+        await store.calls.insert(call("begun", 10), 0)
+        await store.calls.insert(call("later", 10, due_ms=300), 0)
+        await store.calls.insert(call("a", 10, due_ms=20), 0)
+        b = call("b", 10, OTHER.id)
+        await store.calls.insert(b, 0)
+        sealed = replace(b.document, sealed=Sealed("k", b"b"))
+        waits = await store.calls.postpone(sealed, 30, 25, lambda body: body | {"blocked": True})
+        assert waits is not None
+        assert json.loads(waits.text) | {"updatedAt": ""} == json.loads(b.document.text) | {
+            "blocked": True,
+            "updatedAt": "",
+        }
+        assert [await store.calls.waiting(now) for now in (19, 20, 30)] == [0, 1, 2]
+        assert await store.unended() == [("begun", ORG.id)]
+        due = await store.calls.due(40, 10)
+        assert [(each.id, each.sealed) for each in due] == [("a", None), ("b", Sealed("k", b"b"))]
+        kept = await store.calls.get(OTHER.id, "b")
+        assert kept is not None
+        assert (kept.sealed, kept.text) == (Sealed("k", b"b"), waits.text)
+        await store.calls.delete(ORG.id, "a", 50)
+        assert await store.calls.waiting(60) == 1
+        gone = replace(sealed, id="none")
+        assert await store.calls.postpone(gone, 30, 25, lambda body: body) is None
 
     async def test_a_phone_call_is_found_by_its_number(self, store: Store) -> None:
         await store.calls.insert(call("a", 10, phone_number_id="p"), 0)

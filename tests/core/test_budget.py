@@ -92,3 +92,40 @@ def test_speech_is_counted_by_the_leg_s_rate() -> None:
     budget.happened(ev.ClauseSynthesized(1, 0, "x", 8000), 1.0)
     budget.happened(ev.VoiceSuspected(LEG, 1.0), 1.0)
     assert budget.spent(1.0) == 0.5
+
+
+# --- another assistant ---------------------------------------------------------------------------------------------
+
+DEARER = {
+    "model": {"provider": "m", "model": "n"},
+    "voice": {"provider": "v"},
+    "transcriber": {"provider": "u"},
+}
+DEARER_TIME = Price(STT, "u", "*", SECOND, 0.4)
+
+
+def test_time_costs_from_then_on_what_the_next_recogniser_asks() -> None:
+    budget = Budget(5.0, ASSISTANT, TIME)
+    budget.happened(CONNECTED, 10.0)
+    budget.adopt(None, DEARER, [DEARER_TIME], 20.0)
+    # One dollar is spent by then, and four are left at 0.4 a second.
+    assert budget.due_s == pytest.approx(30.0)
+    assert budget.spent(29.0) is None
+    assert budget.spent(31.0) == pytest.approx(5.4)
+
+
+def test_a_limit_of_its_own_counts_for_the_whole_call() -> None:
+    budget = Budget(None, ASSISTANT, TIME)
+    budget.happened(CONNECTED, 0.0)
+    budget.adopt(3.0, ASSISTANT, TIME, 10.0)
+    assert budget.spent(29.0) is None
+    assert budget.spent(30.5) == pytest.approx(3.05)
+    budget.adopt(None, ASSISTANT, (), 31.0)
+    assert budget.limit == 3.0
+
+
+def test_a_call_may_change_hands_before_anybody_is_there() -> None:
+    budget = Budget(3.0, ASSISTANT, TIME)
+    budget.adopt(None, DEARER, [DEARER_TIME], 1.0)
+    budget.happened(CONNECTED, 2.0)
+    assert budget.due_s == pytest.approx(2.0 + 3.0 / 0.4)

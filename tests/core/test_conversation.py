@@ -514,7 +514,7 @@ def test_what_hooks_say_and_add_is_done_and_on_record() -> None:
     feed(made, silence(2.1), confirmed(""), now=2.2)
     cmds = ring(made, 5.0)
     assert ("say", "silent") in decided(cmds)
-    assert ("tool_skipped", "no_tools_yet") in decided(cmds)
+    assert ("tool_skipped", "not_runnable") in decided(cmds)
     [asked] = of(do.StartReply, cmds)
     assert asked.messages[-1]["content"] == "Ask."
     cmds = ring(made, 7.0)
@@ -541,6 +541,48 @@ def test_the_end_is_told_to_the_hooks_that_wait_for_it() -> None:
     assert ("message.add", "call.ending") in decided(cmds)
     assert [m["message"] for m in made.history.messages] == ["note hook"]
     assert of(do.StartReply, cmds) == []
+
+
+@pytest.mark.parametrize("reason", ["call.ringing.hook-executed-say", "assistant-request-returned-error"])
+def test_who_is_only_there_to_say_something_says_it_and_hangs_up(reason: str) -> None:
+    made = Conversation(LEG)
+    made.handle(
+        ev.CallStarted("c1", "o1", 0, {"firstMessage": "We are closed.", "partingReason": reason}), 0.0
+    )
+    cmds = made.handle(ev.LegConnected(LEG, RATE_HZ), 1.0)
+    assert [c.text for c in of(do.SayText, cmds)] == ["We are closed."]
+    feed(made, voice(1.2), now=1.3)
+    cmds = says(made, "We are closed.", now=1.4)
+    assert of(do.HangUp, cmds) == [do.HangUp(LEG, reason)]
+
+
+def test_nobody_hangs_up_for_a_reason_of_his_own() -> None:
+    made = Conversation(LEG)
+    made.handle(ev.CallStarted("c1", "o1", 0, {"firstMessage": "Hi.", "partingReason": "because"}), 0.0)
+    made.handle(ev.LegConnected(LEG, RATE_HZ), 1.0)
+    assert of(do.HangUp, says(made, "Hi.", now=1.4)) == []
+
+
+def test_the_beginning_is_told_to_the_hooks_once() -> None:
+    hooks = [{"on": "session.created", "do": [{"type": "tool", "toolId": "t"}]}]
+    made = Conversation(LEG)
+    made.handle(ev.CallStarted("c1", "o1", 0, MUTE | {"hooks": hooks}), 0.0)
+    cmds = made.handle(ev.LegConnected(LEG, RATE_HZ), 1.0)
+    assert ("tool_skipped", "not_runnable") in decided(cmds)
+    assert made.handle(ev.LegConnected(LEG, RATE_HZ), 2.0) == []
+
+
+@pytest.mark.parametrize(
+    ("is_final", "confidence", "fires"),
+    [(True, 0.3, True), (False, 0.3, False), (True, None, False), (True, 0.95, False)],
+)
+def test_what_the_recogniser_is_not_sure_of_is_told_to_the_hooks(
+    is_final: bool, confidence: float | None, fires: bool
+) -> None:
+    on = "assistant.transcriber.endpointedSpeechLowConfidence"
+    made = call(MUTE | {"hooks": [{"on": on, "do": [NOTED | {"triggerResponseEnabled": False}]}]})
+    cmds = made.handle(ev.TranscriptReceived(LEG, "", is_final, confidence=confidence), 2.0)
+    assert (("message.add", on) in decided(cmds)) is fires
 
 
 def test_a_slow_model_is_told_to_the_hooks() -> None:
@@ -583,7 +625,9 @@ def test_a_message_that_is_added_in_the_callers_turn_is_answered_with_it() -> No
 def test_a_silence_without_a_reason_is_broken_before_it_breaks_the_promise() -> None:
     made = call(HELLO, stocked=True)
     # The greeting's voice is slow, and the filler is told to begin late.
-    assert len(of(do.PlayPhrase, ring(made, 1.0 + ALARM_S))) == 1
+    cmds = ring(made, 1.0 + ALARM_S)
+    assert len(of(do.PlayPhrase, cmds)) == 1
+    assert told("hang", cmds) == [{}]
     feed(made, playing(1, 1.0 + ALARM_S), now=1.0 + ALARM_S)
     assert (made.silence.unexplained, made.silence.deadline) == (0, None)
 
@@ -623,6 +667,17 @@ def test_what_the_client_did_not_ask_for_is_not_made() -> None:
     made = call(HELLO | {"clientMessages": ["transcript"]}, stocked=True)
     cmds = feed(made, voice(2.0), partial("one two"), now=2.1)
     assert [c.type for c in of(do.TellClient, cmds)] == ["floor", "transcript"]
+
+
+def test_what_a_server_asked_for_is_made_though_the_client_did_not() -> None:
+    webhooks = {"messages": ["speech-update", 'transcript[transcriptType="final"]']}
+    made = Conversation(LEG)
+    made.handle(ev.CallStarted("c", "o", 0, HELLO | {"clientMessages": []}, webhooks=webhooks), 0.0)
+    made.handle(ev.LegConnected(LEG, RATE_HZ), 1.0)
+    cmds = feed(made, voice(2.0), partial("one two"), now=2.1)
+    assert [c.type for c in of(do.TellClient, cmds)] == ["speech-update", "floor"]
+    final = made._settle([do.TellClient("transcript", {"transcriptType": "final"})], 2.2)
+    assert [c.type for c in of(do.TellClient, final)] == ["transcript"]
 
 
 # --- any event at any time -----------------------------------------------------------------------------------------
@@ -1029,3 +1084,217 @@ def test_whatever_is_pressed_and_run_the_caller_is_not_left_in_silence(
     world.settle()
     counts(world)
     assert world.conversation.silence.unexplained == 0
+
+
+# --- those who steer -------------------------------------------------------------------------------------------------
+
+
+def test_a_control_is_taken_and_silence_has_its_reason() -> None:
+    made = call(HELLO, connected=False)
+    muted = ev.ControlReceived({"type": "control", "control": "mute-assistant"})
+    made.handle(muted, 0.5)
+    assert not of(do.SayText, made.handle(ev.LegConnected(LEG, RATE_HZ), 1.0))
+    assert not acts(ring(made, 20.0))
+    taken = made.handle(ev.ControlReceived({"type": "take-over"}, "listener"), 20.0)
+    assert do.TakeOver(LEG) in taken
+    (gap,) = of(do.RecordGap, made.handle(ev.EndRequested("manually-canceled"), 30.0))
+    assert gap.reasons == {"muted": 19.0, "taken_over": 10.0}
+
+
+def test_nothing_of_a_muted_caller_is_taken() -> None:
+    made = call()
+    made.handle(ev.ControlReceived({"type": "control", "control": "mute-customer"}), 2.0)
+    assert made.handle(voice(3.0), 3.0) == []
+    assert made.floor.caller.state.name == "SILENT"
+
+
+def test_a_client_presses_keys_and_says_other_things() -> None:
+    made = call(MUTE | {"keypadInputPlan": {"enabled": True, "delimiters": ["#"]}})
+    cmds = made.handle(client(type="dtmf", digits="12#"), 2.0)
+    assert "Keypad Entry: 12" in told("transcript", cmds)[0]["transcript"]
+    assert told("error", made.handle(client(type="dtmf"), 3.0))
+
+
+# --- another assistant takes over ----------------------------------------------------------------------------------
+
+BOOKING: dict[str, Any] = {
+    "name": "Booking",
+    "id": "a2",
+    "firstMessage": "Booking here.",
+    "model": {"messages": [{"role": "system", "content": "You book."}]},
+    "keypadInputPlan": {"enabled": True},
+}
+TO_BOOKING = {"type": "assistant", "assistantName": "Booking"}
+FRONT: dict[str, Any] = {
+    "name": "Front",
+    "firstMessageMode": "assistant-waits-for-user",
+    "maxDurationSeconds": 900,
+    "model": {"tools": [{"type": "handoff", "destinations": [TO_BOOKING]}]},
+    "keypadInputPlan": {"enabled": True},
+}
+
+
+def handed(
+    made: Conversation, now: float, assistant: dict[str, Any] = BOOKING, **more: Any
+) -> list[do.Command]:
+    """The model wants a handoff, and whoever it wants is ready."""
+    wants_booking(made, now)
+    return feed(made, ev.HandoffPrepared("h1", assistant, **more), now=now + 3.5)
+
+
+def wants_booking(made: Conversation, now: float) -> None:
+    """By now + 3 the model wants a handoff."""
+    feed(made, voice(now), silence(now + 0.5), confirmed("I want to book a table"), now=now + 0.6)
+    ring(made, now + 3.0)
+    assert made.floor.reply is not None
+    reply_id = made.floor.reply.reply_id
+    called = ev.ToolCallsReceived(reply_id, (ev.ToolCall("h1", "handoff_to_Booking", "{}"),))
+    cmds = feed(made, called, ev.ReplyCompleted(reply_id, "", 0), now=now + 3.0)
+    assert of(do.StartHandoff, cmds) == [do.StartHandoff("h1", TO_BOOKING)]
+
+
+def test_the_next_assistant_greets_with_its_own_settings_and_is_told() -> None:
+    made = call(FRONT)
+    cmds = handed(made, 2.0, variables={"party": 4})
+    assert of(do.ChangeAssistant, cmds) == [do.ChangeAssistant("h1")]
+    assert [c.text for c in of(do.SayText, cmds)] == ["Booking here."]
+    (update,) = told("transfer-update", cmds)
+    assert (update["fromAssistant"]["name"], update["toAssistant"]) == (
+        "Front",
+        {"id": "a2", "name": "Booking"},
+    )
+    assert told("assistant.started", cmds) == [{"newAssistant": {"id": "a2", "name": "Booking"}}]
+    assert ("taken_over", "") in decided(cmds)
+    assert made.history.prompt == ({"role": "system", "content": "You book."},)
+    assert made.history.speaker == {"assistantName": "Booking", "assistantId": "a2"}
+    # Its stock of phrases is made anew, and the longest that either wants the call to last counts.
+    assert min(c.phrase_id for c in of(do.PreparePhrase, cmds)) > 0
+    assert made._settings.max_duration_s == 900
+    assert made.variables == {"party": 4}
+
+
+def test_whose_server_hears_of_it_is_told_what_that_server_wants() -> None:
+    made = call(FRONT)
+    server = {"url": "https://b.example", "auth": "", "timeoutSeconds": 20}
+    handed(made, 2.0, webhooks={"policy": "fallback", "messages": ["model-output"], "servers": [server]})
+    assert made._settings.server_messages == {"model-output"}
+
+
+def test_one_without_a_greeting_goes_on_by_its_model_and_one_that_waits_waits() -> None:
+    made = call(FRONT)
+    (asked,) = of(do.StartReply, handed(made, 2.0, {"name": "Silent"}))
+    assert asked.messages[-1]["role"] == "tool"
+    waits = handed(call(FRONT), 2.0, {**BOOKING, "firstMessageMode": "assistant-waits-for-user"})
+    assert of(do.ChangeAssistant, waits)
+    assert not of(do.SayText, waits)
+    assert not of(do.StartReply, waits)
+
+
+def test_what_the_caller_says_meanwhile_is_answered_by_the_next_and_not_talked_over() -> None:
+    made = call(FRONT)
+    wants_booking(made, 2.0)
+    feed(made, voice(5.2), silence(5.8), confirmed("for tonight please"), now=5.9)
+    cmds = feed(made, ev.HandoffPrepared("h1", BOOKING), now=6.0) + ring(made, 9.0)
+    answers = of(do.StartReply, cmds)
+    assert answers
+    assert answers[-1].messages[-1]["content"] == "for tonight please"
+    assert not of(do.SayText, cmds)
+
+
+def test_keys_that_were_pressed_count_for_the_next() -> None:
+    made = call(FRONT)
+    wants_booking(made, 2.0)
+    feed(made, ev.DtmfReceived(LEG, "4"), now=5.2)
+    cmds = feed(made, ev.HandoffPrepared("h1", BOOKING), now=5.4) + ring(made, 9.0)
+    assert of(do.StartReply, cmds)[-1].messages[-1]["content"] == "User's Keypad Entry: 4"
+
+
+def test_a_silent_wait_for_it_is_filled_and_not_taken_for_something_unheard() -> None:
+    made = call(FRONT)
+    wants_booking(made, 2.0)
+    assert [c.text for c in of(do.SayText, ring(made, 5.0 + GAP_S))] == ["One moment, please."]
+
+
+def test_a_squads_first_assistant_is_named_from_the_beginning() -> None:
+    made = Conversation(LEG)
+    made.handle(ev.CallStarted("c1", "o1", 0, FRONT, squad={"members": ["Front"]}), 0.0)
+    assert made.history.speaker == {"assistantName": "Front"}
+
+
+def test_somebody_from_outside_hands_the_call_over() -> None:
+    made = call(MUTE)
+    cmds = made.hand_over({"assistantName": "Booking"}, 2.0, said="One moment.", trusted=True)
+    assert [c.text for c in of(do.SayText, cmds)] == ["One moment."]
+    assert of(do.StartHandoff, cmds) == [do.StartHandoff("control-1", TO_BOOKING)]
+    assert decided(made.hand_over(TO_BOOKING, 2.1)) == [("refused", "tools_are_run")]
+    prepared_now = feed(made, ev.HandoffPrepared("control-1", BOOKING), now=3.0)
+    # Not before it was said.
+    assert not of(do.ChangeAssistant, prepared_now)
+    cmds = says(made, "One moment.", now=3.1)
+    assert of(do.ChangeAssistant, cmds) == [do.ChangeAssistant("control-1")]
+
+
+def test_the_caller_s_own_client_may_ask_for_it_and_is_not_trusted() -> None:
+    made = call(MUTE)
+    cmds = feed(made, client(type="handoff", destination=TO_BOOKING, content=3), now=2.0)
+    assert of(do.StartHandoff, cmds) == [do.StartHandoff("control-1", TO_BOOKING, trusted=False)]
+    refused = feed(made, ev.HandoffRefused("control-1", "there is no such"), now=2.5)
+    assert decided(refused) == [("refused", "there is no such")]
+    assert told("error", feed(made, client(type="handoff", destination="x"), now=3.0))
+
+
+def test_nobody_takes_over_a_call_that_is_not_connected_or_says_goodbye() -> None:
+    waiting = call(MUTE, connected=False)
+    assert decided(waiting.hand_over(TO_BOOKING, 1.0)) == [("refused", "tools_are_run")]
+    leaving = call(MUTE)
+    feed(leaving, client(type="say", content="Bye.", endCallAfterSpoken=True), now=2.0)
+    leaving.floor.leaving = True
+    assert decided(leaving.hand_over(TO_BOOKING, 2.1)) == [("refused", "tools_are_run")]
+
+
+# --- tools that are asked outside ------------------------------------------------------------------------------------
+
+ASKS: dict[str, Any] = MUTE | {
+    "model": {
+        "tools": [
+            {
+                "type": "function",
+                "function": {"name": "look", "parameters": {}},
+                "messages": [{"type": "request-start", "content": ""}],
+            }
+        ]
+    },
+    "fillerPlan": {"enabled": False},
+}
+
+
+def test_what_a_tool_answers_is_taken_with_its_variables() -> None:
+    made = call(ASKS)
+    assert "look" in made.tools
+    feed(made, voice(2.0), silence(2.5), confirmed("please look it up"), now=2.6)
+    ring(made, 5.0)
+    assert made.floor.reply is not None
+    reply_id = made.floor.reply.reply_id
+    called = ev.ToolCallsReceived(reply_id, (ev.ToolCall("t1", "look", "{}"),))
+    (started,) = of(
+        do.StartTool, feed(made, called, ev.ReplyCompleted(reply_id, "", 0), now=5.0) + ring(made, 5.1)
+    )
+    tool = made.tool_of(started.run)
+    assert tool is not None
+    assert tool.name == "look"
+    # It is to be silent meanwhile, and that is why it is.
+    assert made.silence.unexplained == 0
+    returned = ev.ToolReturned(started.run, "done", result="found", variables={"order": 7})
+    assert of(do.StartReply, made.handle(returned, 6.0))
+    assert made.variables["order"] == 7
+    assert made.tool_of(started.run) is None
+    (gap,) = of(do.RecordGap, made.handle(ev.EndRequested("manually-canceled"), 10.0))
+    assert gap.reasons["tool_silenced"] > 0.9
+
+
+def test_tools_that_a_server_lists_are_offered() -> None:
+    server = {"type": "mcp", "name": "remote", "server": {"url": "https://mcp.example"}}
+    made = call(MUTE | {"model": {"tools": [server]}})
+    listed = ({"name": "weather", "inputSchema": {"type": "object"}},)
+    assert made.handle(ev.ToolsFound(server, listed), 2.0) == []
+    assert any("weather" in name for name in made.tools)

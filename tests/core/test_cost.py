@@ -136,6 +136,41 @@ def test_several_who_did_the_same_work_are_told_apart() -> None:
     assert made.breakdown["llmCachedPromptTokens"] == 407
 
 
+def test_what_was_asked_about_the_call_is_shown_apart() -> None:
+    meter, plain = full_call(), bill(full_call(), PRICES)
+    model = Source(LLM, "openai", "gpt-4.1")
+    meter.analysed_by("summary", model, 1000, 400, 50)
+    meter.analysed_by("structuredData", model, 10, 0, 5)
+    meter.analysed_by("structuredData", Source(LLM, "nobody", "x"), 20, 30, 5)
+    made = bill(meter, PRICES)
+    summary = 600 * 2e-6 + 400 * 0.5e-6 + 50 * 8e-6
+    assert made.costs[:4] == plain.costs
+    assert made.costs[4] == {
+        "type": "analysis",
+        "analysisType": "summary",
+        "model": {"provider": "openai", "model": "gpt-4.1"},
+        "promptTokens": 1000,
+        "completionTokens": 50,
+        "cachedPromptTokens": 400,
+        "cost": pytest.approx(summary),
+    }
+    assert [entry["analysisType"] for entry in made.costs[5:]] == ["structuredData"] * 2
+    data = 10 * 2e-6 + 5 * 8e-6
+    assert made.total == pytest.approx(plain.total + summary + data)
+    assert made.breakdown["analysisCostBreakdown"] == {
+        "summary": pytest.approx(summary),
+        "summaryPromptTokens": 1000,
+        "summaryCompletionTokens": 50,
+        "summaryCachedPromptTokens": 400,
+        "structuredData": pytest.approx(data),
+        "structuredDataPromptTokens": 30,
+        "structuredDataCompletionTokens": 10,
+        "structuredDataCachedPromptTokens": 20,
+    }
+    assert made.breakdown["llm"] == plain.breakdown["llm"]
+    assert {"type": "llm", "provider": "nobody", "model": "x"} in made.breakdown["unpriced"]
+
+
 def test_a_line_of_a_carrier_and_stored_bytes_cost_too() -> None:
     meter = Meter({TRANSPORT: Source(TRANSPORT, "twilio")})
     meter.connected(0.0)
@@ -331,3 +366,32 @@ def test_whatever_happens_the_parts_add_up_and_nothing_is_null(steps: list[tuple
     for entry in made.costs:
         assert all(value is not None for value in entry.values())
         assert entry["cost"] >= 0
+
+
+def test_each_recogniser_is_paid_for_the_time_it_listened() -> None:
+    first = {"transcriber": {"provider": "deepgram", "model": "nova-3"}}
+    second = {"transcriber": {"provider": "gladia"}}
+    meter = meter_of(first)
+    meter.connected(10.0)
+    meter.changed(second, 40.0)
+    meter.changed(first, 50.0)
+    # A clock that goes back takes nothing away.
+    meter.changed(first, 45.0)
+    meter.ended(60.0)
+    seconds: dict[str, float] = {}
+    for usage in meter.usages():
+        if usage.source.kind == STT:
+            seconds[usage.source.provider] = seconds.get(usage.source.provider, 0.0) + usage.amount
+    assert seconds == {"deepgram": 40.0, "gladia": 10.0}
+    assert sum(usage.amount for usage in meter.usages() if usage.source.kind == TRANSPORT) == 50.0
+    assert {source.provider for source in meter.known if source.kind == STT} >= {"deepgram", "gladia"}
+
+
+def test_who_takes_over_before_anybody_is_there_is_paid_from_then_on() -> None:
+    meter = meter_of({"transcriber": {"provider": "deepgram", "model": "nova-3"}})
+    meter.changed({"transcriber": {"provider": "gladia"}}, 5.0)
+    meter.connected(10.0)
+    meter.ended(30.0)
+    assert [
+        (usage.source.provider, usage.amount) for usage in meter.usages() if usage.source.kind == STT
+    ] == [("gladia", 20.0)]

@@ -7,6 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aywa.core.handoff import Context, ContextPlan
 from aywa.core.history import MAX_MESSAGES, History
 from tests.core.feed import examples
 
@@ -147,3 +148,87 @@ def test_a_result_whose_call_is_forgotten_is_forgotten_too() -> None:
         history.assistant_heard(f"m{number}", 0.0, 0.0, cut=False)
     assert {m["role"] for m in history.chat()} == {"assistant"}
     assert len(history.chat()) == MAX_MESSAGES - 1
+
+
+# --- another assistant takes over ----------------------------------------------------------------------------------
+
+NEXT = ({"role": "system", "content": "You book."},)
+
+
+def talked() -> History:
+    """Two assistants so far: what the first said, then a handoff, then what the second did."""
+    history = History(PROMPT)
+    history.assistant_heard("hello", 0.0, 1.0, cut=False)
+    history.user_said("book me in", 1.0, 2.0)
+    history.hand_over(NEXT, ContextPlan(), "h0")
+    history.note("system", "a note", 2.5)
+    history.user_said("my card is one two", 3.0, 4.0)
+    history.tools_called([("t1", "pay", "{}"), ("h1", "handoff_to_x", "{}")], 4.0)
+    history.tool_returned("t1", "pay", "paid", 4.5)
+    history.tool_returned("h1", "handoff_to_x", "handed over", 5.0)
+    return history
+
+
+def seen(context: Context, most: int = 0) -> list[str]:
+    history = talked()
+    before = history.messages
+    history.hand_over(PROMPT, ContextPlan(context, most), "h1")
+    # The transcript is whole, whatever the next model sees.
+    assert history.messages == before
+    return [m["content"] or "+".join(call["id"] for call in m["tool_calls"]) for m in history.chat()]
+
+
+def test_what_the_next_assistants_model_sees_of_the_conversation() -> None:
+    whole = ["hello", "book me in", "a note", "my card is one two", "t1+h1", "paid", "handed over"]
+    assert seen(Context.ALL) == ["Be brief.", *whole]
+    assert seen(Context.NONE) == ["Be brief."]
+    assert seen(Context.EARLIER) == ["Be brief.", "hello", "book me in"]
+    assert seen(Context.SPOKEN) == ["Be brief.", "hello", "book me in", "my card is one two"]
+    assert seen(Context.ROLLING) == ["You book.", "Be brief.", *whole]
+    assert seen(Context.UNTRACED) == ["Be brief.", *whole[:4], "t1", "paid"]
+    # A result whose call is gone is no use to a model.
+    assert seen(Context.LAST, 1) == ["Be brief."]
+    assert seen(Context.LAST, 3) == ["Be brief.", "my card is one two", "t1", "paid"]
+    assert seen(Context.LAST, 0) == ["Be brief."]
+    assert seen(Context.LAST, 99) == ["Be brief.", *whole[:4], "t1", "paid"]
+
+
+def test_a_handoff_that_is_the_only_tool_call_leaves_no_trace() -> None:
+    history = History(PROMPT)
+    history.tools_called([("h1", "handoff_to_x", "{}")], 1.0)
+    history.tool_returned("h1", "handoff_to_x", "handed over", 2.0)
+    history.hand_over(NEXT, ContextPlan(Context.UNTRACED), "h1")
+    assert history.chat() == NEXT
+
+
+def test_instructions_of_one_who_has_the_call_again_stand_once() -> None:
+    history = History(PROMPT)
+    for prompt in (NEXT, PROMPT, NEXT):
+        history.hand_over(prompt, ContextPlan(Context.ROLLING), "h")
+    assert history.chat() == (*PROMPT, *NEXT)
+
+
+def test_messages_name_their_speaker_where_there_have_been_several() -> None:
+    history = History(speaker={"assistantName": "Front"})
+    assert history.assistant_heard("hi", 0.0, 1.0, cut=False)["assistantName"] == "Front"
+    assert "assistantName" not in history.user_said("hi", 1.0, 2.0)
+
+
+@examples(100)
+@given(st.lists(st.tuples(st.sampled_from(list(Context)), st.integers(0, 5)), max_size=6), st.data())
+def test_whatever_goes_along_every_result_has_its_call(
+    plans: list[tuple[Context, int]], data: st.DataObject
+) -> None:
+    history = History(PROMPT)
+    for number, (context, most) in enumerate(plans):
+        for turn in range(data.draw(st.integers(0, 3))):
+            history.user_said(f"u{number}{turn}", 0.0, 1.0)
+            history.assistant_heard(f"a{number}{turn}", 1.0, 2.0, cut=False)
+        history.tools_called([(f"h{number}", "handoff", "{}")], 2.0)
+        history.tool_returned(f"h{number}", "handoff", "done", 2.0)
+        history.hand_over(NEXT, ContextPlan(context, most), f"h{number}")
+        open_calls: set[str] = set()
+        for message in history.chat():
+            open_calls |= {call["id"] for call in message.get("tool_calls", ())}
+            assert message["role"] != "tool" or message["tool_call_id"] in open_calls
+        assert NEXT[0] in history.chat()

@@ -28,6 +28,29 @@ def said(due: list[Due]) -> list[str]:
     return [each.text for each in due]
 
 
+# --- what the recogniser is not sure of ---------------------------------------------------------------------------------
+
+DOUBTED = "assistant.transcriber.endpointedSpeechLowConfidence"
+
+
+@pytest.mark.parametrize(
+    ("on", "threshold", "fires"),
+    [
+        (DOUBTED, {}, [0.25, 0.4]),
+        (DOUBTED, {"transcriber": {"confidenceThreshold": 0.9}}, [0.75, 0.9]),
+        (f"{DOUBTED}[confidence=0.5:0.6]", {}, [0.5, 0.6]),
+        ("customer.speech.interrupted", {}, []),
+    ],
+)
+def test_words_that_are_doubtful_are_told_to_the_hooks_of_their_band(
+    on: str, threshold: dict[str, Any], fires: list[float]
+) -> None:
+    hook = {"on": on, "do": [{"type": "say", "exact": ["Pardon?", "Again?"]}]}
+    made = initiative(**QUIET, **threshold, hooks=[hook])
+    told = [sure for sure in (0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9, 1.0) if made.understood(sure, 1.0)]
+    assert told == fires
+
+
 # --- prompts ---------------------------------------------------------------------------------------------------------
 
 
@@ -151,3 +174,17 @@ def test_at_its_deadline_something_is_due_and_never_more_than_was_allowed(
             texts += said(due)
     assert texts.count("Hm?") <= 4
     assert texts.count("Seven.") <= 1
+
+
+def test_what_was_due_before_its_assistant_took_over_is_not_made_up_for() -> None:
+    hooks = [
+        {"on": "call.timeElapsed", "options": {"seconds": s}, "do": [{"type": "say", "exact": f"{s}."}]}
+        for s in (5, 20)
+    ]
+    initiative = Initiative(read_settings({"hooks": hooks, "messagePlan": {"idleMessages": ["Hello?"]}}))
+    initiative.passed(1.0, 10.0)
+    assert initiative.wake(10.0, None, 1.0) == []
+    assert [due.text for due in initiative.wake(21.0, None, 1.0)] == ["20."]
+    unheard = Initiative(read_settings({"hooks": hooks}))
+    unheard.passed(None, 10.0)
+    assert [due.text for due in unheard.wake(30.0, None, 1.0)] == ["5.", "20."]

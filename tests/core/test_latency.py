@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aywa.core.latency import turn_parts
+from aywa.core.latency import turn_parts, waterfall
 from aywa.core.reply import Marks
 from tests.core.feed import examples
 
@@ -60,3 +60,20 @@ def test_the_parts_add_up_to_the_whole(
     parts = turn_parts(end_s, taken_s, confirmed_s, Marks(0.0, token_s, clause_s), end_s + wait_s)
     assert all(part >= 0 for part in parts.values())
     assert sum(parts.values()) == pytest.approx(wait_s * 1000, abs=0.5)
+
+
+def test_the_silence_that_a_reply_begins_with_is_a_part_and_what_is_left_another() -> None:
+    parts = waterfall(600.0, 650.5, {"endpointing": 400.0, "model": 180.0, "unattributed": 1.0})
+    assert parts == {"endpointing": 400.0, "model": 180.0, "silence": 50.5, "unattributed": 20.0}
+    assert waterfall(600.0, None, {}) == {"silence": 0.0, "unattributed": 600.0}
+
+
+@examples(200)
+@given(
+    st.floats(0, 10_000),
+    st.none() | st.floats(0, 12_000),
+    st.dictionaries(st.sampled_from(["endpointing", "transcriber", "model", "voice"]), st.floats(0, 5000)),
+)
+def test_a_waterfall_always_closes(latency_ms: float, wire_ms: float | None, parts: dict[str, float]) -> None:
+    closed = waterfall(latency_ms, wire_ms, parts)
+    assert sum(closed.values()) == pytest.approx(latency_ms if wire_ms is None else wire_ms, abs=0.06)

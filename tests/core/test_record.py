@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aywa.core.record import CallRecord, iso, quality_shown
+from aywa.core.retention import Retention, read_retention
 from tests.core.feed import examples
 
 EPOCH_MS = 1_700_000_000_000
@@ -26,6 +27,51 @@ def fold(*records: tuple[float, str, Mapping[str, Any]]) -> CallRecord:
 
 def said(role: str, message: str) -> dict[str, Any]:
     return {"message": {"role": role, "message": message}}
+
+
+def test_it_is_closed_when_nothing_more_is_written_of_it() -> None:
+    call = CallRecord("c1", "o1")
+    assert not call.closed
+    assert call.apply(1, 0.0, "CallClosed", {})
+    assert call.closed
+
+
+@pytest.mark.parametrize(
+    ("days", "until"), [(0, "2023-11-14T22:13:30.000Z"), (2, "2023-11-16T22:13:30.000Z")]
+)
+def test_until_when_it_is_kept_is_said_when_nothing_more_comes(days: int, until: str) -> None:
+    plan = {"artifactPlan": {"retentionDays": days}}
+    call = fold((1.0, "LegConnected", {}), (10.0, "EndCall", {"reason": "customer-ended-call"}))
+    call.retention = read_retention(plan)
+    assert "expiresAt" not in call.document()
+    call.changed = False
+    assert call.apply(4, 11.0, "CallClosed", {})
+    assert (call.document()["expiresAt"], call.changed) == (until, True)
+    assert call.kept_document()["expiresAt"] == until
+
+
+def test_that_nothing_more_comes_changes_no_document_that_is_kept_for_good() -> None:
+    call = fold((10.0, "EndCall", {"reason": "customer-ended-call"}))
+    call.changed = False
+    assert call.apply(3, 11.0, "CallClosed", {})
+    assert not call.changed
+
+
+def test_a_call_that_never_ended_is_kept() -> None:
+    call = fold((1.0, "CallClosed", {}))
+    call.retention = Retention(days=0)
+    assert "expiresAt" not in call.document()
+
+
+def test_whoever_takes_the_call_over_may_have_it_kept_shorter_and_never_longer() -> None:
+    call = CallRecord("c1", "o1")
+    first = {"artifactPlan": {"retentionDays": 3}}
+    assert call.apply(1, 0.0, "CallStarted", {**STARTED, "assistant": first})
+    for seq, (days, kept) in enumerate(((1, 1), (9, 1)), 1):
+        theirs = {"artifactPlan": {"retentionDays": days}}
+        assert call.apply(2 * seq, 1.0, "HandoffPrepared", {"call_id": "h", "assistant": theirs})
+        assert call.apply(2 * seq + 1, 1.0, "ChangeAssistant", {"call_id": "h"})
+        assert call.retention.days == kept
 
 
 def test_times_are_iso_8601_in_utc_with_milliseconds() -> None:
@@ -53,6 +99,13 @@ def test_from_the_first_leg_to_the_end() -> None:
     assert document["endedAt"] == "2023-11-14T22:14:51.000Z"
     assert (document["endedReason"], document["endedMessage"]) == ("customer-ended-call", "closed")
     assert document["costs"][0]["minutes"] == 1.5
+
+
+def test_how_long_a_call_lasted() -> None:
+    ended: tuple[float, str, dict[str, Any]] = (91.0, "EndCall", {"reason": "x"})
+    assert fold((1.0, "LegConnected", {})).seconds == 0.0
+    assert fold(ended).seconds == 0.0
+    assert fold((1.0, "LegConnected", {}), ended).seconds == 90.0
 
 
 def test_a_call_rings_until_somebody_answers() -> None:
@@ -324,6 +377,56 @@ def test_tool_calls_are_messages_for_the_model_too() -> None:
     assert artifact["transcript"] == ""
 
 
+def test_the_analysis_of_a_call_and_what_it_cost() -> None:
+    analysis = {"summary": "Ann wants a table.", "successEvaluation": "true"}
+    usage = {"kind": "summary", "route": "openai/gpt-4.1", "prompt_tokens": 9, "completion_tokens": 4}
+    document = fold(
+        (1.0, "EndCall", {"reason": "customer-ended-call"}),
+        (2.0, "AnalysisCompleted", {"analysis": analysis, "usage": [usage]}),
+    ).document()
+    assert document["analysis"] == analysis
+    entry = document["costs"][-1]
+    assert (entry["type"], entry["analysisType"], entry["promptTokens"]) == ("analysis", "summary", 9)
+    assert document["costBreakdown"]["analysisCostBreakdown"]["summaryCompletionTokens"] == 4
+    assert "analysis" not in fold((1.0, "EndCall", {"reason": "customer-ended-call"})).document()
+
+
+def test_a_transcript_has_the_names_that_the_assistant_gives_or_is_not_there() -> None:
+    said_by = {"RecordMessage": {"role": "user", "message": "Hello."}}
+    texts = []
+    for plan in ({"userName": "Guest"}, {"enabled": False}):
+        call = CallRecord("c1", "o1")
+        assistant = {"artifactPlan": {"transcriptPlan": plan}}
+        _ = call.apply(1, 0.0, "CallStarted", {**STARTED, "assistant": assistant})
+        _ = call.apply(2, 1.0, "RecordMessage", {"message": said_by["RecordMessage"]})
+        texts.append(call.document()["artifact"]["transcript"])
+    assert texts == ["Guest: Hello.", ""]
+
+
+def test_what_may_not_be_kept_is_told_and_not_kept() -> None:
+    call = CallRecord("c1", "o1")
+    assistant = {"compliancePlan": {"pciEnabled": True}}
+    _ = call.apply(1, 0.0, "CallStarted", {**STARTED, "assistant": assistant})
+    _ = call.apply(2, 1.0, "RecordMessage", said("user", "4111"))
+    _ = call.apply(3, 1.0, "ArtifactStored", {"artifact": "recording", "base_url": "/call/c1"})
+    assert call.document()["artifact"]["transcript"] == "User: 4111"
+    assert "4111" not in str(call.kept_document())
+    assert "logUrl" not in call.document()["artifact"]
+    assert fold().kept_document() == fold().document()
+
+
+def test_whoever_takes_a_call_over_may_forbid_to_keep_words() -> None:
+    call = fold()
+    prepared = {"call_id": "h1", "assistant": {"compliancePlan": {"hipaaEnabled": True}}}
+    assert call.retention.words
+    _ = call.apply(2, 1.0, "HandoffPrepared", prepared)
+    _ = call.apply(3, 1.0, "ChangeAssistant", {"call_id": "h1"})
+    assert not call.retention.words
+    _ = call.apply(4, 2.0, "HandoffPrepared", {"call_id": "h2", "assistant": {}})
+    _ = call.apply(5, 2.0, "ChangeAssistant", {"call_id": "h2"})
+    assert not call.retention.words
+
+
 def test_what_became_of_transfers() -> None:
     desk = {"type": "sip", "sipUri": "sip:desk@pbx.example.com", "transferPlan": {"mode": "blind-transfer"}}
     sales = {"type": "number", "number": "+4930111"}
@@ -377,3 +480,65 @@ def test_how_the_stream_fared_last() -> None:
         "remoteMos": 4.41,
     }
     assert quality_shown(QUALITY | {"received": 0, "lost": 0, "opinion": None})["lossPercent"] == 0
+
+
+# --- several assistants --------------------------------------------------------------------------------------------
+
+BOOKING = {
+    "name": "Booking",
+    "id": "a2",
+    "model": {"provider": "m", "model": "n", "messages": [{"role": "system", "content": "You book."}, 3]},
+}
+PREPARED = {
+    "call_id": "h1",
+    "assistant": BOOKING,
+    "variables": {"party": 4},
+    "prices": [{"kind": "llm", "provider": "m", "model": "n", "unit": "completion token", "usd": 0.5}],
+}
+
+
+def test_who_had_the_call_and_what_was_found_out_for_them() -> None:
+    record = CallRecord("c1", "o1")
+    started = STARTED | {
+        "assistant": {"name": "Front"},
+        "variables": {"party": 2, "day": "Tuesday"},
+        "squad": {"members": ["Front", "Booking"]},
+    }
+    answered = {"reply_id": 1, "completion_tokens": 2, "route": ""}
+    records: Records = [
+        (0.0, "CallStarted", started),
+        (1.0, "LegConnected", {"rate_hz": 8000}),
+        (2.0, "ChangeAssistant", {"call_id": "h0"}),
+        (2.0, "HandoffPrepared", PREPARED),
+        (3.0, "ChangeAssistant", {"call_id": "h1"}),
+        (4.0, "ReplyCompleted", answered),
+    ]
+    for seq, (at_s, kind, data) in enumerate(records, 1):
+        assert record.apply(seq, at_s, kind, data)
+    document = record.document()
+    artifact = document["artifact"]
+    assert artifact["assistantActivations"] == [
+        {"assistantName": "Front"},
+        {"assistantName": "Booking", "assistantId": "a2"},
+    ]
+    assert artifact["variableValues"] == {"party": 4, "day": "Tuesday"}
+    assert artifact["messagesOpenAIFormatted"] == [{"role": "system", "content": "You book."}]
+    assert document["cost"] == 1.0
+
+
+def test_a_call_of_one_assistant_names_it_when_it_is_handed_over() -> None:
+    record = fold((2.0, "HandoffPrepared", PREPARED), (3.0, "ChangeAssistant", {"call_id": "h1"}))
+    assert [each["assistantName"] for each in record.activations] == ["", "Booking"]
+    assert "assistantActivations" not in fold().document()["artifact"]
+
+
+def test_a_model_that_reads_variables_is_paid_for_it() -> None:
+    read = {"names": ["day"], "route": "", "prompt_tokens": 100, "completion_tokens": 7}
+    breakdown = fold((1.0, "VariablesRead", read)).document()["costBreakdown"]
+    assert (breakdown["llmPromptTokens"], breakdown["llmCompletionTokens"]) == (100, 7)
+
+
+def test_what_a_tool_found_out_is_a_variable_from_then_on() -> None:
+    found = {"run": 1, "status": "done", "variables": {"order": 7}}
+    record = fold((1.0, "ToolReturned", {**found}), (2.0, "ToolReturned", {"run": 2, "variables": None}))
+    assert record.variables["order"] == 7

@@ -12,6 +12,7 @@ from aywa.core.settings import (
     ACKNOWLEDGEMENTS,
     ALWAYS_TOLD,
     CLIENT_MESSAGES,
+    FINAL_TRANSCRIPT,
     IDLE_MESSAGES,
     INTERRUPTIONS,
     REPLACEMENT_MAX,
@@ -598,6 +599,15 @@ def test_a_replacement_that_cannot_be_used_counts_as_absent(replacement: Any) ->
 def test_there_may_be_so_many_replacements() -> None:
     many = [{"type": "exact", "key": "a", "value": "b"}] * (REPLACEMENTS_MAX + 1)
     assert len(chunks(formatPlan={"replacements": many}).format.replacements) == REPLACEMENTS_MAX
+
+
+def test_what_is_told_is_what_a_client_or_a_server_wants() -> None:
+    quiet = read_settings({"clientMessages": []})
+    assert (quiet.tells("status-update"), quiet.tells("hang")) == (True, False)
+    wanted = read_settings({"clientMessages": []}, frozenset(("hang", FINAL_TRANSCRIPT)))
+    assert wanted.tells("hang")
+    assert (wanted.tells("transcript"), wanted.tells("transcript", final=True)) == (False, True)
+    assert not wanted.tells("speech-update", final=True)
 
 
 def test_what_a_client_is_told() -> None:

@@ -29,6 +29,8 @@ def test_the_reasons_are_a_closed_list() -> None:
         "muted",
         "held",
         "pressing_keys",
+        "taken_over",
+        "tool_silenced",
     }
 
 

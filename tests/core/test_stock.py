@@ -62,3 +62,15 @@ def test_the_runtimes_own_phrases_are_whole_sentences() -> None:
     own = (stock.EXCUSE, stock.FAREWELL, stock.REPROMPT, stock.NOBODY_THERE, stock.TIME_IS_UP)
     assert len(set(own)) == len(own)
     assert all(text.endswith((".", "?")) for text in own)
+
+
+def test_another_voices_stock_has_numbers_of_its_own() -> None:
+    first = Stock(("One.", "Two."))
+    second = Stock(("Two.", "Three."), first.after)
+    assert [each.phrase_id for each in of(do.PreparePhrase, second.prepare())] == [2, 3]
+    assert second.after == 4
+    # What the last voice said of it is of no use to this one.
+    second.prepared(prepared(1, "Two."))
+    assert not second.has("Two.")
+    second.prepared(prepared(2, "Two."))
+    assert second.has("Two.")

@@ -300,6 +300,11 @@ class World:
         if self.connected and not self.gone:
             self.post(ev.ClientMessageReceived(LEG, message))
 
+    def steer(self, message: Mapping[str, Any], source: str = "control") -> None:
+        """Somebody outside asks for something."""
+        if not self.gone:
+            self.post(ev.ControlReceived(message, source))
+
     def leave(self, cause: str = "closed") -> None:
         """The far side goes away."""
         self._close(cause)
@@ -569,7 +574,9 @@ class World:
         assert command.reason
         if command.machine == "initiative":
             self.initiatives.append(command.reason)
-        self._let_go = command.decision in ("turn_dropped", "kept")
+        # A turn that nobody answers, a backchannel, and what was said to nobody while the caller was muted.
+        self._let_go = command.decision in ("turn_dropped", "kept", "turn_noted", "control")
+        self._noted = self._noted or command.decision == "turn_noted"
         if command.decision == "turn_taken":
             assert not self.taken
             self.taken = True
@@ -577,11 +584,17 @@ class World:
             self.taken = False
 
     _let_go = False
+    _noted = False
 
     def _check_event(self, entries: list[Mapping[str, Any]]) -> None:
         """What may enter the history at this event, and what must."""
         event, self._let_go = self._event, False
-        entries = [e for e in entries if e.get("message") and not e["message"].startswith(NOTE)]
+        noted, self._noted = self._noted, False
+        entries = [
+            e
+            for e in entries
+            if e.get("message") and e["role"] != "system" and not e["message"].startswith(NOTE)
+        ]
         of_user = [e for e in entries if e["role"] == "user"]
         of_bot = [e["message"] for e in entries if e["role"] == "bot"]
         match event:
@@ -596,12 +609,15 @@ class World:
             case ev.PlayoutFinished() | ev.PlayoutDropped() if not self._was_over:
                 heard = self.left.pop(event.reply_id, "")
                 assert of_bot == ([heard] if heard else []), "what was heard is not what is kept"
-                assert not of_user
+                assert noted or not of_user
             case _ if self.ends:
                 # The leg is gone: what the caller said and nobody will answer is kept all the same.
                 assert len(of_user) <= 1 or self.pressed
                 assert not of_bot
             case _ if self._acts:
+                assert not of_bot
+            case _ if noted:
+                assert len(of_user) == 1 or (of_user and self.pressed)
                 assert not of_bot
             case _:
                 assert not entries, f"{entries} at {event}"

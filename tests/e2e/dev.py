@@ -34,7 +34,13 @@ _NOT_INHERITED: tuple[str, ...] = (
 _NOT_INHERITED += tuple(
     f"{prefix}_{name}" for prefix in PROVIDER_VARIABLES.values() for name in ("API_KEY", "BASE_URL")
 )
+_NOT_INHERITED += ("RUNTIME_ACCOUNT_WEBHOOK_URL", "RUNTIME_ACCOUNT_WEBHOOK_SECRET")
 _NOT_INHERITED += ("RUNTIME_STORE_ENCRYPTION_KEY", "RUNTIME_STORE_ENCRYPTION_KEY_PREVIOUS", "RUNTIME_PRICES")
+_NOT_INHERITED += ("RUNTIME_STORE_POSTGRES_URL", "RUNTIME_ANALYTICS_CLICKHOUSE_URL")
+_NOT_INHERITED += tuple(
+    f"RUNTIME_ARTIFACT_S3_{name}"
+    for name in ("BUCKET", "ENDPOINT", "REGION", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY")
+)
 
 
 def until(what: Callable[[], object], within_s: float = 20.0, why: str = "it did not happen") -> None:
@@ -180,16 +186,25 @@ def _state(pid: int) -> str:
 
 @dataclass(frozen=True)
 class Held:
-    """What a process holds."""
+    """What a process holds. fds: without those of its store, whose pools of connections fill as they are needed."""
 
     fds: int
+    store_fds: int
     threads: int
     rss_mb: float
 
 
 def held(pid: int) -> Held:
-    fds = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+    files = [_target(link) for link in Path(f"/proc/{pid}/fd").iterdir()]
+    stores = sum(Path(file).name.startswith("aywa.db") for file in files)
     status = dict(
         line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text("utf-8", "replace").splitlines()
     )
-    return Held(fds, int(status["Threads"]), int(status["VmRSS"].split()[0]) / 1024)
+    return Held(len(files) - stores, stores, int(status["Threads"]), int(status["VmRSS"].split()[0]) / 1024)
+
+
+def _target(link: Path) -> str:
+    try:
+        return str(link.readlink())
+    except OSError:
+        return ""

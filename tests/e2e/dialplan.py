@@ -7,6 +7,7 @@ here). What it does not know it refuses, so that the guide cannot use what nobod
 from __future__ import annotations
 
 import base64
+import math
 import re
 import socket
 import struct
@@ -20,6 +21,7 @@ from uuid import UUID
 
 STEPS_MOST = 200
 PATIENCE_S = 20.0
+QUIET_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -59,15 +61,16 @@ class Heard:
 
 @dataclass
 class Channel:
-    """dialled: what each Dial() is to come to, in order: DIALSTATUS and HANGUPCAUSE. speak: for how long AudioSocket() stays
-    when the far side does not end it."""
+    """dialled: what each Dial() is to come to, in order: DIALSTATUS and HANGUPCAUSE. speak_s: for how long AudioSocket() stays
+    when the far side does not end it. enough: so many frames of sound are. on_quiet: called once, when the agent has spoken."""
 
     contexts: Mapping[str, Mapping[str, Extension]]
     uniqueid: str = "1700000000.1"
     caller: Mapping[str, str] = field(default_factory=dict)
     dialled: list[tuple[str, str]] = field(default_factory=list)
     speak_s: float = 3.0
-    on_audio: Callable[[socket.socket], None] = lambda connected: None
+    enough: float = math.inf
+    on_quiet: Callable[[socket.socket], None] = lambda connected: None
     variables: dict[str, str] = field(default_factory=dict)
     dials: list[str] = field(default_factory=list)
     curled: list[str] = field(default_factory=list)
@@ -137,8 +140,11 @@ class Channel:
             connected.sendall(struct.pack("!BH", 1, 16) + UUID(call).bytes)
             connected.settimeout(0.02)
             buffered = bytearray()
-            told = False
-            while time.monotonic() < end_s:
+            quiet_s, told = math.inf, False
+            while time.monotonic() < end_s and self.heard.frames < self.enough:
+                if time.monotonic() > quiet_s and not told:
+                    told = True
+                    self.on_quiet(connected)
                 try:
                     connected.sendall(frame)
                     some = connected.recv(65_536)
@@ -147,12 +153,12 @@ class Channel:
                 except ConnectionError:
                     some = b""
                 buffered += some
+                before = self.heard.frames
                 if not some or not self._listen(buffered):
                     self.heard.by_far = True
                     return
-                if self.heard.frames and not told:
-                    told = True
-                    self.on_audio(connected)
+                if self.heard.frames > before:
+                    quiet_s = time.monotonic() + QUIET_S
             connected.sendall(b"\0\0\0")
 
     def _listen(self, buffered: bytearray) -> bool:

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from aywa.testing.runtime import free_port
 from tests.docs.test_commands import ROOT, commands
 from tests.e2e.dev import Dev, until
-from tests.peers.sipp import free_udp_port
 
 GUIDES = ROOT / "docs" / "guides"
 WRITTEN_URL = "http://127.0.0.1:8080"
@@ -74,11 +75,48 @@ def test_the_first_steps_make_an_assistant_and_a_call(runtime: Dev, tmp_path: Pa
     assert [bool(run(other, runtime, tmp_path)) for other in others] == [True, True]
 
 
+def test_the_guide_makes_tools_and_an_assistant_that_has_them(runtime: Dev, tmp_path: Path) -> None:
+    (tmp_path / "hours.txt").write_text("The shop opens at nine on weekdays.\n")
+    *tools, assistant = commands((GUIDES / "tools.md").read_text())
+    made: dict[str, dict[str, Any]] = {}
+    for command in tools:
+        written = command.replace("FILE_ID", made.get("hours.txt", {}).get("id", ""))
+        found = json.loads(run(written, runtime, tmp_path))
+        made[found.get("type") or found["name"]] = found
+    assert list(made) == ["function", "apiRequest", "sipRequest", "mcp", "hours.txt", "query"]
+    assert made["query"]["knowledgeBases"][0]["fileIds"] == [made["hours.txt"]["id"]]
+    shop = json.loads(run(assistant.replace("TOOL_ID", made["query"]["id"]), runtime, tmp_path))
+    assert shop["model"]["toolIds"] == [made["query"]["id"]]
+    for kind, each in made.items():
+        path = "file" if kind == "hours.txt" else "tool"
+        assert runtime.ask("DELETE", f"/{path}/{each['id']}")[0] == 200
+    assert runtime.ask("DELETE", f"/assistant/{shop['id']}")[0] == 200
+
+
 def test_the_models_are_listed_and_verified(runtime: Dev, tmp_path: Path) -> None:
     listed, pull, verify = commands((GUIDES / "models.md").read_text())
     assert "moonshine" in run(listed, runtime, tmp_path)
     assert run(pull, runtime, tmp_path) is not None
     assert run(verify, runtime, tmp_path)
+
+
+def test_the_guide_shows_how_a_runtime_is_watched(runtime: Dev, tmp_path: Path) -> None:
+    status, figures = commands((GUIDES / "watching.md").read_text())
+    screen = run(status, runtime, tmp_path)
+    assert screen.splitlines()[0].endswith(f"at {runtime.url}: ready")
+    for name in (
+        "store",
+        "calls",
+        "latency",
+        "numbers",
+        "trunks",
+        "providers",
+        "webhooks",
+        "disk",
+        "licence",
+    ):
+        assert f"\n  {name} " in screen
+    assert "aywa_turn_wire_seconds_count" in run(figures, runtime, tmp_path)
 
 
 # --- phone calls -------------------------------------------------------------------------------------------------------
@@ -130,7 +168,7 @@ def ended(runtime: Dev, call_id: str) -> dict[str, object]:
 
 
 def test_phone_calls_come_in_and_go_out_as_the_guide_says(runtime: Dev, tmp_path: Path) -> None:
-    port, trunk_port = sip_port(runtime), str(free_udp_port())
+    port, trunk_port = sip_port(runtime), str(free_port())
     text = (GUIDES / "phone-calls.md").read_text().replace(TRUNK_PORT, trunk_port)
     dial, talk, answer, credential, number, call, check, trunks = commands(text)
     dialled, talked = at_once([dial, talk], port, runtime, tmp_path)
@@ -160,3 +198,20 @@ def test_phone_calls_come_in_and_go_out_as_the_guide_says(runtime: Dev, tmp_path
         finally:
             runtime.ask("DELETE", f"/phone-number/{number_id}")
             runtime.ask("DELETE", f"/credential/{trunk}")
+
+
+def test_the_resources_guide_makes_a_tool_a_file_and_a_squad(runtime: Dev, tmp_path: Path) -> None:
+    tool, write, upload, squad, sums = commands((GUIDES / "resources.md").read_text())
+    assert json.loads(run(tool, runtime, tmp_path))["server"] == {"url": "https://example.com/tools"}
+    run(write, runtime, tmp_path)
+    assert json.loads(run(upload, runtime, tmp_path))["parsedTextBytes"] == len("We are open until six.")
+    assert [m["assistant"]["name"] for m in json.loads(run(squad, runtime, tmp_path))["members"]] == [
+        "Desk",
+        "Booking",
+    ]
+    answered = json.loads(run(sums, runtime, tmp_path))
+    assert [each["name"] for each in answered] == ["calls a day"]
+    key = '-H "Authorization: Bearer $AYWA_API_KEY"'
+    for path in ("tool", "file", "squad"):
+        for made in json.loads(run(f"curl -s {WRITTEN_URL}/{path} {key}", runtime, tmp_path)):
+            run(f"curl -s -X DELETE {WRITTEN_URL}/{path}/{made['id']} {key}", runtime, tmp_path)

@@ -14,7 +14,7 @@ from tests.e2e.dev import Dev
 from tests.page.browser import chromium, visit
 
 MICROPHONE_HZ = 48_000
-GREETING_S = 6.0
+GREETING_S = 8.0
 REPLY_MS = 30_000
 RESULTS = Path(__file__).parents[2] / "test-results"
 

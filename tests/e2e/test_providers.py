@@ -193,7 +193,7 @@ async def test_the_runtime_checks_its_routes(vendors: SimulatedVendors, runtime:
     assert told.count(" ms  ok  ") == 7
     status, rows = await asked.ask("POST", "/providers/check", {"provider": "openai", "voice": "unknown"})
     assert (status, [row["code"] for row in rows]) == (200, ["", "unknown_voice"])
-    await eventually(lambda: _none_open(vendors), 5, "connections of the check stay open")
+    await eventually(lambda: _none_open(vendors), why="connections of the check stay open")
 
 
 def _routes_of(text: str) -> list[str]:

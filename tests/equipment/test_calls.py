@@ -22,13 +22,13 @@ from aywa.testing.equipment.exotel import ExotelEquipment
 from aywa.testing.equipment.jambonz import JambonzEquipment
 from aywa.testing.equipment.known import facts_for
 from aywa.testing.equipment.plivo import PlivoEquipment
-from aywa.testing.equipment.report import Measures, measure, position_off_ms
+from aywa.testing.equipment.report import Measures, measure, position_bound_ms, position_off_ms
 from aywa.testing.equipment.signalwire import SignalWireEquipment
 from aywa.testing.equipment.telnyx import TelnyxEquipment
 from aywa.testing.equipment.twilio import TwilioEquipment
 from aywa.testing.equipment.vonage import VonageEquipment
 from aywa.testing.sound import Sound
-from aywa.testing.wire import pacing_late_ms, talkspurts
+from aywa.testing.wire import talkspurts
 from tests.equipment.runtime import PAUSE_S, MediaRuntime
 
 PARAMETERS = {"tier": "gold"}
@@ -92,7 +92,6 @@ class Told:
     call: Mapping[str, Any]
     timeline: list[dict[str, Any]]
     ended_by: str
-    late_ms: float
     spurts: list[tuple[float, float]]
 
 
@@ -118,7 +117,6 @@ def told(runtime: MediaRuntime, sentence: Sound, request: pytest.FixtureRequest)
                 call,
                 timeline,
                 called.ended_by,
-                pacing_late_ms(called.record),
                 spurts,
             )
 
@@ -170,13 +168,12 @@ def test_a_barge_in_clears_what_waits(call: Told) -> None:
 
 
 def test_the_position_told_is_what_was_heard(call: Told) -> None:
-    # What this process itself was late by, the equipment's clock was late by.
-    allowed_ms = (POSITION_MS if call.equipment.has_marks else RECKONED_MS) + call.late_ms
-    assert abs(call.off_ms) <= allowed_ms
+    bound_ms = POSITION_MS if call.equipment.has_marks else RECKONED_MS
+    assert abs(call.off_ms) <= position_bound_ms(bound_ms, call.measures.late_ms)
 
 
 def test_no_reply_has_a_hole(call: Told) -> None:
-    assert [gap for gap in call.measures.gaps_ms if gap > 20 + call.late_ms] == []
+    assert [gap for gap in call.measures.gaps_ms if gap > 20 + call.measures.late_ms] == []
     assert call.measures.dropped_ms == 0
     # Nor one that was filled up with silence: the voice's own pauses are shorter, those between replies longer.
     ear = call.equipment.ear

@@ -33,6 +33,9 @@ esac
 """
 
 
+ELSEWHERE = " ".join(
+    f"--ignore tests/{each}" for each in ("core", "e2e", "peers", "equipment", "page/test_page.py")
+)
 APART = "--ignore tests/e2e/test_demo.py --ignore tests/e2e/test_talk.py"
 
 
@@ -233,9 +236,11 @@ def test_ci_runs_every_check_and_sums_up(clone: Clone) -> None:
         "ruff format --check",
         "mypy ",
         "python -m coverage run -m pytest tests/core",
-        f"python -m pytest tests/e2e tests/equipment {APART}",
+        f"python -m pytest tests/e2e tests/peers {APART}",
+        "python -m pytest tests/equipment",
+        "python -m pytest tests/page/test_page.py",
         "python -m pytest tests/e2e/test_demo.py tests/e2e/test_talk.py",
-        "python -m pytest --ignore tests/core --ignore tests/e2e --ignore tests/equipment",
+        f"python -m pytest {ELSEWHERE}",
     ]:
         assert call in calls
     assert "== summary" in ended.stderr
@@ -246,8 +251,9 @@ def test_all_pulls_every_model_and_runs_the_long_tests(clone: Clone) -> None:
     calls = clone.calls()
     assert "aywa models pull" in calls
     assert "python -m coverage run -m pytest --all tests/core" in calls
-    assert f"python -m pytest --all tests/e2e tests/equipment {APART}" in calls
-    assert "python -m pytest --all --ignore tests/core --ignore tests/e2e --ignore tests/equipment" in calls
+    assert f"python -m pytest --all tests/e2e tests/peers {APART}" in calls
+    assert "python -m pytest --all tests/equipment" in calls
+    assert f"python -m pytest --all {ELSEWHERE}" in calls
 
 
 def test_a_failing_check_fails_the_run_and_is_named(clone: Clone) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from aywa.testing.runtime import free_port
 from aywa.testing.script import Pause
 from aywa.testing.softphone.phone import Setup
 from aywa.testing.softphone.talk import Dial, Softphone, report
 from tests.e2e.dev import Dev, started
 from tests.peers.runtime import PhoneRuntime
-from tests.peers.sipp import free_udp_port
 
 LISTED, CALLS_PER_HOUR = "+49,sip:*.example.com", 3
 # What a listener would notice; a shared machine takes a part of it.
@@ -22,7 +22,7 @@ PASSWORD = "open-sesame-to-the-hills"
 @pytest.fixture(scope="session")
 def besieged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PhoneRuntime]:
     """`aywa dev --tiny`, shared: whoever comes as 127.0.0.1 is always welcome."""
-    port = free_udp_port()
+    port = free_port()
     dev = Dev(
         tmp_path_factory.mktemp("besieged") / "home",
         options=("--tiny", "--sip-port", str(port)),

@@ -2,35 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from aywa.core.leases import Fence, admits
+from aywa.core.webhooks import Delivery
 from aywa.journal.segment import encode
 from aywa.ports.journal import CallProjection, JournalRecord, StoreUnavailable
 
 
 @dataclass
 class MemoryStore:
-    """down: how many more questions are refused. poison: the call whose batch breaks the store in no way it declares."""
+    """owners: whose a call is, by which token. down: how many more questions are refused. poison: the call whose batch breaks the
+    store in no way it declares."""
 
     rows: dict[tuple[str, int], JournalRecord] = field(default_factory=dict)
     documents: dict[str, CallProjection] = field(default_factory=dict)
     batches: list[list[int]] = field(default_factory=list)
     down: int = 0
     poison: str = ""
+    deliveries: list[Delivery] = field(default_factory=list)
+    owners: dict[str, tuple[str, int]] = field(default_factory=dict)
 
-    async def apply(self, records: Sequence[JournalRecord], projections: Sequence[CallProjection]) -> None:
+    async def apply(
+        self,
+        records: Sequence[JournalRecord],
+        projections: Sequence[CallProjection],
+        deliveries: Sequence[Delivery] = (),
+        fence: Fence | None = None,
+    ) -> Collection[str]:
         self._ask()
         if any(r.call_id == self.poison for r in records):
             raise UnicodeError("a value that this store cannot keep")
         self.batches.append([r.seq for r in records])
+        told = {record.call_id for record in records}
+        refused = {
+            call_id for call_id, held in self.owners.items() if fence is not None and not admits(*held, fence)
+        } & told
+        self.deliveries += [delivery for delivery in deliveries if delivery.call_id not in refused]
         for record in records:
-            self.rows.setdefault((record.call_id, record.seq), record)
+            if record.call_id not in refused:
+                self.rows.setdefault((record.call_id, record.seq), record)
         for projection in projections:
             old = self.documents.get(projection.call_id)
-            if old is None or projection.last_seq > old.last_seq:
+            if projection.call_id not in refused and (old is None or projection.last_seq > old.last_seq):
                 self.documents[projection.call_id] = projection
+        return refused
 
     async def events(self, org_id: str | None, call_id: str) -> list[JournalRecord]:
         self._ask()

@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import json
 import os
+import random
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from aywa.journal import projector as module
 from aywa.journal.projector import Projector
 from aywa.journal.segment import encode
 from aywa.journal.writer import JournalWriter, Written
+from aywa.ports.journal import StoreUnavailable
 from tests.journal.dies import CALLS
 from tests.journal.stores import MemoryStore, ended, framed, said, started
 
@@ -64,6 +66,38 @@ async def test_batches_are_applied_in_order_and_remembered(tmp_path: Path) -> No
     assert store.documents["call-1"].last_seq == 4
     assert store.documents["call-1"].document["endedReason"] == "customer-ended-call"
     assert checkpoint(tmp_path) == ("00000001.journal", batches[-1].end)
+
+
+@virtual_time
+async def test_what_may_not_be_kept_never_reaches_the_store_and_is_gone_from_the_disk(tmp_path: Path) -> None:
+    store = MemoryStore()
+    told: list[CallRecord] = []
+
+    async def over(record: CallRecord) -> None:
+        told.append(record)
+
+    projector = Projector(store, tmp_path, over)
+    journal = JournalWriter(tmp_path, projector.take)
+    writing = asyncio.create_task(journal.run())
+    began = {"call_id": "call-1", "org_id": "org-1", "epoch_ms": 0}
+    began |= {"assistant": {"compliancePlan": {"hipaaEnabled": True}}, "variables": {"name": "word of mouth"}}
+    async with projecting(projector):
+        journal.append("call-1", "org-1", 1, 0.0, "event", "CallStarted", began)
+        journal.append(*said(2))
+        journal.append(*ended(3))
+        journal.turn_over()
+        journal.append("call-1", "org-1", 4, 4.0, "note", "WordsWithheld", {"reason": "compliance_plan"})
+        await asyncio.sleep(1.0)
+        await projector.drained()
+        await journal.close()
+    await writing
+    assert len(store.rows) == 4
+    assert "word" not in str(store.rows)
+    assert store.documents["call-1"].document["messages"] == []
+    assert store.documents["call-1"].document["endedReason"] == "customer-ended-call"
+    # Whoever tells others of the call has all of it.
+    assert told[0].messages[0]["message"] == "word 2"
+    assert not any(b"word 2" in path.read_bytes() for path in tmp_path.iterdir())  # noqa: ASYNC240 - a test
 
 
 @virtual_time
@@ -185,7 +219,7 @@ async def test_a_late_record_of_a_call_that_was_forgotten_does_not_empty_its_doc
             call = f"call-{number}"
             projector.take(put(tmp_path, started(call), said(2, call_id=call), ended(3, call)))
         await projector.drained()
-        assert len(projector._calls) == 2
+        assert projector.followed == 2
         stored = {"artifact": "recording", "base_url": "/call/call-0"}
         projector.take(put(tmp_path, ("call-0", "org-1", 4, 9.0, "note", "ArtifactStored", stored)))
         await projector.drained()
@@ -211,6 +245,26 @@ async def test_it_tells_of_a_call_that_has_ended_once_its_records_are_in_the_sto
 
 
 # --- after a crash -------------------------------------------------------------------------------------------------
+
+
+@virtual_time
+async def test_what_comes_late_of_a_call_that_was_deleted_is_not_followed_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ENDED_KEPT", 1)
+    store = MemoryStore()
+    projector = Projector(store, tmp_path)
+    async with projecting(projector):
+        projector.take(put(tmp_path, started(), said(2), ended(3), started("call-2")))
+        projector.take(put(tmp_path, started("call-3"), ended(2, "call-3")))
+        await projector.drained()
+        store.rows.clear()
+        projector.take(
+            put(tmp_path, ("call-1", "org-1", 4, 0.4, "note", "CallClosed", {}), said(2, call_id="call-2"))
+        )
+        await projector.drained()
+    # The one that goes on, and the last that has ended.
+    assert projector.followed == 2
 
 
 @virtual_time
@@ -376,10 +430,10 @@ async def test_a_batch_without_a_changed_document_keeps_its_events_when_the_stor
     tmp_path: Path,
 ) -> None:
     class Picky(MemoryStore):
-        async def apply(self, records: Any, projections: Any) -> None:
+        async def apply(self, records: Any, projections: Any, deliveries: Any = (), fence: Any = None) -> Any:
             if any(r.call_id == "bad" for r in records):
                 raise RuntimeError("no")
-            await super().apply(records, projections)
+            return await super().apply(records, projections, deliveries, fence)
 
     store = Picky()
     projector = Projector(store, tmp_path)
@@ -391,3 +445,56 @@ async def test_a_batch_without_a_changed_document_keeps_its_events_when_the_stor
         await projector.drained()
     assert store.batches == [[1, 2]]
     assert projector.left_out == 1
+
+
+@virtual_time
+@pytest.mark.parametrize("seed", range(2))
+async def test_a_store_that_is_away_for_a_minute_has_every_record_once_afterwards(
+    tmp_path: Path, seed: int
+) -> None:
+    """With answers that are lost on the way: what was written is written again, and is there once."""
+    chance, loop = random.Random(seed), asyncio.get_running_loop()
+    gone_s = 5.0 + 10.0 * chance.random()
+
+    class Away(MemoryStore):
+        lost = 0
+
+        async def apply(self, records: Any, projections: Any, deliveries: Any = (), fence: Any = None) -> Any:
+            if gone_s <= loop.time() < gone_s + 60.0:
+                raise StoreUnavailable("away")
+            told = await super().apply(records, projections, deliveries, fence)
+            if chance.random() < 0.2:
+                self.lost += 1
+                raise StoreUnavailable("the answer was lost")
+            return told
+
+    store = Away()
+    projector = Projector(store, tmp_path)
+    journal = JournalWriter(tmp_path, projector.take)
+    writing = asyncio.create_task(journal.run())
+    calls = [f"call-{n}" for n in range(5)]
+    last = {call: 200 + chance.randrange(100) for call in calls}
+    unavailable = 0
+    async with projecting(projector):
+        for seq in range(1, max(last.values()) + 1):
+            for call in calls:
+                if seq == 1:
+                    journal.append(*started(call))
+                elif seq < last[call]:
+                    journal.append(*said(seq, call_id=call))
+                elif seq == last[call]:
+                    journal.append(*ended(seq, call))
+            await asyncio.sleep(0.3 + 0.2 * chance.random())
+            unavailable += projector.unavailable is not None
+        await asyncio.sleep(1.0)
+        await projector.drained()
+        await journal.close()
+    await writing
+    assert loop.time() > gone_s + 60.0
+    assert unavailable > 50
+    assert store.lost > 0
+    assert store.rows.keys() == {(call, seq) for call in calls for seq in range(1, last[call] + 1)}
+    assert {call: store.documents[call].last_seq for call in calls} == last
+    assert {store.documents[call].document["status"] for call in calls} == {"ended"}
+    assert projector.unavailable is None
+    assert projector.left_out == 0

@@ -119,6 +119,42 @@ async def test_a_file_that_is_full_is_followed_by_the_next(tmp_path: Path) -> No
         assert max(w.end for w in told if w.path == path) == path.stat().st_size
 
 
+async def test_what_comes_after_a_turn_over_is_in_a_file_of_its_own(tmp_path: Path) -> None:
+    async with writing(tmp_path) as (journal, told):
+        journal.turn_over()
+        journal.append(*started())
+        journal.append(*said(2))
+        journal.turn_over()
+        journal.turn_over()
+        journal.append(*said(3))
+        await asyncio.sleep(0.5)
+        # Nothing follows yet: there is no file for it.
+        journal.turn_over()
+        await asyncio.sleep(0.5)
+        assert [[p.record.seq for p in read_segment(path)] for path in files(tmp_path)] == [[1, 2], [3]]
+        journal.append(*ended(4))
+    assert [len(written.records) for written in told] == [2, 1, 1]
+    assert len(files(tmp_path)) == 3
+    assert journal.lost_records == 0
+    journal.turn_over()
+    assert journal.lost_records == 0
+
+
+async def test_a_turn_over_waits_until_the_disk_takes_something(tmp_path: Path, no_room: Any) -> None:
+    async with writing(tmp_path) as (journal, _):
+        journal.append(*started())
+        await asyncio.sleep(0.5)
+        no_room(0)
+        journal.turn_over()
+        journal.append(*said(2))
+        await asyncio.sleep(2.5)
+        assert journal.refused is not None
+        no_room(None)
+        await asyncio.sleep(2.5)
+        assert [record.seq for record in on_disk(tmp_path)] == [1, 2]
+        assert journal.refused is None
+
+
 async def test_an_earlier_process_files_are_never_touched(tmp_path: Path) -> None:
     (tmp_path / "00000007.journal").write_bytes(b"theirs")
     (tmp_path / "²3.journal").write_bytes(b"not a number")

@@ -129,3 +129,20 @@ async def test_with_few_legs_nothing_waits() -> None:
     assert (intake.keeps, intake.batch_slot_s) == (True, 0.0)
     intake.closed()
     assert (intake.keeps, intake.batch_slot_s) == (False, 0.005)
+
+
+async def test_a_client_among_many_that_is_far_ahead_of_its_clock_loses_the_excess_and_then_its_leg() -> None:
+    async with rig() as at:
+        crowd(at, LEGS[0])
+        call = at.call("floods")
+        frame = call.frame(8000)
+        heard = bytearray()
+        at.plane.listen("floods", heard.extend, 16000)
+        for _ in range(20):
+            for _ in range(50):
+                call.leg.audio_received(frame)
+            await asyncio.sleep(0.02)
+        # 2 s may be ahead, and a portion more before it was noticed.
+        assert len(heard) / 32000 <= 0.4 + 2 + 0.24 + 0.02
+        assert [event.code for event in call.of(MediaWarned)][:1] == ["audio_ahead"]
+        assert [event.cause for event in call.of(LegEnded)] == ["flooded"]

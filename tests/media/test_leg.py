@@ -26,6 +26,7 @@ from aywa.core.events import (
     VoiceStopped,
     VoiceSuspected,
 )
+from aywa.media.settings import MediaSettings
 from aywa.ports.media import (
     Arm,
     AudioFormat,
@@ -672,9 +673,9 @@ async def test_a_hundred_legs_share_a_few_runs_of_the_detector() -> None:
         await asyncio.gather(*(call.speak(0.32, 0) for call in calls))
         await asyncio.sleep(0.1)
         runs = [len(run) for run in at.vads[16000].runs]
-        # Ten windows of each, and what 32 rows of a run leave over.
+        # Ten windows of each, and what runs leave over.
         assert sum(runs) == 1000
-        assert max(runs) == 32
+        assert max(runs) == MediaSettings().batch_rows
         assert len(runs) <= 10 * 4
 
 

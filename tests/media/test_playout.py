@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -412,3 +413,149 @@ def test_unless_frames_leave_in_groups_each_leaves_alone_before_anything_is_told
     desk.playout.tick(desk.now)
     frame = f"{FRAME * PACE.width} bytes"
     assert [each for each in order if each != "PlayoutStarted"] == [frame] * 5 + ["PlayoutFinished"]
+
+
+# --- what leaves by itself -----------------------------------------------------------------------------------------
+
+
+@dataclass
+class SelfSender:
+    """playout.Ahead: sends by itself, and on one day in three it does not want to."""
+
+    desk: Desk
+    willing: list[bool]
+    frames: list[bytes] = field(default_factory=list)
+    due_s: float = 0.0
+    gone: int = 0
+    given: int = 0
+    heard_from: list[tuple[float, int]] = field(default_factory=list)
+
+    def begin(self, frames: Sequence[bytes], due_s: float) -> bool:
+        assert not self.frames
+        self.willing.append(self.willing.pop(0))
+        if not self.willing[-1]:
+            return False
+        self.frames, self.due_s, self.gone = list(frames), due_s, 0
+        self.given += 1
+        return True
+
+    def left(self) -> int:
+        return self.gone
+
+    def halt(self) -> int:
+        self.frames = []
+        return self.gone
+
+    def kept(self, frames: bytes, heard_from_s: float) -> None:
+        size = FRAME * self.desk.pace.width
+        self.desk.heard_from += [
+            round(heard_from_s + nth * 0.02 - 100, 6) for nth in range(len(frames) // size)
+        ]
+
+    def send(self, now: float) -> None:
+        self.desk.frames.append((round(now - 100, 6), self.frames.pop(0)))
+        self.gone += 1
+        self.due_s += 0.02
+        if not self.frames:
+            self.desk.playout.stretch_over(now)
+
+
+class AheadDesk(Desk):
+    """The same, with somebody who sends by himself."""
+
+    def __init__(self, pace: Pace, willing: list[bool]) -> None:
+        self.ahead = SelfSender(self, willing)
+        super().__init__(pace)
+
+    def __post_init__(self) -> None:
+        self.playout = Playout(
+            "leg", self.pace, self.take, self.events.append, epoch_s=100.0, ahead=self.ahead
+        )
+
+    def wait(self, seconds: float) -> None:
+        until = self.now + seconds
+        while True:
+            own = self.playout.due_s if self.playout.due_s is not None else float("inf")
+            others = self.ahead.due_s if self.ahead.frames else float("inf")
+            if min(own, others) > until:
+                break
+            self.now = max(self.now, min(own, others))
+            if others < own:
+                self.ahead.send(self.now)
+            else:
+                self.playout.tick(self.now)
+        self.now = until
+
+
+AHEAD_PACE = replace(PACE, width=1, silence=b"\0", lead_s=0.005)
+
+
+def told(desk: Desk) -> list[tuple[str, int, float]]:
+    return [
+        (type(e).__name__, getattr(e, "position", -1), round(getattr(e, "at_s", 0.0), 6)) for e in desk.events
+    ]
+
+
+_STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("play"), st.integers(1, 40 * FRAME)),
+        st.tuples(st.just("finish"), st.just(0)),
+        st.tuples(st.just("pause"), st.just(0)),
+        st.tuples(st.just("resume"), st.integers(0, 20 * FRAME)),
+        st.tuples(st.just("drop"), st.just(0)),
+        st.tuples(st.just("next"), st.just(0)),
+        st.tuples(st.just("hand"), st.just(0)),
+        st.tuples(st.just("settle"), st.just(0)),
+        st.tuples(st.just("wait"), st.integers(0, 900)),
+    ),
+    min_size=3,
+    max_size=30,
+)
+
+
+@settings(deadline=None, max_examples=300)
+@example(steps=[("play", 1), ("next", 0), ("play", 480), ("wait", 15)], willing=[True])
+@given(steps=_STEPS, willing=st.lists(st.booleans(), min_size=1, max_size=5))
+def test_what_leaves_by_itself_leaves_as_it_would_one_by_one(
+    steps: list[tuple[str, int]], willing: list[bool]
+) -> None:
+    plain, ahead = Desk(AHEAD_PACE), AheadDesk(AHEAD_PACE, willing)
+    reply = 1
+    audio = bytes(range(256)) * 40
+    for step, number in steps:
+        reply += step == "next"
+        for desk in (plain, ahead):
+            playout = desk.playout
+            match step:
+                case "play":
+                    playout.play(reply, (audio * 4)[:number], desk.now)
+                case "finish":
+                    playout.finish(reply, desk.now)
+                case "pause":
+                    playout.pause(desk.now)
+                case "resume":
+                    playout.resume(number, desk.now)
+                case "drop":
+                    playout.drop(desk.now)
+                case "hand":
+                    playout.by_hand(desk.now)
+                case "settle":
+                    playout.settle()
+                case _:
+                    desk.wait(number / 1000)
+        assert ahead.playout.position == plain.playout.position
+        assert ahead.frames == plain.frames
+        assert told(ahead) == told(plain)
+    ahead.playout.settle()
+    assert ahead.heard_from == plain.heard_from
+    assert ahead.playout.heard_until_s == pytest.approx(plain.playout.heard_until_s)
+
+
+def test_a_whole_reply_is_given_in_a_few_stretches() -> None:
+    desk = AheadDesk(AHEAD_PACE, [True])
+    desk.playout.play(1, bytes(100 * FRAME), desk.now)
+    desk.playout.finish(1, desk.now)
+    desk.wait(3)
+    assert len(desk.frames) == 100
+    assert desk.ahead.given <= 5
+    assert desk.said()[-1] == ("PlayoutFinished", 100 * FRAME)

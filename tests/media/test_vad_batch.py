@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from aywa.core.audio.frame import Floats
 from aywa.media.intake import Intake
 from aywa.media.vad_batch import VadBatch
 from aywa.media.wheel import Wheel
@@ -20,7 +21,7 @@ class Listener:
     scores: list[tuple[float, float]] = field(default_factory=list)
     levels: list[Sequence[float]] = field(default_factory=list)
     failures: int = 0
-    batch: VadBatch | None = None
+    batch: Scoring | None = None
     ends: int | None = None
 
     def scored(self, probability: float, levels_db: Sequence[float]) -> None:
@@ -34,11 +35,40 @@ class Listener:
         self.failures += 1
 
 
-def batch(rows: int = 64, rate_hz: int = 8000) -> tuple[VadBatch, LoudVad]:
-    loop = asyncio.get_running_loop()
+class Scoring:
+    """A batch whose rows belong to one Listener each."""
+
+    def __init__(self, rows: int, vad: LoudVad) -> None:
+        loop = asyncio.get_running_loop()
+        wheel = Wheel(loop, 0.005)
+        intake = Intake(loop, wheel, (0.005, 0.01, 0.02))
+        self.batch = VadBatch(loop, wheel, vad, intake, rows, self)
+        self.listeners: dict[int, Listener] = {}
+        self.add = self.batch.add
+
+    def open(self, listener: Listener) -> int:
+        row = self.batch.open()
+        self.listeners[row] = listener
+        return row
+
+    def close(self, row: int) -> None:
+        del self.listeners[row]
+        self.batch.close(row)
+
+    def heard(self, rows: list[int], probabilities: Floats, levels_db: Floats) -> None:
+        for row, probability, levels in zip(rows, probabilities.tolist(), levels_db.tolist(), strict=True):
+            if row in self.listeners:
+                self.listeners[row].scored(probability, levels)
+
+    def failed(self, rows: list[int]) -> None:
+        for row in rows:
+            if row in self.listeners:
+                self.listeners[row].score_failed()
+
+
+def batch(rows: int = 64, rate_hz: int = 8000) -> tuple[Scoring, LoudVad]:
     vad = LoudVad(rate_hz)
-    wheel = Wheel(loop, 0.005)
-    return VadBatch(loop, wheel, vad, Intake(loop, wheel, (0.005, 0.01, 0.02)), rows), vad
+    return Scoring(rows, vad), vad
 
 
 LOUD, QUIET = square(16384, 256), bytes(512)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.peers.sipp import free_udp_port
+from aywa.testing.runtime import free_port
 
 START_S = 15.0
 MODULES = (
@@ -132,8 +132,8 @@ class Baresip:
 
     def _configure(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.port = self.port or free_udp_port(self.host)
-        self.control = free_udp_port("127.0.0.1")
+        self.port = self.port or free_port(self.host)
+        self.control = free_port("127.0.0.1")
         lines = [
             f"sip_listen {_in_url(self.host)}:{self.port}",
             f"net_interface {self.host}",

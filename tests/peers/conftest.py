@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aywa.testing.runtime import free_port
 from aywa.testing.sound import encode_mulaw, read_wav, write_wav
 from tests.e2e.dev import Dev, started
 from tests.peers.runtime import PhoneRuntime
-from tests.peers.sipp import free_udp_port
 
 # People speaking, from Debian's asterisk-core-sounds-en-wav.
 SPOKEN = Path("/usr/share/asterisk/sounds/en_US_f_Allison/vm-intro.wav")
@@ -50,7 +50,7 @@ def runtime(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[PhoneRuntime]:
     """`aywa dev --tiny`, shared by the tests of a session: they must leave it as they found it."""
-    port = free_udp_port()
+    port = free_port()
     dev = Dev(
         tmp_path_factory.mktemp("phone") / "home",
         options=("--tiny", "--sip-port", str(port)),

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.peers.sipp import free_udp_port
+from aywa.testing.runtime import free_port
 
 START_S = 15.0
 STOP_S = 10.0
@@ -128,8 +128,8 @@ class Kamailio:
     async def running(self) -> AsyncIterator[Kamailio]:
         """Starts both; ends both at the end."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.port = self.port or free_udp_port()
-        engine = free_udp_port()
+        self.port = self.port or free_port()
+        engine = free_port()
         config = CONFIG.format(
             port=self.port, engine=engine, username=self.username, password=self.password, phone=self.phone,
             min_expires=self.min_expires, nonce_s=self.nonce_s,

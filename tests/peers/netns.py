@@ -30,7 +30,8 @@ class Namespace:
         return ("ip", "netns", "exec", self.name, *command)
 
 
-def _ip(*words: str) -> None:
+def ip(*words: str) -> None:
+    """Runs it. Raises NoNamespace with what it said."""
     try:
         subprocess.run(("ip", *words), check=True, capture_output=True, text=True, timeout=10)
     except subprocess.CalledProcessError as error:
@@ -46,12 +47,12 @@ def namespace() -> Iterator[Namespace]:
     name = f"aywa{os.getpid()}n{network.rpartition('.')[2]}"
     made = Namespace(name, f"{network}.1", f"{network}.2")
     outer, inner = f"ay{name[-8:]}o", f"ay{name[-8:]}i"
-    _ip("netns", "add", name)
+    ip("netns", "add", name)
     try:
-        _ip("link", "add", outer, "type", "veth", "peer", "name", inner)
-        _ip("link", "set", inner, "netns", name)
-        _ip("addr", "add", f"{made.host}/30", "dev", outer)
-        _ip("link", "set", outer, "up")
+        ip("link", "add", outer, "type", "veth", "peer", "name", inner)
+        ip("link", "set", inner, "netns", name)
+        ip("addr", "add", f"{made.host}/30", "dev", outer)
+        ip("link", "set", outer, "up")
         for words in (
             ("link", "set", "lo", "up"),
             ("addr", "add", f"{made.peer}/30", "dev", inner),
@@ -59,11 +60,11 @@ def namespace() -> Iterator[Namespace]:
             # Programs that look for a way out find one; nobody at its end knows those addresses.
             ("route", "add", "default", "dev", inner),
         ):
-            _ip("-n", name, *words)
+            ip("-n", name, *words)
         yield made
     finally:
         # The cable goes with it; where it was never plugged in, by itself.
         with suppress(NoNamespace):
-            _ip("netns", "del", name)
+            ip("netns", "del", name)
         with suppress(NoNamespace):
-            _ip("link", "del", outer)
+            ip("link", "del", outer)

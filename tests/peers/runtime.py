@@ -16,6 +16,8 @@ from tests.e2e.dev import Dev
 
 STORED_S = 15.0
 SAID_S = 45.0
+PACKET_MS = 20
+GAP_MS = 100
 ASSISTANT: Mapping[str, Any] = {
     "name": "Phone",
     "firstMessage": "Hello, this is Robin.",
@@ -63,6 +65,12 @@ class PhoneRuntime:
                 found = await self.ask("GET", f"/call/{call_id}")
                 await asyncio.sleep(0.05)
         return found
+
+    async def recorded(self, call_id: str) -> None:
+        """Until the call's recording is on record."""
+        async with asyncio.timeout(STORED_S):
+            while not (await self.ask("GET", f"/call/{call_id}"))["artifact"].get("recordingUrl"):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
 
     async def until_status(self, call_id: str, status: str) -> None:
         """Until the call has it, or has ended."""
@@ -139,6 +147,13 @@ class PhoneRuntime:
         """Places a call; its id."""
         body = {"assistant": dict(ASSISTANT), "phoneNumberId": number_id, "customer": dict(customer)} | more
         return str((await self.ask("POST", "/call", body))["id"])
+
+
+def sounded(told: Mapping[str, Any]) -> None:
+    """A softphone's line was never silent: the far side sent what belongs to the time, and without a gap."""
+    talked_ms, packets = told["closed_ms"] - told["opened_ms"], told["rtp"]["received"] + told["rtp"]["lost"]
+    assert packets * PACKET_MS >= 0.9 * talked_ms, told["rtp"]
+    assert told["rtp"]["longest_gap_ms"] < GAP_MS, told["rtp"]
 
 
 def _read(file: Path) -> bytes:

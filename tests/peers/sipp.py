@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aywa.testing.runtime import free_port
+
 SCENARIOS = Path(__file__).parent / "scenarios"
 TRANSPORTS = {"udp": "u1", "tcp": "t1", "tls": "l1"}
-STOP_S = 5.0
+START_S = 20.0
 
 
 @dataclass
@@ -46,7 +47,7 @@ class Sipp:
     most_s: int = 30
 
     def command(self) -> list[str]:
-        self.port = self.port or free_udp_port(self.host)
+        self.port = self.port or free_port(self.host)
         target = [] if self.place is None else [f"{_in_url(self.place[0])}:{self.place[1]}"]
         speech = [] if self.speech is None else ["-key", "speech", str(self.speech)]
         keys = [part for name, value in self.keys.items() for part in ("-key", name, value)]
@@ -54,7 +55,7 @@ class Sipp:
         return [
             "sipp", *target, "-sf", str(self._scenario_file()), "-s", self.service,
             "-t", TRANSPORTS[self.transport], "-i", self.host, "-p", str(self.port),
-            "-mp", str(free_udp_port(self.host)), "-d", str(self.talk_ms), "-m", str(self.calls),
+            "-mp", str(free_port(self.host)), "-d", str(self.talk_ms), "-m", str(self.calls),
             "-r", str(self.rate), "-l", str(self.calls), "-au", self.username, "-ap", self.password,
             *([] if self.place is None else ["-auth_uri", f"{self.service}@{target[0]}"]),
             *speech, *keys, *(tls if self.transport == "tls" else []),
@@ -97,9 +98,10 @@ class Sipp:
     async def _listens(self, process: asyncio.subprocess.Process) -> None:
         """It says nothing when it is ready: the system's own table of sockets does."""
         table = Path("/proc/net/udp" if self.transport == "udp" else "/proc/net/tcp")
-        async with asyncio.timeout(STOP_S):
+        async with asyncio.timeout(START_S):
             while f":{self.port:04X} " not in await asyncio.to_thread(table.read_text):
                 assert process.returncode is None, _text(self.folder / "sipp.out")
+                await asyncio.sleep(0.02)
 
     def _scenario_file(self) -> Path:
         """The scenario, and what it names in square brackets that sipp does not know by itself."""
@@ -112,25 +114,6 @@ class Sipp:
         file = self.folder / f"{self.scenario}.xml"
         file.write_text(source)
         return file
-
-
-def free_udp_port(host: str = "127.0.0.1") -> int:
-    """An even port that nobody uses, neither by UDP nor by TCP, with the next one free too."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    while True:
-        with ExitStack() as opened:
-            kinds = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
-            first, *others = [opened.enter_context(socket.socket(family, kind)) for kind in kinds * 2]
-            first.bind((host, 0))
-            port: int = first.getsockname()[1]
-            if port % 2:
-                continue
-            try:
-                for other, number in zip(others, (port, port + 1, port + 1), strict=True):
-                    other.bind((host, number))
-            except (OSError, OverflowError):
-                continue
-            return port
 
 
 def _in_url(host: str) -> str:

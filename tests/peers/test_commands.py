@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from aywa.testing.runtime import free_port
 from aywa.testing.script import Pause, Say
 from aywa.testing.softphone.phone import Setup
 from aywa.testing.softphone.talk import Dial, Softphone, report
 from aywa.testing.sound import read_wav
 from tests.peers.conftest import SPOKEN
 from tests.peers.runtime import PhoneRuntime
-from tests.peers.sipp import free_udp_port
 
 
 async def _run(*words: str, home: Path | None = None) -> tuple[int | None, bytes, bytes]:
@@ -34,7 +34,7 @@ async def _run(*words: str, home: Path | None = None) -> tuple[int | None, bytes
 async def test_the_softphone_dials_and_tells_what_it_heard(runtime: PhoneRuntime, tmp_path: Path) -> None:
     out = tmp_path / "call.wav"
     code, said, complained = await _run(
-        "softphone", runtime.uri, "--keys", "12#", "--talk", "1", "--out", str(out), "--header", "X-Order: 7"
+        "softphone", runtime.uri, "--keys", "12#", "--talk", "3", "--out", str(out), "--header", "X-Order: 7"
     )
     assert code == 0, (said, complained)
     told = json.loads(said)
@@ -47,7 +47,7 @@ async def test_the_softphone_dials_and_tells_what_it_heard(runtime: PhoneRuntime
 
 
 async def test_the_softphone_is_called() -> None:
-    port = free_udp_port()
+    port = free_port()
     answering = asyncio.create_task(
         _run("softphone", "--answer", "--port", str(port), "--wav", str(SPOKEN), "--wait", "20")
     )

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from aywa.testing.script import Pause
+from aywa.testing.runtime import free_port
+from aywa.testing.script import Pause, WaitReply
 from aywa.testing.softphone.phone import Phone, Setup
 from aywa.testing.softphone.talk import Dial, Softphone, report
 from tests.adapters.transports.stun_server import stun_thread
-from tests.e2e.dev import Dev, started
+from tests.e2e.dev import Dev, started, until
 from tests.peers.baresip import Baresip
 from tests.peers.conftest import wav_of
 from tests.peers.runtime import PhoneRuntime
-from tests.peers.sipp import Sipp, free_udp_port
+from tests.peers.sipp import Sipp
 
 PASSWORD = "open-sesame-open-sesame"
 SEEN_AT = ("203.0.113.9", 4711)
@@ -25,8 +26,8 @@ SEEN_AT = ("203.0.113.9", 4711)
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[PhoneRuntime, int]]:
     """A runtime to which loopback is as strange as the internet; and its TLS port. The port asked for is taken."""
-    taken = free_udp_port()
-    tls = free_udp_port()
+    taken = free_port()
+    tls = free_port()
     with stun_thread(SEEN_AT) as stun:
         yield from _guarded(taken, tls, f"{stun[0]}:{stun[1]}", tmp_path_factory)
 
@@ -49,6 +50,8 @@ def _guarded(
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
         holder.bind(("127.0.0.1", taken))
         with started(dev):
+            # It is said when calls are taken, which is a moment after /readyz knows it.
+            until(lambda: "\nCall:" in dev.log, why=dev.log)
             said = next(line for line in dev.log.splitlines() if line.startswith("Call:"))
             yield PhoneRuntime(dev, int(said.rpartition(":")[2])), tls
 
@@ -100,7 +103,7 @@ async def test_whoever_asks_without_it_learns_nothing(
 async def test_over_tls(guarded: tuple[PhoneRuntime, int]) -> None:
     runtime, tls = guarded
     setup = Setup(transport="tls", username="demo", password=PASSWORD)
-    talked = await Softphone(setup).call(Dial(f"sips:demo@127.0.0.1:{tls}"), [Pause(2.0)])
+    talked = await Softphone(setup).call(Dial(f"sips:demo@127.0.0.1:{tls}"), [WaitReply()])
     told = report(talked)
     assert told["answered"], told
     assert told["heard"]

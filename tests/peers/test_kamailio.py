@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aywa.testing.script import Pause, Say
+from aywa.testing.script import Say, WaitReply
 from aywa.testing.softphone.phone import Setup
 from aywa.testing.softphone.talk import Answer, Dial, Softphone, Talked, report
 from tests.peers.kamailio import Kamailio
@@ -21,7 +21,7 @@ async def _answering(spoken: bytes) -> tuple[str, asyncio.Task[Talked]]:
     """A phone behind the trunk: its host:port, and its call."""
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     phone = Softphone(Setup(), on_ready=ready.set_result)
-    talking = asyncio.create_task(phone.call(Answer(30), [Pause(2.5), Say(spoken), Pause(3.5)]))
+    talking = asyncio.create_task(phone.call(Answer(30), [WaitReply(), Say(spoken), WaitReply()]))
     return (await ready).partition("@")[2].partition(";")[0], talking
 
 
@@ -66,7 +66,7 @@ async def _comes_in(runtime: PhoneRuntime, proxy: Kamailio, spoken: bytes) -> No
     async with asyncio.timeout(REGISTERED_S + 15.0):
         # Until the registration is there, the trunk says that nobody is.
         while told is None or told["status"] == 480:
-            talked = await Softphone(Setup()).call(Dial(proxy.uri), [Pause(2.5), Say(spoken), Pause(3.0)])
+            talked = await Softphone(Setup()).call(Dial(proxy.uri), [WaitReply(), Say(spoken), WaitReply()])
             told = report(talked)
     assert told["answered"], told
     assert told["heard"], told

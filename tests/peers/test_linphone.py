@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aywa.testing.runtime import free_port
 from aywa.testing.sound import read_wav
 from tests.e2e.dev import Dev, started
 from tests.peers.conftest import SPOKEN_WORDS, wav_of
 from tests.peers.linphone import Linphone
 from tests.peers.netns import Namespace, NoNamespace, namespace
 from tests.peers.runtime import PhoneRuntime
-from tests.peers.sipp import free_udp_port
 
 pytestmark = pytest.mark.all
 
@@ -37,7 +37,7 @@ def cable() -> Iterator[Namespace]:
 @pytest.fixture(scope="module")
 def runtime(cable: Namespace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PhoneRuntime]:
     """A runtime whose SIP port is on the cable, and which trusts nobody there."""
-    port = free_udp_port(cable.host)
+    port = free_port(cable.host)
     dev = Dev(
         tmp_path_factory.mktemp("cable") / "home",
         options=("--tiny", "--sip-port", str(port)),

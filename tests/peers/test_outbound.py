@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from aywa.testing.script import Pause, Say
+from aywa.testing.runtime import free_port
+from aywa.testing.script import Pause, Say, WaitReply
 from aywa.testing.softphone.phone import Setup
 from aywa.testing.softphone.talk import Answer, Softphone, report
 from tests.peers.runtime import PhoneRuntime
-from tests.peers.sipp import Sipp, free_udp_port
+from tests.peers.sipp import Sipp
 
 CUSTOMER = {"number": "+4930123456"}
 OUTBOUND = "call.in-progress.error-providerfault-outbound-sip"
@@ -47,7 +48,7 @@ async def _trunk(runtime: PhoneRuntime, port: int, **more: object) -> AsyncItera
 
 async def _is_called(scenario: str, reason: str, runtime: PhoneRuntime, speech: Path, folder: Path) -> str:
     """What went wrong; empty when all went as it should."""
-    sipp = Sipp(folder, scenario, speech=speech, port=free_udp_port(), talk_ms=1500)
+    sipp = Sipp(folder, scenario, speech=speech, port=free_port(), talk_ms=1500)
     async with _trunk(runtime, sipp.port) as number, sipp.started() as process:
         call_id = await runtime.dial(number, CUSTOMER)
         if reason == TALKED:
@@ -79,9 +80,9 @@ async def test_a_call_is_sent_on_and_answered_at_another_gateway(
     runtime: PhoneRuntime, speech: Path, tmp_path: Path
 ) -> None:
     """The same number elsewhere at the same trunk needs no list."""
-    other = Sipp(tmp_path / "other", "uas_hang_up", speech=speech, port=free_udp_port(), talk_ms=1500)
+    other = Sipp(tmp_path / "other", "uas_hang_up", speech=speech, port=free_port(), talk_ms=1500)
     target = {"target": f"sip:+4930123456@127.0.0.1:{other.port};transport=udp"}
-    first = Sipp(tmp_path / "first", "uas_302", port=free_udp_port(), keys=target)
+    first = Sipp(tmp_path / "first", "uas_302", port=free_port(), keys=target)
     plus = {"outboundLeadingPlusEnabled": True}
     async with (
         _trunk(runtime, first.port, **plus) as number,
@@ -95,7 +96,7 @@ async def test_a_call_is_sent_on_and_answered_at_another_gateway(
 
 async def test_a_call_is_not_sent_on_to_whom_nobody_listed(runtime: PhoneRuntime, tmp_path: Path) -> None:
     target = {"target": "sip:+490900666@192.0.2.66"}
-    first = Sipp(tmp_path, "uas_302", port=free_udp_port(), keys=target)
+    first = Sipp(tmp_path, "uas_302", port=free_port(), keys=target)
     async with _trunk(runtime, first.port) as number, first.started() as sent:
         call = await runtime.ended(await runtime.dial(number, CUSTOMER))
         assert await sent.wait() == 0, first.ran(1).errors
@@ -108,9 +109,9 @@ async def test_a_call_is_not_sent_on_to_whom_nobody_listed(runtime: PhoneRuntime
 async def test_a_sip_uri_is_called_and_both_speak(runtime: PhoneRuntime, spoken: bytes) -> None:
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     phone = Softphone(Setup(), on_ready=ready.set_result)
-    answering = asyncio.create_task(phone.call(Answer(20), [Pause(2.5), Say(spoken), Pause(3.0)]))
+    answering = asyncio.create_task(phone.call(Answer(20), [WaitReply(), Say(spoken), WaitReply()]))
     uri = (await ready).partition(";")[0]
-    async with _trunk(runtime, free_udp_port()) as number:
+    async with _trunk(runtime, free_port()) as number:
         call_id = await runtime.dial(number, {"sipUri": uri})
         told = report(await answering)
         call = await runtime.ended(call_id)
@@ -135,7 +136,7 @@ async def test_an_extension_is_dialled_when_it_was_answered(runtime: PhoneRuntim
 
 
 async def test_nobody_is_there(runtime: PhoneRuntime) -> None:
-    async with _trunk(runtime, free_udp_port(), gateway={"outboundProtocol": "tcp"}) as number:
+    async with _trunk(runtime, free_port(), gateway={"outboundProtocol": "tcp"}) as number:
         call = await runtime.ended(await runtime.dial(number, CUSTOMER))
     assert "cannot connect to 127.0.0.1" in call["endedMessage"]
     assert call["endedReason"] in (

@@ -15,6 +15,8 @@ from tests.peers.runtime import PhoneRuntime
 from tests.peers.sipp import Ran, Sipp
 
 CALLS = ("uac_call", "uac_late_offer", "uac_hold", "uac_info_dtmf", "uac_refer", "uac_cancel_late")
+GREETED_MS = 2500
+"""After so long a caller has heard some of the greeting, on a busy machine too."""
 NO_CALLS = {
     "uac_options": "demo",
     "uac_unknown": "nobody",
@@ -41,7 +43,9 @@ def _call_id(messages: str) -> str:
 async def test_calls(transport: str, runtime: PhoneRuntime, speech: Path, tmp_path: Path) -> None:
     ran = await _run(
         {
-            name: Sipp(tmp_path / name, name, runtime.place, transport=transport, speech=speech)
+            name: Sipp(
+                tmp_path / name, name, runtime.place, transport=transport, speech=speech, talk_ms=GREETED_MS
+            )
             for name in CALLS
         }
     )

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aywa.testing.runtime import free_port
 from aywa.testing.sound import read_wav
 from tests.peers.baresip import Baresip
 from tests.peers.conftest import wav_of
-from tests.peers.sipp import free_udp_port
 
 TONES_HZ = (500, 1100)
 
@@ -41,20 +41,20 @@ async def _half(
 
 @pytest.mark.parametrize("security", [pytest.param("", marks=pytest.mark.all), ";mediaenc=srtp-mand"])
 async def test_the_far_side_does_not_notice(security: str, tmp_path: Path) -> None:
-    port, state = free_udp_port(), tmp_path / "state.json"
+    port, state = free_port(), tmp_path / "state.json"
     phone = Baresip(tmp_path / "baresip", wav_of(tmp_path, 8000), codecs="PCMU/8000/1", account=security)
     async with phone.running():
         async with _half("first", port, state, TONES_HZ[0]) as before:
             await phone.command("dial", f"sip:somebody@127.0.0.1:{port}")
             await phone.event("CALL_ESTABLISHED")
-            await asyncio.sleep(2.0)
+            await asyncio.sleep(3.0)
             assert before.stdin is not None
             before.stdin.write(b"\n")
             assert await before.wait() == 0
         async with _half("second", port, state, TONES_HZ[1]) as after:
             assert after.stdout is not None
             assert await after.stdout.readline() == b"took it up\n"
-            await asyncio.sleep(1.5)
+            await asyncio.sleep(2.5)
             await phone.command("sndcode", "7")
             await asyncio.sleep(1.0)
             await phone.command("hangup")

@@ -15,12 +15,12 @@ from aywa.boot.phone_settings import PhoneSettings
 from aywa.boot.tls import certificate
 from aywa.boot.trunk_check import TrialCall, TrunkCheck, certificate_mend
 from aywa.ports.telephony import Gateway, Registration, Trunk
+from aywa.testing.runtime import free_port
 from aywa.testing.script import Pause
 from aywa.testing.softphone.phone import Phone, Setup
 from aywa.testing.softphone.talk import Answer, Softphone
 from tests.adapters.transports.stun_server import stun_server
 from tests.peers.kamailio import Kamailio
-from tests.peers.sipp import free_udp_port
 
 SETTINGS = PhoneSettings(first_media_port=33_000, last_media_port=33_099)
 
@@ -72,7 +72,7 @@ async def test_a_wrong_password(proxy: Kamailio) -> None:
 
 @pytest.mark.parametrize("transport", ["tcp", pytest.param("udp", marks=pytest.mark.all)])
 async def test_nobody_there(transport: str) -> None:
-    findings = await found(trunk_at(free_udp_port(), transport=transport))
+    findings = await found(trunk_at(free_port(), transport=transport))
     assert list(findings) == ["name", "OPTIONS"]
     assert "nothing answers" in findings["OPTIONS"].told
     assert "outboundProtocol" in findings["OPTIONS"].mend

@@ -16,9 +16,12 @@ from aywa.ports.calls import CallPlan
 from aywa.ports.journal import StoreUnavailable
 from aywa.ports.store import Store
 from aywa.service.assistants import Assistants
+from aywa.service.brains import Brains
 from aywa.service.calls import CallLimits, Calls, Creator
 from aywa.service.credentials import Credentials
+from aywa.service.files import Files
 from aywa.service.overrides import merged
+from aywa.service.resource import TOOL_KIND, Resource, squad_kind
 
 BODY = {"assistant": {"firstMessage": "Hello"}, "transport": {"provider": "vapi.websocket"}}
 CREATOR = Creator("org", "key")
@@ -28,6 +31,9 @@ LIMITS = CallLimits(undelivered_ms=1_000, undelivered_answers=2)
 class Host:
     def __init__(self) -> None:
         self.plans: list[CallPlan] = []
+
+    def full(self) -> bool:
+        return False
 
     def prepare(self, plan: CallPlan) -> str:
         self.plans.append(plan)
@@ -58,7 +64,10 @@ def _calls(store: Store, host: Host, clock: Clock) -> Calls:
     vault = AesGcmVault(bytes(32))
     assistants = Assistants(store.assistants, vault, clock)
     credentials = Credentials(store.credentials, vault, {}, clock)
-    return Calls(store.calls, assistants, credentials, host, None, LIMITS, clock)
+    tools = Resource(store.tools, TOOL_KIND, vault, clock)
+    squads = Resource(store.squads, squad_kind(store.assistants), vault, clock)
+    brains = Brains(assistants, tools, squads, Files(store.files, None, clock), credentials)
+    return Calls(store.calls, brains, host, None, LIMITS, clock)
 
 
 async def test_an_answer_nobody_waited_for_is_given_to_the_next_identical_request(store: Store) -> None:

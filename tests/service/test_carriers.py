@@ -38,7 +38,7 @@ from aywa.service.calls import Creator
 from aywa.service.carrier_door import LATER, NOBODY
 from aywa.service.carrier_lines import LINES_MAX, CarrierLines, CarrierParts
 from aywa.service.clock import iso, now_ms
-from aywa.service.errors import Rejected
+from aywa.service.errors import NotFound, Rejected
 from aywa.service.inbound import Brought
 from aywa.service.services import PhoneParts, Services, join_services
 from tests.adapters.carriers.world import Api, api
@@ -62,6 +62,9 @@ class Host:
     up: set[str] = field(default_factory=set)
     refusal: CallRefused | None = None
     tell: Callable[[str, bool], None] = lambda call_id, connected: None
+
+    def full(self) -> bool:
+        return self.refusal is not None and self.refusal.status == 429
 
     def prepare(self, plan: CallPlan) -> str:
         if self.refusal is not None:
@@ -446,6 +449,73 @@ async def test_a_call_is_placed_through_twilio(world: World) -> None:
     stored = json.loads(await world.services.calls.get("org", call["id"]))
     assert (stored["phoneCallProviderId"], stored["phoneCallProvider"]) == ("CA7", "twilio")
     assert stored["type"] == "outboundPhoneCall"
+
+
+async def test_a_call_is_placed_from_a_number_that_comes_with_it(world: World) -> None:
+    world.far.answers = [(201, {"sid": "CA7"})]
+    number = {
+        "twilioPhoneNumber": "+15550100",
+        "twilioAccountSid": SID,
+        "twilioAuthToken": TOKEN,
+        "apiUrl": world.far.url,
+        "server": {"url": "https://hooks.example", "secret": "server-secret"},
+    }
+    call = await world.call(phoneNumber=number, customer={"number": "+4930456"})
+    placed = world.far.asked[0].fields
+    assert (placed["To"], placed["From"]) == (["+4930456"], ["+15550100"])
+    assert placed["StatusCallback"] == [f"{PUBLIC}/inbound/twilio/{call['id']}/status?call={call['id']}"]
+    stored = await world.services.calls.get("org", call["id"])
+    assert TOKEN not in stored
+    assert "server-secret" not in stored
+    assert json.loads(stored)["phoneNumber"] == {
+        "twilioPhoneNumber": "+15550100",
+        "twilioAccountSid": SID,
+        "apiUrl": world.far.url,
+        "server": {"url": "https://hooks.example"},
+    }
+    plan = world.host.plans[call["id"]]
+    assert plan.call["phoneNumber"] == {"number": "+15550100", "provider": "twilio"}
+    assert [server.url for server in plan.servers.servers] == ["https://hooks.example"]
+    # The vendor's own requests are believed by the secret that came along, and by no other.
+    assert await world.by_twilio(call["id"], "status", call["id"], "wrong", CallSid="CA7") == NOBODY
+    await world.by_twilio(call["id"], "status", call["id"], CallSid="CA7", CallStatus="busy")
+    assert world.host.ends[0][:2] == (call["id"], "customer-busy")
+
+
+async def test_a_number_that_comes_with_a_scheduled_call_is_sealed_until_then(world: World) -> None:
+    world.far.answers = [(201, {"sid": "CA7"})]
+    number = {
+        "twilioPhoneNumber": "+15550100",
+        "twilioAccountSid": SID,
+        "twilioAuthToken": TOKEN,
+        "apiUrl": world.far.url,
+    }
+    call = await world.call(
+        phoneNumber=number,
+        customer={"number": "+4930456"},
+        schedulePlan={"earliestAt": iso(now_ms() + 3_600_000)},
+    )
+    assert TOKEN not in json.dumps(call)
+    (due,) = await world.store.calls.due(now_ms() + 3_700_000, 10)
+    assert due.sealed is not None
+    assert TOKEN.encode() not in due.sealed.blob
+    await world.services.calls.begin_due(due)
+    await world.settled()
+    assert world.far.asked[0].fields["From"] == ["+15550100"]
+
+
+async def test_numbers_that_came_with_calls_are_forgotten_in_their_order(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aywa.service.phone_numbers.LENT_MAX", 2)
+    numbers = world.services.phone_numbers
+    body = {"provider": "twilio", "number": "+15550100", "twilioAccountSid": SID, "twilioAuthToken": TOKEN}
+    for name in "abc":
+        await numbers.lend("org", name, body)
+    assert await numbers.of_id("a") is None
+    assert [(await numbers.use("org", name)).id for name in "bc"] == ["b", "c"]
+    with pytest.raises(NotFound):
+        await numbers.use("other", "b")
 
 
 async def test_a_call_is_placed_through_telnyx(world: World) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from aywa.boot.receptionist import DOCUMENT
 from aywa.service.contradictions import settings_warnings
+from aywa.service.inert import INERT_TOOLS
 from aywa.service.validate import assistant_problems
 
 START, STOP = "startSpeakingPlan", "stopSpeakingPlan"
@@ -22,12 +23,39 @@ NOTHING_FIRST = "firstMessageInterruptionsEnabled has no effect: there is no fir
 
 CASES: list[tuple[dict[str, Any], list[str]]] = [
     (
-        {"model": {"provider": "openai", "tools": [{"type": "endCall"}, {"type": "sms"}, {"type": "endCall"}], "toolIds": ["t"]}},
+        {
+            "model": {
+                "provider": "openai",
+                "tools": [
+                    {"type": "endCall"},
+                    {"type": "sms"},
+                    {"type": "endCall"},
+                    {"type": "code", "code": "x", "function": {"name": "f"}},
+                    {"type": "mcp", "server": {"url": "https://x.example"}},
+                    {"type": "apiRequest", "name": "weather", "method": "GET", "url": "https://x.example"},
+                    {"type": "function", "function": {"name": "weather"}},
+                ],
+            }
+        },
         [
-            "model.tools[1] is not offered to the model: sms is no tool of endCall, dtmf, transferCall",
+            "model.tools[1] (sms) is not offered to the model: there is no carrier for text messages",
             "model.tools[2] has no effect: another tool is called endCall",
-            "model.toolIds is not used yet: the tools that are run are in model.tools: endCall, dtmf, transferCall",
+            "model.tools[3] (code) is not offered to the model: " + INERT_TOOLS["code"],
+            "model.tools[6] has no effect: another tool is called weather",
         ],
+    ),
+    (
+        # Without names of their own, each is called after whom it leads to.
+        {
+            "model": {
+                "provider": "openai",
+                "tools": [
+                    {"type": "handoff", "destinations": [{"type": "assistant", "assistantName": name}]}
+                    for name in ("Booking", "Billing")
+                ],
+            }
+        },
+        [],
     ),
     ({"keypadInputPlan": {"enabled": True, "timeoutSeconds": 1}}, []),
     ({"keypadInputPlan": {"enabled": False}}, []),

@@ -38,6 +38,9 @@ class Host:
     plans: list[CallPlan] = field(default_factory=list)
     refusal: CallRefused | None = None
 
+    def full(self) -> bool:
+        return self.refusal is not None and self.refusal.status == 429
+
     def prepare(self, plan: CallPlan) -> str:
         if self.refusal is not None:
             raise self.refusal

@@ -17,9 +17,12 @@ from aywa.core.toll import TollRules
 from aywa.ports.calls import CallPlan, CallRefused
 from aywa.ports.errors import Fault, ProviderError
 from aywa.ports.journal import StoreUnavailable
+from aywa.ports.outbox import DeliveryQuery
 from aywa.ports.secrets import CannotOpen
+from aywa.ports.server_questions import ASSISTANT_REQUEST_S, Note, ServerAnswer, ServerChain
 from aywa.ports.store import ListQuery, Organisation, Store
 from aywa.ports.telephony import Answer, Forward, Gateway, InboundInvite, OutboundCall, Refusal, Trunk
+from aywa.service.errors import Rejected
 from aywa.service.inbound import NOBODY
 from aywa.service.services import PhoneParts, Services, join_services
 
@@ -31,6 +34,9 @@ CARRIER = "203.0.113.7"
 class Host:
     plans: list[CallPlan] = field(default_factory=list)
     refusal: CallRefused | None = None
+
+    def full(self) -> bool:
+        return self.refusal is not None and self.refusal.status == 429
 
     def prepare(self, plan: CallPlan) -> str:
         if self.refusal is not None:
@@ -56,11 +62,21 @@ class Server:
     error: ProviderError | None = None
     asked: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = field(default_factory=list)
 
-    async def ask(self, server: Mapping[str, Any], message: Mapping[str, Any]) -> Mapping[str, Any]:
-        self.asked.append((server, message))
+    async def ask(
+        self,
+        message: Mapping[str, Any],
+        chain: ServerChain,
+        *,
+        deadline_s: float,
+        note: Note | None = None,
+        message_id: str = "",
+    ) -> ServerAnswer:
+        assert deadline_s == ASSISTANT_REQUEST_S
+        first = chain.servers[0]
+        self.asked.append(({"url": first.url, **first.opened}, message))
         if self.error is not None:
             raise self.error
-        return self.answer
+        return ServerAnswer(self.answer, 200, first.level)
 
 
 @dataclass
@@ -253,6 +269,33 @@ async def test_a_number_without_a_number_takes_what_is_left(world: World) -> Non
 # --- who answers -----------------------------------------------------------------------------------------------------
 
 
+MEMBERS: list[dict[str, Any]] = [
+    {"assistant": {"name": "Front", "firstMessage": "Hello."}},
+    {"assistant": {"name": "Booking"}},
+]
+
+
+async def test_a_squad_may_answer_for_a_number(world: World) -> None:
+    squad = await world.make("squads", members=MEMBERS)
+    await world.number(number="+493012345", squadId=squad)
+    plan = await world.taken()
+    assert [member.name for member in plan.members] == ["Front", "Booking"]
+    assert plan.assistant["firstMessage"] == "Hello."
+    (call,) = await world.calls()
+    assert call["squadId"] == squad
+
+
+@pytest.mark.parametrize("stored", [True, False])
+async def test_a_customers_server_may_answer_with_a_squad(world: World, stored: bool) -> None:
+    squad = await world.make("squads", members=MEMBERS)
+    named = {"squadId": squad} if stored else {"squad": {"members": MEMBERS}}
+    world.server.answer = named | {"squadOverrides": {"firstMessage": "Good day."}}
+    await world.number(number="+493012345", server={"url": "https://desk.example"})
+    plan = await world.taken()
+    assert [member.name for member in plan.members] == ["Front", "Booking"]
+    assert {member.assistant["firstMessage"] for member in plan.members} == {"Good day."}
+
+
 async def test_a_full_host_is_a_503_and_on_record(world: World) -> None:
     await world.number(number="+493012345", assistantId=await world.assistant())
     world.host.refusal = CallRefused("call.start.error-subscription-concurrency-limit-reached", "full", 429)
@@ -270,7 +313,7 @@ async def test_a_full_host_is_a_503_and_on_record(world: World) -> None:
     ("body", "reason", "said"),
     [
         ({}, "call-start-error-neither-assistant-nor-server-set", "neither an assistantId nor a server"),
-        ({"squadId": "s"}, "call.start.error-get-resources-validation", "squadId is not supported yet"),
+        ({"squadId": "s"}, "call.start.error-get-resources-validation", "Squad s does not exist"),
         ({"workflowId": "s"}, "call.start.error-get-resources-validation", "workflowId is not supported"),
     ],
 )
@@ -497,7 +540,7 @@ async def test_the_server_gives_a_whole_assistant_and_its_keys(world: World) -> 
         ({"assistant": {"model": {}}}, "assistant-request-returned-invalid-assistant"),
         ({"squadId": "s"}, "assistant-request-returned-invalid-assistant"),
         ({"assistantId": "x", "assistantOverrides": 5}, "assistant-request-returned-invalid-assistant"),
-        ({"error": "We are closed."}, "assistant-request-returned-unspeakable-error"),
+        ({"error": "  "}, "assistant-request-returned-unspeakable-error"),
         ({"destination": {"type": "number"}}, "assistant-request-returned-forwarding-phone-number"),
     ],
 )
@@ -510,6 +553,94 @@ async def test_what_the_server_says_that_is_no_assistant(
     assert (refusal.status, refusal.ended_reason) == (480, reason)
     (call,) = await world.calls()
     assert call["endedReason"] == reason
+
+
+async def test_what_the_server_says_is_wrong_is_said_to_the_caller(world: World) -> None:
+    await asking(world)
+    world.server.answer = {"error": "We are closed."}
+    plan = await world.taken()
+    said = plan.assistant["firstMessage"], plan.assistant["partingReason"]
+    assert said == ("We are closed.", "assistant-request-returned-error")
+    assert plan.assistant["firstMessageMode"] == "assistant-speaks-first"
+
+
+# --- hooks of a number -----------------------------------------------------------------------------------------------
+
+AWAY = {"type": "transfer", "destination": {"type": "number", "number": "+493011111"}}
+CLOSED = {"type": "say", "exact": "We are closed."}
+RINGS = {"on": "call.ringing", "do": [CLOSED]}
+
+
+def ending(action: dict[str, Any], *reasons: str) -> dict[str, Any]:
+    filters = [{"type": "oneOf", "key": "call.endedReason", "oneOf": list(reasons)}]
+    return {"on": "call.ending", "do": [action], "filters": filters}
+
+
+async def test_a_number_s_hook_speaks_before_anybody_answers(world: World) -> None:
+    only = {"filters": [{"type": "startsWith", "key": "number", "startsWith": ["+49 30", "0044"]}]}
+    assistant = await world.assistant()
+    await world.number(number="+493012345", assistantId=assistant, hooks=[RINGS | only])
+    plan = await world.taken(caller="+493099999")
+    assert plan.assistant["firstMessage"] == "We are closed."
+    assert plan.assistant["partingReason"] == "call.ringing.hook-executed-say"
+    assert world.server.asked == []
+    for other in ("+494012345", ""):
+        assert (await world.taken(caller=other)).assistant_id == assistant
+
+
+async def test_a_number_s_hook_passes_the_caller_on(world: World) -> None:
+    hook = {"on": "call.ringing", "do": [AWAY, CLOSED]}
+    await world.number(
+        number="+493012345",
+        assistantId=await world.assistant(),
+        hooks=[{"on": "call.ringing", "do": []}, hook],
+    )
+    answer = await world.route(caller="+493099999")
+    assert isinstance(answer, Forward)
+    assert (answer.ended_reason, answer.call.user) == ("call.ringing.hook-executed-transfer", "493011111")
+    (call,) = await world.calls()
+    assert (call["endedReason"], call["destination"]) == (answer.ended_reason, AWAY["destination"])
+    assert world.host.plans == []
+
+
+@pytest.mark.parametrize("action", [CLOSED, AWAY], ids=["say", "transfer"])
+async def test_a_number_s_hook_hears_that_nobody_answers(world: World, action: dict[str, Any]) -> None:
+    hooks = [
+        ending(AWAY, "assistant-request-failed"),
+        ending(action, "assistant-request-returned-no-assistant"),
+    ]
+    await asking(world)
+    (listed,) = json.loads(await world.services.phone_numbers.list("org", {}))
+    await world.services.phone_numbers.change("org", listed["id"], {"hooks": hooks})
+    answer = await world.route(caller="+493099999")
+    if action is AWAY:
+        assert isinstance(answer, Forward)
+        assert answer.ended_reason == "call.ending.hook-executed-transfer"
+    else:
+        assert isinstance(answer, CallPlan)
+        assert answer.assistant["partingReason"] == "call.ending.hook-executed-say"
+
+
+@pytest.mark.parametrize(
+    ("hook", "problem"),
+    [
+        ({"on": "call.began", "do": []}, "hooks[0].on must be one of"),
+        ({"on": "call.ringing", "do": [{"type": "tool"}]}, "hooks[0].do[0].type"),
+        ({"on": "call.ringing", "do": [{"type": "say"}]}, "hooks[0].do[0].exact is required"),
+        (
+            {"on": "call.ringing", "do": [{"type": "say", "exact": "x" * 4001}]},
+            "hooks[0].do[0].exact must be shorter",
+        ),
+        ({"on": "call.ringing", "do": [{"type": "transfer"}]}, "hooks[0].do[0].destination is required"),
+        (ending(CLOSED, "customer-busy"), "hooks[0].filters[0].oneOf[0] must be one of"),
+    ],
+)
+async def test_a_hook_that_a_number_cannot_have_is_refused(
+    world: World, hook: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(Rejected) as refused:
+        await world.number(number="+493012345", hooks=[hook])
+    assert any(each.startswith(problem) for each in refused.value.problems), refused.value.problems
 
 
 async def test_the_server_forwards_the_caller(world: World) -> None:
@@ -542,8 +673,9 @@ async def test_a_server_s_credential_goes_along(world: World) -> None:
     await world.services.phone_numbers.change(
         "org", number, {"server": {"url": "https://h/", "credentialId": "none"}}
     )
-    refusal = await world.refused()
-    assert (refusal.ended_reason, len(world.server.asked)) == ("assistant-request-failed", 1)
+    await world.refused()
+    # Whoever sends it cannot sign it so, and does not send it unsigned.
+    assert world.server.asked[1][0]["authenticationPlan"] == {"type": "missing"}
 
 
 async def test_what_cannot_be_opened_lets_nobody_in(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -568,3 +700,32 @@ async def test_without_anybody_to_ask_a_server_is_no_answer(world: World) -> Non
     assert isinstance(answer, Refusal)
     assert answer.ended_reason == "assistant-request-failed"
     assert replace(answer, message="").status == 480
+
+
+async def test_the_servers_are_told_of_a_call_that_nobody_answered(world: World) -> None:
+    world.server.error = ProviderError(
+        "assistant-request", "refused", "no", fault=Fault.CONFIG, retryable=False
+    )
+    await asking(world, secret="planted")
+    refusal = await world.refused()
+    rows = await world.store.outbox.list("org", DeliveryQuery())
+    told = [(row.delivery.kind, json.loads(row.delivery.body)["message"]) for row in reversed(rows)]
+    assert sorted(kind for kind, _ in told) == ["end-of-call-report", "status-update", "status-update"]
+    report = next(message for kind, message in told if kind == "end-of-call-report")
+    assert report["endedReason"] == "assistant-request-failed"
+    assert (report["call"]["id"], report["phoneNumber"]["number"]) == (refusal.call_id, "+493012345")
+    assert {row.delivery.endpoints[0].url for row in rows} == {world.server.asked[0][0]["url"]}
+    assert "planted" not in str(rows) + rows[0].delivery.body
+
+
+async def test_the_servers_are_told_of_a_call_that_there_was_no_room_for(world: World) -> None:
+    reason = "call.start.error-subscription-concurrency-limit-reached"
+    world.host.refusal = CallRefused(reason, "full", 429)
+    assistant = await world.make("assistants", server={"url": "https://example.com/a"})
+    await world.number(number="+493012345", assistantId=assistant)
+    await world.refused()
+    rows = await world.store.outbox.list("org", DeliveryQuery())
+    reports = [
+        json.loads(r.delivery.body)["message"] for r in rows if r.delivery.kind == "end-of-call-report"
+    ]
+    assert [report["endedReason"] for report in reports] == [reason]

@@ -20,6 +20,7 @@ class Waiting:
     due_s: dict[str, float] = field(default_factory=dict)
     begun: list[tuple[str, float]] = field(default_factory=list)
     away: bool = False
+    places: int = 1_000
     asked: int = 0
 
     def now_ms(self) -> int:
@@ -35,9 +36,13 @@ class Waiting:
     async def next_due_ms(self) -> int | None:
         return round(min(self.due_s.values()) * 1000) if self.due_s else None
 
-    async def begin_due(self, document: Document) -> None:
+    async def begin_due(self, document: Document) -> bool:
+        if self.places == 0:
+            return False
+        self.places -= 1
         del self.due_s[document.id]
         self.begun.append((document.id, asyncio.get_running_loop().time()))
+        return True
 
 
 async def _running(waiting: Any) -> tuple[Schedule, asyncio.Task[None]]:
@@ -81,4 +86,36 @@ async def test_what_another_process_wrote_is_found_and_a_store_that_is_away_is_a
     asked = waiting.asked
     await asyncio.sleep(10 * LOOK_S)
     assert waiting.asked - asked <= 12
+    await _stop(task)
+
+
+@pytest.mark.virtual_time
+async def test_those_that_wait_for_room_begin_in_their_order_as_soon_as_there_is_some() -> None:
+    loop = asyncio.get_running_loop()
+    start_s = loop.time()
+    waiting = Waiting({name: start_s + at_s for at_s, name in enumerate("abc")}, places=0)
+    schedule, task = await _running(waiting)
+    await asyncio.sleep(3)
+    assert waiting.begun == []
+    for places in (1, 2):
+        waiting.places = places
+        schedule.room()
+        await asyncio.sleep(0.01)
+    assert [name for name, _ in waiting.begun] == ["a", "b", "c"]
+    asked = waiting.asked
+    schedule.room()
+    await asyncio.sleep(0.01)
+    # Nobody waits: a call that ends costs the store nothing.
+    assert waiting.asked == asked
+    await _stop(task)
+
+
+@pytest.mark.virtual_time
+async def test_room_that_nobody_told_of_is_found_by_looking() -> None:
+    waiting = Waiting({"a": asyncio.get_running_loop().time()}, places=0)
+    _, task = await _running(waiting)
+    await asyncio.sleep(LOOK_S / 2)
+    waiting.places = 1
+    await asyncio.sleep(LOOK_S)
+    assert [name for name, _ in waiting.begun] == ["a"]
     await _stop(task)

@@ -43,6 +43,9 @@ class Phone:
 
 
 class Host:
+    def full(self) -> bool:
+        return False
+
     def prepare(self, plan: CallPlan) -> str:
         return "ws://host/x"
 

@@ -36,6 +36,19 @@ ASSISTANTS: list[dict[str, Any]] = [
         "dialKeypadFunctionEnabled": True,
         "forwardingPhoneNumber": "+4930111",
     },
+    {
+        "firstMessage": "Hello.",
+        "model": {
+            "tools": [
+                {"type": "function", "function": {"name": "ask"}},
+                {
+                    "type": "function",
+                    "function": {"name": "first"},
+                    "messages": [{"type": "request-start", "content": "Wait.", "blocking": True}],
+                },
+            ]
+        },
+    },
     {"firstMessage": "Hello.", "startSpeakingPlan": {"waitSeconds": 0, "transcriptionEndpointingPlan": {}}},
 ]
 moments = st.floats(0, 60)
@@ -67,13 +80,17 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "message": st.sampled_from([{}, {"type": "say", "content": "News."}, {"type": "end-call"}, {"type": 3}, {"type": None}]),
     "reason": st.sampled_from(["manually-canceled", "exceeded-max-duration"]),
     "epoch_ms": st.just(0),
+    "run": ids,
+    "result": texts,
+    "tool": st.just({"type": "mcp"}),
+    "listed": st.just(({"name": "listed"},)),
     "assistant": st.sampled_from(ASSISTANTS),
     "source": st.sampled_from(["voice", "stock"]),
     "calls": st.lists(
         st.builds(
             ev.ToolCall,
             st.just("c1"),
-            st.sampled_from(["endCall", "dtmf", "transferCall", "nothing"]),
+            st.sampled_from(["endCall", "dtmf", "transferCall", "ask", "first", "listed", "nothing"]),
             st.sampled_from(["{}", '{"dtmf": "1"}', "{"]),
         ),
         max_size=3,

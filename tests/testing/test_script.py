@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aywa.testing.script import Backchannel, BargeIn, HangUp, Pause, Say, Script, Step, WaitReply
+from aywa.testing.script import Backchannel, BargeIn, HangUp, Keys, Pause, Say, Script, Step, WaitReply
 from aywa.testing.wire import FRAME_S, SentFrame
 
 RATE = 8000
@@ -69,6 +69,11 @@ def test_a_reply_from_before_the_question_is_no_answer_to_it() -> None:
     assert 6.4 < len(sent) * FRAME_S < 6.8
 
 
+def test_a_reply_from_before_the_keys_is_no_answer_to_them() -> None:
+    sent = play(script(WaitReply(), Keys("42#", 0.2), WaitReply(), Say(LOUD)), ((0.0, 1.0), (3.0, 4.0)))
+    assert 4.38 <= voiced(sent)[0] <= 4.44
+
+
 def update(status: str, role: str = "assistant") -> dict[str, str]:
     return {"type": "speech-update", "status": status, "role": role}
 
@@ -94,6 +99,18 @@ def test_an_answer_that_began_in_the_trailing_silence_counts() -> None:
 def test_speaks_so_long_into_the_reply() -> None:
     sent = play(script(WaitReply(), Say(LOUD), BargeIn(LOUD, after_s=0.5)), ((0.0, 0.5), (2.0, 4.0)))
     assert 2.48 <= voiced(sent)[1] <= 2.54
+
+
+def test_a_frame_that_is_late_is_not_the_end_of_the_reply() -> None:
+    """On a line that sends in real time, what has arrived has always just been played."""
+    sent = play(script(BargeIn(LOUD, after_s=0.5)), ((0.0, 0.46), (0.56, 2.0)))
+    assert 0.48 <= voiced(sent)[0] <= 0.54
+
+
+def test_a_reply_that_is_over_is_not_spoken_into() -> None:
+    playing = script(BargeIn(LOUD, after_s=0.8, label="late"))
+    assert not voiced(play(playing, ((0.0, 0.6),)))
+    assert playing.missed == ["late"]
 
 
 def test_a_backchannel_leaves_the_question_open() -> None:

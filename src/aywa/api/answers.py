@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
@@ -18,7 +18,11 @@ class StoredJson(Response):
 
 
 def ranged(
-    request: Request, size: int, read: Callable[[int, int], Iterator[bytes]], media_type: str, name: str
+    request: Request,
+    size: int,
+    read: Callable[[int, int], Iterator[bytes] | AsyncIterator[bytes]],
+    media_type: str,
+    name: str,
 ) -> Response:
     """The bytes that read(start, end) gives: all, or the one range that was asked for (RFC 9110, 14.2).
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -11,23 +11,32 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import aywa
 from aywa.api import (
+    analytics,
     assistants,
     calls,
     credentials,
     docs_page,
     errors,
+    files,
     health,
     inbound,
+    live,
+    metrics,
     openapi,
+    orgs,
     other_lists,
     phone_numbers,
     providers,
+    resources,
     talk_page,
     trunks,
+    webhook_deliveries,
 )
-from aywa.api.health import Check
+from aywa.api.health import Check, Readiness
+from aywa.api.metrics import ReadHistory
 from aywa.api.settings import ApiSettings
 from aywa.api.talk_page import TalkConfig
+from aywa.ports.metrics import MetricPages
 from aywa.service.services import Services
 
 DESCRIPTION = (
@@ -36,16 +45,25 @@ DESCRIPTION = (
 ROUTERS = (
     health.router,
     assistants.router,
+    resources.tools,
+    resources.squads,
+    files.router,
+    analytics.router,
     calls.router,
     calls.guests,
     credentials.router,
     phone_numbers.router,
+    orgs.router,
     inbound.router,
+    live.router,
+    metrics.router,
     providers.router,
     trunks.router,
+    webhook_deliveries.router,
     other_lists.router,
 )
 WEB_CALL_PATH = "/call/web"
+LIVE_PATH = "/live/"
 DEFAULT_SETTINGS = ApiSettings()
 
 
@@ -54,10 +72,14 @@ def create_app(
     settings: ApiSettings = DEFAULT_SETTINGS,
     *,
     checks: Mapping[str, Check] | None = None,
+    shown: Collection[str] = (),
+    figures: MetricPages | None = None,
+    history: ReadHistory | None = None,
     talk_page: Path | None = None,
     talk_config: TalkConfig | None = None,
 ) -> FastAPI:
-    """The application. checks: what /readyz asks. talk_page: the folder of the page that is served at /."""
+    """The application. checks: what /readyz asks; shown: those among them without which calls are taken. figures: what
+    /metrics tells; history: and what was before. talk_page: the folder of the page at /."""
     app = FastAPI(
         title="Aywa Runtime",
         version=aywa.__version__,
@@ -68,7 +90,9 @@ def create_app(
     )
     app.state.services = services
     app.state.settings = settings
-    app.state.checks = checks or {}
+    app.state.readiness = Readiness(checks or {}, settings.check_timeout_s, shown=shown)
+    app.state.metrics = figures
+    app.state.history = history
     errors.install(app)
     openapi.install(app)
     docs_page.install(app)
@@ -93,6 +117,8 @@ class _Cors:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_web = scope["type"] == "http" and scope["path"] == WEB_CALL_PATH
+        # Nor for a controlUrl, which is its own key.
+        is_web = is_web or (scope["type"] == "http" and scope["path"].startswith(LIVE_PATH))
         await (self._web if is_web else self._rest)(scope, receive, send)
 
 

@@ -7,7 +7,9 @@ from fastapi import APIRouter, Request, Response
 from aywa.api.answers import StoredJson
 from aywa.api.auth import PrivateKey
 from aywa.api.body import read_json
+from aywa.api.once import IdempotencyKey
 from aywa.api.openapi import ASSISTANT_LIST, LIST_QUERY, answers, takes
+from aywa.service.once import asked
 from aywa.service.services import Services
 
 router = APIRouter(tags=["Assistants"])
@@ -25,9 +27,10 @@ def _services(request: Request) -> Services:
     responses=answers("Assistant", 201),
     openapi_extra=takes("CreateAssistant"),
 )
-async def create(request: Request, key: PrivateKey) -> Response:
+async def create(request: Request, key: PrivateKey, idempotency: IdempotencyKey = None) -> Response:
     body = await read_json(request, request.app.state.settings)
-    return StoredJson(await _services(request).assistants.create(key.org_id, body), 201)
+    once = asked(key.id, idempotency, body)
+    return StoredJson(await _services(request).assistants.create(key.org_id, body, once), 201)
 
 
 @router.get(

@@ -9,6 +9,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from aywa.ports.store import ApiKey
 from aywa.service.errors import NotAllowed, Unauthenticated
+from aywa.service.scopes import grants, scope_of
 from aywa.service.services import Services
 
 BEARER = HTTPBearer(
@@ -20,11 +21,15 @@ _Given = Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]
 
 
 async def any_key(request: Request, given: _Given) -> ApiKey:
-    """A key of any kind. Raises Unauthenticated."""
+    """A key of any kind, with the scope that the request needs. Raises Unauthenticated, NotAllowed."""
     if given is None:
         raise Unauthenticated("An API key is needed: Authorization: Bearer aywa_...")
     services: Services = request.app.state.services
-    return await services.keys.authenticate(given.credentials)
+    key = await services.keys.authenticate(given.credentials)
+    needed = scope_of(request.method, request.url.path)
+    if not grants(key.scopes, needed):
+        raise NotAllowed(f"This key may not do that: it has no scope {needed}.")
+    return key
 
 
 async def private_key(key: Annotated[ApiKey, Depends(any_key)]) -> ApiKey:

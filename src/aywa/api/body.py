@@ -25,6 +25,10 @@ class BadBody(Exception):
 class BodyTooLarge(Exception):
     """The body is longer than the limit."""
 
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"longer than {limit} bytes")
+        self.limit = limit
+
 
 async def read_json(request: Request, settings: ApiSettings) -> Any:
     """The body; None when it is empty. Raises BadBody, BodyTooLarge."""
@@ -40,13 +44,13 @@ async def read_bytes(request: Request, settings: ApiSettings) -> bytes:
     """The body. Raises BadBody, and BodyTooLarge before it has read much more than the limit."""
     stated = request.headers.get("content-length", "0")
     if stated.isdigit() and int(stated[:12]) > settings.payload_bytes:
-        raise BodyTooLarge
+        raise BodyTooLarge(settings.payload_bytes)
     raw = bytearray()
     try:
         async for chunk in request.stream():
             raw += chunk
             if len(raw) > settings.payload_bytes:
-                raise BodyTooLarge
+                raise BodyTooLarge(settings.payload_bytes)
     except ClientDisconnect:
         raise BadBody("The client left before its body was whole.") from None
     return bytes(raw)

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import RedirectResponse
 
 from aywa.api.answers import StoredJson, ranged
 from aywa.api.auth import AnyKey, PrivateKey
 from aywa.api.body import read_json
+from aywa.api.once import IdempotencyKey
 from aywa.api.openapi import AUDIO, CALL_LIST, CALL_QUERY, LOG, SIDE, TIMELINE, answers, takes
 from aywa.ports.store import ApiKey
+from aywa.service.batches import is_batch
 from aywa.service.calls import Creator
 from aywa.service.errors import NotFound
+from aywa.service.key_tokens import check_call
 from aywa.service.recordings import RECORDING, BadRecording, Side, open_recording
 from aywa.service.services import Services
+from aywa.service.shipped import OBJECTS
 
 router = APIRouter(tags=["Calls"])
 guests = APIRouter(tags=["Calls"], include_in_schema=False)
@@ -26,9 +32,12 @@ _SIDES = {
     "customer-recording": Side.CUSTOMER,
     "assistant-recording": Side.ASSISTANT,
 }
-_Idempotency = Annotated[
-    str | None,
-    Header(description="A name of yours for this request: asked again with it, it gets the same call."),
+_Redirect = Annotated[
+    bool,
+    Query(
+        description="Where artifacts lie in a bucket, a recording is answered with its address there (302);"
+        " with false, with its bytes."
+    ),
 ]
 
 
@@ -42,7 +51,10 @@ async def _create(request: Request, key: ApiKey, idempotency: str | None, *, web
     base_url = settings.public_url or str(request.base_url)
     creator = Creator(key.org_id, key.id, base_url.rstrip("/"))
     body = await read_json(request, settings)
+    check_call(key, body, request.headers.get("origin"))
     calls = _services(request).calls
+    if not web and is_batch(body):
+        return StoredJson(await _services(request).batches.create(creator, body, idempotency), 201)
     text = await calls.create(creator, body, web=web, idempotency=idempotency)
     if await request.is_disconnected():
         calls.undelivered(creator, body, text, web=web)
@@ -55,12 +67,12 @@ async def _create(request: Request, key: ApiKey, idempotency: str | None, *, web
     status_code=201,
     summary="Create a call over WebSocket, or to a telephone",
     description="Answers at once. Over WebSocket: connect to transport.websocketCallUrl to begin. With phoneNumberId and"
-    " customer: it rings there; status and endedReason tell what becomes of it.",
-    responses=answers("Call", 201, 429, 503),
+    " customer: it rings there; status and endedReason tell what becomes of it. With customers: a call to each of them.",
+    responses=answers("CallOrBatch", 201, 429, 503),
     openapi_extra=takes("CreateCall"),
 )
-async def create(request: Request, key: PrivateKey, idempotency_key: _Idempotency = None) -> Response:
-    return await _create(request, key, idempotency_key, web=False)
+async def create(request: Request, key: PrivateKey, idempotency: IdempotencyKey = None) -> Response:
+    return await _create(request, key, idempotency, web=False)
 
 
 @router.post(
@@ -71,8 +83,8 @@ async def create(request: Request, key: PrivateKey, idempotency_key: _Idempotenc
     responses=answers("Call", 201, 429, 503),
     openapi_extra=takes("CreateWebCall"),
 )
-async def create_web(request: Request, key: AnyKey, idempotency_key: _Idempotency = None) -> Response:
-    return await _create(request, key, idempotency_key, web=True)
+async def create_web(request: Request, key: AnyKey, idempotency: IdempotencyKey = None) -> Response:
+    return await _create(request, key, idempotency, web=True)
 
 
 @router.get("/call", summary="List calls", responses=CALL_LIST, openapi_extra={"parameters": CALL_QUERY})
@@ -82,7 +94,11 @@ async def list_all(request: Request, key: PrivateKey) -> Response:
 
 @router.get("/call/{call_id}", summary="Get a call", responses=answers("Call", 200, 404))
 async def get(request: Request, key: PrivateKey, call_id: str) -> Response:
-    return StoredJson(await _services(request).calls.get(key.org_id, call_id))
+    services = _services(request)
+    text = await services.calls.get(key.org_id, call_id)
+    if services.shipped is not None:
+        text = await services.shipped.with_links(key.org_id, call_id, text)
+    return StoredJson(text)
 
 
 @router.patch(
@@ -131,19 +147,23 @@ async def call_logs(request: Request, key: PrivateKey, call_id: str) -> Response
     responses=AUDIO,
     openapi_extra=SIDE,
 )
-async def recording(request: Request, key: PrivateKey, call_id: str, side: str) -> Response:
-    return await _recording(request, key.org_id, call_id, f"{side}-recording")
+async def recording(
+    request: Request, key: PrivateKey, call_id: str, side: str, redirect: _Redirect = True
+) -> Response:
+    return await _recording(request, key.org_id, call_id, f"{side}-recording", redirect=redirect)
 
 
 @guests.api_route("/artifact/{call_id}/{token}/{name}", methods=["GET", "HEAD"])
-async def artifact(request: Request, call_id: str, token: str, name: str) -> Response:
+async def artifact(
+    request: Request, call_id: str, token: str, name: str, redirect: _Redirect = True
+) -> Response:
     """What a call's own party may read with the address that it was given."""
     org_id = await _services(request).calls.organisation_of_guest(call_id, token)
     if org_id is None:
         raise NotFound("There is no such artifact, or its address has expired.")
     if name == "call-logs":
         return await _log(request, org_id, call_id)
-    return await _recording(request, org_id, call_id, name)
+    return await _recording(request, org_id, call_id, name, redirect=redirect)
 
 
 async def _log(request: Request, org_id: str, call_id: str) -> Response:
@@ -152,7 +172,7 @@ async def _log(request: Request, org_id: str, call_id: str) -> Response:
     return Response(content, headers=headers, media_type="application/gzip")
 
 
-async def _recording(request: Request, org_id: str, call_id: str, name: str) -> Response:
+async def _recording(request: Request, org_id: str, call_id: str, name: str, *, redirect: bool) -> Response:
     side = _SIDES.get(name)
     if side is None:
         raise NotFound(f"There is no {name[:80]}.")
@@ -160,9 +180,26 @@ async def _recording(request: Request, org_id: str, call_id: str, name: str) -> 
     await services.calls.get(org_id, call_id)
     path = None if services.files is None else services.files.find(call_id, RECORDING)
     if path is None:
-        raise NotFound(f"Call {call_id[:80]} has no recording.")
+        return await _shipped(request, org_id, call_id, side, redirect=redirect)
     try:
         view = await asyncio.to_thread(open_recording, path, side)
     except (BadRecording, OSError):
         raise NotFound(f"Call {call_id[:80]} has no readable recording.") from None
     return ranged(request, view.size, view.read, "audio/wav", f"{call_id}-{side.value}.wav")
+
+
+async def _shipped(request: Request, org_id: str, call_id: str, side: Side, *, redirect: bool) -> Response:
+    """A recording that is not on this machine: its address in the bucket, or its bytes from there."""
+    shipped, name = _services(request).shipped, OBJECTS[side]
+    found = None if shipped is None else await shipped.find(org_id, call_id, name)
+    if shipped is None or found is None:
+        raise NotFound(f"Call {call_id[:80]} has no recording.")
+    # An address is signed for GET alone.
+    link = await shipped.link(org_id, call_id, name) if redirect and request.method == "GET" else None
+    if link is not None:
+        return RedirectResponse(link, 302, {"Cache-Control": "no-store"})
+
+    def read(start: int, end: int) -> AsyncIterator[bytes]:
+        return shipped.read(org_id, call_id, name, start, end)
+
+    return ranged(request, found.size, read, "audio/wav", f"{call_id}-{side.value}.wav")

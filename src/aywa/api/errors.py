@@ -60,10 +60,9 @@ def install(app: FastAPI) -> None:
         return error_response(404, str(error))
 
     @app.exception_handler(BodyTooLarge)
-    async def too_large(request: Request, _error: BodyTooLarge) -> JSONResponse:
-        limit = request.app.state.settings.payload_bytes
+    async def too_large(_request: Request, error: BodyTooLarge) -> JSONResponse:
         # What the client still sends is not read, so the connection cannot be used again.
-        return error_response(413, f"The body is longer than {limit} bytes.", {"Connection": "close"})
+        return error_response(413, f"The body is longer than {error.limit} bytes.", {"Connection": "close"})
 
     @app.exception_handler(CallRefused)
     async def refused(_request: Request, error: CallRefused) -> JSONResponse:

@@ -7,13 +7,24 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from aywa.service.call_request import FRAME_RATE_HZ, INBOUND_CALL, OUTBOUND_CALL, SIP
+from aywa.api.delivery_schemas import delivery_schemas
+from aywa.api.metric_schemas import metric_schemas
+from aywa.api.org_schemas import org_schemas
+from aywa.core.sums import STEPS
+from aywa.service.analytics import ANALYTICS
+from aywa.service.batches import CUSTOMERS_MAX
+from aywa.service.call_request import BRAINS, FRAME_RATE_HZ, INBOUND_CALL, OUTBOUND_CALL, SIP
 from aywa.service.credential_rules import CREDENTIAL
-from aywa.service.phone_rules import CUSTOMER, PHONE_NUMBER, PHONE_NUMBER_CHANGE, SIP_TRANSPORT
+from aywa.service.deliveries import STATES
+from aywa.service.files import FILE_CHANGE, PURPOSES
+from aywa.service.phone_numbers import PAGE_MAX
+from aywa.service.phone_rules import CUSTOMER, PHONE_NUMBER, PHONE_NUMBER_CHANGE, SIP_TRANSPORT, TRANSIENT
 from aywa.service.providers import CHECK
 from aywa.service.rules import Obj
 from aywa.service.secret_fields import is_secret
-from aywa.service.validate import ASSISTANT, CALL, CALL_CHANGE, WEB_CALL
+from aywa.service.squad_rules import SQUAD
+from aywa.service.tool_rules import TOOL
+from aywa.service.validate import ASSISTANT, CALL, CALL_CHANGE, LOOSE_OVERRIDES, WEB_CALL
 
 JsonObject = dict[str, Any]
 
@@ -63,7 +74,8 @@ def takes(schema: str) -> JsonObject:
     return {"requestBody": {"required": True, "content": _json(_ref(schema))}}
 
 
-def _list(schema: str) -> dict[int | str, JsonObject]:
+def list_of(schema: str) -> dict[int | str, JsonObject]:
+    """A bare array of such documents."""
     content = _json({"type": "array", "items": _ref(schema)})
     return _found("Newest first", content, _problems(400, 401, 403))
 
@@ -72,10 +84,11 @@ def _query(name: str, schema: JsonObject, text: str) -> JsonObject:
     return {"name": name, "in": "query", "required": False, "schema": schema, "description": text}
 
 
-ASSISTANT_LIST = _list("Assistant")
-CALL_LIST = _list("Call")
-CREDENTIAL_LIST = _list("Credential")
-PHONE_NUMBER_LIST = _list("PhoneNumber")
+ASSISTANT_LIST = list_of("Assistant")
+CALL_LIST = list_of("Call")
+CREDENTIAL_LIST = list_of("Credential")
+ORG_LIST = _found("The key's own", _json({"type": "array", "items": _ref("Org")}), _problems(401, 403))
+PHONE_NUMBER_LIST = list_of("PhoneNumber")
 PHONE_NUMBER_PAGE = _found("A page", _json(_ref("PhoneNumberPage")), _problems(400, 401, 403))
 TIMELINE = _found(
     "In the order of time",
@@ -85,14 +98,17 @@ TIMELINE = _found(
 PROVIDER_ROUTES = _found(
     "By name", _json({"type": "array", "items": _ref("ProviderRoute")}), _problems(401, 403)
 )
+FIGURES_TEXT = _found("Prometheus' text format", {"text/plain": {}}, _problems(401, 403, 404))
+FIGURES_JSON = _found("All metrics", _json(_ref("Figures")), _problems(400, 401, 403, 404, 503))
 TRUNK_LIST = _found("The oldest first", _json({"type": "array", "items": _ref("Trunk")}), _problems(401, 403))
 PROVIDER_CHECKS = _found(
     "Models, voices, transcribers",
     _json({"type": "array", "items": _ref("ProviderCheck")}),
     _problems(400, 401, 403, 413),
 )
-AUDIO = _found("The whole recording", {"audio/wav": {}}, _problems(401, 403, 404)) | {
+AUDIO = _found("The whole recording", {"audio/wav": {}}, _problems(400, 401, 403, 404)) | {
     206: {"description": "The range that was asked for", "content": {"audio/wav": {}}},
+    302: {"description": "It lies in a bucket: its address there, which holds for a while"},
     416: {"description": "The range lies outside the recording"},
 }
 LOG = _found("Gzipped JSON lines", {"application/gzip": {}}, _problems(401, 403, 404))
@@ -111,11 +127,56 @@ CALL_QUERY = [
     *LIST_QUERY,
 ]
 PAGE_QUERY = [
-    _query("page", {"type": "integer", "minimum": 1, "default": 1}, "Which page."),
+    _query("page", {"type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": 1}, "Which page."),
     _query("sortOrder", {"type": "string", "enum": ["ASC", "DESC"], "default": "DESC"}, "By creation."),
     _query("search", {"type": "string"}, "Only those with this in their number, name or SIP URI."),
     *LIST_QUERY,
 ]
+FILE_QUERY = [
+    _query("purpose", {"type": "string", "enum": list(PURPOSES)}, "Only files for this purpose."),
+    *LIST_QUERY,
+]
+FILE_UPLOAD = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": {"type": "string", "format": "binary"},
+                        "purpose": {"type": "string", "enum": list(PURPOSES)},
+                        "metadata": {
+                            "type": "string",
+                            "description": "A JSON object.",
+                            "pattern": '^[{]("[a-z]{1,8}":[0-9]{1,3})?[}]$',
+                        },
+                    },
+                }
+            }
+        },
+    }
+}
+FILE_CONTENT = _found("The bytes", {"application/octet-stream": {}}, _problems(401, 403, 404))
+ANALYTICS_RESULT = _found(
+    "An answer to each query",
+    _json({"type": "array", "items": _ref("AnalyticsResult")}),
+    _problems(400, 401, 403, 413),
+    201,
+)
+DELIVERY_LIST = list_of("WebhookDelivery")
+DELIVERY_QUERY = [
+    _query("status", {"type": "string", "enum": list(STATES)}, "Only those that are so."),
+    _query("type", {"type": "string"}, "Only messages of this type."),
+    _query("callId", {"type": "string"}, "Only messages about this call."),
+    *LIST_QUERY[:5],
+]
+DISABLED_ENDPOINTS = _found(
+    "The oldest first",
+    _json({"type": "array", "items": _ref("DisabledWebhookEndpoint")}),
+    _problems(401, 403),
+)
 SIDE = {
     "parameters": [
         {
@@ -130,10 +191,13 @@ SIDE = {
 
 def _schemas() -> JsonObject:
     assistant = ASSISTANT.schema()
+    given = _given(assistant)
+    # As it was written, in whatever form.
+    given["properties"]["hooks"] = {"type": ["array", "null"], "items": {"type": "object"}}
     document = {
         "type": "object",
         "required": list(_OWN),
-        "properties": _OWN | assistant["properties"],
+        "properties": _OWN | given["properties"],
         "additionalProperties": True,
     }
     return {
@@ -145,12 +209,96 @@ def _schemas() -> JsonObject:
         "CreateWebCall": _call_request(WEB_CALL, web=True),
         "UpdateCall": CALL_CHANGE.schema() | {"additionalProperties": False},
         "Call": _call_schema(),
+        "CallOrBatch": {"anyOf": [_ref("Call"), _ref("CallBatch")]},
+        "CallBatch": _batch_schema(),
+        "AssistantOverrides": LOOSE_OVERRIDES.schema(),
+        "Tool": _stored(TOOL.schema()),
+        "CreateTool": TOOL.schema(),
+        "UpdateTool": {"type": "object", "example": {"function": {"name": "opening_hours"}}},
+        "Squad": _stored(SQUAD.schema()),
+        "CreateSquad": SQUAD.schema(),
+        "UpdateSquad": {
+            **{name: value for name, value in SQUAD.schema().items() if name != "required"},
+            "example": {"name": "Front desk"},
+        },
+        **_file_schemas(),
+        "AnalyticsQueries": ANALYTICS.schema(),
+        "AnalyticsResult": _analytics_schema(),
         **_credential_schemas(),
         **_phone_number_schemas(),
+        **org_schemas(_OWN),
+        **delivery_schemas(_OWN),
         **_provider_schemas(),
+        **metric_schemas(),
         "Trunk": _trunk_schema(),
         "TimelineEntry": _timeline_schema(),
     }
+
+
+def _stored(taken: JsonObject) -> JsonObject:
+    """A document that was made of this, with what only the runtime sets."""
+    own = {"type": "object", "required": list(_OWN), "properties": _OWN}
+    # A secret that was sent is not answered: what is answered need not be what is taken.
+    if "anyOf" in taken:
+        kinds = [kind for each in taken["anyOf"] for kind in each["properties"]["type"]["enum"]]
+        properties = _OWN | {"type": {"type": "string", "enum": kinds}}
+        return {"type": "object", "required": [*_OWN, "type"], "properties": properties}
+    required = [*_OWN, *taken.get("required", ())]
+    properties = _OWN | _given(taken)["properties"]
+    return own | {"required": required, "properties": properties, "additionalProperties": True}
+
+
+def _given(schema: Any) -> Any:
+    """The schema of what is answered: what the description of a request says of texts is narrower than what is taken."""
+    if isinstance(schema, list):
+        return [_given(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        name: _given(each) for name, each in schema.items() if name != "pattern" or not isinstance(each, str)
+    }
+
+
+def _file_schemas() -> JsonObject:
+    texts, count = {"type": "string"}, {"type": "integer", "minimum": 0}
+    file = {
+        "object": texts | {"enum": ["file"]},
+        "status": texts | {"enum": ["processing", "done", "failed"]},
+        "name": texts,
+        "originalName": texts,
+        "bytes": count,
+        "purpose": texts | {"enum": list(PURPOSES)},
+        "mimetype": texts,
+        "url": texts | {"description": "Where its bytes are, for a private key."},
+        "parsedTextBytes": count
+        | {"description": "Of what can be searched in it; absent where nothing can."},
+        "metadata": {"type": "object"},
+    }
+    required = [*_OWN, "object", "status", "name", "bytes", "mimetype", "url"]
+    return {
+        "File": {
+            "type": "object",
+            "required": required,
+            "properties": _OWN | file,
+            "additionalProperties": True,
+        },
+        "UpdateFile": FILE_CHANGE.schema() | {"additionalProperties": False},
+    }
+
+
+def _analytics_schema() -> JsonObject:
+    span = {
+        "start": _TIME,
+        "end": _TIME,
+        "step": {"type": "string", "enum": list(STEPS)},
+        "timezone": {"type": "string"},
+    }
+    result = {
+        "name": {"type": "string"},
+        "timeRange": {"type": "object", "required": ["start", "end", "timezone"], "properties": span},
+        "result": {"type": "array", "items": {"type": "object"}},
+    }
+    return {"type": "object", "required": list(result), "properties": result}
 
 
 def _credential_schemas() -> JsonObject:
@@ -160,7 +308,7 @@ def _credential_schemas() -> JsonObject:
         name: schema | ({"writeOnly": True} if is_secret(name) else {})
         for name, schema in taken["properties"].items()
     }
-    given = {name: schema for name, schema in properties.items() if not is_secret(name)}
+    given = {name: _given(schema) for name, schema in properties.items() if not is_secret(name)}
     return {
         "Credential": {
             "type": "object",
@@ -180,7 +328,8 @@ def _credential_schemas() -> JsonObject:
 def _phone_number_schemas() -> JsonObject:
     """Secrets are taken and not given."""
     taken, change = PHONE_NUMBER.schema(), PHONE_NUMBER_CHANGE.schema()
-    given = {"type": "object", "required": [*_OWN, "provider"], "properties": _OWN | taken["properties"]}
+    answered = _OWN | _given(taken)["properties"]
+    given = {"type": "object", "required": [*_OWN, "provider"], "properties": answered}
     for name in ("authentication", "server"):
         inside = given["properties"][name]
         shown = {key: schema for key, schema in inside["properties"].items() if not is_secret(key)}
@@ -297,27 +446,49 @@ def _call_request(rule: Obj, *, web: bool) -> JsonObject:
     schema = rule.schema()
     schema["properties"] = dict(schema["properties"])
     schema["properties"]["assistant"] = _ref("CreateAssistant")
-    schema["properties"]["assistantId"] = _UUID
-    schema["oneOf"] = [{"required": ["assistantId"]}, {"required": ["assistant"]}]
+    schema["properties"] |= {"assistantId": _UUID, "squadId": _UUID, "squad": _ref("CreateSquad")}
+    brains = [{"required": [name]} for name in BRAINS]
+    schema["oneOf"] = brains
     schema["properties"]["transport"] = _transport_schema(web=web)
     if not web:
         schema["properties"] |= {
             "phoneNumberId": _UUID
             | {"description": "Which phone number calls; in the place of a transport."},
+            "phoneNumber": _transient_schema(),
             "customer": CUSTOMER.schema() | {"description": "Who is called: number or sipUri."},
+            "customers": {
+                "type": "array",
+                "items": CUSTOMER.schema(),
+                "minItems": 1,
+                "maxItems": CUSTOMERS_MAX,
+                "description": "Who are called, each by a call of his own.",
+            },
             "schedulePlan": _schedule_schema(),
         }
         del schema["oneOf"]
         schema["allOf"] = [
-            {"oneOf": [{"required": ["assistantId"]}, {"required": ["assistant"]}]},
-            {"oneOf": [{"required": ["transport"]}, {"required": ["phoneNumberId", "customer"]}]},
+            {"oneOf": brains},
+            {
+                "oneOf": [
+                    {"required": ["transport"]},
+                    {"required": ["phoneNumberId", "customer"]},
+                    {"required": ["phoneNumberId", "customers"]},
+                    {"required": ["phoneNumber", "customer"]},
+                    {"required": ["phoneNumber", "customers"]},
+                ]
+            },
         ]
-    schema["properties"]["assistantOverrides"] = {
-        "type": ["object", "null"],
-        "description": "Merged deeply over the assistant; arrays are replaced; `tools:append` adds; variableValues"
-        " fill {{names}}.",
-    }
+    described = "Merged deeply over the assistant; arrays are replaced; `tools:append` adds; variableValues fill {{names}}."
+    overrides = {"anyOf": [_ref("AssistantOverrides"), {"type": "null"}], "description": described}
+    schema["properties"] |= {"assistantOverrides": overrides, "squadOverrides": overrides}
     return schema
+
+
+def _transient_schema() -> JsonObject:
+    return TRANSIENT.schema() | {
+        "required": ["twilioPhoneNumber", "twilioAccountSid", "twilioAuthToken"],
+        "description": "A phone number of your account at Twilio that is kept nowhere; in the place of phoneNumberId.",
+    }
 
 
 def _schedule_schema() -> JsonObject:
@@ -372,14 +543,15 @@ def _call_schema() -> JsonObject:
             },
             "status": {"type": "string", "enum": list(_CALL_STATUS)},
             "assistantId": {"type": ["string", "null"]},
-            "phoneNumberId": {"type": "string"},
-            "customer": {"type": "object"},
+            "phoneNumberId": {"type": ["string", "null"]},
+            "customer": {"type": ["object", "null"]},
             "phoneCallProvider": {"type": "string", "enum": ["vapi"]},
             "phoneCallTransport": {"type": "string", "enum": ["sip"]},
             "startedAt": _TIME,
             "endedAt": _TIME,
             "endedReason": {"type": "string", "example": "customer-ended-call"},
             "endedMessage": {"type": "string"},
+            "expiresAt": _TIME,
             "cost": {"type": "number"},
             "costs": {"type": "array", "items": {"type": "object"}},
             "costBreakdown": {"type": "object"},
@@ -397,6 +569,21 @@ def _call_schema() -> JsonObject:
             },
         },
         "additionalProperties": True,
+    }
+
+
+def _batch_schema() -> JsonObject:
+    failed = {"customer": {"type": "object"}, "error": {"type": "string"}}
+    limits = {"type": "object", "properties": {"concurrencyBlocked": {"type": "boolean"}}}
+    errors = {"type": "object", "required": list(failed), "properties": failed}
+    return {
+        "type": "object",
+        "required": ["results", "errors"],
+        "properties": {
+            "results": {"type": "array", "items": _ref("Call")},
+            "errors": {"type": "array", "items": errors},
+            "subscriptionLimits": limits,
+        },
     }
 
 

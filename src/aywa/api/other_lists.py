@@ -12,9 +12,6 @@ from aywa.service.errors import NotFound
 router = APIRouter(include_in_schema=False)
 
 BARE = (
-    "/squad",
-    "/tool",
-    "/file",
     "/v2/knowledge-base",
     "/eval/simulation",
     "/eval/simulation/personality",
@@ -56,4 +53,5 @@ for _path in PAGES:
     router.add_api_route(_path, _page, methods=["GET"])
 router.add_api_route("/provider/{provider}/{resource}", _page, methods=["GET"])
 for _path in (*BARE, *PAGES, "/provider/{provider}/{resource}"):
-    router.add_api_route(f"{_path}/{{item_id}}", _item, methods=["GET", "PATCH", "DELETE"])
+    router.add_api_route(_path, _item, methods=["POST"])
+    router.add_api_route(f"{_path}/{{item_id}}", _item, methods=["GET", "POST", "PATCH", "DELETE"])

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from aywa.api.answers import StoredJson
 from aywa.api.auth import PrivateKey
 from aywa.api.body import read_json
+from aywa.api.once import IdempotencyKey
 from aywa.api.openapi import (
     LIST_QUERY,
     PAGE_QUERY,
@@ -15,6 +16,7 @@ from aywa.api.openapi import (
     answers,
     takes,
 )
+from aywa.service.once import asked
 from aywa.service.services import Services
 
 router = APIRouter(tags=["Phone numbers"])
@@ -36,9 +38,10 @@ def _services(request: Request) -> Services:
     responses=answers("PhoneNumber", 201),
     openapi_extra=takes("CreatePhoneNumber"),
 )
-async def create(request: Request, key: PrivateKey) -> Response:
+async def create(request: Request, key: PrivateKey, idempotency: IdempotencyKey = None) -> Response:
     body = await read_json(request, request.app.state.settings)
-    return StoredJson(await _services(request).phone_numbers.create(key.org_id, body), 201)
+    once = asked(key.id, idempotency, body)
+    return StoredJson(await _services(request).phone_numbers.create(key.org_id, body, once), 201)
 
 
 @router.get(

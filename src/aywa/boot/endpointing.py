@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aywa.adapters.endpointing.http import EndpointingHttp, Server
-from aywa.ports.calls import CallPlan
+from aywa.ports.calls import CallPlan, whole_of
 from aywa.ports.endpointing import EndpointingModel
 
 CUSTOM = "custom-endpointing-model"
@@ -21,16 +21,18 @@ def endpointing_route(http: EndpointingHttp, plan: CallPlan) -> EndpointingModel
     smart = _mapping(_mapping(plan.assistant.get("startSpeakingPlan")).get("smartEndpointingPlan"))
     if smart.get("provider") != CUSTOM:
         return None
-    server = _server(smart, plan.assistant)
+    server = _server(smart, plan)
     if server is None:
         return None
     envelope = {"call": {**plan.call, "id": plan.call_id, "orgId": plan.org_id}, "assistant": plan.assistant}
     return http.route(server, {name: _without_secrets(value) for name, value in envelope.items()})
 
 
-def _server(smart: Mapping[str, Any], assistant: Mapping[str, Any]) -> Server | None:
+def _server(smart: Mapping[str, Any], plan: CallPlan) -> Server | None:
     """Its own, else the assistant's (contract 7.1), else by the older spelling."""
-    for place in (_mapping(smart.get("server")), _mapping(assistant.get("server"))):
+    assistant = plan.assistant
+    for holder in (_mapping(smart.get("server")), _mapping(assistant.get("server"))):
+        place = whole_of(plan.keys, holder)
         url = place.get("url")
         if isinstance(url, str) and url:
             headers = {k: v for k, v in _mapping(place.get("headers")).items() if isinstance(v, str)}

@@ -12,6 +12,6 @@ from aywa.boot.settings import LLM_RULES, RuntimeSettings
 async def open_engine(settings: RuntimeSettings) -> LocalEngine:
     """Starts loading and returns. Raises ProviderError: a model that is missing or damaged, and the mend."""
     llm = LLM_RULES if settings.openai is not None else settings.llm
-    names = ["silero", "smart-turn", "moonshine"] + ([] if llm == LLM_RULES else [llm])
+    names = models.needed(None if llm == LLM_RULES else llm)
     folder = await asyncio.to_thread(models.require, names)
     return await open_local(folder, llm=llm)

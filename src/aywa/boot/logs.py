@@ -2,28 +2,52 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, MutableMapping
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
 import structlog
 
+from aywa.boot.log_file import LogFile
 from aywa.service.secret_fields import is_secret
 
 HIDDEN = "[hidden]"
 
 
-def configure_logs() -> None:
-    """For this process, once."""
+def configure_logs(folder: Path | None = None) -> None:
+    """For this process, once. folder: where what went wrong is written down besides."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
             redact,
+            *([] if folder is None else [LogFile(folder)]),
             # The default one prints every variable of every frame, keys among them.
             structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
-        ]
+        ],
+        logger_factory=lambda *_: Printed(),
     )
+
+
+class Printed:
+    """A logger that prints lines. What cannot be printed (a full disk, a pipe that nobody reads any more) is not; whoever logged
+    it goes on."""
+
+    def __init__(self, out: TextIO | None = None) -> None:
+        self._out = out
+
+    def msg(self, line: str) -> None:
+        """One event."""
+        out = sys.stdout if self._out is None else self._out
+        try:
+            out.write(line + "\n")
+            out.flush()
+        except (OSError, ValueError):
+            return
+
+    debug = info = warning = warn = error = critical = fatal = failure = exception = log = msg
 
 
 def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -13,7 +13,7 @@ from aywa.adapters.models.manifest import SETS, Model
 from aywa.adapters.models.pull import Listener, installed, pull
 from aywa.ports.errors import ProviderError
 
-__all__ = ["SETS", "Listener", "ModelState", "models_dir", "pull_models", "states", "verify_models"]
+__all__ = ["SETS", "Listener", "ModelState", "models_dir", "needed", "pull_models", "states", "verify_models"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,11 @@ def pull_models(names: Sequence[str], set_name: str, listener: Listener) -> list
     wanted = manifest.select(names, set_name)
     pull(wanted, Cache(), mirrors.load(), listener)
     return states([model.name for model in wanted])
+
+
+def needed(llm: str | None) -> list[str]:
+    """What no runtime starts without. llm: the language model on this machine; None: it needs no file."""
+    return ["silero", "smart-turn", "moonshine"] + ([] if llm is None else [llm])
 
 
 def require(names: Sequence[str]) -> Path:

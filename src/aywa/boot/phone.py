@@ -22,13 +22,17 @@ from aywa.boot.layout import PhoneEdge
 from aywa.boot.phone_coupling import Forwarding, Referral, TakeOver, Transferring
 from aywa.boot.phone_gate import Gate
 from aywa.boot.phone_line import Line, LineSignals
+from aywa.boot.phone_requests import PhoneRequests
 from aywa.boot.phone_settings import DEMO_USER, PhoneSettings
 from aywa.boot.phone_trunk import TrunkNews, sip_trunk
 from aywa.core import ended_reasons
 from aywa.core.rtp.plan import StreamPlan
 from aywa.core.sip import events as sip
 from aywa.core.sip.dial import Dial
+from aywa.core.sip.flow import Flow
+from aywa.core.sip.ladder import Ladders, Rung, read_rung
 from aywa.core.sip.offer import LocalMedia
+from aywa.core.sip.session import NO_ANSWER, NO_DIALOG
 from aywa.core.sip.trunk import Trunk as SipTrunk
 from aywa.core.sip.uri import SipUri, TelUri, escape_user, host_text, parse_uri
 from aywa.media.rtp.leg import NO_MEDIA
@@ -50,6 +54,7 @@ from aywa.ports.telephony import (
     Trunk,
     TrunkState,
 )
+from aywa.ports.tools import ToolSipAnswer, ToolSipRequest
 
 _log = structlog.get_logger("aywa.boot.phone")
 
@@ -79,6 +84,7 @@ class Phone:
         self._codecs = codecs
         self._networks = [ip_network(one, strict=False) for one in settings.networks]
         self._lines: dict[str, Line] = {}
+        self._requests = PhoneRequests(self._send_request)
         self._tasks: set[asyncio.Task[None]] = set()
         self._trunks: dict[str, Trunk] = {}
         self.trunks = TrunkNews()
@@ -87,6 +93,8 @@ class Phone:
         self._empty = asyncio.Event()
         self._gate = Gate(settings.cpu_most, self._gate_closes)
         self._closing = False
+        self._draining = False
+        self._ladders = Ladders()
         # What callers hear while they wait, if they are not to hear a ringing tone.
         self.music = b""
         self.music_hz = 8000
@@ -105,6 +113,17 @@ class Phone:
         self._edge.detected_host = host
         self.port.public_host = self.settings.public_host or host
 
+    def drain(self) -> None:
+        """Whoever calls from now on is told to come again later, or to go elsewhere; who is on a line stays on it."""
+        self._draining = True
+        self.port.agent.refuse_new(self.settings.retry_after_s)
+
+    async def idle(self) -> None:
+        """Returns when nobody is on a line."""
+        while self._lines:
+            self._empty.clear()
+            await self._empty.wait()
+
     async def close(self, within_s: float) -> None:
         """Hangs up what is left; the calls' host is closed before."""
         self._closing = True
@@ -114,7 +133,7 @@ class Phone:
         if self._lines:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(within_s):
-                    await self._empty.wait()
+                    await self.idle()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -159,6 +178,7 @@ class Phone:
             if all(line.call_id != call.call_id for line in self._lines.values())
             else "",
         )
+        self._belongs(dial.call_id, call.call_id)
         key, actions = self.port.agent.dial(dial, self.port.now())
         line.call, line.host, line.outbound, line.org_id = key, host, call, call.org_id
         line.pair = None if shared is not None else pair
@@ -174,7 +194,7 @@ class Phone:
     def transfer(self, transfer: Transfer, tell: Callable[[TransferNews], None]) -> None:
         """As the port says."""
         call_id = transfer.call.call_id
-        line = next((line for line in self._lines.values() if line.call_id == call_id and line.rtp), None)
+        line = self._line_of(call_id)
         if line is None or line.over or line.coupling is not None:
             why = "it is not a phone call that runs here" if line is None else "it is being transferred"
             raise CallRefused(TRANSFER_FAILED, f"call {call_id} cannot be transferred: {why}")
@@ -189,6 +209,49 @@ class Phone:
         """The address of whom a call is to be placed to."""
         trunk = None if call.trunk is None else self._sip_trunk(call.trunk)
         return call.uri or (trunk.address(call.user) if trunk else "")
+
+    # --- boot.phone_requests.Lines -------------------------------------------------------------------------------------
+
+    def has_dialog(self, call_id: str) -> bool:
+        """As the protocol says."""
+        line = self._line_of(call_id)
+        return line is not None and not line.over
+
+    async def ask(self, call_id: str, request: ToolSipRequest) -> ToolSipAnswer:
+        """As the protocol says."""
+        line = self._line_of(call_id)
+        if line is None:
+            return ToolSipAnswer(0, NO_DIALOG)
+        return await self._requests.send(line.call, request)
+
+    def _line_of(self, call_id: str) -> Line | None:
+        """With whom the call is."""
+        return next((line for line in self._lines.values() if line.call_id == call_id and line.rtp), None)
+
+    def _send_request(self, call: str, key: str, request: ToolSipRequest) -> None:
+        agent, now = self.port.agent, self.port.now()
+        self.port.carry_out(agent.send(call, key, request.verb, request.headers, request.body, now))
+
+    # --- the record --------------------------------------------------------------------------------------------------
+
+    def trace(self, direction: str, data: bytes, flow: Flow) -> None:
+        """A SIP message came or left: on its call's record, a line each."""
+        remote = f"{flow.remote[0]}:{flow.remote[1]}"
+        found = read_rung(data, direction, remote, flow.transport, asyncio.get_running_loop().time())
+        if found is not None:
+            call_id = self._ladders.seen(*found)
+            if call_id is not None:
+                self._note_rung(call_id, found[1])
+
+    def _belongs(self, dialog: str, call_id: str) -> None:
+        if dialog and call_id:
+            for rung in self._ladders.belongs(dialog, call_id):
+                self._note_rung(call_id, rung)
+
+    def _note_rung(self, call_id: str, rung: Rung) -> None:
+        ago_s = round(max(0.0, asyncio.get_running_loop().time() - rung.at_s), 3)
+        shown = {name: getattr(rung, name) for name in Rung.__slots__ if name != "at_s"}
+        self._host.note(call_id, "SipSeen", {**shown, "ago_s": ago_s})
 
     # --- events ------------------------------------------------------------------------------------------------------
 
@@ -217,6 +280,8 @@ class Phone:
                 line = self._lines.get(call)
                 if line is not None and isinstance(line.coupling, Referral):
                     line.coupling.news(event)
+            case sip.RequestAnswered():
+                self._requests.take(event)
             case sip.ReferReceived():
                 self._spawn(self._referred(event), f"sip: refer {event.call}")
             case sip.TrunkUp() | sip.TrunkDown() | sip.Registered() | sip.RegistrationFailed():
@@ -228,6 +293,8 @@ class Phone:
 
     def _gate_closes(self, closed: bool) -> None:
         """While this process has no time left, whoever calls is told when to come again."""
+        if self._draining:
+            return
         _log.warning("calls_refused" if closed else "calls_taken_again", cpu_most=self.settings.cpu_most)
         self.port.agent.refuse_new(self.settings.retry_after_s if closed else None)
 
@@ -253,6 +320,7 @@ class Phone:
         match answer:
             case CallPlan():
                 line.call_id, line.org_id = answer.call_id, answer.org_id
+                self._belongs(event.sip_call_id, line.call_id)
                 self._answer(line, event)
             case Refusal():
                 if not line.over:
@@ -420,6 +488,8 @@ class Phone:
         line.rtp.close("lost" if network else "closed", event.reason)
 
     def _why_unanswered(self, line: Line, event: sip.Ended, cause: int | None) -> str:
+        if line.outbound is not None and event.by == "local" and event.status == NO_ANSWER[0]:
+            return ended_reasons.ANSWERED_NOT
         if line.outbound is not None:
             return ended_reasons.of_dial(event.status, cause)
         return ended_reasons.of_invite(answered=event.answered, cancelled=event.by == "remote")
@@ -446,6 +516,7 @@ class Phone:
 
     def _call_over(self, call_id: str, connected: bool) -> None:
         """The call ended before its leg was there: whoever still rings for it need not."""
+        self._ladders.over(call_id)
         for line in list(self._lines.values()):
             if line.call_id == call_id and line.rtp is None:
                 self._hang_up(line)

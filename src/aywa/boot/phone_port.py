@@ -60,6 +60,7 @@ async def open_phone_port(
         ),
         AgentSettings(realm=shown_host, open_networks=settings.networks, algorithms=settings.digest),
         phone.take,
+        trace=phone.trace,
     )
     try:
         await made.start(server, client)

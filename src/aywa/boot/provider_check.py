@@ -6,11 +6,12 @@ The connections are its own: what is measured has the handshake in it, and no ca
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from aywa.adapters.wire.guard import Guard
 from aywa.boot.known_providers import KNOWN_PROVIDERS, MODEL, TRANSCRIBER, VOICE, KnownProvider
 from aywa.boot.providers import CallRoutes, LocalRoutes, Providers, chain
 from aywa.call.recogniser import EarRoute
@@ -45,10 +46,17 @@ _Began = Callable[[], None]
 
 
 class ProviderCheck:
-    """ports.providers.ProviderRoutes. board: of the calls of this process."""
+    """ports.providers.ProviderRoutes. board: of the calls of this process. guard, trusted: as Providers takes them."""
 
-    def __init__(self, board: HealthBoard | None = None) -> None:
+    def __init__(
+        self,
+        board: HealthBoard | None = None,
+        guard: Guard | None = None,
+        trusted: Collection[str] = (),
+    ) -> None:
         self._board = board or HealthBoard()
+        self._guard = guard
+        self._trusted = trusted
 
     def statuses(self, org_id: str) -> Sequence[RouteStatus]:
         """As the port says."""
@@ -60,7 +68,7 @@ class ProviderCheck:
 
     async def check(self, what: WhatToCheck, keys: Mapping[str, ProviderKey]) -> Sequence[RouteCheck]:
         """As the port says."""
-        providers = Providers()
+        providers = Providers(self._guard, self._trusted)
         some = asyncio.Semaphore(MOST_AT_ONCE)
         try:
             parts = list(_parts(what, keys))

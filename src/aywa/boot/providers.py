@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import json
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -25,6 +25,7 @@ from aywa.adapters.tts.cartesia import CartesiaTts
 from aywa.adapters.tts.custom_voice import CustomVoice
 from aywa.adapters.tts.elevenlabs import ElevenLabsTts
 from aywa.adapters.tts.openai import OpenAiTts
+from aywa.adapters.wire.guard import Guard
 from aywa.boot.known_providers import MODEL, TRANSCRIBER, VOICE, known
 from aywa.boot.settings import PROVIDER_VARIABLES
 from aywa.call.recogniser import EarRoute
@@ -100,9 +101,12 @@ class CallRoutes:
 
 
 class Providers:
-    """Makes adapters and keeps them."""
+    """Makes adapters and keeps them. guard: where a customer says where a request goes. trusted: addresses that the operator
+    has named himself."""
 
-    def __init__(self) -> None:
+    def __init__(self, guard: Guard | None = None, trusted: Collection[str] = ()) -> None:
+        self._guard = guard
+        self._trusted = frozenset(trusted)
         self._kept: OrderedDict[str, _Adapter] = OrderedDict()
         # Call -> the adapters that it may use; adapter -> how many calls may; and those that are not kept any more.
         self._calls: dict[str, set[_Adapter]] = {}
@@ -158,10 +162,14 @@ class Providers:
                 llm, model = local.llm, local.llm_model
             case "openai" if key is not None and (key.key or key.base_url):
                 url, model = key.base_url or OPENAI_URL, model or OPENAI_MODEL
-                llm = self._adapter(plan.call_id, OpenAiLlm, (url, key.key, model))
+                llm = self._adapter(
+                    plan.call_id, OpenAiLlm, (url, key.key, model), **self._guarded(key.base_url)
+                )
             case "anthropic" if key is not None and key.key:
                 url, model = key.base_url or ANTHROPIC_URL, model or ANTHROPIC_MODEL
-                llm = self._adapter(plan.call_id, AnthropicLlm, (url, key.key, model))
+                llm = self._adapter(
+                    plan.call_id, AnthropicLlm, (url, key.key, model), **self._guarded(key.base_url)
+                )
             case "custom-llm" if _text(document.get("url")):
                 llm = self._adapter(
                     plan.call_id,
@@ -170,6 +178,7 @@ class Providers:
                     key="" if key is None else key.key,
                     headers=_texts(document.get("headers")),
                     metadata_send_mode=_text(document.get("metadataSendMode")) or "variable",
+                    **self._guarded(_text(document["url"])),
                 )
                 wait_s = _number(document.get("timeoutSeconds"), CUSTOM_FIRST_S) or CUSTOM_FIRST_S
                 more |= {"first_s": min(wait_s, CUSTOM_FIRST_MAX_S), "next_s": min(wait_s, CUSTOM_FIRST_S)}
@@ -178,12 +187,20 @@ class Providers:
                     more["first_of_many_s"] = more["first_s"]
             case _ if key is not None and provider in COMPATIBLE and _reachable(provider, key):
                 llm = self._adapter(
-                    plan.call_id, compatible_llm, (provider, key.key, model), base_url=key.base_url
+                    plan.call_id,
+                    compatible_llm,
+                    (provider, key.key, model),
+                    base_url=key.base_url,
+                    **self._guarded(key.base_url),
                 )
             case _ if key is not None and key.base_url and known(MODEL, provider) is None:
                 # Whoever has an address of his own speaks what nearly all speak.
                 llm = self._adapter(
-                    plan.call_id, OpenAiLlm, (key.base_url, key.key, model, provider), compatible=True
+                    plan.call_id,
+                    OpenAiLlm,
+                    (key.base_url, key.key, model, provider),
+                    compatible=True,
+                    **self._guarded(key.base_url),
                 )
             case _:
                 if provider:
@@ -208,20 +225,36 @@ class Providers:
                 tts, options = local.tts, TtsOptions(plan.rate_hz)
             case "11labs" if key is not None and key.key:
                 tts = self._adapter(
-                    plan.call_id, ElevenLabsTts, (key.key,), **_given(base_url=key.base_url, model=model)
+                    plan.call_id,
+                    ElevenLabsTts,
+                    (key.key,),
+                    **_given(base_url=key.base_url, model=model),
+                    **self._guarded(key.base_url),
                 )
             case "cartesia" if key is not None and key.key:
                 tts = self._adapter(
-                    plan.call_id, CartesiaTts, (key.key,), **_given(base_url=key.base_url, model=model)
+                    plan.call_id,
+                    CartesiaTts,
+                    (key.key,),
+                    **_given(base_url=key.base_url, model=model),
+                    **self._guarded(key.base_url),
                 )
             case "openai" if key is not None and key.key:
                 tts = self._adapter(
-                    plan.call_id, OpenAiTts, (key.key,), **_given(base_url=key.base_url, model=model)
+                    plan.call_id,
+                    OpenAiTts,
+                    (key.key,),
+                    **_given(base_url=key.base_url, model=model),
+                    **self._guarded(key.base_url),
                 )
             case "custom-voice" if _text(_mapping(document.get("server")).get("url")):
                 server = _mapping(document["server"])
                 tts = self._adapter(
-                    plan.call_id, CustomVoice, (_text(server["url"]),), headers=_headers(server)
+                    plan.call_id,
+                    CustomVoice,
+                    (_text(server["url"]),),
+                    headers=_headers(server),
+                    **self._guarded(_text(server["url"])),
                 )
             case _:
                 if provider:
@@ -241,7 +274,11 @@ class Providers:
             case "deepgram" if key is not None and key.key:
                 model = _text(document.get("model"))
                 stt = self._adapter(
-                    plan.call_id, DeepgramStt, (key.key,), **_given(base_url=key.base_url, model=model)
+                    plan.call_id,
+                    DeepgramStt,
+                    (key.key,),
+                    **_given(base_url=key.base_url, model=model),
+                    **self._guarded(key.base_url),
                 )
             case "custom-transcriber" if _text(_mapping(document.get("server")).get("url")):
                 server = _mapping(document["server"])
@@ -251,12 +288,17 @@ class Providers:
                     (_text(server["url"]),),
                     headers=_headers(server),
                     secret=_text(server.get("secret")),
+                    **self._guarded(_text(server["url"])),
                 )
             case _:
                 if provider:
                     found.problems.append(_missing(TRANSCRIBER, provider))
                 stt, document = local.stt, {}
         found.ears.append(EarRoute(stt, language, keyterms, dict(document)))
+
+    def _guarded(self, url: str) -> dict[str, Any]:
+        """The vendor's own address, and the operator's, need no guard."""
+        return {} if self._guard is None or not url or url in self._trusted else {"guard": self._guard}
 
     # --- adapters ----------------------------------------------------------------------------------------------------
 

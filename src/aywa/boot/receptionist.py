@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from aywa.boot.phone_settings import DEMO_USER
+from aywa.boot.providers import LOCAL_URL
 from aywa.service.errors import Rejected
 from aywa.service.services import Services
 
@@ -21,7 +22,7 @@ DOCUMENT: dict[str, Any] = {
     "firstMessage": "Hello, this is Robin. How can I help you?",
     "model": {
         "provider": "custom-llm",
-        "url": "http://localhost/local",
+        "url": LOCAL_URL,
         "model": "local",
         "temperature": 0.3,
         "maxTokens": 90,
@@ -40,8 +41,8 @@ DOCUMENT: dict[str, Any] = {
             }
         ],
     },
-    "voice": {"provider": "custom-voice", "voiceId": "local"},
-    "transcriber": {"provider": "custom-transcriber"},
+    "voice": {"provider": "custom-voice", "voiceId": "local", "server": {"url": LOCAL_URL}},
+    "transcriber": {"provider": "custom-transcriber", "server": {"url": LOCAL_URL}},
     # The model runs on this machine: beginning a reply early costs nobody anything.
     "startSpeakingPlan": {"speculationEnabled": True},
     "endCallPhrases": ["goodbye and have a nice day"],

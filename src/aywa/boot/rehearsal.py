@@ -10,17 +10,22 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from aywa.call.handoffs import CallHandoffs, headed, ready
 from aywa.call.replies import ReplyRoutes
 from aywa.call.session import Routes, Session, SessionPlan
+from aywa.call.tools.runs import ToolRoutes
 from aywa.call.voicing import Voicing
 from aywa.core import events as ev
 from aywa.core.settings import read_settings
+from aywa.ports.calls import CallPlan, Member
 from aywa.ports.endpointing import EndpointingModel
+from aywa.ports.handoffs import HandoffDesk
 from aywa.ports.journal import Journal, JournalRecord
-from aywa.ports.media import MediaPlane
+from aywa.ports.media import AudioFormat, MediaPlane
+from aywa.ports.server_questions import CallQuestions
 from aywa.ports.stt import Stt
 from aywa.ports.telephony import CallTransfers
 from aywa.ports.tts import TtsOptions
@@ -70,7 +75,8 @@ class Rehearsal:
 
     recogniser: takes the place of `stt`. stock: the runtime's own phrases, at rate_hz. turn_score: what the turn model
     answers to a question at a second of the call (None: it never does), turn_score_s later; without it there is no turn
-    model.
+    model. members: of a squad, whose first one takes the assistant's place. work_for: changes the routes of an assistant that
+    takes the call over. desk, questions: find whom the squad does not have.
     """
 
     assistant: Mapping[str, Any] = field(default_factory=dict)
@@ -89,6 +95,12 @@ class Rehearsal:
     turn_score_s: float = 0.02
     endpointing: EndpointingModel | None = None
     transfers: CallTransfers | None = None
+    tools: ToolRoutes = field(default_factory=ToolRoutes)
+    members: Sequence[Member] = ()
+    work_for: Callable[[Mapping[str, Any], Routes], Routes] = lambda assistant, routes: routes
+    desk: HandoffDesk | None = None
+    questions: CallQuestions | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict)
     stock: Mapping[str, bytes] = field(default_factory=dict)
     make_session: Callable[[SessionPlan, Routes, MediaPlane, Journal], Session] = Session
 
@@ -115,8 +127,21 @@ class Rehearsal:
     ) -> None:
         """The whole call: from the connection on the caller does as the coroutine says, and hangs up at until_s."""
         self.media = media
-        started = ev.CallStarted(self.call_id, "org-1", 1_700_000_000_000, dict(self.assistant))
-        self.session = self.make_session(SessionPlan(started), self._routes(), media, self.journal)
+        plan = self._plan()
+        squad = {"members": [member.name for member in plan.members]} if plan.members else {}
+        started = ev.CallStarted(
+            self.call_id,
+            "org-1",
+            1_700_000_000_000,
+            dict(plan.assistant),
+            dict(self.variables),
+            squad=squad,
+        )
+        handoffs = CallHandoffs(
+            plan, self._routes, lambda assistant, routes: (), lambda assistant: (), self.desk
+        )
+        routes = replace(self._routes(plan), handoffs=handoffs)
+        self.session = self.make_session(SessionPlan(started), routes, media, self.journal)
         running = asyncio.create_task(self.session.run())
         if connect:
             if self.recogniser is not None:
@@ -154,7 +179,14 @@ class Rehearsal:
 
     # --- inside --------------------------------------------------------------------------------------------------
 
-    def _routes(self) -> Routes:
+    def _plan(self) -> CallPlan:
+        plan = CallPlan(
+            self.call_id, "org-1", "vapi.websocketCall", self.assistant, AudioFormat.PCM16, self.rate_hz, 0
+        )
+        members = ready(tuple(self.members))
+        return headed(plan, members[0], members) if members else plan
+
+    def _routes(self, plan: CallPlan) -> Routes:
         stt: Stt = self.stt if self.recogniser is None else self.recogniser
         turn_model = (
             None if self.turn_score is None else SimulatedTurnModel(self.turn_score, self.turn_score_s)
@@ -165,9 +197,18 @@ class Rehearsal:
             TtsOptions(self.rate_hz),
             stock=self.stock,
             stock_rate_hz=self.rate_hz,
-            voicing=Voicing.of(read_settings(self.assistant)),
+            voicing=Voicing.of(read_settings(plan.assistant)),
         )
-        return Routes(stt, reply, turn_model, endpointing=self.endpointing, transfers=self.transfers)
+        routes = Routes(
+            stt,
+            reply,
+            turn_model,
+            endpointing=self.endpointing,
+            transfers=self.transfers,
+            questions=self.questions,
+            tools=self.tools,
+        )
+        return self.work_for(plan.assistant, routes)
 
     async def _speak_all(self, script: Sequence[Utterance]) -> None:
         async with asyncio.TaskGroup() as group:

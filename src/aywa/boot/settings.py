@@ -10,7 +10,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 from aywa.boot.equipment_settings import EquipmentSettings
 from aywa.boot.freeswitch_settings import FreeSwitchSettings
+from aywa.boot.node_settings import NodeSettings
 from aywa.boot.phone_settings import PhoneSettings
+from aywa.boot.serve_settings import PipelineSettings, ServeSettings
 from aywa.boot.store import home
 from aywa.ports.calls import ProviderKey
 
@@ -41,7 +43,10 @@ class RuntimeSettings:
     """host, port: of the API and the talk page; media_port: of the calls' audio, the next one when None, any when 0.
     llm: a local model's name or `rules`; openai: a route that takes its place. calls_max: at once. drain_s: how long
     calls may take to end when the runtime does. keys: the operator's own, by provider, for whoever has none. phone: its calls by
-    telephone. equipment: media sockets. freeswitch: whose calls come and go by its event socket."""
+    telephone. equipment: media sockets. freeswitch: whose calls come and go by its event socket. node: what it shares with other
+    runtimes over the same database.
+    pipeline: what of it is switched on. served: by `aywa serve`; None: by `aywa dev`, which makes keys, a page and a receptionist
+    of its own."""
 
     host: str = "127.0.0.1"
     port: int = 8080
@@ -55,11 +60,24 @@ class RuntimeSettings:
     phone: PhoneSettings = field(default_factory=PhoneSettings)
     equipment: EquipmentSettings = field(default_factory=EquipmentSettings)
     freeswitch: FreeSwitchSettings = field(default_factory=FreeSwitchSettings)
+    node: NodeSettings = field(default_factory=NodeSettings)
+    pipeline: PipelineSettings = field(default_factory=PipelineSettings)
+    served: ServeSettings | None = None
 
     @property
     def loopback(self) -> bool:
         """Only this machine can reach it."""
         return is_loopback(self.host)
+
+    @property
+    def private(self) -> bool:
+        """Nobody but this machine is served: no proxy stands before it."""
+        return self.loopback and self.served is None
+
+    @property
+    def own_tls(self) -> bool:
+        """It speaks TLS itself, with a certificate of its own."""
+        return not self.loopback and self.served is None
 
     @property
     def artifacts(self) -> Path:

@@ -39,6 +39,7 @@ WAITING_FRAMES = 150
 KEPT_FRAMES = 1000
 SPARE_FRAMES = 10
 OWED_FRAMES = 500
+_TURNED = "other_recogniser"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,10 @@ class EarRoute:
     def options(self, rate_hz: int) -> SttOptions:
         """What it is opened with."""
         return SttOptions(rate_hz, self.language, self.keyterms, self.extra)
+
+
+class _Turned(Exception):
+    """Others listen from now on, and nobody has broken."""
 
 
 class _Kept:
@@ -137,6 +142,14 @@ class Recogniser:
             code, retryable = await self._broke()
             if self._closed:
                 return
+            if code == _TURNED:
+                waits = 0
+                broken.clear()
+                refused.clear()
+                if not self._kept.whole:
+                    self._post(ev.ChildFailed("stt", code, repeats=False))
+                    self._kept.settle(self._kept.samples)
+                continue
             repeats = self._kept.whole
             self._post(ev.ChildFailed("stt", code, repeats=repeats))
             if not repeats:
@@ -158,6 +171,18 @@ class Recogniser:
             if again:
                 await asyncio.sleep(REOPEN_WAIT_S * 2**waits)
                 waits += 1
+
+    def turn_to(self, routes: Sequence[EarRoute]) -> bool:
+        """These listen from now on, and hear what was not told for good; False, and nothing is changed: none of them takes what
+        it is fed."""
+        usable = [route for route in routes if self.rate_hz in route.stt.capabilities.rates_hz]
+        if not usable:
+            return False
+        same = usable[0] == self._routes[self._current]
+        self._routes, self._current = usable, 0
+        if not same:
+            self._give_up(_Turned())
+        return True
 
     def feed(self, pcm: bytes) -> None:
         """The leg's audio at rate_hz."""
@@ -241,6 +266,8 @@ class Recogniser:
         match told or error:
             case None:
                 return "closed", True
+            case _Turned():
+                return _TURNED, True
             case ProviderError() as known:
                 return known.code, known.retryable
             case TimeoutError():
@@ -271,26 +298,33 @@ class Recogniser:
         self._tell_record("RouteSwitched", {"kind": "stt", **fields})
 
     async def _run_once(self) -> None:
+        if isinstance(self._broken, _Turned):
+            # Nobody was listening when it was said, and these are they.
+            self._broken = None
         route = self._routes[self._current]
         health = self._board.of(route.name, route.stt)
         loop = asyncio.get_running_loop()
         began_s = loop.time()
         health.begin(began_s)
         failure: Failure | None = None
-        opened = False
+        opened_s: float | None = None
         try:
             async with asyncio.timeout(OPEN_S):
                 stream = await route.stt.open(route.options(self.rate_hz))
-            opened = True
-            health.answered(loop.time() - began_s, loop.time())
+            opened_s = loop.time() - began_s
+            health.answered(opened_s, loop.time())
             await self._listen(stream)
         except Exception as error:
             failure = failure_of(error)
             raise
         finally:
-            if self._broken is not None:
+            if isinstance(self._broken, _Turned):
+                failure = None
+            elif self._broken is not None:
                 failure = failure_of(self._broken)
-            health.end(failure, loop.time(), answered=opened)
+            health.end(failure, loop.time(), answered=opened_s is not None)
+            over = self._board.over("stt", route.name)
+            over(began_s, loop.time(), opened_s, "" if failure is None else failure.code)
 
     async def _listen(self, stream: SttStream) -> None:
         try:

@@ -14,25 +14,37 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
 
+from aywa.call.handoffs import CallHandoffs, Situation, Successor
 from aywa.call.phrases import PhraseMaker
 from aywa.call.recogniser import EarRoute, Recogniser
 from aywa.call.replies import ReplyMaker, ReplyRoutes
 from aywa.call.router.attempt import aside
 from aywa.call.rules import CallRules, RuleThreads
+from aywa.call.tools.rejections import Said
+from aywa.call.tools.runs import ToolRoutes, ToolRuns
 from aywa.core import commands as do
 from aywa.core import events as ev
 from aywa.core.conversation import Conversation
+from aywa.core.retention import read_retention
 from aywa.core.settings import read_settings
+from aywa.core.tool_asking import FAILURE
+from aywa.core.tools import MCP
 from aywa.ports import media as to_media
 from aywa.ports.endpointing import EndpointingModel, EndpointingRequest
 from aywa.ports.errors import ProviderError
+from aywa.ports.handoffs import HandoffRefused
 from aywa.ports.journal import Journal
 from aywa.ports.media import MediaPlane
+from aywa.ports.server_questions import CallQuestions
 from aywa.ports.stt import Stt
 from aywa.ports.telephony import CallTransfers
 from aywa.ports.turn_model import TurnModel
 
 TURN_AUDIO_S = 8.0
+OUTLAST_S = 10.0
+"""So long after the call's end a tool that nobody waits for has to be done."""
+MCP_LIST_S = 10.0
+"""By then an MCP server has told what it can do."""
 ROUNDING_S = 1e-6
 SHUTDOWN = "worker-shutdown"
 FAILED = "call.in-progress.error-vapifault-worker-died"
@@ -55,7 +67,8 @@ class Routes:
     """The call's providers. turn_model, endpointing: None where there is none. reads_ahead: the model is warmed with
     partials. rules: where the customer's rules are tried; None: threads of the call's own. keyterms, ear: for the recogniser;
     more_ears: who listens when it is not well. problems: who was named and cannot be asked. transfers: passes the call's
-    caller on; None where nobody can."""
+    caller on; None where nobody can. questions: the customer's servers. tools: whoever else runs tools. handoffs: gets other
+    assistants ready, None where there are none."""
 
     stt: Stt
     reply: ReplyRoutes
@@ -69,12 +82,16 @@ class Routes:
     more_ears: tuple[EarRoute, ...] = ()
     problems: tuple[str, ...] = ()
     transfers: CallTransfers | None = None
+    questions: CallQuestions | None = None
+    tools: ToolRoutes = field(default_factory=ToolRoutes)
+    handoffs: CallHandoffs | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SessionPlan:
     """What a session is told once. ended_extra: put beside the last status-update to the client. problems: met while
-    the assistant's texts were rendered; warnings: what is odd about its settings; both go on record."""
+    the assistant's texts were rendered; warnings: what is odd about its settings; both go on record. taken_over: told when
+    a person speaks to the caller in the agent's place, and when none does any more."""
 
     started: ev.CallStarted
     leg_id: str = "caller"
@@ -83,6 +100,7 @@ class SessionPlan:
     ended_extra: Mapping[str, Any] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    taken_over: Callable[[bool], None] = lambda taken: None
 
 
 class Session:
@@ -103,22 +121,45 @@ class Session:
         self._group: asyncio.TaskGroup | None = None
         self._children: set[asyncio.Task[None]] = set()
         self._replies: dict[int, tuple[ReplyMaker, asyncio.Task[None]]] = {}
-        routes.reply.tell(self.note)
-        self._phrases = PhraseMaker(routes.reply, self.post)
         self._recogniser: Recogniser | None = None
+        self._rate_hz: int | None = None
         self._to_read: str | None = None
         self._reading: asyncio.Task[None] | None = None
         self._threads = routes.rules or RuleThreads()
-        settings = read_settings(plan.started.assistant)
-        routes.reply.offer([tool.definition for tool in settings.tools])
-        self._rules = CallRules(settings.start.rules, self._threads)
-        self._told = settings.client_messages
-        routes.reply.voicing.tell = lambda problem: self._warn("replacement", problem)
+        self._own_threads = routes.rules is None
+        # Of the call, for what is filled in while it runs: as it began with them, and as has come to light since.
+        self.variables: dict[str, Any] = dict(plan.started.variables)
+        # Whether nobody who has had the call forbids to keep what was said.
+        self.keeps_words = read_retention(plan.started.assistant).words
+        self._runs: dict[int, asyncio.Task[None]] = {}
+        self._outlasting: set[asyncio.Task[None]] = set()
+        self._successors: dict[str, Successor] = {}
+        self._work_for(plan.started.assistant, routes)
         self._seq = 0
         self._ended = False
         self.call_id = plan.started.call_id
         self.epoch_s = self._loop.time()
         self.overrun = 0
+
+    def _work_for(self, assistant: Mapping[str, Any], routes: Routes) -> None:
+        """From now on the call is this assistant's, and these work for it."""
+        settings = read_settings(assistant)
+        self._routes = routes
+        routes.reply.tell(self.note)
+        routes.reply.offer([tool.definition for tool in settings.tools])
+        routes.reply.voicing.tell = lambda problem: self._warn("replacement", problem)
+        self._phrases = PhraseMaker(routes.reply, self.post)
+        self._rules = CallRules(settings.start.rules, self._threads)
+        self._told = settings.client_messages
+        self._tools = ToolRuns(
+            self._plan.started.call_id,
+            routes.tools,
+            routes.questions,
+            self._threads,
+            self.variables,
+            self.note,
+            settings.language,
+        )
 
     @property
     def conversation(self) -> Conversation:
@@ -151,7 +192,8 @@ class Session:
                     self.note("TemplateProblem", {"detail": problem})
                 for problem in self._routes.problems:
                     self._warn("provider", problem)
-                _ = self._spawn("dial", self._dial())
+                _ = self._spawn("dial", self._dial(self._routes))
+                self._find_tools(self._plan.started.assistant)
                 for warning in self._plan.warnings:
                     self._warn("contradiction", warning)
                 try:
@@ -165,12 +207,16 @@ class Session:
                 finally:
                     self._ended = True
                     self._keep_news()
+                    for child in self._children - self._outlasting:
+                        child.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await self._outlast()
                     for child in self._children:
                         child.cancel()
         finally:
             self._ended = True
             self._stop_timer()
-            if self._routes.rules is None:
+            if self._own_threads:
                 self._threads.close()
             if self._recogniser is not None:
                 await self._recogniser.close()
@@ -195,9 +241,8 @@ class Session:
         with suppress(Exception):
             self._media.send(to_media.CloseLeg(self._plan.leg_id, reason))
 
-    async def _dial(self) -> None:
+    async def _dial(self, routes: Routes) -> None:
         """While the phone rings: what the first turn needs is connected before it comes."""
-        routes = self._routes
         ear = EarRoute(routes.stt, routes.language, routes.keyterms, routes.ear)
         work = [routes.reply.voices.warm(), aside(routes.stt.warm(ear.options(routes.reply.voice.rate_hz)))]
         if not routes.reads_ahead:
@@ -214,6 +259,8 @@ class Session:
                 self._note(now, "event", event)
                 self._observe(event)
                 self._carry_out(self._conversation.handle(event, now), now)
+                if isinstance(event, ev.ToolsFound):
+                    self._offer()
             now = self._now()
             deadline = self._conversation.deadline
             if deadline is not None and now >= deadline - ROUNDING_S:
@@ -296,6 +343,16 @@ class Session:
                 self._cancel(command.reply_id)
             case do.StartTransfer():
                 _ = self._spawn("transfer", self._transfer(command), self._not_transferred)
+            case do.StartTool():
+                self._start_tool(command)
+            case do.GiveUpTool():
+                if (given_up := self._runs.pop(command.run, None)) is not None:
+                    given_up.cancel()
+            case do.StartHandoff():
+                refused = ev.HandoffRefused(command.call_id, "it could not be made ready")
+                _ = self._spawn("handoff", self._hand_over(command), lambda: self.post(refused))
+            case do.ChangeAssistant():
+                self._change_assistant(command.call_id)
             case do.TellClient():
                 self._tell(command)
             case do.EndCall():
@@ -332,6 +389,12 @@ class Session:
                 send(to_media.Arm(command.leg_id, command.armed, command.voice_s, command.least_db))
             case do.SendKeys():
                 send(to_media.SendDtmf(command.leg_id, command.digits, command.signalled))
+            case do.TakeOver():
+                send(to_media.TakeOver(command.leg_id))
+                self._plan.taken_over(True)
+            case do.GiveBack():
+                send(to_media.GiveBack(command.leg_id))
+                self._plan.taken_over(False)
             case do.HangUp():
                 send(to_media.CloseLeg(command.leg_id, command.reason))
             case _:
@@ -415,6 +478,60 @@ class Session:
             problem = error.code if isinstance(error, ProviderError) else error.__class__.__name__
         self.post(ev.EndpointingAnswered(command.turn_id, command.question, wait_s, problem))
 
+    def _offer(self) -> None:
+        """The model is told what it can have run."""
+        self._routes.reply.offer([tool.definition for tool in self._conversation.tools.values()])
+
+    def _find_tools(self, assistant: Mapping[str, Any]) -> None:
+        """What the MCP servers of an assistant can do is asked for, and told when it is known."""
+        model = assistant.get("model")
+        tools = model.get("tools") if isinstance(model, Mapping) else None
+        for tool in tools if isinstance(tools, list) else []:
+            if isinstance(tool, Mapping) and tool.get("type") == MCP:
+                _ = self._spawn("mcp", self._find(tool))
+
+    async def _find(self, tool: Mapping[str, Any]) -> None:
+        try:
+            async with asyncio.timeout(MCP_LIST_S):
+                listed = await self._tools.found(tool)
+        except (ProviderError, TimeoutError) as error:
+            why = error.code if isinstance(error, ProviderError) else "deadline"
+            self._warn("mcp", f"an MCP server did not tell its tools, which are not offered: {why}")
+        else:
+            self.post(ev.ToolsFound(tool, tuple(listed)))
+
+    def _start_tool(self, command: do.StartTool) -> None:
+        tool = self._conversation.tool_of(command.run)
+        if tool is None:
+            return
+        history = self._conversation.history
+        said = Said(history.messages, history.chat())
+        broken = ev.ToolReturned(command.run, FAILURE, "The tool failed.", detail="tool_child_failed")
+
+        async def run() -> None:
+            try:
+                self._returned(await self._tools.run(command, tool, said))
+            finally:
+                self._runs.pop(command.run, None)
+
+        task = self._spawn("tool", run(), lambda: self._returned(broken))
+        self._runs[command.run] = task
+        if command.detached:
+            self._outlasting.add(task)
+            task.add_done_callback(self._outlasting.discard)
+
+    def _returned(self, event: ev.ToolReturned) -> None:
+        """When the call is over, for the record alone."""
+        if self._ended:
+            self._note(self._now(), "note", event)
+        else:
+            self.post(event)
+
+    async def _outlast(self) -> None:
+        """What was sent and not waited for comes to its end, also after the call; a while at most."""
+        if self._outlasting:
+            await asyncio.wait(list(self._outlasting), timeout=OUTLAST_S)
+
     async def _transfer(self, command: do.StartTransfer) -> None:
         transfers = self._routes.transfers
         if transfers is None:
@@ -432,6 +549,45 @@ class Session:
             self._note(self._now(), "note", event)
         else:
             self.post(event)
+
+    async def _hand_over(self, command: do.StartHandoff) -> None:
+        handoffs, history = self._routes.handoffs, self._conversation.history
+        if handoffs is None:
+            self.post(ev.HandoffRefused(command.call_id, "this call has nobody else"))
+            return
+        now = Situation(history.messages, history.chat(), dict(self.variables), self._routes)
+        try:
+            successor = await handoffs.prepare(command, now, self.note)
+        except HandoffRefused as refusal:
+            self.post(ev.HandoffRefused(command.call_id, str(refusal), refusal.result))
+            return
+        # What its first words need is connected while they are waited for.
+        if self._rate_hz is not None:
+            successor.routes.reply.sound_at(self._rate_hz)
+        _ = self._spawn("dial", self._dial(successor.routes))
+        self._successors[command.call_id] = successor
+        self.post(successor.prepared)
+
+    def _change_assistant(self, call_id: str) -> None:
+        """Replies that are being made are made to their end by those who began them."""
+        successor = self._successors.pop(call_id, None)
+        if successor is None:
+            return
+        self._successors.clear()
+        self.variables |= successor.prepared.variables
+        if successor.routes.handoffs is not None:
+            successor.routes.handoffs.taken(successor)
+        self._work_for(successor.prepared.assistant, successor.routes)
+        self.keeps_words = self.keeps_words and read_retention(successor.prepared.assistant).words
+        self._find_tools(successor.prepared.assistant)
+        for problem in successor.problems:
+            self.note("TemplateProblem", {"detail": problem})
+        for problem in successor.routes.problems:
+            self._warn("provider", problem)
+        for warning in successor.warnings:
+            self._warn("handoff", warning)
+        if self._rate_hz is not None:
+            self._turn_ears(self._rate_hz)
 
     def _warn(self, code: str, detail: str) -> None:
         self.note("SettingsWarned", {"code": code, "detail": detail})
@@ -451,14 +607,28 @@ class Session:
                 pass
 
     def _listen(self, event: ev.LegConnected) -> None:
+        self._rate_hz = event.rate_hz
+        self._routes.reply.sound_at(event.rate_hz)
+        self._open_ears(event.leg_id, event.rate_hz)
+        self._warm("")
+
+    def _open_ears(self, leg_id: str, rate_hz: int) -> None:
+        recogniser = Recogniser(self._ears(), leg_id, rate_hz, self.post, self._routes.reply.board, self.note)
+        self._recogniser = recogniser
+        self._media.listen(leg_id, recogniser.feed, recogniser.rate_hz)
+        _ = self._spawn("stt", aside(recogniser.run()))
+
+    def _ears(self) -> tuple[EarRoute, ...]:
         routes = self._routes
-        routes.reply.sound_at(event.rate_hz)
-        ears = (EarRoute(routes.stt, routes.language, routes.keyterms, routes.ear), *routes.more_ears)
-        self._recogniser = Recogniser(
-            ears, event.leg_id, event.rate_hz, self.post, routes.reply.board, self.note
-        )
-        self._media.listen(event.leg_id, self._recogniser.feed, self._recogniser.rate_hz)
-        _ = self._spawn("stt", aside(self._recogniser.run()))
+        return (EarRoute(routes.stt, routes.language, routes.keyterms, routes.ear), *routes.more_ears)
+
+    def _turn_ears(self, rate_hz: int) -> None:
+        """Whoever listens for the present assistant does so from now on."""
+        before = self._recogniser
+        if before is not None and not before.turn_to(self._ears()):
+            # They want to be fed at another rate.
+            self._open_ears(self._plan.leg_id, rate_hz)
+            _ = self._spawn("stt_closing", aside(before.close()))
         self._warm("")
 
     def _warm(self, caller: str) -> None:

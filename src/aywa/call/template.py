@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aywa.call.liquid import BadTemplate, render
+from aywa.core.tool_messages import COMPLETE, FAILED
 
 # Only these are spoken or prompted; URLs, headers and bodies are rendered where they are used.
 _TEXT_FIELDS = ("firstMessage", "endCallMessage", "voicemailMessage")
@@ -111,7 +112,47 @@ def _render_model(
             _render_message(m, variables, problems, f"model.messages[{i}].content")
             for i, m in enumerate(messages)
         ]
+    tools = model.get("tools")
+    if isinstance(tools, list):
+        rendered["tools"] = [
+            _render_tool(tool, variables, problems, f"model.tools[{i}]") for i, tool in enumerate(tools)
+        ]
     return rendered
+
+
+def _render_tool(tool: Any, variables: Mapping[str, Any], problems: list[str], where: str) -> Any:
+    """What is said around it; what is filled in is filled in when it is run."""
+    if not isinstance(tool, Mapping) or not isinstance(tool.get("messages"), list):
+        return tool
+    messages = [
+        message
+        if _comes_after(message)
+        else _render_said(message, variables, problems, f"{where}.messages[{i}]")
+        for i, message in enumerate(tool["messages"])
+    ]
+    return {**tool, "messages": messages}
+
+
+def _comes_after(message: Any) -> bool:
+    """It may say what the tool has told, and is rendered when that is known."""
+    return (
+        isinstance(message, Mapping)
+        and message.get("type") in (COMPLETE, FAILED)
+        and message.get("role") != "system"
+    )
+
+
+def _render_said(message: Any, variables: Mapping[str, Any], problems: list[str], where: str) -> Any:
+    rendered = _render_message(message, variables, problems, f"{where}.content")
+    if not isinstance(message, Mapping) or not isinstance(message.get("contents"), list):
+        return rendered
+    contents = [
+        {**each, "text": render_text(each["text"], variables, problems, f"{where}.contents[{i}].text")}
+        if isinstance(each, Mapping) and isinstance(each.get("text"), str)
+        else each
+        for i, each in enumerate(message["contents"])
+    ]
+    return {**rendered, "contents": contents}
 
 
 def _render_message(message: Any, variables: Mapping[str, Any], problems: list[str], where: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,16 +32,34 @@ _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def create(
     name: Annotated[str, typer.Option("--name", help="What it is for.")] = "",
     kind: Annotated[Kind, typer.Option("--kind", help="public: may only begin web calls.")] = Kind.PRIVATE,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--scope", help="What it may do (calls:read, assistants:write, *:read ...); repeatable. [all]"
+        ),
+    ] = None,
+    expires: Annotated[
+        str | None, typer.Option("--expires", help="Until when it works: 12h, 90d, or a date. [for good]")
+    ] = None,
     org: _Org = None,
     as_json: _AsJson = False,
 ) -> None:
-    """Make a key and print it, once."""
+    """Make a key and print it, once.
+
+    Examples:
+
+      aywa api-keys create --name reports --scope calls:read --scope analytics:read --expires 90d
+    """
+    until_ms = _until_ms(expires)
 
     async def work(store: Store) -> tuple[ApiKey, str]:
+        from aywa.boot.secrets import open_vault
+        from aywa.boot.store import home
         from aywa.service.keys import Keys
 
         organisation = await _organisation(store, org)
-        return await Keys(store.keys).create(organisation.id, name, kind)
+        keys = Keys(store.keys, vault=open_vault(home()).vault)
+        return await keys.create(organisation.id, name, kind, scope or None, until_ms)
 
     key, secret = _carried_out(work)
     if as_json:
@@ -73,6 +92,10 @@ def list_keys(org: _Org = None, as_json: _AsJson = False) -> None:
             if key.revoked_ms
             else f"last used {shown['lastUsedAt'] or 'never'}"
         )
+        if key.expires_ms is not None:
+            state += f"  expires {shown['expiresAt']}"
+        if key.scopes is not None:
+            state += f"  {' '.join(key.scopes)}"
         typer.echo(runtime.printable(f"{key.id}  {key.hint}...  {key.kind:7}  {state}  {key.name}"))
 
 
@@ -98,6 +121,28 @@ def _carried_out(work: Any) -> Any:
         runtime.fail(str(error))
 
 
+_SPAN = re.compile(r"(?P<count>[1-9][0-9]{0,4})(?P<unit>[hd])")
+_UNIT_S = {"h": 3600, "d": 24 * 3600}
+
+
+def _until_ms(expires: str | None) -> int | None:
+    if expires is None:
+        return None
+    span = _SPAN.fullmatch(expires.strip())
+    if span is not None:
+        from aywa.service.clock import now_ms
+
+        return now_ms() + int(span["count"]) * _UNIT_S[span["unit"]] * 1000
+    from aywa.service.clock import parse_iso
+
+    try:
+        return round(parse_iso(expires.strip()))
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(
+            f"--expires must be as 12h, 90d or 2030-01-31, got {expires[:40]!r}"
+        ) from None
+
+
 async def _organisation(store: Store, org: str | None) -> Organisation:
     from aywa.service.orgs import Orgs
 
@@ -117,4 +162,6 @@ def _shown(key: ApiKey) -> dict[str, Any]:
         "createdAt": iso(key.created_ms),
         "lastUsedAt": None if key.last_used_ms is None else iso(key.last_used_ms),
         "revokedAt": None if key.revoked_ms is None else iso(key.revoked_ms),
+        "expiresAt": None if key.expires_ms is None else iso(key.expires_ms),
+        "scopes": None if key.scopes is None else list(key.scopes),
     }

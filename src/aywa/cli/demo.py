@@ -41,9 +41,10 @@ def demo(
         str | None, typer.Option("--key", help="API key. [AYWA_API_KEY, the key of `aywa dev`]")
     ] = None,
 ) -> None:
-    """Calls itself: five questions with pauses inside, one barge-in, one "mhm"; scores the call at the wire.
+    """Call itself, and score the call at the wire.
 
-    Needs no network. Exit codes: 0 all went well, 1 a promise was broken or the call failed, 2 wrong usage.
+    Five questions with pauses inside, one barge-in, one "mhm". Needs no network. Exit codes: 0 all went well, 1 a promise
+    was broken or the call failed, 2 wrong usage.
 
     \b
     aywa demo

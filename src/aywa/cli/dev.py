@@ -30,7 +30,7 @@ def dev(
             min=1,
             max=10_000,
             envvar="RUNTIME_CALLS_MAX",
-            help="Calls at once; more are refused.",
+            help="Calls at once. Of more, those to telephones wait, the others are refused.",
         ),
     ] = 50,
     tiny: Annotated[
@@ -60,7 +60,9 @@ def dev(
     from aywa.boot.equipment_settings import equipment_from_environment
     from aywa.boot.errors import CannotStart
     from aywa.boot.freeswitch_settings import freeswitch_from_environment
+    from aywa.boot.node_settings import node_from_environment
     from aywa.boot.phone_settings import phone_from_environment
+    from aywa.boot.serve_settings import pipeline_from_environment
     from aywa.boot.settings import (
         LLM_QUALITY,
         LLM_RULES,
@@ -78,6 +80,8 @@ def dev(
         phone = phone_from_environment()
         equipment = equipment_from_environment()
         freeswitch = freeswitch_from_environment()
+        node = node_from_environment()
+        pipeline = pipeline_from_environment()
     except CannotStart as error:
         typer.echo(f"aywa dev: {error}", err=True)
         raise typer.Exit(1) from None
@@ -89,6 +93,8 @@ def dev(
         phone=phone,
         equipment=equipment,
         freeswitch=freeswitch,
+        node=node,
+        pipeline=pipeline,
         calls_max=calls_max,
     )
     if sip_port is not None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aywa.testing.equipment.run import Api, Checked
     from aywa.testing.sound import Sound
 
-app = typer.Typer(help="Media sockets of telephony equipment.", no_args_is_help=True)
+app = typer.Typer(help="Show and try the media sockets of equipment.", no_args_is_help=True)
 
 PROTOCOLS = (
     "twilio", "telnyx", "signalwire", "exotel", "plivo", "vonage", "audiosocket", "chan_websocket", "audio_fork",
@@ -113,7 +113,7 @@ def check(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Be a caller behind a vendor's equipment: connect, speak into the greeting, say a WAV, press a key, hang up.
+    """Be a caller behind a vendor's equipment. Connects, speaks into the greeting, says a WAV, presses a key, hangs up.
 
     Says whether the runtime kept to the vendor's documentation, to marks, clears and the clock. With a key it makes an
     assistant for the check and removes it, and compares the playout position told with what was heard.

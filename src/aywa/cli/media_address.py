@@ -25,7 +25,7 @@ def address(
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print the addresses of an assistant or a phone number for telephony equipment, and the token that opens them.
+    """Print the addresses of an assistant for telephony equipment. Of a phone number, too; with the token that opens them.
 
     The token is made from RUNTIME_MEDIA_SECRET, or from the data folder's own secret. Keep it like a password.
 

@@ -20,7 +20,7 @@ _WORTH_A_LINE = 40_000_000
 _PLAIN_WIDTH = 120
 
 app = typer.Typer(
-    help="The models that run on this machine: list, pull, verify.",
+    help="List, pull and verify the models of this machine.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -38,7 +38,9 @@ def list_models(
     names: Names = None,
     as_json: Json = False,
 ) -> None:
-    """Shows every model: what it does, its size, licence, sets, and whether it is here.
+    """Show every model, and whether it is here.
+
+    With what it does, its size, licence and sets.
 
     \b
     aywa models list
@@ -61,7 +63,7 @@ def pull(
     quality: Quality = False,
     as_json: Json = False,
 ) -> None:
-    """Fetches what is missing: the official home first, then the mirrors. Resumes what was begun.
+    """Fetch what is missing: the official home first, then the mirrors. Resumes what was begun.
 
     Without names: the default set (about 550 MB). AYWA_MODELS names another folder, AYWA_MIRRORS another
     file of mirrors. Exit codes: 0 all is here, 1 something could not be had, 2 wrong usage.
@@ -91,7 +93,7 @@ def verify(
     quality: Quality = False,
     as_json: Json = False,
 ) -> None:
-    """Reads and hashes every file again. Without names: the models that are here.
+    """Read and hash every file again. Without names: the models that are here.
 
     Exit codes: 0 all are right, 1 one is missing or damaged, 2 wrong usage.
 

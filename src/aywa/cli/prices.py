@@ -11,9 +11,9 @@ from aywa.cli import runtime
 
 
 def prices(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Show the price table; prices of your own (RUNTIME_PRICES) are marked with *.
+    """Show the price table that costs are worked out with.
 
-    Example of a file for RUNTIME_PRICES:
+    Prices of your own (RUNTIME_PRICES) are marked with *. Example of a file:
 
       [[price]]
       provider = "11labs"

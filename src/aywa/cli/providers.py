@@ -15,7 +15,7 @@ from aywa.cli import runtime
 if TYPE_CHECKING:
     from aywa.ports.store import Store
 
-app = typer.Typer(help="The providers: list them, check them.", no_args_is_help=True)
+app = typer.Typer(help="List and check the providers.", no_args_is_help=True)
 
 NOTHING = "Nothing to check: no provider has a key (`aywa providers list` names the variables; or `aywa credentials add`)."
 # Not all routes are asked at once; and what the answer may take beside.
@@ -32,7 +32,7 @@ _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command("list")
 def list_providers(url: _Url = None, key: _Key = None, org: _Org = None, as_json: _AsJson = False) -> None:
-    """List the providers of this release, which of them have a key, and how the routes of a running runtime fare.
+    """List the providers of this release, and how their routes fare. Tells which of them have a key.
 
     \b
     aywa providers list
@@ -84,7 +84,7 @@ def check(
     org: _Org = None,
     as_json: _AsJson = False,
 ) -> None:
-    """Make one small real request to each route, and tell its latency, or the failure and what mends it.
+    """Make one small real request to each route. Tells its latency, or the failure and what mends it.
 
     A model answers with a word, a voice says "Hello.", a recogniser hears a moment of silence; the vendors bill that.
     Without --assistant: every provider that has a key here, in the environment or as a credential.

@@ -63,10 +63,11 @@ def replay(
         str | None, typer.Option("--key", help="API key. [AYWA_API_KEY, the key of `aywa dev`]")
     ] = None,
 ) -> None:
-    """Decide a recorded call again: identical, or what differs first. With --set: what would have changed.
+    """Decide a recorded call again from its record.
 
-    Exit codes: 0 all decisions are the recorded ones (or another engine version took the call), 1 they differ or there is
-    no such call, 2 wrong usage or settings, 3 the record is damaged and what is left of it was replayed.
+    Tells whether it came out identical, or what differs first; with --set, what would have changed. Exit codes: 0 all
+    decisions are the recorded ones (or another engine version took the call), 1 they differ or there is no such call, 2
+    wrong usage or settings, 3 the record is damaged and what is left of it was replayed.
 
     \b
     aywa replay CALL_ID
@@ -218,10 +219,13 @@ def _records(call_id: str, url: str | None, key: str | None) -> Sequence[Journal
     return found
 
 
-def _log(call_id: str, url: str | None, key: str | None) -> Sequence[JournalRecord]:
+def _log(
+    call_id: str, url: str | None, key: str | None, *, missing: bytes | None = None
+) -> Sequence[JournalRecord]:
     from aywa.boot.replay import read_log
 
-    return read_log(call_id, runtime.fetch_bytes(f"/call/{quote(call_id, safe='')}/call-logs", url, key))
+    path = f"/call/{quote(call_id, safe='')}/call-logs"
+    return read_log(call_id, runtime.fetch_bytes(path, url, key, missing=missing))
 
 
 def _each_call(
@@ -235,7 +239,11 @@ def _each_call(
     if runtime.asks_runtime(url):
         calls = asyncio.run(_pages(lambda until_ms: _asked(from_ms, until_ms, url, key)))
         for number, call_id in enumerate(calls, 1):
-            take(call_id, _log(call_id, url, key))
+            records = _log(call_id, url, key, missing=b"")
+            if records:
+                take(call_id, records)
+            else:
+                typer.echo(f"Call {runtime.printable(call_id)} is left out: it has no log.", err=True)
             tell(number, len(calls))
         return
 

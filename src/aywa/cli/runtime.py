@@ -10,7 +10,8 @@ import json
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
+from http import HTTPStatus
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -65,10 +66,14 @@ def asks_runtime(url: str | None) -> bool:
 
 def in_store(work: Callable[[Store], Awaitable[T]]) -> T | None:
     """What the work answers on this machine's store; None when there is none yet."""
-    from aywa.boot.store import database, home
+    from aywa.boot.store import store_exists
+    from aywa.ports.journal import StoreUnavailable
 
-    if not database(home()).exists():
-        return None
+    try:
+        if not store_exists():
+            return None
+    except StoreUnavailable as error:
+        fail(f"The store cannot be opened: {error}")
     return with_store(work)
 
 
@@ -92,10 +97,16 @@ def with_store(work: Callable[[Store], Awaitable[T]]) -> T:
 
 
 def fetch(
-    path: str, url: str | None, key: str | None, *, body: Json = None, timeout_s: float = TIMEOUT_S
+    path: str,
+    url: str | None,
+    key: str | None,
+    *,
+    body: Json = None,
+    timeout_s: float = TIMEOUT_S,
+    answers: Collection[int] = (),
 ) -> Json:
-    """What the runtime answers to a GET, or to a POST if there is a body."""
-    content = fetch_bytes(path, url, key, body=body, timeout_s=timeout_s)
+    """What the runtime answers to a GET, or to a POST if there is a body. answers: statuses that are no failure here."""
+    content = fetch_bytes(path, url, key, body=body, timeout_s=timeout_s, answers=answers)
     try:
         return json.loads(content)
     except ValueError as error:
@@ -103,9 +114,16 @@ def fetch(
 
 
 def fetch_bytes(
-    path: str, url: str | None, key: str | None, *, body: Json = None, timeout_s: float = TIMEOUT_S
+    path: str,
+    url: str | None,
+    key: str | None,
+    *,
+    body: Json = None,
+    timeout_s: float = TIMEOUT_S,
+    missing: bytes | None = None,
+    answers: Collection[int] = (),
 ) -> bytes:
-    """As `fetch`, as it came."""
+    """As `fetch`, as it came. missing: what a 404 is taken for, where it is no failure."""
     base = address.url_of(url)
     secret = address.key_of(key)
     if not base.startswith(("http://", "https://")):
@@ -123,6 +141,11 @@ def fetch_bytes(
             content: bytes = response.read()
             return content
     except urllib.error.HTTPError as error:
+        if error.code == HTTPStatus.NOT_FOUND and missing is not None:
+            return missing
+        if error.code in answers:
+            with error:
+                return error.read()
         fail(_refusal(base, error))
     except (OSError, ValueError) as error:
         fail(f"No runtime answers at {base}: {getattr(error, 'reason', error)}")
@@ -153,7 +176,7 @@ async def _timeline(store: Store, call_id: str) -> tuple[dict[str, Any], list[di
 
     for organisation in await store.organisations.list():
         try:
-            text = await Timeline(store.calls, store).of(organisation.id, call_id)
+            text = await Timeline(store.calls, store, store.outbox).of(organisation.id, call_id)
         except NotFound:
             continue
         document = await store.calls.get(organisation.id, call_id)

@@ -20,10 +20,11 @@ def simulate_providers(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Simulate OpenAI, Anthropic, Deepgram, ElevenLabs and Cartesia on one port, until Ctrl-C.
+    """Simulate the providers' wires on this machine.
 
-    Prints the variables that point a runtime at them. Keys that begin with sim- are right, voices and models whose names
-    begin with unknown do not exist. POST /_plans says what a route does next: how slow, with what words, where it breaks.
+    OpenAI, Anthropic, Deepgram, ElevenLabs and Cartesia on one port, until Ctrl-C. Prints the variables that point a
+    runtime at them. Keys that begin with sim- are right, voices and models whose names begin with unknown do not exist.
+    POST /_plans says what a route does next: how slow, with what words, where it breaks.
 
     \b
     aywa simulate-providers --port 8090

@@ -88,10 +88,10 @@ def softphone(
         bool, typer.Option("--words", help="Recognise what was heard, with the models on this machine.")
     ] = False,
 ) -> None:
-    """Dials a SIP address, or waits to be called; prints as JSON what was heard and when. Ctrl-C hangs up.
+    """Dial a SIP address, or wait to be called.
 
-    After the WAV it keeps the line open until the reply has ended, at most 20 s.
-    Exit codes: 0 the call took place, 1 it did not, 2 wrong usage or a file that cannot be used.
+    Prints as JSON what was heard and when. Ctrl-C hangs up. After the WAV it keeps the line open until the reply has ended,
+    at most 20 s. Exit codes: 0 the call took place, 1 it did not, 2 wrong usage or a file that cannot be used.
 
     \b
     aywa softphone sip:demo@127.0.0.1:5060 --wav question.wav --after-greeting --out call.wav

@@ -67,10 +67,10 @@ def talk(
         str, typer.Option("--password", envvar="AYWA_SIP_PASSWORD", help="With --sip: his password.")
     ] = "",
 ) -> None:
-    """Calls an assistant with a WAV as the caller's microphone; records both sides and prints the turns.
+    """Call an assistant with a WAV as the microphone.
 
-    Afterwards it keeps the line open until the last reply has ended, at most 20 s. Ctrl-C hangs up.
-    Exit codes: 0 the call took place, 1 it could not, 2 wrong usage or a file that cannot be used.
+    Records both sides and prints the turns. Afterwards it keeps the line open until the last reply has ended, at most 20 s.
+    Ctrl-C hangs up. Exit codes: 0 the call took place, 1 it could not, 2 wrong usage or a file that cannot be used.
 
     \b
     aywa talk --wav question.wav --out call.wav

@@ -63,8 +63,10 @@ def rung(entry: Mapping[str, Any]) -> str:
 def latency_bar(details: Mapping[str, Any]) -> str:
     """A turn's latency: a bar in which each part has its first letter, a dot is nobody's."""
     parts: Mapping[str, float] = details.get("partsMs") or {}
-    bar = "".join(name[0] * round(ms / BAR_MS) for name, ms in parts.items())
-    total = float(details.get("latencyMs") or 0)
+    bar = "".join(
+        ("." if name == "unattributed" else name[0]) * round(ms / BAR_MS) for name, ms in parts.items()
+    )
+    total = float(details.get("wireMs") or details.get("latencyMs") or 0)
     bar = bar.ljust(round(total / BAR_MS), ".")[:BAR_LENGTH_MAX]
     said = ", ".join(f"{name} {ms:.0f}" for name, ms in parts.items())
     return f"turn {details.get('turnId')}: {total:.0f} ms |{bar}| {said}"

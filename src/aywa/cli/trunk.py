@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from aywa.ports.store import Store
     from aywa.ports.telephony import Trunk
 
-app = typer.Typer(help="SIP trunks.", no_args_is_help=True)
+app = typer.Typer(help="List and try SIP trunks.", no_args_is_help=True)
 
 _MARKS = {True: "ok  ", False: "FAIL", None: "note"}
 
@@ -50,7 +50,7 @@ def check(
     org: Annotated[str | None, typer.Option("--org", help="Organisation: id or name. [the oldest]")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Try a trunk: name, OPTIONS, NAT, registration, media ports, and with --call a call in which audio must come.
+    """Try a trunk, and with --call a call in which audio must come. Name, OPTIONS, NAT, registration, media ports.
 
     The account's password is read from AYWA_TRUNK_PASSWORD or asked for. Exit code 1 when something must be mended.
 
@@ -109,7 +109,7 @@ def list_trunks(
         str | None, typer.Option("--key", help="API key. [AYWA_API_KEY, the key of `aywa dev`]")
     ] = None,
 ) -> None:
-    """List the trunks of a running runtime: whether their gateways answer, and whether it is registered there.
+    """List the trunks of a running runtime, and whether they answer. Tells whether it is registered there, too.
 
     What is not asked for is not known: optionsPingEnabled, sipRegisterPlan. Exit code 1 when one is down.
 

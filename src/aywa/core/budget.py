@@ -24,17 +24,28 @@ class Budget:
     ) -> None:
         self.limit = limit
         self._meter = meter_of(assistant or {})
-        self._prices = Prices(prices)
+        self._rows = tuple(prices)
+        self._prices = Prices(self._rows)
         self._rate_hz = 0
+
+    def adopt(
+        self, limit: float | None, assistant: Mapping[str, Any], prices: Iterable[Price], now: float
+    ) -> None:
+        """Another assistant has the call. A limit of its own counts for the whole call; without one the last one's stays."""
+        self.limit = self.limit if limit is None else limit
+        self._rows = tuple(dict.fromkeys((*self._rows, *prices)))
+        self._prices = Prices(self._rows)
+        self._meter.changed(assistant, now)
 
     def happened(self, event: ev.Event, now: float) -> None:
         """An event, whether or not anything follows from it."""
+        if isinstance(event, ev.LegConnected):
+            # Known also where nothing is counted: an assistant who takes the call over may have a limit.
+            self._rate_hz = self._rate_hz or event.rate_hz
+            self._meter.connected(now)
         if self.limit is None:
             return
         match event:
-            case ev.LegConnected():
-                self._rate_hz = self._rate_hz or event.rate_hz
-                self._meter.connected(now)
             case ev.ReplyTextReceived():
                 self._meter.wrote(event.reply_id, event.pieces)
             case ev.ReplyCompleted():
@@ -73,11 +84,11 @@ class Budget:
     @property
     def due_s(self) -> float | None:
         """When time alone will have spent the rest."""
-        began_s = self._meter.connected_s
-        if self.limit is None or began_s is None:
+        if self.limit is None or self._meter.connected_s is None:
             return None
         rate = self._meter.dollars_a_second(self._prices)
         if rate <= 0:
             return None
+        began_s = self._meter.since_s
         left = self.limit - self._meter.dollars(self._prices, began_s)
         return began_s + max(left, 0.0) / rate

@@ -189,6 +189,59 @@ class StartTransfer:
     destination: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class TakeOver:
+    """A person speaks to the leg's party from now on, in the agent's place."""
+
+    leg_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class GiveBack:
+    """No person speaks in the agent's place any more."""
+
+    leg_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartTool:
+    """Run a tool outside of the call; this is its only attempt on record. run: counts the call's runs. call_id: of the model's
+    call. tool: by its name among those offered. detached: nobody waits for what comes of it."""
+
+    run: int
+    call_id: str
+    tool: str
+    arguments: Mapping[str, Any]
+    timeout_s: float
+    detached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUpTool:
+    """Nobody waits any more for what comes of the run."""
+
+    run: int
+
+
+@dataclass(frozen=True, slots=True)
+class StartHandoff:
+    """Find out who takes the call over, and get them ready. destination: as the assistant has it (contract 8). variables: what
+    the model said of the conversation. call_id: of the tool call, or of the control that asked for it. trusted: anybody of the
+    organisation may be meant, and not only those whom the call knows."""
+
+    call_id: str
+    destination: Mapping[str, Any]
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    trusted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeAssistant:
+    """From now on the call is theirs who were prepared: their model, voice, recogniser and tools. call_id: of the handoff."""
+
+    call_id: str
+
+
 # --- to the outside ----------------------------------------------------------------------------------------------
 
 
@@ -270,6 +323,12 @@ Command = (
     | HangUp
     | SendKeys
     | StartTransfer
+    | TakeOver
+    | GiveBack
+    | StartTool
+    | GiveUpTool
+    | StartHandoff
+    | ChangeAssistant
     | TellClient
     | RecordDecision
     | RecordMessage

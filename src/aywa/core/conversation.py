@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from aywa.core import commands as do
 from aywa.core import events as ev
 from aywa.core.budget import Budget
+from aywa.core.handoff import name_of
 from aywa.core.history import History
-from aywa.core.initiative import CALL_ENDING, UNHEARD, Due, Initiative
+from aywa.core.initiative import CALL_ENDING, SESSION_CREATED, UNHEARD, Due, Initiative
 from aywa.core.lifecycle import LEG_REASONS, NEVER_CONNECTED, CallInput, CallState, Lifecycle
+from aywa.core.server_messages import read_servers
 from aywa.core.settings import ADD_MESSAGE, SAY, AssistantSettings, FirstMessageMode, read_settings
 from aywa.core.silence import GapReason, SilenceWatch
+from aywa.core.steering import CLIENT, Steering
 from aywa.core.stock import EXCUSE, FAREWELL, NOBODY_THERE, REPROMPT, TIME_IS_UP, Stock
-from aywa.core.tool_round import DURING_TRANSFER, Stage, ToolRound
+from aywa.core.tool_round import DURING_TRANSFER, Handover, Stage, ToolRound
+from aywa.core.tools import Tool
 from aywa.core.turns.caller import CallerState
 from aywa.core.turns.floor import Floor, Message
 from aywa.core.turns.keypad import MOST_KEYS, Keypad, entry_text
@@ -39,6 +44,8 @@ _ENDED, _ENDING, _IN_PROGRESS, _QUEUED, _RINGING = (
 )
 _SILENT = CallerState.SILENT
 _AWAITING_ANSWER, _CALLER_HAS_FLOOR = GapReason.AWAITING_ANSWER, GapReason.CALLER_HAS_FLOOR
+_MUTED, _TAKEN_OVER = GapReason.MUTED, GapReason.TAKEN_OVER
+_TOOL_SILENCED = GapReason.TOOL_SILENCED
 # While a transfer rings the caller hears music; while keys are pressed, those.
 _ACTING = {
     Stage.TRANSFERRING: GapReason.HELD,
@@ -47,6 +54,16 @@ _ACTING = {
 }
 # Whose going away is the caller's own doing, also in the middle of a transfer.
 _HUNG_UP = ("closed", "lost")
+# What comes of the caller: of one that is muted, nothing.
+_OF_CALLER = (
+    ev.VoiceStarted,
+    ev.VoiceSuspected,
+    ev.VoiceStopped,
+    ev.VoiceFaded,
+    ev.VoiceLevelMeasured,
+    ev.TranscriptReceived,
+    ev.DtmfReceived,
+)
 
 
 class Conversation:
@@ -67,12 +84,28 @@ class Conversation:
         self._initiative = Initiative(self._settings)
         self._budget = Budget()
         self._leave_note = ""
+        self._asked_over = 0
         self.silence = SilenceWatch()
         self._keypad = Keypad()
         self.floor = Floor(leg_id, self._settings, self.history, self._stock)
         self._tools = ToolRound(leg_id, self._settings, self.history, self.floor)
+        self._steering = Steering(
+            leg_id, self._settings, self.floor, self._tools, self._add_asked, self._hand_asked
+        )
+        # Of the call: as it began with them, and as answers have told since.
+        self.variables: Mapping[str, Any] = {}
+        self._wanted: frozenset[str] = frozenset()
         self.started_s: float | None = None
         self.ended_s: float | None = None
+
+    @property
+    def tools(self) -> Mapping[str, Tool]:
+        """Those that the model is offered, by name."""
+        return self._tools.tools
+
+    def tool_of(self, run: int) -> Tool | None:
+        """Which tool a run is of, until it is answered."""
+        return self._tools.tool_of(run)
 
     def handle(self, event: ev.Event, now: float) -> Commands:
         """What follows from the event. While the call ends nothing begins; after its end nothing follows."""
@@ -103,7 +136,9 @@ class Conversation:
             cmds += self._tools.wake(now)
             cmds += self.floor.wake(now)
             if self.silence.alarm(now):
-                cmds += self.floor.break_silence(now)
+                asking = self._tools.awaiting and self.floor.reply is None
+                broken = self._tools.break_silence(now) if asking else self.floor.break_silence(now)
+                cmds += [do.TellClient("hang"), *broken]
         return self._settle(cmds, now)
 
     @property
@@ -134,8 +169,11 @@ class Conversation:
         cmds = self._intercept_end(self._keep_to_budget(cmds, now), now)
         if self.lifecycle.state is _IN_PROGRESS:
             cmds += self.silence.observe(now, sounding=self.floor.sounding, reason=self._gap_reason(now))
-        told = self._settings.client_messages
-        return [c for c in cmds if c.__class__ is not do.TellClient or c.type in told or c.type in _RECORDED]
+        return [c for c in cmds if c.__class__ is not do.TellClient or self._tells(c)]
+
+    def _tells(self, told: do.TellClient) -> bool:
+        final = told.body.get("transcriptType") == "final"
+        return told.type in _RECORDED or self._settings.tells(told.type, final)
 
     def _act(self, now: float) -> Commands:
         """Tools that are due are run."""
@@ -143,8 +181,14 @@ class Conversation:
         calls, floor.calls = floor.calls, ()
         if self.lifecycle.over:
             return []
-        cmds = self._tools.begin(calls, now, spoke=floor.spoke) if calls else []
-        return cmds + self._tools.settle(now)
+        if calls:
+            cmds = self._tools.begin(calls, now, spoke=floor.spoke)
+        else:
+            early = floor.reply is not None and floor.reply.calls
+            cmds = self._tools.ask_early(now) if early else []
+        cmds += self._tools.settle(now)
+        handover, self._tools.handover = self._tools.handover, None
+        return cmds if handover is None else cmds + self._change_assistant(handover, now)
 
     # --- routing -------------------------------------------------------------------------------------------------
 
@@ -189,6 +233,8 @@ class Conversation:
 
     def _route_live(self, event: ev.Event, now: float) -> Commands:
         floor = self.floor
+        if floor.deaf and isinstance(event, _OF_CALLER):
+            return []
         match event:
             case ev.VoiceStarted():
                 self._sounded(event.at_s)
@@ -204,7 +250,7 @@ class Conversation:
             case ev.TranscriptReceived():
                 if event.text:
                     self._initiative.caller_spoke()
-                return floor.transcript_received(event, now)
+                return floor.transcript_received(event, now) + self._doubted(event, now)
             case ev.TurnScored():
                 return floor.turn_scored(event, now)
             case ev.RulesMatched():
@@ -225,6 +271,8 @@ class Conversation:
                 return floor.reply_failed(event, now)
             case ev.ClientMessageReceived():
                 return self._client_message(event.message, now)
+            case ev.ControlReceived():
+                return self._steered(event, now)
             case ev.ChildFailed(child="stt", repeats=False):
                 return floor.recogniser_broke()
             case ev.DtmfReceived():
@@ -233,6 +281,16 @@ class Conversation:
                 return self._tools.warned(event, now)
             case ev.TransferChanged():
                 return self._tools.transfer_changed(event, now)
+            case ev.ToolReturned():
+                self.variables = {**self.variables, **event.variables}
+                return self._tools.returned(event, now)
+            case ev.ToolsFound():
+                self._tools.found(event)
+                return []
+            case ev.HandoffPrepared():
+                return self._tools.handoff_prepared(event, now)
+            case ev.HandoffRefused():
+                return self._tools.handoff_refused(event, now)
             case _:
                 # VoiceScored, QualityMeasured, ChildFailed: on record, nothing to decide.
                 return []
@@ -240,15 +298,76 @@ class Conversation:
     def _configure(self, event: ev.CallStarted) -> Commands:
         if self.lifecycle.state is not _QUEUED:
             return []
-        self._settings = read_settings(event.assistant)
+        self._wanted = read_servers(event.webhooks).wanted
+        self._settings = read_settings(event.assistant, self._wanted)
+        self.variables = event.variables
         self.history = History(self._settings.prompt, event.epoch_ms)
+        if event.squad:
+            self.history.speaker = _speaker(self._settings)
         self._initiative = Initiative(self._settings)
         self._budget = Budget(self._settings.max_dollars, event.assistant, event.prices)
         self._stock = Stock(self._phrases())
         self._keypad = Keypad(self._settings.keypad)
         self.floor = Floor(self._leg_id, self._settings, self.history, self._stock)
         self._tools = ToolRound(self._leg_id, self._settings, self.history, self.floor)
+        self._steering = Steering(
+            self._leg_id, self._settings, self.floor, self._tools, self._add_asked, self._hand_asked
+        )
         return []
+
+    # --- another assistant ---------------------------------------------------------------------------------------
+
+    def hand_over(
+        self, destination: Mapping[str, Any], now: float, *, said: str = "", trusted: bool = False
+    ) -> Commands:
+        """Somebody from outside wants another assistant to have the call (contract 15.1). said: what the caller is told before.
+        trusted: who asks may name anybody of the organisation, and not only those whom the call knows."""
+        refused = do.RecordDecision("handoff", "refused", "tools_are_run")
+        if self.lifecycle.state is not _IN_PROGRESS or self.floor.leaving or not self._tools.free:
+            return [refused]
+        self._asked_over += 1
+        whole = {"type": "assistant", **destination}
+        command = do.StartHandoff(f"control-{self._asked_over}", whole, trusted=trusted)
+        cmds = self.floor.say(Message(said), now) if said.strip() else []
+        return cmds + self._tools.hand_over(command, now)
+
+    def _change_assistant(self, handover: Handover, now: float) -> Commands:
+        """The next assistant has the call from now on: its settings, its own view of the conversation, and its greeting."""
+        event, before = handover.event, self._settings
+        if event.webhooks:
+            self._wanted = read_servers(event.webhooks).wanted
+        settings = read_settings(event.assistant, self._wanted)
+        self.variables = {**self.variables, **event.variables}
+        # A call lasts as long as the most patient of its assistants lets it.
+        longest_s = max(before.max_duration_s, settings.max_duration_s)
+        self._settings = settings = replace(settings, max_duration_s=longest_s)
+        if entry := self._keypad.finish():
+            self.floor.caller.entered(entry_text(entry))
+        self._keypad = Keypad(settings.keypad)
+        self.history.hand_over(settings.prompt, handover.plan, event.call_id)
+        self.history.speaker = _speaker(settings)
+        self._initiative = Initiative(settings)
+        self._initiative.passed(self._first_sound_s, now)
+        self._budget.adopt(settings.max_dollars, event.assistant, event.prices, now)
+        self._stock = Stock(self._phrases(), self._stock.after)
+        self.floor.adopt(settings, self._stock)
+        self._tools.adopt(settings, event.assistant)
+        self._steering.adopt(settings)
+        who = {"fromAssistant": _named(before), "toAssistant": _named(settings)}
+        details = {"context": handover.plan.context.value, "variables": len(event.variables)}
+        return [
+            do.ChangeAssistant(event.call_id),
+            do.RecordDecision("handoff", "taken_over", name_of(event.destination), {**who, **details}),
+            do.TellClient("transfer-update", {"destination": dict(event.destination), **who}),
+            do.TellClient("assistant.started", {"newAssistant": _named(settings)}),
+            *self._greet_again(now),
+            # After the greeting, which must not wait for them.
+            *self._stock.prepare(),
+        ]
+
+    def _greet_again(self, now: float) -> Commands:
+        greeting = self.floor.greet_again(now)
+        return greeting + self.floor.acted(now)
 
     def _phrases(self) -> list[str]:
         """What may have to be said at once, the most pressing first."""
@@ -285,18 +404,28 @@ class Conversation:
         settings = self._settings
         cmds: Commands = [
             do.TellClient("status-update", {"status": "in-progress"}),
-            do.TellClient(
-                "assistant.started", {"newAssistant": {"id": settings.assistant_id, "name": settings.name}}
-            ),
+            do.TellClient("assistant.started", {"newAssistant": _named(settings)}),
         ]
-        if settings.first_message_mode is FirstMessageMode.MODEL_GENERATED:
+        if settings.parting:
+            cmds += self.floor.take_leave(settings.first_message, settings.parting, now)
+        elif self.floor.muted:
+            # Somebody wants to begin the call in another way.
+            pass
+        elif settings.first_message_mode is FirstMessageMode.MODEL_GENERATED:
             cmds += self.floor.open_by_model(now)
         elif settings.first_message_mode is FirstMessageMode.ASSISTANT_SPEAKS_FIRST and words_of(
             settings.first_message
         ):
             cmds += self.floor.open_with(settings.first_message, now)
         # After the greeting, which must not wait for them.
-        return cmds + self._stock.prepare()
+        cmds += self._stock.prepare()
+        return cmds + self._perform(self._initiative.happened(SESSION_CREATED, now), now)
+
+    def _doubted(self, event: ev.TranscriptReceived, now: float) -> Commands:
+        """What hooks have to say to words that the recogniser is not sure of."""
+        if not event.is_final or event.confidence is None:
+            return []
+        return self._perform(self._initiative.understood(event.confidence, now), now)
 
     def _pressed(self, keys: str, now: float) -> Commands:
         """Keys of an entry; while the assistant takes none they are on record, and that is all."""
@@ -314,28 +443,23 @@ class Conversation:
 
     def _client_message(self, message: Mapping[str, Any], now: float) -> Commands:
         """Contract 15.1; what is not known is told so, and changes nothing."""
-        kind = message.get("type")
-        if kind in ("end-call", "hangup"):
-            return [do.EndCall("customer-ended-call", "asked by the caller's client")]
-        if kind == "say":
-            text = message.get("content") or message.get("message")
-            if isinstance(text, str) and text.strip():
-                over = message.get("interruptAssistantEnabled") is True
-                ends = message.get("endCallAfterSpoken") is True
-                open_to_caller = not ends and message.get("interruptionsEnabled") is not False
-                said = Message(text, ends_call=ends, interruptible=open_to_caller)
-                return self.floor.say(said, now, interrupt=over)
-        if kind == "dtmf" and isinstance(keys := message.get("digits") or message.get("digit"), str):
+        if message.get("type") == "dtmf" and isinstance(
+            keys := message.get("digits") or message.get("digit"), str
+        ):
             # Ours: a client without a telephone's keypad presses keys like this.
             return self._pressed(keys, now)
-        if kind == "add-message":
-            wanted = message.get("triggerResponseEnabled") is not False
-            return self._add_message(message.get("message"), now, answer=wanted)
-        return [
-            do.TellClient(
-                "error", {"code": "unknown_message", "message": f"unknown or incomplete type: {kind}"}
-            )
-        ]
+        return self._steering.asked(message, CLIENT, now)
+
+    def _steered(self, event: ev.ControlReceived, now: float) -> Commands:
+        there = not self.lifecycle.waiting
+        return self._steering.asked(event.message, event.source, now, connected=there)
+
+    def _hand_asked(self, destination: Mapping[str, Any], now: float, said: str, trusted: bool) -> Commands:
+        return self.hand_over(destination, now, said=said, trusted=trusted)
+
+    def _add_asked(self, message: Any, now: float, answer: bool) -> Commands:
+        # Before anybody is there nobody is to be answered.
+        return self._add_message(message, now, answer=answer and self.lifecycle.state is _IN_PROGRESS)
 
     def _add_message(self, message: Any, now: float, *, answer: bool) -> Commands:
         if not isinstance(message, Mapping) or not isinstance(message.get("content"), str):
@@ -347,7 +471,7 @@ class Conversation:
         cmds: Commands = [do.RecordMessage(self.history.note(role, message["content"], now))]
         return cmds + self.floor.answer_note(now) if answer else cmds
 
-    def _perform(self, due: list[Due], now: float) -> Commands:
+    def _perform(self, due: list[Due], now: float, *, ending: bool = False) -> Commands:
         """What hooks and prompts ask for."""
         cmds: Commands = []
         for each in due:
@@ -362,8 +486,7 @@ class Conversation:
                     added, now, answer=action.trigger_response and not self.lifecycle.over
                 )
             else:
-                details = {"hook": each.hook}
-                cmds.append(do.RecordDecision("initiative", "tool_skipped", "no_tools_yet", details))
+                cmds += self._tools.run_hook(action.tool or {}, now, ending=ending)
         return cmds
 
     def _gap_reason(self, now: float) -> GapReason | None:
@@ -371,6 +494,10 @@ class Conversation:
         acting = _ACTING.get(self._tools.stage)
         if acting is not None:
             return acting
+        if self._steering.taken or self.floor.muted or self.floor.deaf:
+            return _TAKEN_OVER if self._steering.taken else _MUTED
+        if self._tools.silenced:
+            return _TOOL_SILENCED
         if self.floor.caller_has_floor:
             return _CALLER_HAS_FLOOR
         by_s = min((s for s in (self._idle_by_s(), self._silence_by_s()) if s is not None), default=None)
@@ -426,7 +553,7 @@ class Conversation:
     def _ending(self, reason: str, now: float) -> Commands:
         """The last entries: what hooks of the end add, and the silence that goes on."""
         hooked = [d for d in self._initiative.happened(CALL_ENDING, now, reason) if d.action.kind != SAY]
-        return self._perform(hooked, now) + self.silence.end(now)
+        return self._perform(hooked, now, ending=True) + self.silence.end(now)
 
     def _end_requested(self, event: ev.EndRequested, now: float) -> Commands:
         live = self.lifecycle.state is _IN_PROGRESS
@@ -484,11 +611,22 @@ class Conversation:
     def _silence_by_s(self) -> float | None:
         floor = self.floor
         busy = floor.caller.state is not _SILENT or floor.reply is not None or floor.queued or floor.acting
+        busy = busy or floor.muted or floor.deaf
         return None if busy else floor.last_sound_s + self._settings.silence_timeout_s
 
     def _sounded(self, at_s: float) -> None:
         if self._first_sound_s is None:
             self._first_sound_s = at_s
+
+
+def _named(settings: AssistantSettings) -> dict[str, str]:
+    return {"id": settings.assistant_id, "name": settings.name}
+
+
+def _speaker(settings: AssistantSettings) -> dict[str, str]:
+    """Whom a message of the history names as its speaker (contract 6.4)."""
+    named = {"assistantName": settings.name, "assistantId": settings.assistant_id}
+    return {name: value for name, value in named.items() if value}
 
 
 def _ended(reason: str) -> do.TellClient:

@@ -25,6 +25,9 @@ UNITS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """What is counted of each kind."""
 
+SOURCES_MAX: Final = 500
+"""Who may work for one call."""
+
 LOCAL: Final = "local"
 ANY_MODEL: Final = "*"
 CHARACTERS_A_TOKEN: Final = 4
@@ -134,8 +137,26 @@ class Meter:
     ended_s: float | None = None
     estimated_prompt_tokens: int = 0
     estimated_completion_tokens: int = 0
+    # Since when the present recogniser listens, where it is not the call's first.
+    listening_s: float | None = None
     _used: dict[tuple[Source, str], float] = field(default_factory=dict)
+    # What was asked about the call when it was over: the contract shows it apart, by the kind of question.
+    analysed: dict[str, dict[tuple[Source, str], float]] = field(default_factory=dict)
     _open: dict[int, _Request] = field(default_factory=dict)
+
+    def changed(self, assistant: Mapping[str, Any], at_s: float) -> None:
+        """Another assistant has the call, with others who work for it."""
+        if self.connected_s is not None:
+            heard_s = max(0.0, at_s - self.since_s)
+            self.add(Usage(self.source(STT), SECOND, heard_s))
+            self.listening_s = max(at_s, self.since_s)
+        self.sources = sources_of(assistant)
+        self.known = tuple(dict.fromkeys([*all_sources(assistant), *self.known]))[:SOURCES_MAX]
+
+    @property
+    def since_s(self) -> float:
+        """Since when time costs what it costs now."""
+        return max(self.connected_s or 0.0, self.listening_s or 0.0)
 
     def source(self, kind: str) -> Source:
         """Who does this kind of work as far as the assistant says."""
@@ -182,6 +203,13 @@ class Meter:
         for unit, amount in ((PROMPT, prompt - cached), (CACHED, cached), (COMPLETION, completion)):
             self.add(Usage(source, unit, amount))
 
+    def analysed_by(self, step: str, source: Source, prompt: int, cached: int, completion: int) -> None:
+        """A question about the call was answered. step: its analysisType (contract 6.3)."""
+        used = self.analysed.setdefault(step, {})
+        cached = min(cached, prompt)
+        for unit, amount in ((PROMPT, prompt - cached), (CACHED, cached), (COMPLETION, completion)):
+            used[source, unit] = used.get((source, unit), 0.0) + amount
+
     def cut(self, request_id: int) -> None:
         """The request was given up, or broke."""
         request = self._open.pop(request_id, None)
@@ -208,7 +236,9 @@ class Meter:
 
     def usages(self, now: float | None = None) -> list[Usage]:
         """Everything so far."""
-        timed = [Usage(self.source(kind), SECOND, self.minutes(now) * 60) for kind in (TRANSPORT, STT)]
+        seconds = self.minutes(now) * 60
+        heard_s = max(0.0, seconds - (self.since_s - (self.connected_s or 0.0)))
+        timed = [Usage(self.source(TRANSPORT), SECOND, seconds), Usage(self.source(STT), SECOND, heard_s)]
         return [*timed, *(Usage(source, unit, amount) for (source, unit), amount in self._used.items())]
 
     def dollars(self, prices: Prices, now: float) -> float:
@@ -250,16 +280,20 @@ def bill(meter: Meter, prices: Prices) -> Bill:
     sums = {
         kind: _round(sum(cost for source, cost in rounded.items() if source.kind == kind)) for kind in KINDS
     }
-    total = _round(sum(sums.values()))
+    analyses, analysed = _analyses(meter, prices)
+    costs += analyses
+    total = _round(sum(sums.values()) + sum(entry["cost"] for entry in analyses))
 
     def counted(kind: str, *units: str) -> int:
         found = (lines[source].get(unit, 0.0) for source in ordered if source.kind == kind for unit in units)
         return round(sum(found))
 
+    asked = {source: used for step in meter.analysed.values() for (source, _), used in step.items() if used}
+    used_by = [source for source in ordered if any(lines[source].values())]
     unpriced = [
         {"type": source.kind, "provider": source.provider, "model": source.model}
-        for source in ordered
-        if any(lines[source].values()) and prices.of(source) is None
+        for source in dict.fromkeys([*used_by, *asked])
+        if prices.of(source) is None
     ]
     breakdown = {
         **{part: sums[kind] for kind, part in _PARTS.items()},
@@ -270,6 +304,7 @@ def bill(meter: Meter, prices: Prices) -> Bill:
         "llmCompletionTokens": counted(LLM, COMPLETION),
         "llmCachedPromptTokens": counted(LLM, CACHED),
         "ttsCharacters": counted(TTS, CHARACTER),
+        **({"analysisCostBreakdown": analysed} if analysed else {}),
         # Ours.
         "storage": sums[STORAGE],
         "storedBytes": counted(STORAGE, BYTE),
@@ -278,6 +313,23 @@ def bill(meter: Meter, prices: Prices) -> Bill:
         "unpriced": unpriced,
     }
     return Bill(total, costs, breakdown)
+
+
+def _analyses(meter: Meter, prices: Prices) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """An entry for each kind of question and each model, and the sums of each kind."""
+    entries: list[dict[str, Any]] = []
+    sums: dict[str, Any] = {}
+    for step, used in meter.analysed.items():
+        of_step = []
+        for source in dict.fromkeys(source for source, _ in used):
+            amounts = {unit: amount for (who, unit), amount in used.items() if who == source}
+            cost = _round(sum(_cost(Usage(source, unit, amount), prices) for unit, amount in amounts.items()))
+            of_step.append(_entry(source, amounts, cost) | {"type": "analysis", "analysisType": step})
+        entries += of_step
+        sums[step] = _round(sum(entry["cost"] for entry in of_step))
+        for name in ("promptTokens", "completionTokens", "cachedPromptTokens"):
+            sums[f"{step}{name[0].upper()}{name[1:]}"] = sum(entry[name] for entry in of_step)
+    return entries, sums
 
 
 def _entry(source: Source, amounts: Mapping[str, float], cost: float) -> dict[str, Any]:

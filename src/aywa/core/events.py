@@ -342,7 +342,9 @@ class ReplyFailed:
 @dataclass(frozen=True, slots=True)
 class CallStarted:
     """The first event of every call: who it is for and under which settings. epoch_ms: Unix time of at_s = 0. prices: what
-    those who may work for it ask, as it was known when the call began."""
+    those who may work for it ask, as it was known when the call began. squad: id, name and the members' names of the squad that
+    the assistant is of, empty without one. call: its document as it was made. webhooks: the customer's servers, the messages
+    that they are sent and the policy (core.server_messages.read_servers); nothing in the clear that is secret."""
 
     call_id: str
     org_id: str
@@ -351,6 +353,9 @@ class CallStarted:
     variables: Mapping[str, Any] = field(default_factory=dict)
     engine_version: str = ""
     prices: tuple[Price, ...] = ()
+    squad: Mapping[str, Any] = field(default_factory=dict)
+    call: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    webhooks: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,6 +372,16 @@ class EndRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class ControlReceived:
+    """Somebody outside the call steers it (contract 15.1). source: `control` (the call's controlUrl) or `listener` (a person at
+    its listenUrl). who: as far as that is known, for a person who looks at the call."""
+
+    message: Mapping[str, Any]
+    source: str = "control"
+    who: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TransferChanged:
     """How a transfer of the caller stands: connected, completed, busy, no-answer, failed or cancelled (contract 11.3).
     sip_status: of the final answer, 0 without."""
@@ -377,9 +392,60 @@ class TransferChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolReturned:
+    """What came of a run of a tool. status: done, failed, or refused (by its rejectionPlan). result: for the model. said: what
+    its server wants to be said; ends_call: and the call to end then. variables: of the call, from now on. detail: for a
+    person, why it failed. excerpt: how its answer begins, where it could not be used. destination: where a transfer goes, when
+    that was asked."""
+
+    run: int
+    status: str
+    result: str
+    said: str | None = None
+    ends_call: bool = False
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    detail: str = ""
+    excerpt: str = ""
+    destination: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolsFound:
+    """What the server of an mcp tool can do. tool: as the assistant has it. listed: name, description and inputSchema of each."""
+
+    tool: Mapping[str, Any]
+    listed: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffPrepared:
+    """Whoever takes the call over is known and can begin. call_id: of the handoff. assistant: the resolved document, its texts
+    rendered. variables: what the handoff brought to light. destination: who was meant, as it came out. prices: as CallStarted
+    has them. result: what the last assistant's model is told, where the customer's server says so. webhooks: as CallStarted has
+    them, empty where nothing changes."""
+
+    call_id: str
+    assistant: Mapping[str, Any]
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    destination: Mapping[str, Any] = field(default_factory=dict)
+    prices: tuple[Price, ...] = ()
+    result: str = ""
+    webhooks: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffRefused:
+    """Nobody takes the call over. reason: for the model. result: what the customer's server wants it told instead."""
+
+    call_id: str
+    reason: str
+    result: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ChildFailed:
     """A task of the call died; the call goes on without it or with a new one. child: stt, reply, recorder, turn_model, rules,
-    endpointing. repeats: the new one hears again what was not told for good."""
+    endpointing, handoff. repeats: the new one hears again what was not told for good."""
 
     child: str
     code: str
@@ -420,7 +486,12 @@ Event = (
     | CallStarted
     | RingingStarted
     | EndRequested
+    | ControlReceived
     | TransferChanged
+    | ToolReturned
+    | ToolsFound
+    | HandoffPrepared
+    | HandoffRefused
     | ChildFailed
 )
 MediaEvent = (

@@ -6,17 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from aywa.core.handoff import Context, ContextPlan
+
 MAX_MESSAGES = 200
 
 
 @dataclass(slots=True)
 class History:
-    """prompt: the assistant's own messages, put before the conversation. epoch_ms: Unix time of the call's second 0."""
+    """prompt: the assistant's own messages, put before the conversation. epoch_ms: Unix time of the call's second 0. speaker:
+    who the assistant is, in a call that has had several."""
 
     prompt: tuple[Mapping[str, Any], ...] = ()
     epoch_ms: int = 0
+    speaker: Mapping[str, str] = field(default_factory=dict)
     _chat: list[Mapping[str, Any]] = field(default_factory=list)
     _messages: list[Mapping[str, Any]] = field(default_factory=list)
+    # Where the assistant that has the call now began.
+    _since: int = 0
 
     def user_said(self, text: str, start_s: float, end_s: float) -> Mapping[str, Any]:
         """A turn that was taken; answers its entry in the contract's shape (6.4)."""
@@ -25,7 +31,7 @@ class History:
     def assistant_heard(self, text: str, start_s: float, end_s: float, *, cut: bool) -> Mapping[str, Any]:
         """The words of a reply that the caller heard. cut: the reply was longer."""
         # Without `source` clients take a bot message for a user's (contract 2.5).
-        entry = self._entry("bot", text, start_s, end_s) | {"source": ""}
+        entry = self._entry("bot", text, start_s, end_s) | {"source": ""} | dict(self.speaker)
         return self._add("assistant", f"{text} —" if cut else text, entry)
 
     def note(self, role: str, content: str, at_s: float) -> Mapping[str, Any]:
@@ -56,12 +62,34 @@ class History:
         self._messages.append(entry)
         return entry
 
+    def hand_over(self, prompt: tuple[Mapping[str, Any], ...], plan: ContextPlan, call_id: str) -> None:
+        """Another assistant has the call: what its model is to see of it. call_id: of the tool call that brought it. What the
+        transcript shows stays whole."""
+        chat = self._chat
+        match plan.context:
+            case Context.ALL:
+                pass
+            case Context.ROLLING:
+                # Those of an assistant who has the call again stand once, and last.
+                prompt = (*(m for m in self.prompt if m not in prompt), *prompt)
+            case Context.UNTRACED:
+                chat = _without_call(chat, call_id)
+            case Context.LAST:
+                chat = _without_call(chat, call_id)
+                chat = chat[len(chat) - plan.most :] if plan.most < len(chat) else chat
+            case Context.SPOKEN:
+                chat = [m for m in chat if m["role"] in ("user", "assistant") and not m.get("tool_calls")]
+            case Context.EARLIER:
+                chat = chat[: self._since]
+            case _:
+                chat = []
+        self._chat = _paired(chat)
+        self._since = len(self._chat)
+        self.prompt = prompt
+
     def chat(self, caller: str = "") -> tuple[Mapping[str, Any], ...]:
         """The messages for the model; caller: words that are not in the history yet."""
-        chat = self._chat[-MAX_MESSAGES:]
-        while chat and chat[0]["role"] == "tool":
-            # The call that it answers is forgotten, and no model takes one without the other.
-            del chat[0]
+        chat = _paired(self._chat[-MAX_MESSAGES:])
         if caller:
             _follow(chat, "user", caller)
         return (*self.prompt, *chat)
@@ -100,6 +128,24 @@ class History:
 
     def _ms(self, at_s: float) -> int:
         return self.epoch_ms + round(at_s * 1000)
+
+
+def _paired(chat: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Without the results whose calls are forgotten: no model takes one without the other."""
+    first = next((at for at, message in enumerate(chat) if message["role"] != "tool"), len(chat))
+    return chat[first:]
+
+
+def _without_call(chat: Sequence[Mapping[str, Any]], call_id: str) -> list[Mapping[str, Any]]:
+    """Without this tool call and its result."""
+    kept: list[Mapping[str, Any]] = []
+    for message in chat:
+        calls = message.get("tool_calls")
+        left = [call for call in calls or () if call["id"] != call_id]
+        if message.get("tool_call_id") == call_id or (calls and not left):
+            continue
+        kept.append({**message, "tool_calls": left} if calls else message)
+    return kept
 
 
 def _follow(chat: list[Mapping[str, Any]], role: str, content: str) -> None:

@@ -15,6 +15,10 @@ INTERRUPTED = "assistant.speech.interrupted"
 TALKED_OVER = "customer.speech.interrupted"
 SLOW_MODEL = "model.response.timeout"
 CALL_ENDING = "call.ending"
+SESSION_CREATED = "session.created"
+LOW_CONFIDENCE = "assistant.transcriber.endpointedSpeechLowConfidence"
+BAND_WIDTH = 0.2
+"""How far below the transcriber's threshold words are doubtful that a hook without a band of its own hears of (contract 9.2)."""
 # No hook of the contract: the caller made a sound that nobody understood.
 UNHEARD = "caller.unheard"
 
@@ -38,6 +42,7 @@ class Initiative:
 
     def __init__(self, settings: AssistantSettings) -> None:
         self._hooks = settings.hooks
+        self._doubtful = (settings.confidence_threshold - BAND_WIDTH, settings.confidence_threshold)
         idle = settings.idle
         if idle.messages and idle.max_count:
             prompt = Hook(
@@ -51,6 +56,13 @@ class Initiative:
             self._hooks = (*self._hooks, prompt)
         self._counts = [0] * len(self._hooks)
         self._fired_s = [float("-inf")] * len(self._hooks)
+
+    def passed(self, first_sound_s: float | None, now: float) -> None:
+        """Its assistant takes over a call that goes on: what was to be done before is not made up for."""
+        for number, hook in enumerate(self._hooks):
+            at_s = self._due_s(number, hook, None, first_sound_s)
+            if at_s is not None and at_s <= now:
+                self._counts[number] += 1
 
     @property
     def texts(self) -> Iterator[str]:
@@ -79,6 +91,15 @@ class Initiative:
         due: list[Due] = []
         for number, hook in enumerate(self._hooks):
             if hook.on == on and _wanted(hook, reason):
+                due += self._fire(number, now)
+        return due
+
+    def understood(self, confidence: float, now: float) -> list[Due]:
+        """The recogniser has settled what the caller said, and is so sure of it."""
+        due: list[Due] = []
+        for number, hook in enumerate(self._hooks):
+            least, most = hook.confidence or self._doubtful
+            if hook.on == LOW_CONFIDENCE and least <= confidence <= most:
                 due += self._fire(number, now)
         return due
 

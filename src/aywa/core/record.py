@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aywa.core.cost import BYTE, LLM, STORAGE, TTS, Meter, Price, Prices, Usage, bill, characters_of, meter_of
+from aywa.core.retention import Retention, read_retention, redacted_document
+from aywa.core.transcript import TranscriptPlan, read_transcript_plan, transcript_of
 
 _PARTS = {
     "endpointing": "endpointingLatency",
@@ -35,7 +37,8 @@ def iso(epoch_ms: float) -> str:
 
 @dataclass(slots=True)
 class CallRecord:
-    """The state of the fold. recording_url: what the artifact's address is, if the call kept one."""
+    """The state of the fold. recording_url: what the artifact's address is, if the call kept one. closed: nothing of it is still
+    being written."""
 
     call_id: str
     org_id: str
@@ -44,6 +47,8 @@ class CallRecord:
     status: str = "queued"
     started_at: str | None = None
     ended_at: str | None = None
+    started_s: float | None = None
+    ended_s: float | None = None
     ended_reason: str | None = None
     ended_message: str | None = None
     messages: list[Mapping[str, Any]] = field(default_factory=list)
@@ -51,6 +56,9 @@ class CallRecord:
     interrupted: int = 0
     variables: Mapping[str, Any] = field(default_factory=dict)
     prompt: list[Mapping[str, Any]] = field(default_factory=list)
+    assistant: Mapping[str, Any] = field(default_factory=dict)
+    activations: list[dict[str, Any]] = field(default_factory=list)
+    coming: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     warnings: list[dict[str, Any]] = field(default_factory=list)
     artifacts: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     meter: Meter = field(default_factory=Meter)
@@ -64,7 +72,11 @@ class CallRecord:
     unexplained_gaps: int = 0
     transfers: list[dict[str, Any]] = field(default_factory=list)
     quality: dict[str, Any] = field(default_factory=dict)
+    analysis: Mapping[str, Any] | None = None
+    transcript_plan: TranscriptPlan = field(default_factory=TranscriptPlan)
+    retention: Retention = field(default_factory=Retention)
     changed: bool = False
+    closed: bool = False
 
     def apply(self, seq: int, at_s: float, kind: str, data: Mapping[str, Any]) -> bool:
         """Takes the next record; False if it was taken before. Sets `changed` when the document says something else now."""
@@ -100,8 +112,21 @@ class CallRecord:
             "endedAt": self.ended_at,
             "endedReason": self.ended_reason,
             "endedMessage": self.ended_message,
+            "analysis": self.analysis,
+            "expiresAt": self._expires_at(),
         }
         return document | {key: value for key, value in optional.items() if value is not None}
+
+    def kept_document(self) -> dict[str, Any]:
+        """The same as it may be kept."""
+        return self.document() if self.retention.words else redacted_document(self.document())
+
+    def _expires_at(self) -> str | None:
+        """Not before nothing more comes: whoever deletes by it must not be followed by what the call still writes."""
+        if not self.closed or self.ended_s is None:
+            return None
+        expires_ms = self.retention.expires_ms(self.epoch_ms + round(self.ended_s * 1000))
+        return None if expires_ms is None else iso(expires_ms)
 
     # --- what each kind means ------------------------------------------------------------------------------------
 
@@ -110,9 +135,34 @@ class CallRecord:
         self.variables = data.get("variables") or {}
         self.meter = meter_of(data.get("assistant") or {})
         self.prices = tuple(Price(**row) for row in data.get("prices") or ())
-        model = (data.get("assistant") or {}).get("model") or {}
-        messages = model.get("messages") if isinstance(model, Mapping) else None
-        self.prompt = [m for m in messages if isinstance(m, Mapping)] if isinstance(messages, list) else []
+        self.assistant = data.get("assistant") or {}
+        self.transcript_plan = read_transcript_plan(self.assistant)
+        self.retention = read_retention(self.assistant)
+        self.prompt = _prompt(self.assistant)
+        if data.get("squad"):
+            self.activations = [_activation(self.assistant)]
+
+    def _on_handoff_prepared(self, at_s: float, data: Mapping[str, Any]) -> None:
+        self.coming = {str(data["call_id"]): data}
+
+    def _on_change_assistant(self, at_s: float, data: Mapping[str, Any]) -> None:
+        """Whoever was prepared has the call: what was found out for them is the call's from now on."""
+        prepared = self.coming.pop(str(data["call_id"]), None)
+        if prepared is None:
+            return
+        self.activations = self.activations or [_activation(self.assistant)]
+        self.assistant = prepared["assistant"]
+        self.activations.append(_activation(self.assistant))
+        # Known in advance of a squad's members; whoever comes from outside has it so from here on.
+        self.retention = self.retention.joined(read_retention(self.assistant))
+        self.prompt = _prompt(self.assistant)
+        self.variables = {**self.variables, **(prepared.get("variables") or {})}
+        rows = (Price(**row) for row in prepared.get("prices") or ())
+        self.prices = tuple(dict.fromkeys((*self.prices, *rows)))
+        self.meter.changed(self.assistant, at_s)
+
+    def _on_tool_returned(self, at_s: float, data: Mapping[str, Any]) -> None:
+        self.variables = {**self.variables, **(data.get("variables") or {})}
 
     def _on_ringing_started(self, at_s: float, data: Mapping[str, Any]) -> None:
         if self.status == "queued":
@@ -123,7 +173,7 @@ class CallRecord:
             # A further leg, or the same one told twice: the call began with the first.
             return
         self.status = "in-progress"
-        self.started_at = self._iso(at_s)
+        self.started_at, self.started_s = self._iso(at_s), at_s
         self.rate_hz = int(data.get("rate_hz", 0))
         self.meter.connected(at_s)
 
@@ -180,6 +230,12 @@ class CallRecord:
         route = self.meter.by_route(LLM, data.get("route", ""))
         self.meter.answered(int(data.get("reply_id", 0)), prompt, cached, completion, route)
 
+    def _on_variables_read(self, at_s: float, data: Mapping[str, Any]) -> None:
+        """A model was asked beside the conversation."""
+        names = ("prompt_tokens", "cached_tokens", "completion_tokens")
+        prompt, cached, completion = (int(data.get(name, 0)) for name in names)
+        self.meter.answered(-1, prompt, cached, completion, self.meter.by_route(LLM, data.get("route", "")))
+
     def _on_clause_synthesized(self, at_s: float, data: Mapping[str, Any]) -> None:
         seconds = int(data.get("samples", 0)) / self.rate_hz if self.rate_hz else 0.0
         self.meter.spoke(data.get("text", ""), seconds, self.meter.by_route(TTS, data.get("route", "")))
@@ -197,28 +253,44 @@ class CallRecord:
         self.artifacts[str(data["artifact"])] = data
         self.meter.add(Usage(self.meter.source(STORAGE), BYTE, int(data.get("bytes", 0))))
 
+    def _on_analysis(self, at_s: float, data: Mapping[str, Any]) -> None:
+        self.analysis = data["analysis"]
+        for usage in data.get("usage") or ():
+            source = self.meter.by_route(LLM, str(usage.get("route", "")))
+            counts = (
+                int(usage.get(name, 0)) for name in ("prompt_tokens", "cached_tokens", "completion_tokens")
+            )
+            self.meter.analysed_by(str(usage["kind"]), source, *counts)
+
     def _on_end_call(self, at_s: float, data: Mapping[str, Any]) -> None:
         if self.status == "ended":
             return
         self.status = "ended"
-        self.ended_at = self._iso(at_s)
+        self.ended_at, self.ended_s = self._iso(at_s), at_s
         self.meter.ended(at_s)
         self.ended_reason = str(data["reason"])
         self.ended_message = str(data["message"]) if data.get("message") else None
 
     # --- the contract's shapes -----------------------------------------------------------------------------------
 
+    def _on_closed(self, at_s: float, data: Mapping[str, Any]) -> None:
+        self.closed = True
+        # Only now the document says until when it is kept.
+        self.changed = self.changed or self.retention.days is not None
+
     def _artifact(self) -> dict[str, Any]:
-        chat = [_openai(message) for message in self.messages]
+        chat = [openai_message(message) for message in self.messages]
         artifact: dict[str, Any] = {
             "messages": self.messages,
             "messagesOpenAIFormatted": [*self.prompt, *chat],
-            "transcript": self.transcript(),
+            "transcript": self.transcript() if self.transcript_plan.enabled else "",
             "variableValues": self.variables,
             "performanceMetrics": self._performance(),
         }
         if self.transfers:
             artifact["transfers"] = self.transfers
+        if self.activations:
+            artifact["assistantActivations"] = self.activations
         recording = self.artifacts.get("recording")
         if recording is not None:
             base = str(recording["base_url"])
@@ -230,14 +302,19 @@ class CallRecord:
                 "customerUrl": f"{base}/customer-recording",
             }
             artifact["recording"] = {"stereoUrl": f"{base}/stereo-recording", "mono": mono}
-            artifact["logUrl"] = f"{base}/call-logs"
+            if self.retention.log:
+                artifact["logUrl"] = f"{base}/call-logs"
         return artifact
 
+    @property
+    def seconds(self) -> float:
+        """How long the call lasted, from its first leg's arrival to its end."""
+        lasted = self.started_s is not None and self.ended_s is not None
+        return max(0.0, (self.ended_s or 0.0) - (self.started_s or 0.0)) if lasted else 0.0
+
     def transcript(self) -> str:
-        """Lines of what was said and heard, `AI: ` and `User: ` before them (contract 6.4)."""
-        names = {"bot": "AI", "user": "User"}
-        lines = [f"{names[m['role']]}: {m['message']}" for m in self.messages if m["role"] in names]
-        return "\n".join(lines)
+        """Lines of what was said and heard (contract 6.4)."""
+        return transcript_of(self.messages, self.transcript_plan)
 
     def _performance(self) -> dict[str, Any]:
         metrics: dict[str, Any] = {"turnLatencies": self.turns}
@@ -268,7 +345,19 @@ class CallRecord:
         return iso(self.epoch_ms + at_s * 1000)
 
 
-def _openai(message: Mapping[str, Any]) -> dict[str, Any]:
+def _prompt(assistant: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    model = assistant.get("model") or {}
+    messages = model.get("messages") if isinstance(model, Mapping) else None
+    return [m for m in messages if isinstance(m, Mapping)] if isinstance(messages, list) else []
+
+
+def _activation(assistant: Mapping[str, Any]) -> dict[str, Any]:
+    """An assistant that has had the call (contract 6.4)."""
+    own_id = assistant.get("id")
+    return {"assistantName": str(assistant.get("name") or "")} | ({"assistantId": own_id} if own_id else {})
+
+
+def openai_message(message: Mapping[str, Any]) -> dict[str, Any]:
     """An entry as OpenAI's chat format has it (contract 6.4)."""
     role = message["role"]
     if role == "tool_calls":
@@ -313,7 +402,11 @@ _TAKES: dict[str, Callable[[CallRecord, float, Mapping[str, Any]], None]] = {
     "RecordGap": CallRecord._on_record_gap,
     "StartTransfer": CallRecord._on_transfer,
     "TransferChanged": CallRecord._on_transfer_changed,
+    "HandoffPrepared": CallRecord._on_handoff_prepared,
+    "ToolReturned": CallRecord._on_tool_returned,
+    "ChangeAssistant": CallRecord._on_change_assistant,
     "ArtifactStored": CallRecord._on_artifact_stored,
+    "AnalysisCompleted": CallRecord._on_analysis,
     "EndCall": CallRecord._on_end_call,
 }
 # What only the costs go by, and what seldom says anything new: too frequent to write the document anew for each. The costs are
@@ -324,6 +417,8 @@ _COUNTS: dict[str, Callable[[CallRecord, float, Mapping[str, Any]], None]] = {
     "QualityMeasured": CallRecord._on_quality,
     "ReplyCompleted": CallRecord._on_reply_completed,
     "ClauseSynthesized": CallRecord._on_clause_synthesized,
+    "VariablesRead": CallRecord._on_variables_read,
+    "CallClosed": CallRecord._on_closed,
     "StartReply": CallRecord._on_request,
     "ReplyTextReceived": CallRecord._on_text,
     "CancelReply": CallRecord._on_request_over,

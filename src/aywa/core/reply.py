@@ -35,7 +35,8 @@ class Reply:
     clauses: how many were taken. tokens: pieces of text that the model wrote. fillers: phrases put into it while its own
     words were late; filler_due_s: when the next one is. failed_reason: the
     endedReason, if the call ends for it. excused: what broke it was owned up to. calls: the tools that it wants run when it
-    was heard."""
+    was heard. asked: those of them that were begun while it was heard; None: that is not settled yet. told: how many characters
+    of its text the client and the servers were told."""
 
     reply_id: int
     turn_id: int
@@ -62,11 +63,13 @@ class Reply:
     quiet_from_s: float | None = None
     advanced_to: int = 0
     text: str = ""
+    told: int = 0
     clauses: int = 0
     tokens: int = 0
     fillers: int = 0
     filler_due_s: float | None = None
     calls: tuple[ToolCall, ...] = ()
+    asked: tuple[ToolCall, ...] | None = None
     anchors: list[tuple[int, float]] = field(default_factory=list)
     waiting: list[ClauseSynthesized] = field(default_factory=list)
     ledger: Ledger = field(default_factory=Ledger)

@@ -39,6 +39,9 @@ CLIENT_MESSAGES = frozenset(
 # A client that lives on this connection cannot do without them.
 ALWAYS_TOLD = frozenset(("status-update", "turn-latency", "floor", "error", "warning"))
 
+FINAL_TRANSCRIPT = 'transcript[transcriptType="final"]'
+"""What a server's list names when it wants no transcript that may still change (contract 4.2)."""
+
 EAGERNESS = ("fast", "balanced", "patient")
 IDLE_MESSAGES = ("Are you still there?",)
 SILENT_CALLER = "customer.speech.timeout"
@@ -88,6 +91,14 @@ MODEL_DEADLINE_S = 1.0
 # More than any setting may be: a number past it, below 0 or not finite is malformed.
 _MOST = 1e9
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
+PARTING = (
+    "call.ringing.hook-executed-say",
+    "call.ending.hook-executed-say",
+    "assistant-request-returned-error",
+)
+"""Why a call is over whose assistant was only there to say something."""
+CONFIDENCE_THRESHOLD = 0.4
+"""Words of which the recogniser is less sure are left out (contract 9.2)."""
 _CONFIDENCE = re.compile(r"(?P<on>[^\[]+)\[confidence=(?P<low>[\d.]+):(?P<high>[\d.]+)\]\Z")
 
 
@@ -275,6 +286,7 @@ class AssistantSettings:
     first_message_interruptible: bool = False
     end_call_phrases: tuple[str, ...] = ()
     end_call_message: str = ""
+    voicemail_message: str = ""
     silence_timeout_s: float = 30.0
     silence_timeout_message: str = ""
     max_duration_s: float = 600.0
@@ -288,14 +300,26 @@ class AssistantSettings:
     budget_message: str = ""
     chunks: ChunkPlan = field(default_factory=ChunkPlan)
     caches_sentences: bool = True
+    confidence_threshold: float = CONFIDENCE_THRESHOLD
+    parting: str = ""
     client_messages: frozenset[str] = CLIENT_MESSAGES
+    server_messages: frozenset[str] = frozenset()
     language: str = "en"
     keypad: KeypadPlan = KeypadPlan()
     tools: tuple[Tool, ...] = ()
 
+    def tells(self, kind: str, final: bool = False) -> bool:
+        """Whether anybody, the client or a server, is told a message of this type. final: of transcripts, the last word."""
+        if kind in self.client_messages or kind in self.server_messages:
+            return True
+        return final and kind == "transcript" and FINAL_TRANSCRIPT in self.server_messages
 
-def read_settings(document: Mapping[str, Any]) -> AssistantSettings:
-    """Reads a resolved assistant document (templates already rendered)."""
+
+def read_settings(
+    document: Mapping[str, Any], server_messages: frozenset[str] = frozenset()
+) -> AssistantSettings:
+    """Reads a resolved assistant document (templates already rendered). server_messages: those that a server of the customer's is
+    sent; what the document says of them holds only where there is one."""
     model = _mapping(document.get("model"))
     messages = _mapping(document.get("messagePlan"))
     voice = _mapping(document.get("voice"))
@@ -311,6 +335,7 @@ def read_settings(document: Mapping[str, Any]) -> AssistantSettings:
         first_message_interruptible=document.get("firstMessageInterruptionsEnabled") is True,
         end_call_phrases=_texts(document.get("endCallPhrases"), ()),
         end_call_message=_text(document.get("endCallMessage")),
+        voicemail_message=_text(document.get("voicemailMessage")),
         silence_timeout_s=_number(document.get("silenceTimeoutSeconds"), 30.0),
         silence_timeout_message=_text(messages.get("silenceTimeoutMessage")),
         max_duration_s=_number(document.get("maxDurationSeconds"), 600.0),
@@ -323,9 +348,14 @@ def read_settings(document: Mapping[str, Any]) -> AssistantSettings:
         max_dollars=_optional(costs.get("maxDollars")) or None,
         budget_message=_text(costs.get("message")),
         client_messages=_client_messages(document.get("clientMessages")),
+        server_messages=server_messages,
         chunks=read_chunk_plan(voice.get("chunkPlan")),
         caches_sentences=voice.get("cachingEnabled") is not False,
         language=_language(voice, _mapping(document.get("transcriber"))),
+        parting=reason if (reason := _text(document.get("partingReason"))) in PARTING else "",
+        confidence_threshold=_number(
+            _mapping(document.get("transcriber")).get("confidenceThreshold"), CONFIDENCE_THRESHOLD
+        ),
         keypad=_keypad(_mapping(document.get("keypadInputPlan"))),
         tools=read_tools(document),
     )

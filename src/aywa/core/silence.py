@@ -17,8 +17,10 @@ class GapReason(StrEnum):
     CALLER_HAS_FLOOR = "caller_has_floor"
     AWAITING_ANSWER = "awaiting_answer"
     MUTED = "muted"
+    TAKEN_OVER = "taken_over"
     HELD = "held"
     PRESSING_KEYS = "pressing_keys"
+    TOOL_SILENCED = "tool_silenced"
 
 
 UNEXPLAINED = "unexplained"

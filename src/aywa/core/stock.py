@@ -17,10 +17,12 @@ MAX_PHRASES = 16
 
 
 class Stock:
-    """Phrases by their text. What is not in stock, or could not be prepared, has to be synthesised when it is needed."""
+    """Phrases by their text. What is not in stock, or could not be prepared, has to be synthesised when it is needed. first:
+    the number of the first; another voice's stock before it has those below."""
 
-    def __init__(self, texts: Iterable[str]) -> None:
+    def __init__(self, texts: Iterable[str], first: int = 0) -> None:
         self._texts = tuple(dict.fromkeys(t for t in texts if t.strip()))[:MAX_PHRASES]
+        self._first = first
         self._prepared: dict[str, PhrasePrepared] = {}
         self._asked = False
 
@@ -29,11 +31,16 @@ class Stock:
         if self._asked:
             return []
         self._asked = True
-        return [do.PreparePhrase(number, text) for number, text in enumerate(self._texts)]
+        return [do.PreparePhrase(number, text) for number, text in enumerate(self._texts, self._first)]
+
+    @property
+    def after(self) -> int:
+        """The number behind the last one's."""
+        return self._first + len(self._texts)
 
     def prepared(self, event: PhrasePrepared) -> None:
         """One of them can be played."""
-        if event.samples and event.text in self._texts:
+        if event.samples and event.phrase_id >= self._first and event.text in self._texts:
             self._prepared[event.text] = event
 
     def has(self, text: str) -> bool:

@@ -10,13 +10,17 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain, islice
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import TypeVar
 
+from aywa.core.leases import Fence
 from aywa.core.record import CallRecord
+from aywa.core.retention import redacted
+from aywa.core.server_messages import ServerMessage, ServerMessages, deliveries_of
+from aywa.core.webhooks import Delivery
 from aywa.journal.segment import JournalDamaged, Placed, body_of, decode, read_segment
 from aywa.journal.writer import Written
 from aywa.ports.journal import CallProjection, JournalRecord, ProjectionStore, StoreUnavailable
@@ -45,19 +49,38 @@ class Checkpoint:
 
 @dataclass(slots=True)
 class _Batch:
-    """A stretch of a file. records: as encoded, or None when they must be read from it."""
+    """A stretch of a file. records: as encoded, or None when they must be read from it. fence: the node's when it was written."""
 
     path: Path
     start: int
     end: int
     records: Sequence[bytes] | None
+    fence: Fence | None
+
+
+class _Call:
+    """A call as far as its records were folded."""
+
+    __slots__ = ("messages", "record")
+
+    def __init__(self, call_id: str, org_id: str) -> None:
+        self.record = CallRecord(call_id, org_id)
+        self.messages = ServerMessages(self.record)
+
+    def fold(self, record: JournalRecord) -> list[ServerMessage]:
+        """Takes the next record; answers what is to be sent for it. Raises for one that cannot be understood."""
+        if not self.record.apply(record.seq, record.at_s, record.kind, record.data):
+            return []
+        return self.messages.taken(record.seq, record.at_s, record.kind, record.data)
 
 
 class Projector:
     """`take` batches from the writer, `run` as a task; `drained` waits until nothing is left.
 
     ended: told of a call that has ended, after its records are in the store, each time that more of it came. Never raises.
-    unavailable: why the store cannot be written now. problem: the last thing that was left out for good, in how many records.
+    fence: what this node's writes carry now, None where nobody else writes. lost: told of calls that are another node's by now;
+    nothing more of theirs is written. unavailable: why the store cannot be written now. problem: the last thing that was left out
+    for good, in how many records. late: how many records of calls that were another's already.
     """
 
     def __init__(
@@ -65,8 +88,12 @@ class Projector:
         store: ProjectionStore,
         folder: Path,
         ended: Callable[[CallRecord], Awaitable[None]] | None = None,
+        fence: Callable[[], Fence | None] = lambda: None,
+        lost: Callable[[Collection[str]], None] = lambda calls: None,
     ) -> None:
         self._store = store
+        self._fence = fence
+        self._lost = lost
         self._ended = ended
         self._folder = folder
         self._batches: deque[_Batch] = deque()
@@ -77,15 +104,26 @@ class Projector:
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._calls: dict[str, CallRecord] = {}
+        self._calls: dict[str, _Call] = {}
         self.unavailable: str | None = None
         self.problem: str | None = None
         self.left_out = 0
+        self.late = 0
+
+    @property
+    def waiting(self) -> int:
+        """Batches that are not in the store yet."""
+        return len(self._batches)
+
+    @property
+    def followed(self) -> int:
+        """Calls that something is remembered of."""
+        return len(self._calls)
 
     def take(self, written: Written) -> None:
         """A batch that is on disk."""
         size = sum(map(len, written.records))
-        batch = _Batch(written.path, written.end - size, written.end, written.records)
+        batch = _Batch(written.path, written.end - size, written.end, written.records, self._fence())
         if self._held + size > HELD_BYTES:
             batch.records = None
             self._join(batch)
@@ -107,7 +145,8 @@ class Projector:
                 continue
             self._working = len(batches)
             began_s, self._waited_s = loop.time(), 0.0
-            await self._apply_all(chain.from_iterable(map(self._records, batches)))
+            for fence, alike in groupby(batches, key=lambda batch: batch.fence):
+                await self._apply_all(chain.from_iterable(map(self._records, alike)), fence)
             for batch in batches:
                 _ = self._batches.popleft()
                 self._held -= sum(map(len, batch.records or ()))
@@ -138,18 +177,26 @@ class Projector:
 
     async def call(self, call_id: str) -> CallRecord:
         """The call's state as the store has it: for a record that must be added after a crash. Raises StoreUnavailable."""
-        record = CallRecord(call_id, "")
+        return (await self._read(call_id)).record
+
+    async def _read(self, call_id: str) -> _Call:
+        call = _Call(call_id, "")
         for stored in await self._store.events(None, call_id):
-            record.org_id = stored.org_id
-            self._fold(record, stored)
-        return record
+            call.record.org_id = stored.org_id
+            # What these are told by is in the outbox already.
+            _ = self._fold(call, stored)
+        return call
 
     # --- inside --------------------------------------------------------------------------------------------------
 
     def _join(self, batch: _Batch) -> None:
         """Appends a stretch that is only in its file; to the last one, if that is not at work and ends where this begins."""
         last = self._batches[-1] if len(self._batches) > self._working else None
-        if last and last.records is None and (last.path, last.end) == (batch.path, batch.start):
+        if (
+            last
+            and last.records is None
+            and (last.path, last.end, last.fence) == (batch.path, batch.start, batch.fence)
+        ):
             last.end = batch.end
         else:
             self._batches.append(batch)
@@ -177,33 +224,50 @@ class Projector:
                 end = placed.end
                 yield placed.record
 
-        await self._apply_all(records())
+        # Whoever had this folder before had this node's name: what is not another's by now is still its own.
+        await self._apply_all(records(), self._fence())
         self._remember(Checkpoint(path.name, end))
 
-    async def _apply_all(self, records: Iterator[JournalRecord]) -> None:
+    async def _apply_all(self, records: Iterator[JournalRecord], fence: Fence | None) -> None:
         while chunk := list(islice(records, CHUNK_RECORDS)):
-            await self._restore(chunk)
-            await self._apply(chunk)
+            unknown = await self._restore(chunk)
+            await self._apply(chunk, fence)
+            # One that was deleted: no record would ever say again that it has ended, and it would be followed for good.
+            for call_id in unknown:
+                self._calls.pop(call_id, None)
 
-    async def _restore(self, records: Iterable[JournalRecord]) -> None:
+    async def _restore(self, records: Sequence[JournalRecord]) -> Collection[str]:
+        """Answers the calls of which neither the store nor these records have the beginning."""
         # A record in the middle of a call that is not in memory: an artifact that came late, or an earlier process's.
+        unknown: set[str] = set()
         for call_id in {r.call_id for r in records if r.seq > 1} - self._calls.keys():
-            record = await self._patiently(self.call, call_id)
-            if record.last_seq:
-                self._calls[call_id] = record
+            call = await self._patiently(self._read, call_id)
+            if call.record.last_seq:
+                self._calls[call_id] = call
+            else:
+                unknown.add(call_id)
+        return unknown - {r.call_id for r in records if r.seq <= 1}
 
-    async def _apply(self, records: Sequence[JournalRecord]) -> None:
+    async def _apply(self, records: Sequence[JournalRecord], fence: Fence | None) -> None:
         touched: dict[str, CallRecord] = {}
+        told: list[ServerMessage] = []
         for record in records:
-            call = self._calls.setdefault(record.call_id, CallRecord(record.call_id, record.org_id))
-            self._fold(call, record)
-            touched[record.call_id] = call
+            followed = self._calls.get(record.call_id)
+            if followed is None:
+                followed = self._calls[record.call_id] = _Call(record.call_id, record.org_id)
+            told += self._fold(followed, record)
+            touched[record.call_id] = followed.record
         projections = [
-            CallProjection(c.call_id, c.org_id, c.last_seq, c.document())
+            CallProjection(c.call_id, c.org_id, c.last_seq, c.kept_document())
             for c in touched.values()
             if c.changed
         ]
-        await self._store_all(records, projections)
+        kept = [_kept(touched[r.call_id], r) for r in records]
+        refused = await self._store_all(kept, projections, await self._written(told), fence)
+        if refused:
+            self._forget_lost(refused, records)
+            for call_id in refused:
+                touched.pop(call_id, None)
         for call in touched.values():
             call.changed = False
         if self._ended is not None:
@@ -212,29 +276,51 @@ class Projector:
                     await self._ended(call)
         self._forget_ended()
 
-    def _fold(self, call: CallRecord, record: JournalRecord) -> None:
+    async def _written(self, told: Sequence[ServerMessage]) -> list[Delivery]:
+        """Whole histories are written out: not in the thread in which audio is waited for."""
+        if not told:
+            return []
         try:
-            _ = call.apply(record.seq, record.at_s, record.kind, record.data)
+            return await asyncio.to_thread(deliveries_of, told)
+        except (TypeError, ValueError, KeyError, RecursionError) as error:
+            if len(told) == 1:
+                self._leave_out(f"call {told[0].record.call_id}, {told[0].kind}: {type(error).__name__}")
+                return []
+            return [delivery for one in told for delivery in await self._written([one])]
+
+    def _fold(self, call: _Call, record: JournalRecord) -> list[ServerMessage]:
+        try:
+            return call.fold(record)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             self._leave_out(
                 f"call {record.call_id}, record {record.seq} ({record.kind}): {type(error).__name__}"
             )
+            return []
 
     async def _store_all(
-        self, records: Sequence[JournalRecord], projections: Sequence[CallProjection]
-    ) -> None:
+        self,
+        records: Sequence[JournalRecord],
+        projections: Sequence[CallProjection],
+        deliveries: Sequence[Delivery],
+        fence: Fence | None,
+    ) -> Collection[str]:
+        """Answers the calls that are another's."""
         try:
-            await self._patiently(self._store.apply, records, projections)
+            return await self._patiently(self._store.apply, records, projections, deliveries, fence)
         except Exception as error:  # noqa: BLE001 - what one call brought must not stop the record of all others
             calls = {r.call_id for r in records}
             if len(calls) == 1:
                 self._leave_out(
                     f"call {records[0].call_id}: {type(error).__name__} from the store", len(records)
                 )
-                return
+                return ()
+            refused: set[str] = set()
             for call_id in sorted(calls):
                 own = [r for r in records if r.call_id == call_id]
-                await self._store_all(own, [p for p in projections if p.call_id == call_id])
+                told = [d for d in deliveries if d.call_id == call_id]
+                one = [p for p in projections if p.call_id == call_id]
+                refused |= set(await self._store_all(own, one, told, fence))
+            return refused
 
     async def _patiently(self, ask: Callable[..., Awaitable[T]], *args: object) -> T:
         wait_s = RETRY_FIRST_S
@@ -254,8 +340,15 @@ class Projector:
         self.problem = problem
         self.left_out += records
 
+    def _forget_lost(self, calls: Collection[str], records: Iterable[JournalRecord]) -> None:
+        """What was folded here is not what the call became."""
+        self.late += sum(record.call_id in calls for record in records)
+        for call_id in calls:
+            self._calls.pop(call_id, None)
+        self._lost(calls)
+
     def _forget_ended(self) -> None:
-        ended = [call_id for call_id, call in self._calls.items() if call.status == "ended"]
+        ended = [call_id for call_id, call in self._calls.items() if call.record.status == "ended"]
         for call_id in ended[:-ENDED_KEPT]:
             del self._calls[call_id]
 
@@ -281,6 +374,11 @@ class Projector:
         except OSError:
             # Without it a restart projects again what is there already, which changes nothing.
             return
+
+
+def _kept(call: CallRecord, record: JournalRecord) -> JournalRecord:
+    """As it may be stored: a compliance plan may forbid to keep what was said."""
+    return record if call.retention.words else replace(record, data=redacted(record.data))
 
 
 def _read_on(path: Path, offset: int, problems: list[str]) -> Iterator[Placed]:

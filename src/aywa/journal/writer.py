@@ -18,6 +18,8 @@ FLUSH_S = 0.1
 RETRY_S = 1.0
 # What is written and told at once: after a long refusal there may be very much.
 WRITE_BYTES = 1024 * 1024
+# In the buffer, between records, none of which is empty: what follows goes into a file of its own.
+_TURN = b""
 # Without it a call would never have ended, so it may use the reserve past the limit.
 _LAST_RECORD = "EndCall"
 
@@ -67,6 +69,7 @@ class JournalWriter:
         self._file: BinaryIO | None = None
         self._path = folder
         self._number = _last_number(folder)
+        self._turning = False
         self._ready = asyncio.Event()
         self._flushing = asyncio.Lock()
         self._closing = False
@@ -86,6 +89,12 @@ class JournalWriter:
             self._tell_loss(call_id)
         self._keep(encode(call_id, org_id, seq, at_s, role, kind, data))
 
+    def turn_over(self) -> None:
+        """What is put down from now on goes into a file of its own; those before it are removed when its first record is in the
+        store."""
+        if not self._closed:
+            self._keep(_TURN)
+
     async def run(self) -> None:
         """Writes until closed."""
         while not self._closing:
@@ -102,7 +111,7 @@ class JournalWriter:
             while self._buffer and await self._write_some():
                 pass
         self._closed = True
-        self.lost_records += len(self._buffer)
+        self.lost_records += sum(map(bool, self._buffer))
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close_quietly)
         self._thread.shutdown(wait=True)
 
@@ -133,9 +142,12 @@ class JournalWriter:
 
     async def _write_some(self) -> bool:
         batch = self._take()
+        if not batch:
+            return True
         loop = asyncio.get_running_loop()
         try:
-            path, end = await loop.run_in_executor(self._thread, self._write, batch)
+            path, end = await loop.run_in_executor(self._thread, self._write, batch, self._turning)
+            self._turning = False
         except OSError as error:
             self.refused = os.strerror(error.errno) if error.errno else error.__class__.__name__
             self._buffer = batch + self._buffer
@@ -149,7 +161,10 @@ class JournalWriter:
 
     def _take(self) -> list[bytes]:
         taken = count = 0
-        while count < len(self._buffer) and taken < WRITE_BYTES:
+        while self._buffer and not self._buffer[0]:
+            self._turning = True
+            del self._buffer[0]
+        while count < len(self._buffer) and taken < WRITE_BYTES and self._buffer[count]:
             taken += len(self._buffer[count])
             count += 1
         batch, self._buffer = self._buffer[:count], self._buffer[count:]
@@ -157,7 +172,9 @@ class JournalWriter:
 
     # --- in the thread -------------------------------------------------------------------------------------------
 
-    def _write(self, batch: Sequence[bytes]) -> tuple[Path, int]:
+    def _write(self, batch: Sequence[bytes], turn: bool = False) -> tuple[Path, int]:
+        if turn:
+            self._close_quietly()
         data = b"".join(batch)
         file = self._open()
         start = file.tell()

@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -39,7 +39,10 @@ from aywa.media.playout import Pace, Playout
 from aywa.media.pressure import AudioClock, Backlog, Sparingly, TextQuota, Verdict
 from aywa.media.recorder import Recorder, Recording
 from aywa.media.settings import MediaSettings
-from aywa.media.vad_batch import VadBatch
+from aywa.media.takeover import Takeover
+from aywa.media.tap import Tap
+from aywa.media.underlay import Underlay as UnderlaySound
+from aywa.media.voices import Voices
 from aywa.media.wheel import Timer, Wheel
 from aywa.media.wire import wire
 from aywa.ports.media import (
@@ -50,14 +53,19 @@ from aywa.ports.media import (
     Connection,
     Drop,
     Finish,
+    GiveBack,
     LegMessage,
     LegPlan,
     Pause,
     Play,
     Resume,
     SendDtmf,
+    SendsAhead,
     SendText,
     SignalsKeys,
+    Speak,
+    TakeOver,
+    Underlay,
 )
 
 log = logging.getLogger(__name__)
@@ -65,6 +73,8 @@ log = logging.getLogger(__name__)
 NORMAL, INVALID_DATA, POLICY = 1000, 1007, 1008
 # Frames that may wait to be taken in: more than come in the longest slot.
 _MOST_CAME = 32
+# Frames that were heard, until they are counted and recorded.
+_MOST_HELD = 12
 RECENT_HZ = 16_000
 # Looked up once: in Python 3.11 a member of an enumeration costs twenty times what a name does.
 _TAKE = Verdict.TAKE
@@ -81,6 +91,20 @@ class Surroundings:
     executor: Callable[[], Executor]
 
 
+class _Stretches:
+    """playout.Ahead over a connection that sends by itself."""
+
+    def __init__(self, connection: SendsAhead, leg: MediaLeg) -> None:
+        self._connection = connection
+        self._leg = leg
+        self.left, self.halt = connection.left, connection.halt
+        self.kept = leg.keep_sent
+
+    def begin(self, frames: Sequence[bytes], due_s: float) -> bool:
+        """Not while they are also somebody else's."""
+        return not self._leg.shared and self._connection.begin(frames, due_s, self._leg.stretch_over)
+
+
 class MediaLeg:
     """ports.media.Leg, and what the plane asks of it. gone(leg) is called once, when LegEnded is posted."""
 
@@ -89,7 +113,7 @@ class MediaLeg:
         plan: LegPlan,
         connection: Connection,
         around: Surroundings,
-        batch: VadBatch,
+        voices: Voices,
         gone: Callable[[MediaLeg], None],
     ) -> None:
         settings = around.settings
@@ -109,6 +133,9 @@ class MediaLeg:
         self._seconds_per_byte = 1 / bytes_per_s
         # Frames that came, and when, until the intake has them taken in.
         self._came: list[tuple[bytes, float]] = []
+        # Frames of 20 ms that were heard, and are counted and recorded in portions; 0: each at once.
+        self._usual = self._usual_bytes = bytes_per_s // 50
+        self._held: list[tuple[bytes, float]] = []
         self._recent: deque[bytes] = deque()
         self._recent_bytes = 0
         self._recent_most = int(settings.recent_s * bytes_per_s)
@@ -118,15 +145,17 @@ class MediaLeg:
         self._armed_voice_s = 0.0
         self._armed_least_db = SILENCE_DB
         self._paused_for_voice = False
-        self._scores = bytearray()
-        self._scores_from_s = 0.0
         # A chore's length less: the last of them may not have been scored yet.
-        self._scores_most = (settings.scores_s - settings.chores_s / 2) / batch.window_s
+        self._scores_most = (settings.scores_s - settings.chores_s / 2) / voices.window_s
         self._malformed = 0
         self._closing = False
         self._ended = False
         self._forwarded = False
+        self._vad_failed = False
         self._side: Side | None = None
+        self._tap: Tap | None = None
+        self._takeover: Takeover | None = None
+        self._underlay: UnderlaySound | None = None
         self._clock = AudioClock(settings.ahead_s, settings.ahead_end_s, settings.late_s)
         self._texts = TextQuota(settings.texts_per_s, settings.texts_end)
         self._backlog = Backlog(settings.unread_s * bytes_per_s, settings.unread_for_s)
@@ -134,7 +163,7 @@ class MediaLeg:
         self._frame_timer: Timer | None = None
         self._frame_timer_s = 0.0
         self._close_timer: Timer | None = None
-        self._ear = Ear(batch, plan.rate_hz, settings.voice, self._judged, self._vad_failed)
+        self._ear = Ear(voices, plan.rate_hz, self)
         pace = Pace(
             plan.rate_hz, self._wire.width, self._wire.silence,
             settings.lead_s if plan.lead_s is None else plan.lead_s, settings.advance_s, settings.queue_s,
@@ -142,8 +171,8 @@ class MediaLeg:
         )  # fmt: skip
         self._recorder = self._open_recorder()
         self._playout = Playout(
-            plan.leg_id, pace, self._send_frame, self._post, plan.epoch_s, plan.far,
-            None if self._recorder is None else self._recorder.unheard,
+            plan.leg_id, pace, self._send_frame, self._post, plan.epoch_s, plan.far, self._unheard,
+            _Stretches(connection, self) if isinstance(connection, SendsAhead) else None,
         )  # fmt: skip
         self._flush_due_s = self._now()
         self._chores_timer = around.wheel.at(self._now() + settings.chores_s, self._chores)
@@ -175,9 +204,52 @@ class MediaLeg:
         """Takes what came, in order."""
         came, self._came = self._came, []
         for payload, at_s in came:
-            self._take(payload, at_s)
+            if len(payload) == self._usual and self._side is None and not self._ended:
+                self._take_usual(payload, at_s)
+            else:
+                self._take(payload, at_s)
+
+    def _take_usual(self, payload: bytes, now: float) -> None:
+        """What cannot wait, of a frame among those of many legs."""
+        self.last_audio_s = now - self._plan.epoch_s
+        pcm = self._wire.to_pcm(payload)
+        if self._sink is not None:
+            self._feed(self._sink, pcm)
+        if not self._forwarded:
+            self._ear.hear(pcm, self.last_audio_s)
+        if self._tap is not None:
+            self._tap.heard(pcm, now)
+        self._held.append((payload, now))
+        if len(self._held) >= _MOST_HELD:
+            self._keep_up()
+
+    def _keep_up(self) -> None:
+        """What can wait, of all frames since the last time."""
+        held, self._held = self._held, []
+        seconds, came = self._usual_bytes * self._seconds_per_byte, self._clock.came
+        recorder, jitter_s = self._recorder, self._settings.recording_jitter_s
+        for payload, now in held:
+            verdict = came(seconds, now)
+            if verdict is not _TAKE:
+                # From now on it is asked first, and what is ahead is not heard; until the next chores.
+                self._usual = 0
+                self._ahead(verdict)
+                if self._ended:
+                    return
+                continue
+            self._recent.append(payload)
+            self._recent_bytes += self._usual_bytes
+            if recorder is not None:
+                recorder.heard(payload, now, jitter_s)
+
+    def _catch_up(self) -> None:
+        self.take_in()
+        if self._held:
+            self._keep_up()
 
     def _take(self, payload: bytes, now: float) -> None:
+        if self._held:
+            self._keep_up()
         if self._ended:
             return
         size = len(payload)
@@ -195,6 +267,8 @@ class MediaLeg:
         pcm = self._wire.to_pcm(payload)
         if self._recorder is not None:
             self._recorder.heard(payload, now, self._settings.recording_jitter_s)
+        if self._tap is not None:
+            self._tap.heard(pcm, now)
         if self._side is not None:
             self._side.heard(pcm)
             # Not for the brain; but its clocks go on.
@@ -267,10 +341,21 @@ class MediaLeg:
                 self._armed_least_db = least_db
                 self._armed_voice_s = 0.0
                 self._paused_for_voice = False
+                if not self._forwarded:
+                    self._ear.watch(watched=armed)
             case SendText(text=text):
                 self._send_text(text)
             case SendDtmf(digits=digits, signalled=signalled):
                 self._send_dtmf(digits, signalled=signalled)
+            case TakeOver():
+                self._take_over()
+            case Speak(pcm=pcm):
+                if self._takeover is not None:
+                    self._takeover.speak(pcm)
+            case GiveBack():
+                self._give_back()
+            case Underlay(pcm=pcm, rate_hz=rate_hz):
+                self._lay(UnderlaySound(pcm, rate_hz, self._wire, self._plan.rate_hz))
             case CloseLeg(reason=reason):
                 self._close(reason, now)
         self._arm_frame_timer()
@@ -281,9 +366,18 @@ class MediaLeg:
         same = rate_hz == self._plan.rate_hz
         self._sink_resampler = None if sink is None or same else Resampler(self._plan.rate_hz, rate_hz)
 
+    def tap(self, sink: AudioSink | None) -> None:
+        """Both sides go to the sink, from now on."""
+        if self._tap is not None:
+            self._tap.close()
+            self._tap = None
+        if sink is not None and not (self._ended or self._forwarded):
+            self._tap = Tap(self.leg_id, self._plan.rate_hz, self._around.wheel, self._now, sink)
+            self._one_by_one()
+
     def recent_audio(self, seconds: float) -> bytes:
         """The last inbound audio, PCM16 at 16 kHz."""
-        self.take_in()
+        self._catch_up()
         pcm = self._wire.to_pcm(b"".join(self._recent))
         wanted = int(min(seconds, self._settings.recent_s) * self._plan.rate_hz) * 2
         return resample_pcm(pcm[-wanted:] if wanted else b"", self._plan.rate_hz, RECENT_HZ)
@@ -297,10 +391,24 @@ class MediaLeg:
 
     def side(self) -> Side:
         """Its place in a bridge: from now on it hears what that says."""
-        self.take_in()
+        self._catch_up()
+        self._give_back()
         if self._side is None:
+            # Who talks with a person hears the room that the person is in.
+            self._playout.sound_on(self._now(), None)
             self._side = Side(self, self._around.wheel, self._now)
+            self._one_by_one()
         return self._side
+
+    def _one_by_one(self) -> None:
+        self._playout.by_hand(self._now())
+        self._arm_frame_timer()
+
+    @property
+    def shared(self) -> bool:
+        """Its frames are looked at one by one: it is in a bridge, listened to, taken over, or something sounds under them."""
+        others = (self._side, self._tap, self._takeover, self._underlay)
+        return any(other is not None for other in others)
 
     def part(self) -> None:
         """It is its brain's again."""
@@ -308,6 +416,7 @@ class MediaLeg:
             self._side.leave()
             self._side = None
             self.quiet()
+            self._sound_on()
 
     def quiet(self) -> None:
         """No audio follows for a while."""
@@ -330,10 +439,13 @@ class MediaLeg:
         if self._forwarded or self._ended or self._closing:
             return
         self.take_in()
+        self._lay(None)
         self._playout.drop(self._now())
         self._tell_scores()
         self._ear.close()
         self._sink = None
+        self.tap(None)
+        self._give_back()
         self._post(LegEnded(self.leg_id, FORWARDED))
         self._forwarded = True
 
@@ -384,12 +496,9 @@ class MediaLeg:
 
     # --- voice -------------------------------------------------------------------------------------------------
 
-    def _judged(self, probability: float, moment: VoiceMoment | None) -> None:
+    def judged(self, probability: float, moment: VoiceMoment | None) -> None:
         """A window was scored. An armed pause comes before the news of the voice that caused it."""
-        if not self._scores:
-            self._scores_from_s = (self.last_audio_s or 0.0) - self._ear.window_s
-        self._scores.append(max(0, min(255, round(probability * 255))))
-        detector = self._ear.detector
+        detector = self._ear.voice
         if self._armed_s is not None:
             moment = self._watch(moment)
             if detector.level_due and (level_db := detector.level_now_db) is not None:
@@ -410,7 +519,7 @@ class MediaLeg:
     def _watch(self, moment: VoiceMoment | None) -> VoiceMoment | None:
         """Counts voice during playout; pauses when there is enough, and then there was a beginning in any case.
         Once a voice: if playing went on in spite of it, the brain is still listening to it."""
-        loud = self._ear.voiced and self._ear.detector.loudest_db >= self._armed_least_db
+        loud = self._ear.voiced and self._ear.voice.loudest_db >= self._armed_least_db
         if not self._playout.playing or not loud or self._paused_for_voice:
             self._armed_voice_s = 0.0
             return moment
@@ -421,22 +530,29 @@ class MediaLeg:
         self._paused_for_voice = True
         self._playout.pause(self._now())
         self._arm_frame_timer()
-        return moment if moment is not None or self._ear.detector.active else self._ear.detector.start()
+        return moment if moment is not None or self._ear.voice.active else self._ear.voice.start()
 
     def _look_for_silence(self) -> None:
         """A client that stops sending while its caller speaks has ended the voice, too."""
-        if self._ended or not self._ear.detector.active:
+        if self._ended or not self._ear.voice.active:
             return
         silent_from_s = self._plan.epoch_s + (self.last_audio_s or 0.0) + self._settings.quiet_s
         if self._now() < silent_from_s:
             self._around.wheel.at(silent_from_s, self._look_for_silence)
         else:
-            moment = self._ear.detector.stop()
+            moment = self._ear.voice.stop()
             self._paused_for_voice = False
             self._post(VoiceStopped(self.leg_id, moment.at_s, moment.level_db))
 
-    def _vad_failed(self) -> None:
-        self._warn("vad_failed", "loudness stands in for the voice detector")
+    def scores_full(self) -> None:
+        """As the voices say."""
+        self._tell_scores()
+
+    def score_failed(self) -> None:
+        """Said once."""
+        if not self._vad_failed:
+            self._vad_failed = True
+            self._warn("vad_failed", "loudness stands in for the voice detector")
 
     # --- playout -----------------------------------------------------------------------------------------------
 
@@ -451,24 +567,70 @@ class MediaLeg:
         if unfit:
             self._warn_sparingly("playout_full", f"{unfit * self._seconds_per_byte:.3f} s did not fit")
 
+    def _take_over(self) -> None:
+        if self._takeover is None and self._side is None and not self._forwarded:
+            self._takeover = Takeover(self._plan.rate_hz, self._around.wheel, self._now, self.send_joined)
+            self._one_by_one()
+            self._sound_on()
+
+    def _give_back(self) -> None:
+        takeover, self._takeover = self._takeover, None
+        if takeover is not None:
+            takeover.close()
+            if not self._ended:
+                self.quiet()
+                self._sound_on()
+
+    def _lay(self, sound: UnderlaySound | None) -> None:
+        self._underlay = sound if sound is not None and sound.any else None
+        if self._underlay is not None:
+            self._one_by_one()
+        self._sound_on()
+
+    def _sound_on(self) -> None:
+        # Who talks with a person hears the room that the person is in.
+        alone = self._side is None and self._takeover is None
+        self._playout.sound_on(self._now(), self.quiet if self._underlay is not None and alone else None)
+        self._arm_frame_timer()
+
     def _send_frame(self, frame: bytes, heard_from_s: float) -> None:
         if self._side is not None:
             self._side.whisper(self._wire.to_pcm(frame))
+        elif self._takeover is not None:
+            self._takeover.whisper(self._wire.to_pcm(frame))
         else:
-            self._transmit(frame, heard_from_s)
+            self._transmit(frame if self._underlay is None else self._underlay.under(frame), heard_from_s)
 
     def _transmit(self, frame: bytes, heard_from_s: float) -> None:
         try:
             self._connection.send_audio(frame)
         except Exception as error:  # noqa: BLE001 - a transport may fail in any way
             self._connection_failed(error)
+        self.keep_sent(frame, heard_from_s)
+
+    def keep_sent(self, frames: bytes, heard_from_s: float) -> None:
+        """What was sent, and when the far side began to play it."""
         if self._recorder is not None:
-            self._recorder.sent(frame, heard_from_s)
+            self._recorder.sent(frames, heard_from_s)
+        if self._tap is not None:
+            self._tap.sent(self._wire.to_pcm(frames), heard_from_s)
+
+    def stretch_over(self) -> None:
+        """The frames that were given ahead have left, or must be given anew."""
+        self._playout.stretch_over(self._now())
+        self._arm_frame_timer()
 
     def _tick(self) -> None:
         self._frame_timer = None
         self._playout.tick(self._now())
         self._arm_frame_timer()
+
+    def _unheard(self, from_s: float) -> None:
+        """The far side has thrown away what it was to play from then on."""
+        if self._recorder is not None:
+            self._recorder.unheard(from_s)
+        if self._tap is not None:
+            self._tap.unheard(from_s)
 
     def _arm_frame_timer(self) -> None:
         due_s = self._playout.due_s
@@ -516,6 +678,7 @@ class MediaLeg:
     def _close(self, reason: str, now: float) -> None:
         """Lets the far side hear what was sent, then closes."""
         self._closing = True
+        self._lay(None)
         self._playout.drop(now)
         if self._playout.heard_until_s > now:
             self._close_timer = self._around.wheel.at(
@@ -546,10 +709,11 @@ class MediaLeg:
     def _end(self, cause: str, detail: str = "") -> None:
         if self._ended:
             return
-        self.take_in()
+        self._catch_up()
         if self._ended:
             return
         now = self._now()
+        self._lay(None)
         self._playout.drop(now)
         self._ended = True
         self._around.intake.closed()
@@ -558,9 +722,11 @@ class MediaLeg:
                 timer.cancel()
         if self._side is not None:
             self._side.leave()
+        self.tap(None)
+        self._give_back()
         if not self._forwarded:
-            self._ear.close()
             self._tell_scores()
+            self._ear.close()
         self._sink = None
         self._recent.clear()
         if self._recorder is not None:
@@ -573,11 +739,16 @@ class MediaLeg:
     def _chores(self) -> None:
         now = self._now()
         self._chores_timer = self._around.wheel.at(now + self._settings.chores_s, self._chores)
-        if len(self._scores) >= self._scores_most:
+        if not self._forwarded and self._ear.scores >= self._scores_most:
             self._tell_scores()
+        self._catch_up()
+        self._usual = self._usual_bytes
+        if self._ended:
+            return
         self._forget_old()
         if self._recorder is not None and now >= self._flush_due_s:
             self._flush_due_s = now + self._settings.recording_flush_s - self._settings.chores_s / 2
+            self._playout.settle()
             self._recorder.flush(now, self._settings.recording_queue_s)
         verdict = self._backlog.stands(self._buffered_bytes(), now)
         if verdict is Verdict.REFUSE:
@@ -595,10 +766,9 @@ class MediaLeg:
             return 0
 
     def _tell_scores(self) -> None:
-        if self._scores:
-            scores = bytes(self._scores)
-            self._scores.clear()
-            self._post(VoiceScored(self.leg_id, self._scores_from_s, self._ear.window_s, scores))
+        if self._ear.scores:
+            from_s, scores = self._ear.take_scores()
+            self._post(VoiceScored(self.leg_id, from_s, self._ear.window_s, scores))
 
     def _open_recorder(self) -> Recorder | None:
         if self._plan.recording is None:

@@ -11,9 +11,10 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 
 from aywa.media.intake import Intake
 from aywa.media.leg import MediaLeg, Surroundings
+from aywa.media.pacer import Pacer
 from aywa.media.recorder import Recording
 from aywa.media.settings import MediaSettings
-from aywa.media.vad_batch import VadBatch
+from aywa.media.voices import Voices
 from aywa.media.wheel import Wheel
 from aywa.ports.media import (
     AudioSink,
@@ -45,9 +46,10 @@ class Plane:
         self.settings = settings or MediaSettings()
         self._loop = loop
         self.wheel = Wheel(loop, self.settings.slot_s)
+        self.pacer = Pacer(loop, self.wheel, self.settings.slot_s)
         self._intake = Intake(loop, self.wheel, self.settings.batch_slots_s)
-        self._batches = {
-            rate: VadBatch(loop, self.wheel, vad, self._intake, self.settings.batch_rows)
+        self._voices = {
+            rate: Voices(loop, self.wheel, vad, self._intake, self.settings.batch_rows, self.settings.voice)
             for rate, vad in vads.items()
         }
         self._legs: dict[str, MediaLeg] = {}
@@ -62,8 +64,8 @@ class Plane:
             raise ValueError("the media plane is closed")
         if plan.leg_id in self._legs:
             raise ValueError(f"leg {plan.leg_id} is connected")
-        batch = self._batches.get(plan.rate_hz) or self._batches[max(self._batches)]
-        leg = MediaLeg(plan, connection, self._around, batch, self._leg_gone)
+        voices = self._voices.get(plan.rate_hz) or self._voices[max(self._voices)]
+        leg = MediaLeg(plan, connection, self._around, voices, self._leg_gone)
         self._legs[plan.leg_id] = leg
         leg.open()
         return leg
@@ -103,6 +105,12 @@ class Plane:
         leg = self._legs.get(leg_id)
         if leg is not None:
             leg.listen(sink, rate_hz)
+
+    def tap(self, leg_id: str, sink: AudioSink | None) -> None:
+        """Gives both sides of the leg to the sink (None: stops)."""
+        leg = self._legs.get(leg_id)
+        if leg is not None:
+            leg.tap(sink)
 
     def recent_audio(self, leg_id: str, seconds: float) -> bytes:
         """The leg's last inbound audio at 16 kHz; nothing for a leg that is gone."""

@@ -3,6 +3,8 @@
 The first frame of a talkspurt leaves at once and `lead_s` of audio with it, then `batch` frames together as they fall due.
 The clock is `heard_until`: when the far side will have played all that was sent, if it plays without a break; a frame
 leaves `lead_s` before that. Positions count the reply's samples that have left; padding and silence do not count.
+Where something is to sound under the replies and between them (`sound_on`), silence leaves whenever no reply does, just ahead of
+the far side's ear, and by the same clock: a reply that begins is late by that lead at most.
 A far side that throws away what it holds when it is told to (`FarSide`) has heard less than has left: there positions count
 what it has played by its own clock, which its marks tell, and a reply is finished when its last sample was played.
 Time is an argument and sending a callable, so this knows no loop. It refuses to decide what is said.
@@ -11,9 +13,10 @@ Time is an argument and sending a callable, so this knows no loop. It refuses to
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol
 
 from aywa.core.audio.frame import FRAME_S
 from aywa.core.events import (
@@ -55,16 +58,36 @@ class Pace:
     batch: int = 1
 
 
+# What lies between replies leaves so far ahead of its time: a reply that begins must not wait long behind it.
+SOUND_ON_LEAD_S = FRAME_S
 # A frame may leave this much before its time: less than any clock's grain.
 _GRAIN_S = 1e-6
 # Of so many marks the earliest is believed: a network only makes them later, and a far side that plays later makes all of them.
 _MARKS = 4
 
 
+# Frames that leave without a thought, and how few are not worth it.
+_STRETCH = 25
+_LEAST_STRETCH = 3
+
+
+class Ahead(Protocol):
+    """As ports.media.SendsAhead; it calls `stretch_over`."""
+
+    def begin(self, frames: Sequence[bytes], due_s: float) -> bool: ...
+
+    def left(self) -> int: ...
+
+    def halt(self) -> int: ...
+
+    def kept(self, frames: bytes, heard_from_s: float) -> None:
+        """These have left, and that is when the far side began to play them."""
+
+
 class Playout:
     """send(frames, heard_from_s) takes frames in the wire's format and when the far side begins to play them (loop time);
     post(make) takes an event. far: whose audio can be taken back, or None; unheard(from_s): what it was to play from then on it
-    will not. `due_s`: when `tick` wants to be called, or None."""
+    will not. ahead: sends frames by itself that are there before their time. `due_s`: when `tick` wants to be called, or None."""
 
     def __init__(
         self,
@@ -75,8 +98,13 @@ class Playout:
         epoch_s: float,
         far: FarSide | None = None,
         unheard: Callable[[float], None] | None = None,
+        ahead: Ahead | None = None,
     ) -> None:
         self._leg_id = leg_id
+        # Who sends frames by itself; how many it has, and how many of them have left as far as is known here.
+        self._ahead = None if pace.batch > 1 or far is not None else ahead
+        self._given = 0
+        self._gone = 0
         self._pace = pace
         self._far = far
         self._unheard = unheard
@@ -106,6 +134,8 @@ class Playout:
         self._leaving_from_s = 0.0
         self.heard_until_s = float("-inf")
         self.due_s: float | None = None
+        self._sounds_on = False
+        self._ran_dry: Callable[[], None] = lambda: None
 
     @property
     def playing(self) -> bool:
@@ -115,6 +145,7 @@ class Playout:
     @property
     def position(self) -> int:
         """Samples of the reply that have left."""
+        self.settle()
         return (self._base + self._next) // self._pace.width
 
     def begins(self, reply_id: int) -> bool:
@@ -138,6 +169,18 @@ class Playout:
             if self._flowing() and self.due_s is not None:
                 self.due_s += late_s
 
+    def sound_on(self, now: float, ran_dry: Callable[[], None] | None) -> None:
+        """Silence leaves between replies from now on; None: no more. ran_dry: told when the far side has played all that was
+        sent, since the loop was held up: its stream begins anew."""
+        self._sounds_on = ran_dry is not None
+        if ran_dry is not None:
+            self._ran_dry = ran_dry
+            # What sounds is put into each frame here: none leaves by itself.
+            self.by_hand(now)
+            self._go_on(now)
+        elif self._state is not _FLOWING:
+            self.due_s = None
+
     def play(self, reply_id: int, wire: bytes, now: float, silent_s: float = 0.0) -> int:
         """Appends audio. Answers how many bytes did not fit. A reply that is over takes no more. silent_s: of a reply that
         begins, how much silence it begins with."""
@@ -156,6 +199,7 @@ class Playout:
             self._flow(now)
         elif self._state is _FLOWING:
             self.tick(now)
+        self._go_on(now)
         return max(0, len(wire) - max(0, room))
 
     def finish(self, reply_id: int, now: float) -> None:
@@ -167,15 +211,18 @@ class Playout:
             self._end(PlayoutFinished, now)
         elif self._state is _FLOWING:
             self.tick(now)
+        self._go_on(now)
 
     def pause(self, now: float) -> None:
         """Nothing more leaves until resume."""
         if self._state in (_IDLE, _PAUSED):
             return
+        self._halt()
         self._take_back(now)
         self._state = _PAUSED
         self.due_s = None
         self._tell(PlayoutPaused, now)
+        self._go_on(now)
 
     def resume(self, at_sample: int, now: float) -> None:
         """Goes on from at_sample, or from the nearest that is still, or already, there."""
@@ -185,18 +232,97 @@ class Playout:
         self._next = min(max(0, wanted), len(self._audio))
         self._tell(PlayoutResumed, now)
         self._flow(now)
+        self._go_on(now)
 
     def drop(self, now: float) -> None:
         """Throws away what has not left, and what of that was to be taken back."""
         if self._state is not _IDLE:
+            self._halt()
             if self._state is not _PAUSED:
                 self._take_back(now)
             self._end(PlayoutDropped, now)
+            self._go_on(now)
 
     def tick(self, now: float) -> None:
         """Sends what is due."""
+        if self._given:
+            # There is nothing to do before they have left.
+            return
         self._cut_due(now)
         self._leave()
+        self._go_on(now)
+
+    def _go_on(self, now: float) -> None:
+        """While no reply plays, silence leaves where something sounds on."""
+        if not self._sounds_on or self._state is _FLOWING:
+            return
+        transit_s = 0.0 if self._far is None else self._far.transit_s
+        if self.heard_until_s < now + transit_s - _GRAIN_S:
+            self._ran_dry()
+            self._run_begins(now)
+        lead_s = SOUND_ON_LEAD_S + self._batch_s + self._transit_s
+        while self.heard_until_s - lead_s <= now + _GRAIN_S:
+            self._append(self._pace.silence * (self._frame // self._pace.width), now)
+            if not self._batch_s:
+                self._leave()
+        self._leave()
+        self.due_s = self.heard_until_s - lead_s + self._batch_s
+
+    def settle(self) -> None:
+        """Counts what has left by itself."""
+        if self._given and self._ahead is not None:
+            self._count(self._ahead.left())
+
+    def by_hand(self, now: float) -> None:
+        """What is left of a stretch is given anew: somebody else may want the frames."""
+        if self._given:
+            self._halt()
+            self.tick(now)
+
+    def _halt(self) -> None:
+        if self._given and self._ahead is not None:
+            self._count(self._ahead.halt())
+            self._given = 0
+
+    def _count(self, gone: int) -> None:
+        new, self._gone = gone - self._gone, gone
+        if not new:
+            return
+        frames = bytes(self._audio[self._next : self._next + new * self._frame])
+        heard_from_s = self.heard_until_s
+        self._next += len(frames)
+        self.heard_until_s += new * FRAME_S
+        self._untold_frames += new
+        if self._ahead is not None:
+            self._ahead.kept(frames, heard_from_s)
+
+    def stretch_over(self, now: float) -> None:
+        """A stretch has left, or what is left of it must be thought over."""
+        self._halt()
+        if self._flowing() and self._untold_frames >= self._advance_frames:
+            self._tell(PlayoutAdvanced, now)
+            self._trim()
+        if self._flowing() and self._last and self._next == len(self._audio):
+            self._end(PlayoutFinished, now)
+        self.tick(now)
+
+    def _begin_stretch(self) -> bool:
+        """What is there before its time leaves by itself, up to where the position is to be told."""
+        if self._ahead is None or self._sounds_on or not self._told_start:
+            # A beginning is told when its first frame leaves.
+            return False
+        size = self._frame
+        count = min(
+            _STRETCH, self._advance_frames - self._untold_frames, (len(self._audio) - self._next) // size
+        )
+        if count < _LEAST_STRETCH:
+            return False
+        whole = bytes(self._audio[self._next : self._next + count * size])
+        frames = [whole[at : at + size] for at in range(0, len(whole), size)]
+        if not self._ahead.begin(frames, self.heard_until_s - self._lead_s):
+            return False
+        self._given, self._gone, self.due_s = count, 0, None
+        return True
 
     def _leave(self) -> None:
         """What was cut leaves together."""
@@ -216,10 +342,10 @@ class Playout:
                 self._wait(now)
                 return
             self._cut_frame(now)
-        if self._flowing():
-            self.due_s = self.heard_until_s - self._lead_s + self._batch_s
-        else:
+        if not self._flowing():
             self.due_s = None
+        elif not self._begin_stretch():
+            self.due_s = self.heard_until_s - self._lead_s + self._batch_s
 
     def _flowing(self) -> bool:
         return self._state is _FLOWING
@@ -255,8 +381,9 @@ class Playout:
 
     def _wait(self, now: float) -> None:
         """Too little for a frame: it may still come in time, until the far side has played all that was sent."""
-        if self.heard_until_s > now + _GRAIN_S:
-            self.due_s = self.heard_until_s
+        until_s = self.heard_until_s - (SOUND_ON_LEAD_S if self._sounds_on else 0.0)
+        if until_s > now + _GRAIN_S:
+            self.due_s = until_s
             return
         if len(self._audio) > self._next:
             self._cut_frame(now)
@@ -273,17 +400,21 @@ class Playout:
         self._next += len(frame)
         if len(frame) < self._frame:
             frame += self._pace.silence * ((self._frame - len(frame)) // self._pace.width)
-        heard_from_s = max(self.heard_until_s, now)
-        self.heard_until_s = heard_from_s + FRAME_S
-        if not self._leaving:
-            self._leaving_from_s = heard_from_s
-        self._leaving += frame
+        self._append(frame, now)
         if not self._batch_s:
             # Each is a packet of its own, also of those that are late together, and leaves before anything is told of it.
             self._leave()
         self._told(now)
         if self._last and self._next == len(self._audio) and self._flowing() and self._far is None:
             self._end(PlayoutFinished, now)
+
+    def _append(self, frame: bytes, now: float) -> None:
+        """To what leaves together."""
+        heard_from_s = max(self.heard_until_s, now)
+        self.heard_until_s = heard_from_s + FRAME_S
+        if not self._leaving:
+            self._leaving_from_s = heard_from_s
+        self._leaving += frame
 
     def _told(self, now: float) -> None:
         """Says that the reply began, and now and then how far it is."""

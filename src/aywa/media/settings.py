@@ -32,7 +32,7 @@ class MediaSettings:
 
     slot_s: float = 0.005
     batch_slots_s: tuple[float, float, float] = (0.005, 0.01, 0.02)
-    batch_rows: int = 32
+    batch_rows: int = 64
     lead_s: float = 0.06
     batch_frames: int = 2
     advance_s: float = 0.5

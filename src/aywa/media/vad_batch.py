@@ -1,6 +1,6 @@
 """Collects due windows of all legs for a slot and scores them in as few runs of the detector as the rows allow.
 
-Beside the probability each listener gets the levels of the window's short blocks, from the same pass over the audio.
+Beside the probabilities the listener gets the levels of the windows' short blocks, from the same pass over the audio.
 A detector that fails costs nobody the call: loudness stands in for it, and the listener is told.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -30,20 +29,26 @@ _LOUD_DB = -40.0
 
 
 class Listener(Protocol):
-    """Owner of a row."""
+    """Who has the rows."""
 
-    def scored(self, probability: float, levels_db: Sequence[float]) -> None:
-        """The oldest window that was not yet answered."""
+    def heard(self, rows: list[int], probabilities: Floats, levels_db: Floats) -> None:
+        """Of each of these rows the oldest window that was not yet answered: [n] and [n, blocks]."""
 
-    def score_failed(self) -> None:
-        """The detector failed; the probability that follows is a guess by loudness."""
+    def failed(self, rows: list[int]) -> None:
+        """The detector failed; the probabilities that follow are guesses by loudness."""
 
 
 class VadBatch:
     """All rows of one detector."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, wheel: Wheel, vad: Vad, intake: Intake, rows: int
+        self,
+        loop: asyncio.AbstractEventLoop,
+        wheel: Wheel,
+        vad: Vad,
+        intake: Intake,
+        rows: int,
+        listener: Listener,
     ) -> None:
         """intake: says how long a window may wait for others. rows: of one run."""
         self.rate_hz = vad.rate_hz
@@ -56,18 +61,19 @@ class VadBatch:
         self._intake = intake
         self._rows = rows
         self._waiting: deque[tuple[int, bytes]] = deque()
-        self._listeners: dict[int, Listener] = {}
+        self._listener = listener
+        self._open: set[int] = set()
         self._scheduled = False
 
-    def open(self, listener: Listener) -> int:
-        """A row for the listener."""
+    def open(self) -> int:
+        """A new row."""
         row = self._vad.open()
-        self._listeners[row] = listener
+        self._open.add(row)
         return row
 
     def close(self, row: int) -> None:
         """Gives the row back; what waits for it is forgotten."""
-        del self._listeners[row]
+        self._open.remove(row)
         self._waiting = deque(entry for entry in self._waiting if entry[0] != row)
         self._vad.close(row)
 
@@ -111,15 +117,19 @@ class VadBatch:
         samples = np.frombuffer(b"".join(windows), "<i2").astype(np.float32)
         samples *= _SCALE
         batch: Floats = samples.reshape(len(rows), self.window_samples)
-        levels: list[list[float]] = block_levels(batch, self._blocks).tolist()
+        levels = block_levels(batch, self._blocks)
         try:
-            probabilities: list[float] = self._vad.score(rows, batch).tolist()
+            probabilities: Floats = self._vad.score(rows, batch)
         except Exception:
             log.exception("the voice detector failed")
-            probabilities = [float(max(row) > _LOUD_DB) for row in levels]
-            for row in rows:
-                self._listeners[row].score_failed()
-        for row, probability, row_levels in zip(rows, probabilities, levels, strict=True):
-            # An earlier listener of this batch may have ended this one.
-            if row in self._listeners:
-                self._listeners[row].scored(probability, row_levels)
+            probabilities = (levels.max(axis=1) > _LOUD_DB).astype(np.float32)
+            self._listener.failed(rows)
+            # Whoever was told may have ended.
+            still = [place for place, row in enumerate(rows) if row in self._open]
+            rows, probabilities, levels = (
+                [rows[place] for place in still],
+                probabilities[still],
+                levels[still],
+            )
+        if rows:
+            self._listener.heard(rows, probabilities, levels)

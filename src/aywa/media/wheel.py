@@ -15,7 +15,7 @@ from math import ceil
 log = logging.getLogger(__name__)
 
 # Loops with a clock in milliseconds fire a timer up to half of one early.
-_EARLY_S = 0.0006
+EARLY_S = 0.0006
 
 
 class Timer:
@@ -44,7 +44,7 @@ class Wheel:
 
     def at(self, when_s: float, callback: Callable[[], None]) -> Timer:
         """Runs the callback at the first slot that is not before when_s (loop time); never inside this call."""
-        slot = ceil((when_s - _EARLY_S) / self._slot_s)
+        slot = ceil((when_s - EARLY_S) / self._slot_s)
         timer = Timer(callback)
         waiting = self._slots.get(slot)
         if waiting is not None:
@@ -72,7 +72,7 @@ class Wheel:
 
     def _tick(self) -> None:
         self._handle = None
-        now = self._loop.time() + _EARLY_S
+        now = self._loop.time() + EARLY_S
         due: list[Timer] = []
         while self._order and self._order[0] * self._slot_s <= now:
             due += self._slots.pop(heappop(self._order))

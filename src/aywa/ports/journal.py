@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from aywa.core.leases import Fence
+from aywa.core.webhooks import Delivery
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +39,22 @@ class CallProjection:
 class ProjectionStore(Protocol):
     """Idempotent by (call id, seq): applying a batch twice changes nothing."""
 
-    async def apply(self, records: Sequence[JournalRecord], projections: Sequence[CallProjection]) -> None:
-        """Writes event rows and call documents in one transaction. Raises StoreUnavailable."""
+    async def apply(
+        self,
+        records: Sequence[JournalRecord],
+        projections: Sequence[CallProjection],
+        deliveries: Sequence[Delivery] = (),
+        fence: Fence | None = None,
+    ) -> Collection[str]:
+        """Writes event rows, call documents and what the outbox is to send, in one transaction. Answers the calls that the fence
+        does not admit (core.leases.admits), of which nothing was written; without one nothing is asked. Raises
+        StoreUnavailable."""
 
     async def events(self, org_id: str | None, call_id: str) -> list[JournalRecord]:
         """A call's records in order. org_id None: whatever the organisation (internal use)."""
 
     async def unended(self) -> list[tuple[str, str]]:
-        """(call id, org id) of calls whose stored status is neither ended nor scheduled."""
+        """(call id, org id) of calls that have begun, or should have, and whose stored status is not ended."""
 
 
 class StoreUnavailable(Exception):

@@ -7,7 +7,7 @@ silence sent while starved or paused does not count.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -135,6 +135,39 @@ class Retrieve:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeOver:
+    """A person speaks to the leg's party, by `Speak`, until GiveBack. The brain goes on hearing the party; what it plays is heard
+    over the person."""
+
+    leg_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Speak:
+    """Some of what the person says, PCM16 at TAP_HZ, as it comes. Without a TakeOver it does nothing."""
+
+    leg_id: str
+    pcm: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class GiveBack:
+    """The person speaks no more."""
+
+    leg_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Underlay:
+    """pcm (at rate_hz) sounds under what the party hears of the brain and between it, again and again, while the leg is joined
+    with nobody. Empty: no more."""
+
+    leg_id: str
+    pcm: bytes = field(repr=False)
+    rate_hz: int
+
+
+@dataclass(frozen=True, slots=True)
 class HandOver:
     """The brain has the leg no more: LegEnded(cause="forwarded") is posted, and nothing after it but the LegEnded with which
     the connection ends. For messages it is as_id from now on; its recording goes on."""
@@ -146,7 +179,24 @@ class HandOver:
 FORWARDED = "forwarded"
 """The cause of a leg's end for a brain that gave it away."""
 
-LegMessage = Play | Finish | Pause | Resume | Drop | Arm | SendText | SendDtmf | CloseLeg
+TAP_HZ = 16_000
+"""Of what a listener hears, and of what a person who takes over says (contract 15.2)."""
+
+LegMessage = (
+    Play
+    | Finish
+    | Pause
+    | Resume
+    | Drop
+    | Arm
+    | SendText
+    | SendDtmf
+    | TakeOver
+    | Speak
+    | GiveBack
+    | Underlay
+    | CloseLeg
+)
 MediaMessage = LegMessage | Join | Part | Hold | Retrieve | HandOver
 
 
@@ -220,6 +270,21 @@ class SignalsKeys(Protocol):
         """Keys by signalling; False: not there."""
 
 
+@runtime_checkable
+class SendsAhead(Protocol):
+    """A connection that sends frames of 20 ms on their beat by itself, when they are there before their time."""
+
+    def begin(self, frames: Sequence[bytes], due_s: float, over: Callable[[], None]) -> bool:
+        """The first is due at due_s (loop time). over() is called when all have left, or when the rest is to be given anew;
+        False: not now, each by `send_audio`, please."""
+
+    def left(self) -> int:
+        """How many of the frames that were given last have left."""
+
+    def halt(self) -> int:
+        """The others do not leave. Answers how many have; over() is not called."""
+
+
 class Leg(Protocol):
     """What a transport tells the media plane about one connection."""
 
@@ -255,6 +320,10 @@ class MediaPlane(Protocol):
 
     def listen(self, leg_id: str, sink: AudioSink | None, rate_hz: int) -> None:
         """Gives the leg's inbound audio to the sink (None: stops)."""
+
+    def tap(self, leg_id: str, sink: AudioSink | None) -> None:
+        """Gives both sides of the leg to the sink, as they are heard and a moment late (None: stops): PCM16 at TAP_HZ, stereo,
+        20 ms at a time; left the party, right what it was sent. A sink never waits."""
 
     def recent_audio(self, leg_id: str, seconds: float) -> bytes:
         """The leg's last inbound audio at 16 kHz (at most 8 s), for the turn model."""

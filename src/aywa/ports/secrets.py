@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +14,27 @@ class Sealed:
 
     key_id: str
     blob: bytes
+
+    def text(self) -> str:
+        """As it stands inside of other texts; sealed_in reads it."""
+        return f"{SEALED}{self.key_id}:{base64.b64encode(self.blob).decode()}"
+
+
+KEY_ID_CHARACTERS = 12
+SEALED = "sealed:"
+"""How a ciphertext inside of other texts begins."""
+
+
+def sealed_in(text: str) -> Sealed | None:
+    """The ciphertext that this text is; None when it is none, or a damaged one."""
+    if not text.startswith(SEALED):
+        return None
+    key_id, _, blob = text.removeprefix(SEALED).rpartition(":")
+    try:
+        opaque = base64.b64decode(blob, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return Sealed(key_id, opaque) if key_id and opaque else None
 
 
 class CannotOpen(Exception):

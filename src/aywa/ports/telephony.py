@@ -254,11 +254,3 @@ class CallTransfers(Protocol):
 
     async def begin(self, destination: Mapping[str, Any], tell: TellTransfer) -> None:
         """destination: of the contract (11.1). Never raises: what cannot be done is told as failed."""
-
-
-class AssistantRequests(Protocol):
-    """Asks a customer's server which assistant is to answer (contract 7.4, assistant-request)."""
-
-    async def ask(self, server: Mapping[str, Any], message: Mapping[str, Any]) -> Mapping[str, Any]:
-        """One attempt, within the time that the contract gives. server: with its secrets, and with `authenticationPlan`
-        where it names a credential. Raises ProviderError."""

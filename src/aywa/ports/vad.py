@@ -16,7 +16,8 @@ class Vad(Protocol):
     window_samples: int
 
     def open(self) -> int:
-        """Gives a new row's handle, with fresh state."""
+        """Gives a new row's handle, with fresh state. What was given back is given again: handles are small numbers, no more of
+        them than rows were ever open at once, and tables are kept by them."""
 
     def close(self, row: int) -> None:
         """Gives the handle back."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+from aywa.core.retention import read_retention
 from aywa.ports.store import JsonObject
 from aywa.service.call_request import (
     INBOUND_CALL,
@@ -78,9 +79,19 @@ def _by_phone(transport: JsonObject, carrier: str) -> JsonObject:
     return {"transport": transport, "phoneCallProvider": provider, "phoneCallTransport": "pstn"}
 
 
-def ended_fields(now: int, reason: str, message: str) -> JsonObject:
-    """What a call's document says that never began."""
-    return {"status": "ended", "endedAt": iso(now), "endedReason": reason, "endedMessage": message}
+def ended_fields(
+    now: int, reason: str, message: str, assistant: Mapping[str, Any] | None = None
+) -> JsonObject:
+    """What a call's document says that never began. assistant: whose it would have been."""
+    ended = {"status": "ended", "endedAt": iso(now), "endedReason": reason, "endedMessage": message}
+    until_ms = read_retention(assistant or {}).expires_ms(now)
+    return ended if until_ms is None else ended | {"expiresAt": iso(until_ms)}
+
+
+def blocked(body: JsonObject) -> JsonObject:
+    """What a call's document says that waits for room (contract 6.2). Who may listen is said when it begins."""
+    waits = {"status": "queued", "subscriptionLimits": {"concurrencyBlocked": True}}
+    return {name: value for name, value in body.items() if name != "monitor"} | waits
 
 
 def about_phone(body: Mapping[str, Any]) -> JsonObject:
@@ -102,6 +113,8 @@ def _call_sid(body: Mapping[str, Any]) -> JsonObject:
 def web_answer(text: str, assistant: Mapping[str, Any]) -> str:
     """What the web SDK reads (contract 6.2, 16). A stored assistant's prompt is not for the browser's eyes."""
     body: JsonObject = json.loads(text)
+    # Who talks on a page is not who listens to others, or steers.
+    body.pop("monitor", None)
     voice = _object(assistant.get("voice"))
     provider = voice.get("provider") or DEFAULT_VOICE_PROVIDER
     told = _object(body.get("assistant"))

@@ -11,11 +11,21 @@ from aywa.ports.media import AudioFormat
 from aywa.ports.store import JsonObject
 from aywa.ports.telephony import RING_S, Headers
 from aywa.service.assistants import INLINE, inline_of, split_inline
+from aywa.service.brain_secrets import split_brain
 from aywa.service.clock import iso, parse_iso
 from aywa.service.documents import without_own
 from aywa.service.errors import Rejected
-from aywa.service.phone_rules import CUSTOMER, SIP_TRANSPORT, target_problems
+from aywa.service.overrides import laid_over
+from aywa.service.phone_numbers import split_number
+from aywa.service.phone_rules import (
+    CUSTOMER,
+    SIP_TRANSPORT,
+    target_problems,
+    transient_number,
+    transient_problems,
+)
 from aywa.service.rules import check, shown
+from aywa.service.secret_fields import Secrets
 from aywa.service.validate import call_problems
 
 WEBSOCKET_CALL = "vapi.websocketCall"
@@ -60,24 +70,19 @@ RUNTIME_FIELDS = frozenset(
         "phoneCallProvider",
         "phoneCallProviderId",
         "phoneCallTransport",
+        "subscriptionLimits",
     )
 )
 """Fields of a call that say what became of it: a client's are dropped."""
 
-_NOT_YET = (
-    "squadId",
-    "squad",
-    "workflowId",
-    "workflow",
-    "squadOverrides",
-    "customers",
-    "customerId",
-)
+_NOT_YET = ("workflowId", "workflow", "customerId")
+BRAINS = ("assistantId", "assistant", "squadId", "squad")
 
 
 @dataclass(frozen=True, slots=True)
 class PhoneTarget:
-    """Who is to be called, and from which phone number. Either number or uri is set. digits: an extension."""
+    """Who is to be called, and from which phone number. Either number or uri is set. digits: an extension. transient: the phone
+    number itself, with its secrets, where it came with the call."""
 
     phone_number_id: str
     number: str = ""
@@ -86,6 +91,7 @@ class PhoneTarget:
     caller_id: str = ""
     ring_s: float = RING_S
     headers: Headers = ()
+    transient: JsonObject | None = field(default=None, repr=False)
 
     @property
     def destination(self) -> str:
@@ -103,26 +109,32 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class CallRequest:
-    """What was asked for. body: as submitted, without secrets, to be kept. Exactly one of assistant_id and assistant is set.
+    """What was asked for. body: as submitted, without secrets, to be kept; secrets: what was taken out of it. Exactly one of
+    assistant_id, assistant, squad_id and squad is set. overrides: of an assistant; squad_overrides: of each member of a squad.
     inline: the credentials that came with it, with their secrets; None when none did. carrier: the vendor by whom the call
     comes, or goes; empty for a trunk."""
 
     type: str
     body: JsonObject
     assistant_id: str | None
-    assistant: JsonObject | None
-    overrides: JsonObject
+    assistant: JsonObject | None = field(repr=False)
+    overrides: JsonObject = field(repr=False)
     format: AudioFormat
     rate_hz: int
     inline: Sequence[JsonObject] | None = field(default=None, repr=False)
     phone: PhoneTarget | None = None
     schedule: Schedule | None = None
     carrier: str = ""
+    squad_id: str | None = None
+    squad: JsonObject | None = field(default=None, repr=False)
+    squad_overrides: JsonObject = field(default_factory=dict, repr=False)
+    secrets: Secrets = field(default_factory=list, repr=False)
 
     @property
     def variables(self) -> JsonObject:
         """The submitted values for {{names}}."""
-        return dict(self.overrides.get("variableValues") or {})
+        values = (over.get("variableValues") or {} for over in (self.overrides, self.squad_overrides))
+        return {name: value for each in values for name, value in each.items()}
 
 
 def read_request(body: Any, *, web: bool) -> CallRequest:
@@ -145,25 +157,45 @@ def read_request(body: Any, *, web: bool) -> CallRequest:
         raise Rejected(problems)
     kept = {name: value for name, value in without_own(body).items() if name not in RUNTIME_FIELDS}
     inline: Sequence[JsonObject] | None = None
+    brain = dict(kept)
+    customer = kept.get("customer") or {}
+    for name in ("assistantOverrides", "squadOverrides"):
+        # What is said of one customer counts more than what is said of the call (contract 6.1).
+        if isinstance(customer.get(name), dict):
+            brain[name] = laid_over(kept.get(name) or {}, customer[name])
     for name in ("assistant", "assistantOverrides"):
-        given = kept.get(name)
+        given = brain.get(name)
         if isinstance(given, dict):
             if INLINE in given:
                 inline = inline_of(given)
-            kept[name] = split_inline(given)[0]
+            brain[name] = split_inline(given)[0]
     other = WEB_CALL if web else WEBSOCKET_CALL
+    public, secrets = _split(kept)
     return CallRequest(
         OUTBOUND_CALL if is_phone else other,
-        kept,
+        public,
         kept.get("assistantId"),
-        kept.get("assistant"),
-        kept.get("assistantOverrides") or {},
+        brain.get("assistant"),
+        brain.get("assistantOverrides") or {},
         audio_format,
         rate_hz,
         inline,
         _phone_target(kept) if is_phone else None,
         schedule,
+        squad_id=kept.get("squadId"),
+        squad=kept.get("squad"),
+        squad_overrides=brain.get("squadOverrides") or {},
+        secrets=secrets,
     )
+
+
+def _split(body: JsonObject) -> tuple[JsonObject, Secrets]:
+    number = body.get("phoneNumber")
+    if not isinstance(number, dict):
+        return split_brain(body)
+    shown_number, of_number = split_number(number)
+    public, secrets = split_brain(body | {"phoneNumber": shown_number})
+    return public, [*secrets, *((["phoneNumber", *path], secret) for path, secret in of_number)]
 
 
 def join_timeout_s(assistant: Mapping[str, Any], phone: PhoneTarget | None = None) -> float:
@@ -193,21 +225,27 @@ def with_ring(
 
 def _brain_problems(body: Mapping[str, Any]) -> list[str]:
     problems = [
-        f"{name} is not supported yet, got {shown(name, body[name])}"
+        f"{name} is not supported, got {shown(name, body[name])}"
         for name in _NOT_YET
         if body.get(name) is not None
     ]
-    given = [name for name in ("assistantId", "assistant") if body.get(name) is not None]
-    if len(given) == 2:
+    given = [name for name in BRAINS if body.get(name) is not None]
+    if len(given) > 1:
+        others = " and ".join(given[1:])
         problems.append(
-            f"assistantId must not be given together with assistant, got {shown('', body[given[0]])}"
+            f"{given[0]} must not be given together with {others}, got {shown('', body[given[0]])}"
         )
     if not given and not problems:
-        problems.append("assistantId or assistant is required: a call needs exactly one of them, got neither")
+        problems.append(
+            "assistantId, assistant, squadId or squad is required: a call needs exactly one of them, got none"
+        )
     return problems
 
 
 def _origin_problems(body: Mapping[str, Any], *, web: bool) -> list[str]:
+    if body.get("customers") is not None:
+        value = shown("customers", body["customers"])
+        return [f"customers must be absent unless telephones are called (POST /call), got {value}"]
     if web:
         return []
     transport = body.get("transport")
@@ -218,25 +256,26 @@ def _origin_problems(body: Mapping[str, Any], *, web: bool) -> list[str]:
             f"{name} must be absent when transport.provider is vapi.websocket, got {shown(name, body[name])}"
             for name in phone
         ]
-    if phone:
-        rule = "is not supported: make one with POST /phone-number and name it in phoneNumberId"
-        return [f"phoneNumber {rule}, got {shown('phoneNumber', body['phoneNumber'])}"]
-    rule = 'must be "vapi.websocket" unless phoneNumberId is given'
+    rule = 'must be "vapi.websocket" unless phoneNumberId or phoneNumber is given'
     return [f"transport.provider {rule}, got {json.dumps(provider)[:80]}"]
 
 
 def _is_phone(body: Mapping[str, Any]) -> bool:
     transport = body.get("transport")
     provider = transport.get("provider") if isinstance(transport, dict) else None
-    return body.get("phoneNumberId") is not None and provider != "vapi.websocket"
+    number = any(body.get(name) is not None for name in ("phoneNumberId", "phoneNumber"))
+    return number and provider != "vapi.websocket"
 
 
 def _phone_problems(body: Mapping[str, Any]) -> list[str]:
     problems = []
-    if not isinstance(body["phoneNumberId"], str):
-        problems.append(f"phoneNumberId must be a string, got {shown('', body['phoneNumberId'])}")
-    if body.get("phoneNumber") is not None:
-        value = shown("phoneNumber", body["phoneNumber"])
+    number_id, number = body.get("phoneNumberId"), body.get("phoneNumber")
+    if number_id is None:
+        problems += transient_problems(number)
+    elif not isinstance(number_id, str):
+        problems.append(f"phoneNumberId must be a string, got {shown('', number_id)}")
+    if number_id is not None and number is not None:
+        value = shown("phoneNumber", number)
         problems.append(f"phoneNumber must not be given together with phoneNumberId, got {value}")
     customer = body.get("customer")
     found = [] if customer is None else check(CUSTOMER, customer, "customer")
@@ -247,7 +286,7 @@ def _phone_problems(body: Mapping[str, Any]) -> list[str]:
     problems += check(SIP_TRANSPORT, transport, "transport")
     provider = transport.get("provider") if isinstance(transport, dict) else None
     if provider not in (None, SIP, *PUBLISHED_CARRIERS):
-        rule = f'must be "{SIP}", the phone number\'s own provider, or absent where phoneNumberId is given'
+        rule = f'must be "{SIP}", the phone number\'s own provider, or absent where a telephone is called'
         problems.append(f"transport.provider {rule}, got {shown('', provider)}")
     return problems
 
@@ -255,14 +294,16 @@ def _phone_problems(body: Mapping[str, Any]) -> list[str]:
 def _phone_target(body: Mapping[str, Any]) -> PhoneTarget:
     """Of a body without problems."""
     customer, transport = body["customer"], body.get("transport") or {}
+    number = body.get("phoneNumber")
     return PhoneTarget(
-        body["phoneNumberId"],
+        body.get("phoneNumberId") or "",
         customer.get("number") or "",
         customer.get("sipUri") or "",
         customer.get("extension") or "",
         customer.get("callerId") or "",
         float(transport.get("dialTimeout") or RING_S),
         tuple((transport.get("sipHeaders") or {}).items()),
+        None if number is None else transient_number(number),
     )
 
 
@@ -272,7 +313,7 @@ def _schedule(plan: Any, problems: list[str], *, is_phone: bool) -> Schedule | N
     if not is_phone:
         value = shown("schedulePlan", plan)
         problems.append(
-            f"schedulePlan must be absent unless a telephone is called (phoneNumberId), got {value}"
+            f"schedulePlan must be absent unless a telephone is called (phoneNumberId, phoneNumber), got {value}"
         )
         return None
     if not isinstance(plan, Mapping):

@@ -17,40 +17,43 @@ from typing import Any
 
 import structlog
 
+from aywa.core.server_messages import deliveries_of_deleted
+from aywa.core.webhooks import Delivery
 from aywa.ports.calls import CallHost, CallPlan, CallRefused
-from aywa.ports.journal import StoreUnavailable
+from aywa.ports.journal import ProjectionStore, StoreUnavailable
 from aywa.ports.secrets import CannotOpen, Vault
 from aywa.ports.store import CallDocuments, CallFiles, Document, JsonObject, NewCall
-from aywa.service.assistants import INLINE, Assistants, Resolved
+from aywa.service.assistants import INLINE, Resolved
+from aywa.service.brains import Brains
 from aywa.service.call_bodies import (
-    about_phone,
     artifact_base_url,
+    blocked,
     ended_fields,
     first_body,
     talk_url,
     web_answer,
 )
+from aywa.service.call_plans import CallPlans
 from aywa.service.call_request import (
     INBOUND_CALL,
     SCHEDULE_MAX_MS,
     WEB_CALL,
     CallRequest,
     Schedule,
-    join_timeout_s,
     read_request,
     with_ring,
 )
 from aywa.service.clock import Clock, iso, now_ms, parse_iso
-from aywa.service.credentials import Credentials
+from aywa.service.customer_servers import CustomerServers, as_begun, unbegun
 from aywa.service.documents import dump, json_list, list_query, load, new_document
 from aywa.service.errors import NotFound, Rejected
 from aywa.service.keys import digest
+from aywa.service.live import Monitors
 from aywa.service.outbound import Dialling, Outbound
-from aywa.service.overrides import merged
 from aywa.service.phone_numbers import NumberInUse, shown_number
 from aywa.service.rules import check, shown
 from aywa.service.sealing import Seal
-from aywa.service.secret_fields import Secrets
+from aywa.service.secret_fields import Secrets, joined
 from aywa.service.validate import CALL_CHANGE
 
 _log = structlog.get_logger("aywa.service.calls")
@@ -58,13 +61,16 @@ _log = structlog.get_logger("aywa.service.calls")
 KIND = "call"
 NO_WORKER = "call.start.error-vapifault-worker-not-available"
 NOT_VALID = "call.start.error-get-resources-validation"
+TOO_MANY = "call.start.error-subscription-concurrency-limit-reached"
+ARTIFACTS = "artifactBaseUrl"
 
 
 @dataclass(frozen=True, slots=True)
 class CallLimits:
     """idempotency_key_ms: how long an Idempotency-Key is remembered. undelivered_ms: how long an answer that its client
     did not wait for is kept for his next, identical request. guest_ms: how long a call's party may read its artifacts.
-    schedule_retry_ms: after how long a scheduled call is tried again that found no room, for schedule_patience_ms in all."""
+    schedule_retry_ms: after how long a call is tried again that was due and could not begin, for schedule_patience_ms in all.
+    queued_calls: to telephones, that wait for room at most, of all organisations."""
 
     idempotency_key_ms: int = 24 * 3600 * 1000
     idempotency_key_length: int = 255
@@ -74,6 +80,7 @@ class CallLimits:
     delete_ids: int = 1_000
     schedule_retry_ms: int = 10_000
     schedule_patience_ms: int = 3600 * 1000
+    queued_calls: int = 1_000
 
 
 DEFAULT_LIMITS = CallLimits()
@@ -98,23 +105,27 @@ class PhoneWay:
 
 
 class Calls:
-    """The use-cases. Documents leave as JSON text. phone: None where there are no telephones."""
+    """The use-cases. Documents leave as JSON text. phone: None where there are no telephones. servers: None where no
+    customer's servers are told. monitors: makes the addresses of those who listen and steer; None: there are none. records: what
+    is known of a call's servers when it is deleted; None: nobody is told that it was."""
 
     def __init__(
         self,
         documents: CallDocuments,
-        assistants: Assistants,
-        credentials: Credentials,
+        brains: Brains,
         host: CallHost,
         files: CallFiles | None = None,
         limits: CallLimits = DEFAULT_LIMITS,
         clock: Clock = now_ms,
         phone: PhoneWay | None = None,
+        servers: CustomerServers | None = None,
+        monitors: Monitors | None = None,
+        records: ProjectionStore | None = None,
     ) -> None:
+        self._records = records
+        self._plans = CallPlans(brains, servers, monitors)
         self._phone = phone
         self._documents = documents
-        self._assistants = assistants
-        self._credentials = credentials
         self._host = host
         self._files = files
         self._limits = limits
@@ -157,17 +168,19 @@ class Calls:
     async def _begin(
         self, creator: Creator, request: CallRequest, idempotency: str | None, fingerprint: str
     ) -> str:
-        brain = await self._brain(creator.org_id, request)
+        brain = await self._plans.brain(creator.org_id, request)
         created_ms = self._clock()
-        request, dialling = await self._dialling(creator.org_id, request, brain)
+        call_id = str(uuid.uuid4())
+        request, dialling = await self._dialling(creator.org_id, request, brain, call_id)
         later = request.schedule is not None and self._is_later(request.schedule, created_ms)
         if dialling is not None and not later and self._phone is not None:
             self._phone.outbound.judge(creator.org_id, dialling.destination)
-        call_id = str(uuid.uuid4())
         first = first_body(request, "scheduled" if later else "queued")
         if dialling is not None and not request.carrier:
             # What the SIP port calls it, too: a carrier's records can be laid beside ours.
             first["phoneCallProviderId"] = call_id
+        # Nobody but this runtime says who listens.
+        first.pop("monitor", None)
         document = new_document(creator.org_id, created_ms, first, call_id)
         guest_token = secrets.token_urlsafe(24)
         row = NewCall(
@@ -178,26 +191,44 @@ class Calls:
             idempotency,
             fingerprint,
             digest(guest_token),
-            None if request.phone is None else request.phone.phone_number_id,
+            None if request.phone is None else request.phone.phone_number_id or None,
         )
         since_ms = created_ms - self._limits.idempotency_key_ms
-        if later:
-            return await self._wait(request, row, since_ms)
-        plan = await self._plan(request, brain, document, None if dialling is None else dialling.number)
-        await self._documents.insert(row, since_ms)
+        if later and request.schedule is not None:
+            return await self._wait(request, row, since_ms, request.schedule.earliest_ms)
         artifacts = artifact_base_url(creator.base_url, document.id, guest_token)
-        plan = replace(plan, call={**plan.call, "artifactBaseUrl": artifacts})
-        return await self._started(plan, document, dialling, creator.base_url)
+        if dialling is not None and await self._is_behind(created_ms):
+            self._not_placed(dialling)
+            document = replace(document, text=dump(blocked(load(document))))
+            held = replace(request, secrets=[*request.secrets, ([ARTIFACTS], artifacts)])
+            return await self._wait(held, replace(row, document=document), since_ms, created_ms)
+        plan = await self._plans.plan(request, brain, document, None if dialling is None else dialling.number)
+        document, plan = self._plans.opened(document, plan, creator.base_url)
+        await self._documents.insert(replace(row, document=document), since_ms)
+        plan = replace(plan, call={**plan.call, ARTIFACTS: artifacts})
+        return await self._started(plan, document, dialling, creator.base_url, request.secrets)
 
     async def _started(
-        self, plan: CallPlan, document: Document, dialling: Dialling | None, base_url: str
+        self,
+        plan: CallPlan,
+        document: Document,
+        dialling: Dialling | None,
+        base_url: str,
+        own: Secrets,
     ) -> str:
-        """Begins a call whose document is stored."""
+        """Begins a call whose document is stored. own: its secrets."""
         try:
-            url = await self._prepare(plan, document)
-        except CallRefused:
+            url = self._host.prepare(plan)
+        except CallRefused as refusal:
             self._not_placed(dialling)
-            raise
+            waits = None
+            if dialling is not None and self._host.full():
+                # Others had the last place in the meantime.
+                waits = await self._lined_up(document, [*own, ([ARTIFACTS], plan.call[ARTIFACTS])])
+            if waits is None:
+                await self._refused(plan, document, refusal)
+                raise
+            return waits.text
         if dialling is not None:
             self._dial(dialling, document.id, base_url)
             return document.text
@@ -211,17 +242,18 @@ class Calls:
         return text if plan.type != WEB_CALL else web_answer(text, plan.assistant)
 
     async def _dialling(
-        self, org_id: str, request: CallRequest, brain: Resolved
+        self, org_id: str, request: CallRequest, brain: Resolved, call_id: str
     ) -> tuple[CallRequest, Dialling | None]:
         if request.phone is None:
             return request, None
         if self._phone is None:
             raise Rejected(["phoneNumberId cannot be called from: this runtime has no SIP port"])
-        dialling = await self._phone.outbound.read(org_id, request.phone)
+        dialling = await self._phone.outbound.read(org_id, request.phone, call_id)
         carrier = dialling.call.carrier
         if carrier is None:
             return request, dialling
-        assistant = merged(brain.body, request.overrides)
+        settled, _ = await self._plans.settled(org_id, brain, request)
+        assistant = settled.assistant
         phone = with_ring(request.phone, request.body, assistant, carrier.vendor)
         call = replace(dialling.call, ring_s=phone.ring_s)
         return replace(request, carrier=carrier.vendor, phone=phone), replace(dialling, call=call)
@@ -259,34 +291,58 @@ class Calls:
             raise Rejected([f"schedulePlan.latestAt must not have passed, got {iso(schedule.latest_ms)}"])
         return schedule.earliest_ms > now
 
-    async def _wait(self, request: CallRequest, row: NewCall, since_ms: int) -> str:
+    async def _wait(self, request: CallRequest, row: NewCall, since_ms: int, due_ms: int) -> str:
         assert self._phone is not None
-        assert request.schedule is not None
         document = row.document
-        held: Secrets = [] if request.inline is None else [([INLINE], list(request.inline))]
-        sealed = Seal(self._phone.vault, KIND).close(document.org_id, document.id, held)
-        due_ms = request.schedule.earliest_ms
+        sealed = Seal(self._phone.vault, KIND).close(document.org_id, document.id, request.secrets)
         await self._documents.insert(
             replace(row, document=replace(document, sealed=sealed), due_ms=due_ms), since_ms
         )
         self._phone.scheduled()
         return document.text
 
-    async def begin_due(self, document: Document) -> None:
-        """Begins a scheduled call whose time has come; where there is no room for it now, it waits on, for a time.
-        Raises StoreUnavailable."""
+    async def _is_behind(self, now: int) -> bool:
+        """Whether a call to a telephone has to wait for others, and may."""
+        waiting = await self._documents.waiting(now)
+        return waiting < self._limits.queued_calls and (waiting > 0 or self._host.full())
+
+    async def _lined_up(self, document: Document, own: Secrets) -> Document | None:
+        """A call whose document is stored waits for room; None where too many do."""
+        assert self._phone is not None
         now = self._clock()
+        if await self._documents.waiting(now) >= self._limits.queued_calls:
+            return None
+        sealed = Seal(self._phone.vault, KIND).close(document.org_id, document.id, own)
+        waits = await self._documents.postpone(
+            replace(document, sealed=sealed), document.created_ms, now, blocked
+        )
+        self._phone.scheduled()
+        return waits
+
+    async def begin_due(self, document: Document) -> bool:
+        """Begins a call that waited for its time, or for room; False: there is no room for it yet, nor for any other. Where
+        something else is in its way it waits on, for a time. Raises StoreUnavailable."""
+        now = self._clock()
+        if self._host.full():
+            if now <= _due_since(document) + self._limits.schedule_patience_ms:
+                return False
+            await self._give_up(document, TOO_MANY, "there was no room for it: too many calls were running")
+            return True
+        await self._begin_waiting(document, now)
+        return True
+
+    async def _begin_waiting(self, document: Document, now: int) -> None:
         try:
-            request = read_request(load(document), web=False)
+            request, artifacts = self._read_again(document)
             latest_ms = None if request.schedule is None else request.schedule.latest_ms
             if latest_ms is not None and latest_ms < now:
                 raise Rejected(["schedulePlan.latestAt had passed before the call could begin"])
-            request = replace(request, inline=self._unsealed(document))
-            brain = await self._brain(document.org_id, request)
-            request, dialling = await self._dialling(document.org_id, request, brain)
+            brain = await self._plans.brain(document.org_id, request)
+            request, dialling = await self._dialling(document.org_id, request, brain, document.id)
             if dialling is None or self._phone is None:
                 raise Rejected(["phoneNumberId is required"])
-            plan = await self._plan(request, brain, document, dialling.number)
+            plan = await self._plans.plan(request, brain, document, dialling.number)
+            plan = replace(plan, call={**plan.call, **artifacts})
             self._phone.outbound.judge(document.org_id, dialling.destination)
         except Rejected as rejection:
             await self._give_up(document, NOT_VALID, "; ".join(rejection.problems))
@@ -296,8 +352,10 @@ class Calls:
             await self._begin_claimed(document, plan, dialling)
 
     async def _begin_claimed(self, document: Document, plan: CallPlan, dialling: Dialling) -> None:
+        _, plan = self._plans.opened(document, plan)
+        first = {name: plan.call[name] for name in ("monitor",) if name in plan.call} | {"status": "queued"}
         claimed = await self._documents.claim(
-            document.org_id, document.id, self._clock(), lambda body: body | {"status": "queued"}
+            document.org_id, document.id, self._clock(), lambda body: body | first
         )
         if claimed is None:
             self._not_placed(dialling)
@@ -313,23 +371,30 @@ class Calls:
 
     async def _postpone(self, document: Document, refusal: CallRefused) -> None:
         now = self._clock()
-        plan = load(document).get("schedulePlan") or {}
-        since_ms = parse_iso(plan["earliestAt"])
-        if now > since_ms + self._limits.schedule_patience_ms:
+        if now > _due_since(document) + self._limits.schedule_patience_ms:
             await self._give_up(document, refusal.ended_reason, str(refusal))
             return
         _log.info("scheduled_call_postponed", call_id=document.id, reason=str(refusal))
-        await self._documents.postpone(document, now + self._limits.schedule_retry_ms, now)
+        as_before = {"status": load(document)["status"]}
+        await self._documents.postpone(
+            document, now + self._limits.schedule_retry_ms, now, lambda body: body | as_before
+        )
 
-    def _unsealed(self, document: Document) -> Sequence[JsonObject] | None:
+    def _read_again(self, document: Document) -> tuple[CallRequest, JsonObject]:
+        """The request that a call was made with which waited, and where its party finds its artifacts. Raises Rejected."""
+        body = load(document)
         if document.sealed is None or self._phone is None:
-            return None
+            return read_request(body, web=False), {}
         try:
             held = Seal(self._phone.vault, KIND).open(document.org_id, document.id, document.sealed)
         except CannotOpen as reason:
             raise Rejected([f"the call's own credentials cannot be opened: {reason}"]) from None
-        found: Sequence[JsonObject] = held[0][1]
-        return found
+        if held and held[0][0] == [INLINE]:  # as an earlier release kept them
+            inline: Sequence[JsonObject] = held[0][1]
+            return replace(read_request(body, web=False), inline=inline), {}
+        artifacts: JsonObject = joined({}, [each for each in held if each[0] == [ARTIFACTS]])
+        own = [each for each in held if each[0] != [ARTIFACTS]]
+        return read_request(joined(body, own), web=False), artifacts
 
     async def abandon(self, document: Document) -> None:
         """A scheduled call that cannot be begun, for a reason that nobody foresaw. Raises StoreUnavailable."""
@@ -338,9 +403,11 @@ class Calls:
     async def _give_up(self, document: Document, reason: str, message: str) -> None:
         now = self._clock()
         ended = ended_fields(now, reason, message)
+        _, webhooks = await self._plans.chain(document.org_id, {}, {}, None)
+        told = unbegun(document, {}, webhooks, load(document), now, ended)
         # It may have been claimed before.
         for change in (self._documents.claim, self._documents.refuse):
-            if await change(document.org_id, document.id, now, lambda body: body | ended) is not None:
+            if await change(document.org_id, document.id, now, lambda body: body | ended, told) is not None:
                 return
 
     # --- from a telephone --------------------------------------------------------------------------------------------
@@ -355,7 +422,8 @@ class Calls:
     ) -> CallPlan:
         """Takes a call that somebody placed to a phone number, or that equipment brings to an assistant. Raises CallRefused,
         StoreUnavailable."""
-        plan = await self._plan(request, brain, document, number)
+        plan = await self._plans.plan(request, brain, document, number)
+        document, plan = self._plans.opened(document, plan, base_url)
         guest_token = secrets.token_urlsafe(24)
         row = NewCall(
             document,
@@ -368,66 +436,33 @@ class Calls:
         await self._documents.insert(row, 0)
         if base_url:
             artifacts = artifact_base_url(base_url, document.id, guest_token)
-            plan = replace(plan, call={**plan.call, "artifactBaseUrl": artifacts})
-        await self._prepare(plan, document)
+            plan = replace(plan, call={**plan.call, ARTIFACTS: artifacts})
+        try:
+            _ = self._host.prepare(plan)
+        except CallRefused as refusal:
+            await self._refused(plan, document, refusal)
+            raise
         return plan
 
     async def record_refused(
-        self, document: Document, number_id: str, reason: str, message: str, more: Mapping[str, Any]
+        self, document: Document, number: NumberInUse, reason: str, message: str, more: Mapping[str, Any]
     ) -> None:
-        """Puts a call on record that came in and never became one. Raises StoreUnavailable."""
-        body = load(document) | ended_fields(self._clock(), reason, message) | dict(more)
-        ended = replace(document, text=dump(body))
-        await self._documents.insert(NewCall(ended, INBOUND_CALL, "ended", phone_number_id=number_id), 0)
+        """Puts a call on record that came in and never became one; the number's servers are told. Raises StoreUnavailable."""
+        now = self._clock()
+        ended = ended_fields(now, reason, message)
+        body = load(document) | ended | dict(more)
+        _, webhooks = await self._plans.chain(document.org_id, {}, {}, number)
+        told = unbegun(document, {}, webhooks, body | {"phoneNumber": shown_number(number.body)}, now, ended)
+        row = NewCall(replace(document, text=dump(body)), INBOUND_CALL, "ended", phone_number_id=number.id)
+        await self._documents.insert(row, 0, told)
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
-    async def _plan(
-        self, request: CallRequest, brain: Resolved, document: Document, number: NumberInUse | None
-    ) -> CallPlan:
-        assistant = merged(brain.body, request.overrides)
-        inline = brain.inline if request.inline is None else request.inline
-        found = await self._credentials.keys(document.org_id, assistant, inline)
-        body = load(document)
-        variables = request.variables
-        if number is not None:
-            body |= {"phoneNumber": shown_number(number.body)}
-        if number is not None or request.type == INBOUND_CALL:
-            variables = about_phone(body) | variables
-        return CallPlan(
-            call_id=document.id,
-            org_id=document.org_id,
-            type=request.type,
-            assistant=assistant,
-            format=request.format,
-            rate_hz=request.rate_hz,
-            created_ms=document.created_ms,
-            assistant_id=request.assistant_id,
-            variables=variables,
-            call=body,
-            join_timeout_s=join_timeout_s(assistant, request.phone),
-            keys=found.keys,
-            warnings=(*brain.problems, *found.problems),
-        )
-
-    async def _brain(self, org_id: str, request: CallRequest) -> Resolved:
-        if request.assistant_id is None:
-            given = request.assistant or {}
-            return Resolved({name: value for name, value in given.items() if value is not None})
-        try:
-            return await self._assistants.resolve(org_id, request.assistant_id)
-        except NotFound:
-            value = shown("assistantId", request.assistant_id)
-            raise Rejected([f"assistantId must be the id of an existing assistant, got {value}"]) from None
-
-    async def _prepare(self, plan: CallPlan, document: Document) -> str:
-        try:
-            return self._host.prepare(plan)
-        except CallRefused as refusal:
-            now = self._clock()
-            ended = ended_fields(now, refusal.ended_reason, str(refusal))
-            await self._documents.refuse(document.org_id, document.id, now, lambda body: body | ended)
-            raise
+    async def _refused(self, plan: CallPlan, document: Document, refusal: CallRefused) -> None:
+        now = self._clock()
+        ended = ended_fields(now, refusal.ended_reason, str(refusal), plan.assistant)
+        told = unbegun(document, plan.assistant, plan.webhooks, plan.call, now, ended)
+        await self._documents.refuse(document.org_id, document.id, now, lambda body: body | ended, told)
 
     async def _keep(self, document: Document, body: JsonObject, fields: JsonObject) -> str:
         try:
@@ -457,8 +492,9 @@ class Calls:
             raise Rejected(["Idempotency-Key must not be used again with another body"])
         if request.type != WEB_CALL:
             return earlier.document.text
-        assistant = merged((await self._brain(creator.org_id, request)).body, request.overrides)
-        return web_answer(earlier.document.text, assistant)
+        brain = await self._plans.brain(creator.org_id, request)
+        settled, _ = await self._plans.settled(creator.org_id, brain, request)
+        return web_answer(earlier.document.text, settled.assistant)
 
     # --- afterwards ------------------------------------------------------------------------------------------
 
@@ -513,13 +549,38 @@ class Calls:
         return text
 
     async def _delete(self, org_id: str, call_id: str) -> str | None:
-        document = await self._documents.delete(org_id, call_id, self._clock())
+        now = self._clock()
+        begun = await self._as_begun(org_id, call_id)
+
+        def tell(gone: Document) -> Sequence[Delivery]:
+            return () if begun is None else deliveries_of_deleted(call_id, org_id, begun, load(gone), now)
+
+        document = await self._documents.delete(org_id, call_id, now, tell)
         if document is None:
             return None
         self._host.end(call_id, "call-deleted")
         if self._files is not None:
-            await asyncio.to_thread(self._files.remove, call_id)
+            await self._files.remove(org_id, call_id)
         return document.text
+
+    async def _as_begun(self, org_id: str, call_id: str) -> Mapping[str, Any] | None:
+        """What the record says of a call's beginning; what it would say, of one that has not begun."""
+        document = None if self._records is None else await self._documents.get(org_id, call_id)
+        if document is None or self._records is None:
+            return None
+        for record in await self._records.events(org_id, call_id):
+            if record.kind == "CallStarted":
+                return record.data
+        assistant: JsonObject = {}
+        try:
+            request, _ = self._read_again(document)
+            settled, _ = await self._plans.settled(org_id, await self._plans.brain(org_id, request), request)
+        except Rejected:
+            _, webhooks = await self._plans.chain(org_id, {}, {}, None)
+        else:
+            assistant = settled.assistant
+            _, webhooks = await self._plans.chain(org_id, assistant, settled.keys, None)
+        return as_begun(document, assistant, webhooks, load(document))
 
     def _more_ids(self, more: Any) -> Sequence[str]:
         if more is None:
@@ -540,6 +601,12 @@ class Calls:
 def missing(call_id: str) -> NotFound:
     """No such call here."""
     return NotFound(f"Call {call_id[:80]} does not exist.")
+
+
+def _due_since(document: Document) -> float:
+    """Since when a call that waits could have begun, in Unix milliseconds."""
+    plan = load(document).get("schedulePlan")
+    return document.created_ms if plan is None else parse_iso(plan["earliestAt"])
 
 
 def _fingerprint(body: Any, web: bool) -> str:

@@ -6,12 +6,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from aywa.core.handoff import HANDOFF
 from aywa.core.settings import ACKNOWLEDGEMENTS, INTERRUPTIONS, SILENT_CALLER
-from aywa.core.tools import BUILT_IN
+from aywa.core.tools import API_REQUEST, ASKING, BUILT_IN, MCP
 from aywa.core.turns import phrases
+from aywa.service.inert import INERT_TOOLS
 
 SILENCE_TIMEOUT_S = 30.0
 MAX_DURATION_S = 600.0
+OFFERED = (*BUILT_IN, *ASKING)
 _START, _STOP = "startSpeakingPlan", "stopSpeakingPlan"
 # Contract 4.1: older fields, and what they are called now.
 _RENAMED = (
@@ -164,15 +167,20 @@ def _tools(assistant: Mapping[str, Any]) -> Iterator[str]:
     names: set[str] = set()
     for index, tool in enumerate(map(_mapping, _list(model.get("tools")))):
         kind = tool.get("type")
-        if kind not in BUILT_IN:
-            yield f"model.tools[{index}] is not offered to the model: {kind} is no tool of {', '.join(BUILT_IN)}"
+        if kind not in OFFERED:
+            why = INERT_TOOLS.get(str(kind), f"it is no tool of {', '.join(OFFERED)}")
+            yield f"model.tools[{index}] ({kind}) is not offered to the model: {why}"
             continue
-        name = str(_mapping(tool.get("function")).get("name") or kind)
+        own = _mapping(tool.get("function")).get("name") or (
+            tool.get("name") if kind == API_REQUEST else None
+        )
+        if kind == MCP or (kind == HANDOFF and not own):
+            # Each is named after whom it hands over to; an MCP server's are named when it has told of them.
+            continue
+        name = str(own or kind)
         if name in names:
             yield f"model.tools[{index}] has no effect: another tool is called {name}"
         names.add(name)
-    if model.get("toolIds"):
-        yield f"model.toolIds is not used yet: the tools that are run are in model.tools: {', '.join(BUILT_IN)}"
     keypad = _mapping(assistant.get("keypadInputPlan"))
     if keypad.get("enabled") is not True and len(keypad) > (keypad.get("enabled") is not None):
         yield "keypadInputPlan has no effect: enabled is not true"

@@ -95,8 +95,8 @@ class _Unquoted:
         return self.rule.schema()
 
 
-_KEY = Also(Text(SECRET_LENGTH_MAX), _check_key)
-_URL = Also(Text(URL_LENGTH_MAX), _check_url)
+_KEY = Also(Text(SECRET_LENGTH_MAX), _check_key, "^[!-~]{1,100}$")
+_URL = Also(Text(URL_LENGTH_MAX), _check_url, "^(https?|wss?)://[a-z]{1,20}(/[a-z]{0,20})?$")
 _SECRET = Text(SECRET_LENGTH_MAX)
 AUTHENTICATION_PLAN = Obj(
     {

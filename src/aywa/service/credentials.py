@@ -6,7 +6,7 @@ A call never awaits a database (design): its keys are looked up before it is pre
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -18,6 +18,7 @@ from aywa.service.clock import Clock, now_ms
 from aywa.service.credential_rules import change_problems, credential_problems, tidy, wanting
 from aywa.service.documents import OWN_FIELDS, json_list, list_query, load, new_document, without_own
 from aywa.service.errors import NotFound, Rejected
+from aywa.service.once import Asked, made_once
 from aywa.service.rules import shown
 from aywa.service.sealing import Seal
 from aywa.service.secret_fields import joined, kept, split
@@ -59,18 +60,16 @@ class Credentials:
         self._clock = clock
         self._written = written or (lambda _provider: None)
 
-    async def create(self, org_id: str, body: Any) -> str:
-        """Stores a new credential. Raises Rejected."""
+    async def create(self, org_id: str, body: Any, request: Asked | None = None) -> str:
+        """Stores a new credential, once. Raises Rejected."""
         if problems := credential_problems(body):
             raise Rejected(problems)
         public, secrets = split(tidy(without_own(body)))
         document = new_document(org_id, self._clock(), public)
         sealed = self._seal.close(org_id, document.id, secrets)
-        await self._documents.insert(
-            Document(document.id, org_id, document.created_ms, document.updated_ms, document.text, sealed)
-        )
+        made = await made_once(self._documents, replace(document, sealed=sealed), request)
         self._written(public["provider"])
-        return document.text
+        return made.text
 
     async def list(self, org_id: str, parameters: Mapping[str, str]) -> str:
         """A JSON array, newest first. Raises Rejected."""

@@ -15,6 +15,7 @@ from aywa.service.errors import Unauthenticated
 from aywa.service.inbound import Brought, Inbound
 from aywa.service.keys import PREFIX, Keys
 from aywa.service.phone_numbers import NumberInUse, PhoneNumbers
+from aywa.service.scopes import grants
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class EquipmentCalls:
             key = await self._keys.authenticate(token)
         except Unauthenticated:
             return False
-        return key.org_id == owner.org_id and key.kind == "private"
+        return key.org_id == owner.org_id and key.kind == "private" and grants(key.scopes, "calls:write")
 
     async def account(self, owner: Owner) -> CarrierAccount | None:
         """Of the carrier behind the owner's phone number, whose signatures it makes."""

@@ -6,7 +6,20 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from aywa.core.settings import ALL_ACTIONS, ELAPSED, HOOK_ACTIONS, HOOKS, split_hook_event
-from aywa.service.rules import Also, Choice, Flag, ListOf, Number, Obj, Problems, Text, join
+from aywa.service.rules import (
+    Also,
+    Choice,
+    Described,
+    Flag,
+    ListOf,
+    Number,
+    Obj,
+    Problems,
+    Rule,
+    Tagged,
+    Text,
+    join,
+)
 
 HOOKS_MAX = 100
 LOW_CONFIDENCE = "assistant.transcriber.endpointedSpeechLowConfidence"
@@ -77,6 +90,10 @@ def _check_message(value: Mapping[str, Any], path: str, problems: Problems) -> N
         problems.add(join(path, "message.content"), "must be a text", content)
 
 
+def _anything(value: Any, path: str, problems: Problems) -> None:
+    """Says nothing: it only stands in a description."""
+
+
 _KINDS = {"tool": "an object", "toolId": "a string"}
 _NEEDS: dict[str, Callable[[Mapping[str, Any], str, Problems], None]] = {
     "say": _check_say,
@@ -93,19 +110,43 @@ _OPTIONS = Obj(
 )
 _FILTER = Obj({"type": Choice(("oneOf",)), "key": Text(), "oneOf": ListOf(Text())}, ("type", "key", "oneOf"))
 _ACTION = Also(Obj({"type": Text(), "triggerResponseEnabled": Flag()}, ("type",)), _check_action)
-HOOK_LIST = ListOf(
-    Also(
-        Obj(
-            {
-                "on": Also(Text(), _check_event),
-                "do": ListOf(_ACTION),
-                "filters": ListOf(_FILTER),
-                "name": Text(),
-                "options": _OPTIONS,
-            },
-            ("on", "do"),
-        ),
-        _check_hook,
+_HOOK = Also(
+    Obj(
+        {
+            "on": Also(Text(), _check_event),
+            "do": ListOf(_ACTION),
+            "filters": ListOf(_FILTER),
+            "name": Text(),
+            "options": _OPTIONS,
+        },
+        ("on", "do"),
     ),
-    HOOKS_MAX,
+    _check_hook,
 )
+_ACTIONS: dict[str, Obj] = {
+    "say": Obj({"exact": Also(Text(), _anything, "^[A-Za-z]")}, ("exact",)),
+    "tool": Obj({"toolId": Text(shortest=1)}, ("toolId",)),
+    "message.add": Obj(
+        {
+            "message": Obj({"role": Text(), "content": Text(shortest=1)}, ("content",)),
+            "triggerResponseEnabled": Flag(),
+        },
+        ("message",),
+    ),
+}
+
+
+def _described(on: str) -> Obj:
+    """A hook as a description can say it: which actions may follow what (contract 12.1), in their plainest form."""
+    actions = {name: _ACTIONS[name] for name in HOOK_ACTIONS.get(on, ALL_ACTIONS)}
+    timed = Obj(_OPTIONS.rules, ("seconds",)) if on == ELAPSED else _OPTIONS
+    rules: dict[str, Rule] = {
+        "do": ListOf(Tagged("type", actions)),
+        "filters": ListOf(_FILTER),
+        "name": Text(),
+        "options": timed,
+    }
+    return Obj(rules, ("do", "options") if on == ELAPSED else ("do",))
+
+
+HOOK_LIST = ListOf(Described(_HOOK, Tagged("on", {on: _described(on) for on in HOOKS})), HOOKS_MAX)

@@ -19,28 +19,36 @@ from aywa.ports.calls import CallRefused
 from aywa.ports.errors import ProviderError
 from aywa.ports.journal import StoreUnavailable
 from aywa.ports.media import AudioFormat
+from aywa.ports.server_questions import (
+    ASSISTANT_REQUEST,
+    ASSISTANT_REQUEST_S,
+    ServerChain,
+    ServerQuestions,
+)
 from aywa.ports.store import Document, JsonObject
 from aywa.ports.telephony import (
     Account,
     Answer,
-    AssistantRequests,
     Forward,
     InboundInvite,
     OutboundCall,
     Refusal,
     Trunk,
 )
-from aywa.service.assistants import INLINE, Assistants, Resolved, inline_of, split_inline
+from aywa.service.assistants import INLINE, Resolved, inline_of, split_inline
+from aywa.service.brain_secrets import split_brain
+from aywa.service.brains import Brains
 from aywa.service.call_bodies import first_body
 from aywa.service.call_request import INBOUND_CALL, CallRequest
 from aywa.service.calls import Calls
 from aywa.service.clock import Clock, now_ms
-from aywa.service.credentials import Credentials
+from aywa.service.customer_servers import CustomerServers
 from aywa.service.documents import load, new_document
 from aywa.service.errors import NotFound, Rejected
+from aywa.service.number_hooks import hooked, parting
 from aywa.service.outbound import Outbound
 from aywa.service.phone_numbers import NumberInUse, PhoneNumbers, shown_number
-from aywa.service.phone_rules import DESTINATION, is_plain
+from aywa.service.phone_rules import DESTINATION, ENDING, RINGING, SAY_MAX_CHARACTERS, is_plain
 from aywa.service.rules import check
 from aywa.service.trunks import Trunks
 from aywa.service.validate import assistant_problems, call_problems
@@ -59,17 +67,26 @@ FAILED = "assistant-request-failed"
 FORWARDED = "assistant-request-returned-forwarding-phone-number"
 INVALID = "assistant-request-returned-invalid-assistant"
 NO_ANSWER = "assistant-request-returned-no-assistant"
+SAID = "assistant-request-returned-error"
 UNSPEAKABLE = "assistant-request-returned-unspeakable-error"
 TEXT_LENGTH_MAX = 200
 
 
 class _NotAnswered(Exception):
-    """Nobody answers for the number. destination: where the customer's server sends the caller instead."""
+    """Nobody answers for the number. destination: where the customer's server, or a hook, sends the caller instead. words: what
+    he is told before the line is hung up."""
 
-    def __init__(self, reason: str, message: str, destination: JsonObject | None = None) -> None:
+    def __init__(
+        self, reason: str, message: str, destination: JsonObject | None = None, words: str = ""
+    ) -> None:
         super().__init__(message)
         self.reason = reason
         self.destination = destination
+        self.words = words
+
+    def spoken(self) -> _Brain | None:
+        """Who tells him."""
+        return _speaker(self.words, self.reason) if self.words else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +112,9 @@ class _Brain:
     assistant: JsonObject | None = None
     overrides: JsonObject | None = None
     inline: Sequence[JsonObject] | None = None
+    squad_id: str | None = None
+    squad: JsonObject | None = None
+    squad_overrides: JsonObject | None = None
 
 
 class Inbound:
@@ -107,9 +127,9 @@ class Inbound:
         trunks: Trunks,
         outbound: Outbound,
         calls: Calls,
-        assistants: Assistants,
-        credentials: Credentials,
-        requests: AssistantRequests | None = None,
+        brains: Brains,
+        servers: CustomerServers,
+        requests: ServerQuestions | None = None,
         base_url: str = "",
         clock: Clock = now_ms,
     ) -> None:
@@ -117,8 +137,8 @@ class Inbound:
         self._trunks = trunks
         self._outbound = outbound
         self._calls = calls
-        self._assistants = assistants
-        self._credentials = credentials
+        self._brains = brains
+        self._servers = servers
         self._requests = requests
         self._base_url = base_url
         self._clock = clock
@@ -185,13 +205,26 @@ class Inbound:
             INBOUND_CALL, body, None, None, {}, brought.format, brought.rate_hz, carrier=brought.carrier
         )
         envelope = new_document(number.org_id, created_ms, first_body(bare), call_id)
+        caller = str(customer.get("number", ""))
+        action = hooked(number.body, RINGING, caller)
+        brain: _Brain | None
         try:
-            brain = await self._brain(number, envelope)
+            brain = self._as_hooked(RINGING, action) or await self._brain(number, envelope)
         except _NotAnswered as reason:
-            return await self._unanswered(number, envelope, reason, customer.get("number", ""))
+            try:
+                brain = self._as_hooked(ENDING, hooked(number.body, ENDING, reason.reason)) or reason.spoken()
+            except _NotAnswered as hook:
+                return await self._unanswered(number, envelope, hook, caller)
+            if brain is None:
+                return await self._unanswered(number, envelope, reason, caller)
         request = _request(brain, body, variables, brought)
         document = new_document(number.org_id, created_ms, first_body(request), call_id)
-        return await self._begun(document, request, brain.resolved, number)
+        try:
+            return await self._begun(document, request, brain.resolved, number)
+        except Rejected as rejection:
+            # What it refers to is not there (contract 5): nothing of the call has begun.
+            missing = _NotAnswered(NO_RESOURCES, "; ".join(rejection.problems[:5]))
+            return await self._unanswered(number, envelope, missing, customer.get("number", ""))
 
     async def _begun(
         self, document: Document, request: CallRequest, resolved: Resolved, number: NumberInUse | None
@@ -227,41 +260,63 @@ class Inbound:
             return await self._begun(document, request, brain.resolved, None)
         except _NotAnswered as reason:
             return Refusal(404, "Not Found", None, reason.reason, str(reason))
+        except Rejected as rejection:
+            return Refusal(404, "Not Found", None, NO_RESOURCES, "; ".join(rejection.problems[:5]))
         except StoreUnavailable:
             return _NO_STORE
         except Exception as error:  # noqa: BLE001 - as above
             _log.exception("call_not_taken")
             return Refusal(500, "Server Internal Error", message=type(error).__name__)
 
+    def _as_hooked(self, on: str, action: Mapping[str, Any] | None) -> _Brain | None:
+        """Who speaks for the number's hook (contract 12.2); None where there is none. Raises _NotAnswered: it passes the caller
+        on."""
+        if action is None:
+            return None
+        if action.get("type") == "say":
+            return _speaker(str(action.get("exact") or ""), f"{on}.hook-executed-say")
+        destination = action.get("destination")
+        known = not check(DESTINATION, destination, "destination")
+        told = "a hook of the phone number passes the caller on"
+        raise _NotAnswered(f"{on}.hook-executed-transfer", told, destination if known else None)
+
     async def _brain(self, number: NumberInUse, envelope: Document) -> _Brain:
         body = number.body
         if body.get("assistantId") is not None:
             return await self._stored(number.org_id, body["assistantId"], {}, NO_ASSISTANT)
-        for name in ("squadId", "workflowId"):
-            if body.get(name) is not None:
-                raise _NotAnswered(
-                    NO_RESOURCES, f"{name} is not supported yet: give the number an assistantId"
-                )
-        if number.server is None:
+        if body.get("squadId") is not None:
+            return await self._stored_squad(number.org_id, body["squadId"], {}, NO_RESOURCES)
+        if body.get("workflowId") is not None:
+            raise _NotAnswered(
+                NO_RESOURCES, "workflowId is not supported: give the number an assistantId or a squadId"
+            )
+        chain = await self._servers.number_chain(number.org_id, number.server)
+        if not chain.servers:
             raise _NotAnswered(NO_BRAIN, "the phone number has neither an assistantId nor a server")
-        return await self._asked(number, envelope)
+        return await self._asked(number, chain, envelope)
 
     async def _stored(self, org_id: str, assistant_id: Any, overrides: JsonObject, reason: str) -> _Brain:
         try:
-            resolved = await self._assistants.resolve(org_id, str(assistant_id))
+            resolved = await self._brains.stored(org_id, str(assistant_id))
         except NotFound as missing:
             raise _NotAnswered(reason, str(missing)) from None
         inline = inline_of(overrides) if INLINE in overrides else None
         return _Brain(resolved, str(assistant_id), overrides=split_inline(overrides)[0], inline=inline)
 
-    async def _asked(self, number: NumberInUse, envelope: Document) -> _Brain:
+    async def _stored_squad(self, org_id: str, squad_id: Any, overrides: JsonObject, reason: str) -> _Brain:
+        try:
+            resolved = await self._brains.squad(org_id, str(squad_id))
+        except NotFound as missing:
+            raise _NotAnswered(reason, str(missing)) from None
+        return _Brain(resolved, squad_id=str(squad_id), squad_overrides=overrides)
+
+    async def _asked(self, number: NumberInUse, chain: ServerChain, envelope: Document) -> _Brain:
         """As the customer's server says (contract 7.4)."""
         if self._requests is None:
             raise _NotAnswered(FAILED, "this runtime asks no servers")
-        server = await self._with_plan(number)
         call = load(envelope)
         message = {
-            "type": "assistant-request",
+            "type": ASSISTANT_REQUEST,
             "timestamp": self._clock(),
             "call": call,
             "phoneNumber": shown_number(number.body),
@@ -269,17 +324,20 @@ class Inbound:
         }
         _log.info("assistant_requested", call_id=envelope.id, phone_number_id=number.id)
         try:
-            answer = await self._requests.ask(server, message)
+            answer = await self._requests.ask(message, chain, deadline_s=ASSISTANT_REQUEST_S)
         except ProviderError as error:
             raise _NotAnswered(FAILED, str(error)) from None
-        return await self._as_answered(number.org_id, answer)
+        return await self._as_answered(number.org_id, answer.body)
 
     async def _as_answered(self, org_id: str, answer: Mapping[str, Any]) -> _Brain:
         given = {name: value for name, value in answer.items() if value is not None}
         overrides = given.get("assistantOverrides", {})
-        problems = call_problems({"assistantOverrides": overrides})
+        squads = {name: given[name] for name in ("squad", "squadOverrides") if name in given}
+        problems = call_problems({"assistantOverrides": overrides, **squads})
         if isinstance(given.get("error"), str):
-            raise _NotAnswered(UNSPEAKABLE, f"the server answered: {given['error'][:TEXT_LENGTH_MAX]}")
+            told = f"the server answered: {given['error'][:TEXT_LENGTH_MAX]}"
+            speakable = given["error"].strip()[:SAY_MAX_CHARACTERS]
+            raise _NotAnswered(SAID if speakable else UNSPEAKABLE, told, words=speakable)
         if "destination" in given:
             found = check(DESTINATION, given["destination"], "destination")
             destination = None if found else given["destination"]
@@ -302,22 +360,13 @@ class Inbound:
                 split_inline(overrides)[0],
                 inline_of(merged),
             )
-        for name in ("squadId", "squad"):
-            if name in given:
-                raise _NotAnswered(INVALID, f"the server answered {name}, which is not supported yet")
+        squad_overrides = given.get("squadOverrides", {})
+        if "squadId" in given:
+            return await self._stored_squad(org_id, given["squadId"], squad_overrides, INVALID)
+        if "squad" in given:
+            squad = given["squad"]
+            return _Brain(Resolved({}, squad=squad), squad=squad, squad_overrides=squad_overrides)
         raise _NotAnswered(NO_ANSWER, "the server's answer names no assistant")
-
-    async def _with_plan(self, number: NumberInUse) -> JsonObject:
-        """The number's server, with what its credential says of authentication."""
-        server = dict(number.server or {})
-        name = server.get("credentialId")
-        if name is None:
-            return server
-        found = await self._credentials.keys(number.org_id, {"server": {"credentialId": name}})
-        key = found.keys.get(name)
-        if key is None:
-            raise _NotAnswered(FAILED, "; ".join(found.problems) or "the server's credential does not exist")
-        return server | {"authenticationPlan": key.extra.get("authenticationPlan")}
 
     # --- a caller sends us on ---------------------------------------------------------------------------------------
 
@@ -360,10 +409,15 @@ class Inbound:
             except CallRefused as refusal:
                 message += f"; it is not forwarded: {refusal}"
         more = {} if forward is None else {"destination": dict(destination or {})}
-        await self._calls.record_refused(envelope, number.id, reason.reason, message, more)
+        await self._calls.record_refused(envelope, number, reason.reason, message, more)
         if forward is None:
             return Refusal(480, "Temporarily Unavailable", None, reason.reason, message, envelope.id)
         return Forward(replace(forward, call_id=envelope.id), reason.reason, message)
+
+
+def _speaker(text: str, reason: str) -> _Brain:
+    assistant = parting(text, reason)
+    return _Brain(Resolved(assistant), assistant=assistant)
 
 
 def _request(brain: _Brain, body: JsonObject, given: Mapping[str, str], brought: Brought) -> CallRequest:
@@ -372,13 +426,19 @@ def _request(brain: _Brain, body: JsonObject, given: Mapping[str, str], brought:
     variables = {**given, **(overrides.get("variableValues") or {})}
     if variables:
         overrides["variableValues"] = variables
-    brains = {"assistantId": brain.assistant_id, "assistant": brain.assistant}
+    brains = {
+        "assistantId": brain.assistant_id,
+        "assistant": brain.assistant,
+        "squadId": brain.squad_id,
+        "squad": brain.squad,
+        "squadOverrides": brain.squad_overrides or None,
+    }
     body = body | {name: value for name, value in brains.items() if value is not None}
     if overrides:
         body["assistantOverrides"] = overrides
     return CallRequest(
         INBOUND_CALL,
-        body,
+        split_brain(body)[0],
         brain.assistant_id,
         brain.assistant,
         overrides,
@@ -386,6 +446,9 @@ def _request(brain: _Brain, body: JsonObject, given: Mapping[str, str], brought:
         brought.rate_hz,
         brain.inline,
         carrier=brought.carrier,
+        squad_id=brain.squad_id,
+        squad=brain.squad,
+        squad_overrides=brain.squad_overrides or {},
     )
 
 

@@ -58,17 +58,11 @@ class Outbound:
         self._telephone = telephone
         self._clock = clock
 
-    async def read(self, org_id: str, target: PhoneTarget) -> Dialling:
-        """Raises Rejected, StoreUnavailable."""
+    async def read(self, org_id: str, target: PhoneTarget, call_id: str = "") -> Dialling:
+        """call_id: whose phone number it is, where one came with the call. Raises Rejected, StoreUnavailable."""
         if self._telephone is None and self._lines is None:
             raise Rejected(["phoneNumberId cannot be called from: this runtime has no SIP port"])
-        try:
-            number = await self._numbers.use(org_id, target.phone_number_id)
-        except NotFound:
-            value = shown("phoneNumberId", target.phone_number_id)
-            raise Rejected(
-                [f"phoneNumberId must be the id of an existing phone number, got {value}"]
-            ) from None
+        number = await self._number(org_id, target, call_id)
         if number.body.get("status") == "blocked":
             raise Rejected(["phoneNumberId must be of a phone number that is not blocked"])
         if carrier_of(number.body):
@@ -87,6 +81,17 @@ class Outbound:
                 [f"customer.number can only be called from a number with a SIP trunk, got {value}"]
             )
         return Dialling(number, _placed(org_id, number, trunk, target), target.destination)
+
+    async def _number(self, org_id: str, target: PhoneTarget, call_id: str) -> NumberInUse:
+        if target.transient is not None:
+            return await self._numbers.lend(org_id, call_id, target.transient)
+        try:
+            return await self._numbers.use(org_id, target.phone_number_id)
+        except NotFound:
+            value = shown("phoneNumberId", target.phone_number_id)
+            raise Rejected(
+                [f"phoneNumberId must be the id of an existing phone number, got {value}"]
+            ) from None
 
     def judge(self, org_id: str, destination: str, place: str = "customer") -> None:
         """Counts the call. Raises Rejected when nobody may call there, CallRefused when not so soon."""

@@ -20,19 +20,20 @@ def merged(assistant: Mapping[str, Any], overrides: Mapping[str, Any]) -> JsonOb
     if isinstance(model, dict) and APPEND in model:
         appended += model[APPEND] or ()
         plain["model"] = {name: value for name, value in model.items() if name != APPEND}
-    result = _merge(assistant, plain)
+    result = laid_over(assistant, plain)
     if appended:
         model = dict(result.get("model") or {})
         result["model"] = model | {"tools": [*(model.get("tools") or ()), *appended]}
     return result
 
 
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> JsonObject:
+def laid_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> JsonObject:
+    """Objects merged deeply, the rest replaced; null takes away. Changes neither argument."""
     result = dict(base)
     for name, value in over.items():
         old = result.get(name)
         if isinstance(value, dict) and isinstance(old, dict):
-            result[name] = _merge(old, value)
+            result[name] = laid_over(old, value)
         elif value is None:
             result.pop(name, None)
         else:

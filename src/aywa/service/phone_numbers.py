@@ -28,6 +28,7 @@ from aywa.service.documents import (
     without_own,
 )
 from aywa.service.errors import NotFound, Rejected
+from aywa.service.once import Asked, made_once
 from aywa.service.phone_rules import (
     BY_CREDENTIAL,
     TRUNK,
@@ -43,6 +44,12 @@ from aywa.service.secret_fields import Secrets, joined, kept, split
 _log = structlog.get_logger("aywa.service.phone_numbers")
 
 KIND = "phone-number"
+PAGE_MAX = 1_000_000
+"""The last page that can be asked for."""
+
+LENT_MAX = 10_000
+"""So many phone numbers that came with a call are remembered, the first forgotten first."""
+
 WITH_SECRETS = ("authentication", "server", "carrier")
 """Where its secrets are, beside those that are Twilio's. The other fields are whatever a client keeps in them (a hook's filter
 has a `key`)."""
@@ -79,9 +86,10 @@ class PhoneNumbers:
         self._seal = Seal(vault, KIND)
         self._clock = clock
         self._changed = changed or (lambda: None)
+        self._lent: dict[str, NumberInUse] = {}
 
-    async def create(self, org_id: str, body: Any) -> str:
-        """Stores a new phone number. Raises Rejected."""
+    async def create(self, org_id: str, body: Any, request: Asked | None = None) -> str:
+        """Stores a new phone number, once. Raises Rejected."""
         if problems := number_problems(body):
             raise Rejected(problems)
         given = {name: value for name, value in without_own(body).items() if value is not None}
@@ -90,11 +98,11 @@ class PhoneNumbers:
         document = new_document(org_id, self._clock(), public)
         sealed = self._seal.close(org_id, document.id, secrets)
         try:
-            await self._documents.insert(replace(document, sealed=sealed))
+            made = await made_once(self._documents, replace(document, sealed=sealed), request)
         except Conflict:
             raise Rejected([taken(given)]) from None
         self._changed()
-        return document.text
+        return made.text
 
     async def list(self, org_id: str, parameters: Mapping[str, str]) -> str:
         """A JSON array, newest first. Raises Rejected."""
@@ -170,8 +178,24 @@ class PhoneNumbers:
 
     # --- for calls -------------------------------------------------------------------------------------------------
 
+    async def lend(self, org_id: str, call_id: str, whole: JsonObject) -> NumberInUse:
+        """One that came with a call and is kept nowhere: from now on it is found by the call's id. Raises Rejected."""
+        try:
+            await self._check_others(org_id, whole, whole)
+        except Rejected as rejection:
+            raise Rejected([f"phoneNumber.{problem}" for problem in rejection.problems]) from None
+        public, _ = split_number(whole)
+        number = NumberInUse(call_id, org_id, public, whole.get("server"), None, whole)
+        if len(self._lent) >= LENT_MAX:
+            del self._lent[next(iter(self._lent))]
+        self._lent[call_id] = number
+        return number
+
     async def use(self, org_id: str, number_id: str) -> NumberInUse:
         """The organisation's own, for a call that it places. Raises NotFound."""
+        lent = self._lent.get(number_id)
+        if lent is not None and lent.org_id == org_id:
+            return lent
         document = await self._documents.get(org_id, number_id)
         if document is None:
             raise missing(number_id)
@@ -189,6 +213,8 @@ class PhoneNumbers:
 
     async def of_id(self, number_id: str) -> NumberInUse | None:
         """Any organisation's, for a vendor, who knows no organisation."""
+        if number_id in self._lent:
+            return self._lent[number_id]
         document = await self._documents.of_id(number_id)
         return None if document is None else self._opened(document)
 
@@ -295,7 +321,7 @@ def _account(authentication: Mapping[str, Any]) -> Account:
 def _page_number(text: str | None) -> int:
     if text is None:
         return 1
-    if not (text.isascii() and text.isdigit() and len(text) < 9 and int(text) >= 1):
+    if not (text.isascii() and text.isdigit() and len(text) < 9 and 1 <= int(text) <= PAGE_MAX):
         raise Rejected([f"page must be an integer of at least 1, got {json.dumps(text[:80])}"])
     return int(text)
 

@@ -11,7 +11,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from aywa.core.numbers import PORT_MAX, is_dialable, is_e164, sip_address
-from aywa.service.rules import Also, Choice, Flag, ListOf, Number, Obj, OneOf, Problems, Text, check, join
+from aywa.service.rules import (
+    Also,
+    Choice,
+    Flag,
+    ListOf,
+    Number,
+    Obj,
+    OneOf,
+    Problems,
+    Tagged,
+    Text,
+    check,
+    join,
+)
+from aywa.service.tool_rules import OVERRIDES
 
 BYO = "byo-phone-number"
 BY_URI = "vapi"
@@ -24,6 +38,19 @@ CARRIERS = ("asterisk", "exotel", "plivo", "signalwire")
 """Those that the contract has no provider for: a byo-phone-number with a `carrier` of ours in the place of a trunk."""
 TRUNK = "byo-sip-trunk"
 GATEWAYS_MAX = 32
+HOOKS_MAX = 100
+RINGING, ENDING = "call.ringing", "call.ending"
+SAY_MAX_CHARACTERS = 4_000
+PREFIXES_MAX = 20
+UNANSWERED = (
+    "assistant-request-failed",
+    "assistant-request-returned-error",
+    "assistant-request-returned-unspeakable-error",
+    "assistant-request-returned-invalid-assistant",
+    "assistant-request-returned-no-assistant",
+    "assistant-request-returned-forwarding-phone-number",
+)
+"""Of which ends a number's call.ending hears."""
 HEADERS_MAX = 20
 URI_LENGTH_MAX = 500
 PROTOCOLS = ("udp", "tcp", "tls", "tls/srtp")
@@ -32,6 +59,9 @@ _HTTP = re.compile(r"https?://[0-9A-Za-z_.:\[\]-]{1,260}(?:/[0-9A-Za-z._~/-]{0,5
 _HEADER = re.compile(r"[Xx]-[0-9A-Za-z-]{1,60}\Z")
 _PREFIX = re.compile(r"[0-9A-Za-z+*#._-]{0,64}\Z")
 _GATEWAY_NAME = re.compile(r"[0-9A-Za-z._-]{1,64}\Z")
+# What a description says of these: it lets nothing through that the code does not.
+_PLAIN = "^[ -!#-;=?-~]*$"
+_HOSTS = "^[a-z]{1,20}([.][a-z]{1,20})?$"
 _EXTENSION = re.compile(r"[0-9A-Da-d*#]{1,10}\Z")
 
 
@@ -97,10 +127,10 @@ def _check_headers(value: Any, path: str, problems: Problems) -> None:
             problems.add(join(path, name), "must be a text of at most 1000 characters in one line", text)
 
 
-_NAME = Also(Text(200), _check_plain)
-_URI = Also(Text(URI_LENGTH_MAX), _check_uri)
-_DIALLED = Also(Text(40, 3), _check_number)
-_CALLER_ID = Also(Text(URI_LENGTH_MAX, 3), _check_caller_id)
+_NAME = Also(Text(200), _check_plain, _PLAIN)
+_URI = Also(Text(URI_LENGTH_MAX), _check_uri, "^sip:[a-z0-9]{1,30}@[a-z0-9.]{1,30}$")
+_DIALLED = Also(Text(40, 3), _check_number, "^[+][1-9][0-9]{2,13}$")
+_CALLER_ID = Also(Text(URI_LENGTH_MAX, 3), _check_caller_id, "^[+][1-9][0-9]{2,13}$")
 SIP_HEADERS = Also(Obj(), _check_headers)
 
 
@@ -124,7 +154,7 @@ DESTINATION = Also(
             "type": Choice(("number", "sip")),
             "number": _DIALLED,
             "numberE164CheckEnabled": Flag(),
-            "extension": Also(Text(10), _check_extension),
+            "extension": Also(Text(10), _check_extension, "^[0-9A-D*#]{1,10}$"),
             "sipUri": _URI,
             "callerId": Text(URI_LENGTH_MAX),
             "sipHeaders": SIP_HEADERS,
@@ -135,11 +165,39 @@ DESTINATION = Also(
     ),
     _check_destination,
 )
+NUMBER_HOOK = Obj(
+    {
+        "on": Choice((RINGING, ENDING)),
+        "do": ListOf(
+            Tagged(
+                "type",
+                {
+                    "transfer": Obj({"destination": DESTINATION}, ("destination",)),
+                    "say": Obj({"exact": Text(SAY_MAX_CHARACTERS, 1)}, ("exact",)),
+                },
+            ),
+            HOOKS_MAX,
+        ),
+        "filters": ListOf(
+            Obj(
+                {
+                    "type": Choice(("startsWith", "oneOf")),
+                    "startsWith": ListOf(Text(40), PREFIXES_MAX),
+                    "oneOf": ListOf(Choice(UNANSWERED)),
+                }
+            ),
+            HOOKS_MAX,
+        ),
+    },
+    ("on", "do"),
+)
+"""A hook of a phone number (contract 12.2), of which the first action is run."""
+
 AUTHENTICATION = Obj(
     {
-        "realm": Also(Text(253), _check_plain),
-        "username": Also(Text(40, 1), _check_plain),
-        "password": Also(Text(40, 20), _check_plain),
+        "realm": Also(Text(253), _check_plain, _PLAIN),
+        "username": Also(Text(40, 1), _check_plain, _PLAIN),
+        "password": Also(Text(40, 20), _check_plain, _PLAIN),
     },
     ("username",),
 )
@@ -153,17 +211,17 @@ _SERVER = Obj(
     }
 )
 # An account at a vendor; which of the keys it wants depends on the vendor.
-_ID = Also(Text(200, 1), _check_plain)
-_SECRET = Also(Text(2_000, 1), _check_plain)
-_API_URL = Also(Text(2_000), _check_url)
+_ID = Also(Text(200, 1), _check_plain, _PLAIN)
+_SECRET = Also(Text(2_000, 1), _check_plain, _PLAIN)
+_API_URL = Also(Text(2_000), _check_url, "^https?://[a-z]{1,20}(/[a-z]{0,20})?$")
 CARRIER = Obj(
     {
         "provider": Choice(CARRIERS),
         "accountId": _ID,
         "authToken": _SECRET,
         "signingKey": _SECRET,
-        "inboundToken": Also(Text(200, 20), _check_plain),
-        "space": Also(Text(253), _check_host),
+        "inboundToken": Also(Text(200, 20), _check_plain, _PLAIN),
+        "space": Also(Text(253), _check_host, _HOSTS),
         "apiUrl": _API_URL,
     },
     ("provider",),
@@ -190,7 +248,7 @@ PHONE_NUMBER = Obj(
         "workflowId": Text(200),
         "server": _SERVER,
         "fallbackDestination": DESTINATION,
-        "hooks": ListOf(Obj(), 100),
+        "hooks": ListOf(NUMBER_HOOK, HOOKS_MAX),
         "status": Choice(("active", "activating", "blocked"), "active"),
     },
     ("provider",),
@@ -241,6 +299,39 @@ def number_wanting(body: Mapping[str, Any]) -> list[str]:
     if isinstance(server, Mapping) and not str(server.get("url") or "").startswith(("http://", "https://")):
         problems.add("server.url", "must be a URL that begins with http:// or https://", server.get("url"))
     return problems.found
+
+
+# As the contract has one that comes with a call (6.1).
+TRANSIENT = Obj(
+    {
+        name: rule
+        for name, rule in PHONE_NUMBER.rules.items()
+        if name not in ("assistantId", "squadId", "workflowId")
+    }
+    | {"twilioPhoneNumber": _DIALLED}
+)
+
+
+def transient_number(given: Mapping[str, Any]) -> dict[str, Any]:
+    """A phone number that comes with a call, as one would be stored: Twilio's, unless it says whose it is."""
+    number = {
+        name: value for name, value in given.items() if value is not None and name != "twilioPhoneNumber"
+    }
+    said = given.get("twilioPhoneNumber")
+    return {"provider": TWILIO} | number | ({} if said is None else {"number": said})
+
+
+def transient_problems(given: Any, path: str = "phoneNumber") -> list[str]:
+    """What is wrong with a phone number that comes with a call."""
+    if problems := check(TRANSIENT, given, path):
+        return problems
+    found = [join(path, problem) for problem in number_wanting(transient_number(given))]
+    if "provider" in given:
+        return found
+    missing, named = join(path, "number "), join(path, "twilioPhoneNumber ")
+    return [
+        named + problem.removeprefix(missing) if problem.startswith(missing) else problem for problem in found
+    ]
 
 
 TWILIO_SECRETS = ("twilioAuthToken", "twilioApiKey", "twilioApiSecret")
@@ -316,7 +407,7 @@ TRUNK_FIELDS = Obj(
                 "authUsername": _NAME,
                 "authPassword": Text(200),
                 "sipRegisterPlan": Obj(
-                    {"domain": Also(Text(253), _check_host), "username": _NAME, "realm": _NAME}
+                    {"domain": Also(Text(253), _check_host, _HOSTS), "username": _NAME, "realm": _NAME}
                 ),
             }
         ),
@@ -367,13 +458,15 @@ CUSTOMER = Obj(
     {
         "number": _DIALLED,
         "numberE164CheckEnabled": Flag(),
-        "extension": Also(Text(10), _check_extension),
+        "extension": Also(Text(10), _check_extension, "^[0-9A-D*#]{1,10}$"),
         "sipUri": _URI,
         # Our own: who calls, where it is not the phone number itself.
         "callerId": _CALLER_ID,
-        "name": Also(Text(40), _check_plain),
+        "name": Also(Text(40), _check_plain, _PLAIN),
         "email": Text(40),
         "externalId": Text(40),
+        "assistantOverrides": OVERRIDES,
+        "squadOverrides": OVERRIDES,
     }
 )
 SIP_TRANSPORT = Obj(

@@ -153,6 +153,7 @@ class ListOf:
 
     item: Rule
     longest: int | None = None
+    shortest: int = 0
 
     def check(self, value: Any, path: str, problems: Problems) -> None:
         if not isinstance(value, list):
@@ -161,12 +162,16 @@ class ListOf:
         if self.longest is not None and len(value) > self.longest:
             problems.add(path, f"must contain no more than {self.longest} elements", value)
             return
+        if len(value) < self.shortest:
+            problems.add(path, f"must contain at least {self.shortest} elements", value)
+            return
         for index, item in enumerate(value):
             self.item.check(item, f"{path}[{index}]" if path else f"[{index}]", problems)
 
     def schema(self) -> dict[str, Any]:
-        longest = {} if self.longest is None else {"maxItems": self.longest}
-        return {"type": "array", "items": self.item.schema()} | longest
+        limits = {"minItems": self.shortest or None, "maxItems": self.longest}
+        bounds = {key: value for key, value in limits.items() if value is not None}
+        return {"type": "array", "items": self.item.schema()} | bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,10 +232,12 @@ class OneOf:
 
 @dataclass(frozen=True, slots=True)
 class Also:
-    """A rule, and what only code can say of a value that keeps it: `test` adds its problems."""
+    """A rule, and what only code can say of a value that keeps it: `test` adds its problems. pattern: what a description can say
+    of it all the same, as a regular expression; what it lets through, the test lets through."""
 
     rule: Rule
     test: Callable[[Any, str, Problems], None]
+    pattern: str = ""
 
     def check(self, value: Any, path: str, problems: Problems) -> None:
         attempt = Problems()
@@ -240,7 +247,95 @@ class Also:
         problems.found.extend(attempt.found[: PROBLEMS_MAX - len(problems.found)])
 
     def schema(self) -> dict[str, Any]:
-        return self.rule.schema()
+        return self.rule.schema() | ({"pattern": self.pattern} if self.pattern else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A rule whose description is another's: narrower, where only code can say all that is taken."""
+
+    rule: Rule
+    described: Rule
+
+    def check(self, value: Any, path: str, problems: Problems) -> None:
+        self.rule.check(value, path, problems)
+
+    def schema(self) -> dict[str, Any]:
+        return self.described.schema()
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """An object that has exactly one of these properties, or at least one of them."""
+
+    rule: Obj
+    names: tuple[str, ...]
+    exactly: bool = True
+
+    def check(self, value: Any, path: str, problems: Problems) -> None:
+        self.rule.check(value, path, problems)
+        if not isinstance(value, dict):
+            return
+        given = [name for name in self.names if value.get(name) is not None]
+        if not given or (self.exactly and len(given) > 1):
+            number = "exactly one" if self.exactly else "one"
+            problems.add(path, f"needs {number} of {', '.join(self.names)}", value)
+
+    def schema(self) -> dict[str, Any]:
+        given = {"not": {"type": "null"}}
+        each = [{"required": [name], "properties": {name: given}} for name in self.names]
+        return self.rule.schema() | {"oneOf" if self.exactly else "anyOf": each}
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """An object whose property `tag` says which of the rules is for it."""
+
+    tag: str
+    rules: Mapping[str, Obj | Needs]
+
+    def check(self, value: Any, path: str, problems: Problems) -> None:
+        if not isinstance(value, dict):
+            problems.add(path, "must be an object", value)
+            return
+        kind = value.get(self.tag)
+        rule = self.rules.get(kind) if isinstance(kind, str) else None
+        if kind is None:
+            problems.add(join(path, self.tag), "is required", None)
+        elif rule is None:
+            Choice(tuple(self.rules)).check(kind, join(path, self.tag), problems)
+        else:
+            rule.check(value, path, problems)
+
+    def schema(self) -> dict[str, Any]:
+        # Those of one rule are one choice: whoever reads the description, or makes data by it, has fewer to go through.
+        kinds: dict[int, list[str]] = {}
+        for kind, rule in self.rules.items():
+            kinds.setdefault(id(rule), []).append(kind)
+        return {"anyOf": [self._tagged(same, self.rules[same[0]].schema()) for same in kinds.values()]}
+
+    def _tagged(self, kinds: list[str], schema: dict[str, Any]) -> dict[str, Any]:
+        properties = {self.tag: {"type": "string", "enum": kinds}, **schema["properties"]}
+        required = [self.tag, *(name for name in schema.get("required", ()) if name != self.tag)]
+        return schema | {"properties": properties, "required": required}
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A rule that is named in the description instead of repeated. about: where it would come to itself again, the description
+    says this in words: few readers of one follow a circle."""
+
+    name: str
+    find: Callable[[], Rule]
+    about: str = ""
+
+    def check(self, value: Any, path: str, problems: Problems) -> None:
+        self.find().check(value, path, problems)
+
+    def schema(self) -> dict[str, Any]:
+        if self.about:
+            return {"type": "object", "description": self.about}
+        return {"$ref": f"#/components/schemas/{self.name}"}
 
 
 @dataclass(frozen=True, slots=True)

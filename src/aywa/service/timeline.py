@@ -1,5 +1,6 @@
-"""A call's timeline: decisions with reasons, messages, media, providers, artifacts, warnings and the latency of each turn,
-in one ordered list. Reads the journal's records as the store keeps them; refuses to interpret what it does not know.
+"""A call's timeline: decisions with reasons, messages, controls, media, providers, SIP, webhooks with every attempt, artifacts,
+warnings and the latency of each turn, in one ordered list. Reads the journal's records and the outbox as the store keeps them;
+refuses to interpret what it does not know.
 """
 
 from __future__ import annotations
@@ -10,14 +11,24 @@ import gzip
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from math import isfinite
+from operator import itemgetter
 from typing import Any
 
+import orjson
+
+from aywa.core.latency import waterfall
 from aywa.core.record import quality_shown
+from aywa.core.retention import read_retention
 from aywa.ports.journal import JournalRecord, ProjectionStore
+from aywa.ports.outbox import Outbox
 from aywa.ports.store import CallDocuments, Document, JsonObject
 from aywa.service.calls import missing
 from aywa.service.clock import iso
 from aywa.service.documents import load
+from aywa.service.errors import NotFound
+from aywa.service.timeline_webhooks import Attempted, webhook_entries
 
 DENSE = frozenset(
     (
@@ -38,6 +49,7 @@ DENSE = frozenset(
         "ScoreTurn",
         "MatchRules",
         "AskEndpointing",
+        "ChangeAssistant",
     )
 )
 """Kinds that only the full timeline shows: many a second, or commands whose effect is another entry."""
@@ -92,8 +104,9 @@ _PROVIDER = frozenset(
 _WARNING = frozenset(
     ("MediaWarned", "ReplyFailed", "ChildFailed", "TemplateProblem", "SettingsWarned", "JournalLost")
 )
+_KIND_MAX, _TEXT_MAX = 64, 2_000
 _HIDDEN = frozenset(
-    ("messages", "words", "assistant", "variables", "probabilities", "call", "base_url", "prices")
+    ("messages", "words", "assistant", "variables", "probabilities", "call", "base_url", "prices", "webhooks")
 )
 """Fields of records that are long, and are shown elsewhere."""
 
@@ -101,20 +114,26 @@ _HIDDEN = frozenset(
 class Timeline:
     """The use-cases around what happened in a call."""
 
-    def __init__(self, calls: CallDocuments, projection: ProjectionStore) -> None:
+    def __init__(
+        self, calls: CallDocuments, projection: ProjectionStore, outbox: Outbox | None = None
+    ) -> None:
         self._calls = calls
         self._projection = projection
+        self._outbox = outbox
 
     async def of(self, org_id: str, call_id: str, *, full: bool = False) -> str:
         """The timeline as a JSON array. Raises NotFound."""
         document, records = await self._read(org_id, call_id)
-        return await asyncio.to_thread(
-            lambda: json.dumps(entries(document, records, full=full), allow_nan=False)
-        )
+        sent: Sequence[Attempted] = ()
+        if self._outbox is not None:
+            sent = await self._outbox.of_call(org_id, call_id)
+        return await asyncio.to_thread(lambda: _text(entries(document, records, sent, full=full)))
 
     async def log(self, org_id: str, call_id: str) -> bytes:
         """Every record, one JSON object a line, gzipped. Raises NotFound."""
         _, records = await self._read(org_id, call_id)
+        if not _keeps_log(records):
+            raise NotFound(f"Call {call_id[:80]} has no log: its assistant has none kept.")
         return await asyncio.to_thread(_gzip, records)
 
     async def _read(self, org_id: str, call_id: str) -> tuple[Document, Sequence[JournalRecord]]:
@@ -124,13 +143,31 @@ class Timeline:
         return document, await self._projection.events(org_id, call_id)
 
 
-def entries(document: Document, records: Sequence[JournalRecord], *, full: bool = False) -> list[JsonObject]:
-    """The timeline, oldest first; what happened at the same time stays in the journal's order."""
+def _keeps_log(records: Sequence[JournalRecord]) -> bool:
+    began = next((record for record in records if record.kind == "CallStarted"), None)
+    return began is None or read_retention(began.data.get("assistant") or {}).log
+
+
+def entries(
+    document: Document,
+    records: Sequence[JournalRecord],
+    sent: Sequence[Attempted] = (),
+    *,
+    full: bool = False,
+) -> list[JsonObject]:
+    """The timeline, oldest first; what happened at the same time stays in the journal's order. sent: the call's webhooks."""
     epoch_ms = _epoch_ms(document, records)
-    found = [_entry(record, epoch_ms) for record in records if full or record.kind not in DENSE]
+    read = _READERS.get
+    found = [
+        _made(epoch_ms, record.at_s, *read(record.kind, _plain)(record), record.seq)
+        for record in records
+        if full or record.kind not in DENSE
+    ]
     _join_failures(found)
     found += [_made(epoch_ms, 0.0, "warning", "request", "", text, {}) for text in _warnings(document)]
-    found.sort(key=lambda entry: entry["atSeconds"])
+    for at_ms, kind, reason, text, details in webhook_entries(sent):
+        found.append(_made(epoch_ms, (at_ms - epoch_ms) / 1000, "webhook", kind, reason, text, details))
+    found.sort(key=_AT)
     return found
 
 
@@ -141,16 +178,22 @@ def _epoch_ms(document: Document, records: Sequence[JournalRecord]) -> int:
     return document.created_ms
 
 
-def _entry(record: JournalRecord, epoch_ms: int) -> JsonObject:
-    source, kind, reason, text, details = _READERS.get(record.kind, _plain)(record)
-    return _made(epoch_ms, record.at_s, source, kind, reason, text, details) | {"seq": record.seq}
+_AT = itemgetter("atSeconds")
 
 
 def _made(
-    epoch_ms: int, at_s: float, source: str, kind: str, reason: str, text: str, details: JsonObject
+    epoch_ms: int,
+    at_s: float,
+    source: str,
+    kind: str,
+    reason: str,
+    text: str,
+    details: JsonObject,
+    seq: int | None = None,
 ) -> JsonObject:
-    return {
-        "at": iso(round(epoch_ms + at_s * 1000)),
+    seconds, ms = divmod(round(epoch_ms + at_s * 1000), 1000)
+    entry: JsonObject = {
+        "at": f"{_iso_second(seconds)}{ms:03}Z",
         "atSeconds": round(at_s, 4),
         "source": source,
         "kind": kind,
@@ -158,23 +201,39 @@ def _made(
         "text": text,
         "details": details,
     }
+    if seq is not None:
+        entry["seq"] = seq
+    return entry
+
+
+@lru_cache(maxsize=4096)
+def _iso_second(seconds: int) -> str:
+    """Up to the milliseconds: many entries share it."""
+    return iso(seconds * 1000)[:-4]
 
 
 _Read = tuple[str, str, str, str, JsonObject]
 
 
 def _plain(record: JournalRecord) -> _Read:
-    if record.kind in _MEDIA:
+    source, kind = _named(record.kind)
+    data = record.data
+    told = data.get
+    reason = str(told("reason") or told("code") or told("cause") or "")
+    text = str(told("text") or told("detail") or told("message") or "")
+    return source, kind, reason, text, _details(data, _TOLD)
+
+
+@lru_cache(maxsize=1024)
+def _named(kind: str) -> tuple[str, str]:
+    """Where a record of this kind comes from, and what its entry is called."""
+    if kind in _MEDIA:
         source = "media"
-    elif record.kind in _PROVIDER:
+    elif kind in _PROVIDER:
         source = "provider"
     else:
-        source = "warning" if record.kind in _WARNING else "call"
-    data = record.data
-    reason = str(data.get("reason") or data.get("code") or data.get("cause") or "")
-    text = str(data.get("text") or data.get("detail") or data.get("message") or "")
-    shown = {name: value for name, value in data.items() if name not in ("reason", "text")}
-    return source, kebab(record.kind), reason, text, _details(shown)
+        source = "warning" if kind in _WARNING else "call"
+    return source, kebab(kind)
 
 
 def _decision(record: JournalRecord) -> _Read:
@@ -192,18 +251,18 @@ def _message(record: JournalRecord) -> _Read:
 
 def _turn(record: JournalRecord) -> _Read:
     data = record.data
-    parts = {name: round(float(value), 1) for name, value in (data.get("parts_ms") or {}).items()}
     latency = round(float(data.get("latency_ms") or 0.0), 1)
+    wire = latency if data.get("wire_ms") is None else round(float(data["wire_ms"]), 1)
+    parts = waterfall(latency, wire, data.get("parts_ms") or {})
     details: JsonObject = {
         "turnId": data.get("turn_id"),
         "replyId": data.get("reply_id"),
         "latencyMs": latency,
-        "wireMs": data.get("wire_ms"),
+        "wireMs": wire,
         "partsMs": parts,
-        # A part may lie inside another, so this can only say what nobody answers for.
-        "unattributedMs": round(max(latency - sum(parts.values()), 0.0), 1),
+        "unattributedMs": parts["unattributed"],
     }
-    return "call", "turn-latency", "", f"{latency:.0f} ms from end of speech to first audio", details
+    return "call", "turn-latency", "", f"{wire:.0f} ms from end of speech to the first sound", details
 
 
 def _quality(record: JournalRecord) -> _Read:
@@ -282,10 +341,13 @@ def _given(data: Mapping[str, Any]) -> str:
     return code
 
 
+_FAILURES = frozenset(("route-failed", "route-switched"))
+
+
 def _join_failures(found: list[JsonObject]) -> None:
     """What a voice gave before it failed stands on the record of its failure; who takes over tells it again."""
     given: dict[tuple[Any, Any], Any] = {}
-    for entry in found:
+    for entry in [entry for entry in found if entry["kind"] in _FAILURES]:
         details = entry["details"]
         if entry["kind"] == "route-failed":
             given[details.get("kind"), details.get("route")] = details.get("wordsGiven")
@@ -294,6 +356,23 @@ def _join_failures(found: list[JsonObject]) -> None:
             if words is not None:
                 details["wordsGiven"] = words
                 entry["text"] = _switch({**details, "words_given": words})
+
+
+def _control(record: JournalRecord) -> _Read:
+    """What somebody outside asked of the call, and who: what came of it, the decisions after it say."""
+    data = record.data
+    message = data.get("message") or {}
+    kind = str(message.get("type", ""))[:_KIND_MAX] or "control"
+    text = next((str(message[name]) for name in ("control", "content") if message.get(name)), "")
+    return "control", kind, str(data.get("source", "")), text[:_TEXT_MAX], _details(data)
+
+
+def _sip(record: JournalRecord) -> _Read:
+    """A rung of the call's SIP ladder."""
+    data = record.data
+    arrow = "<-" if data.get("direction") == "received" else "->"
+    text = f"{arrow} {data.get('what', '')} ({data.get('remote', '')}, {data.get('transport', '')})"
+    return "sip", str(data.get("method", "")).lower(), str(data.get("direction", "")), text, _details(data)
 
 
 def _artifact(record: JournalRecord) -> _Read:
@@ -307,6 +386,8 @@ _READERS: Mapping[str, Callable[[JournalRecord], _Read]] = {
     "RecordGap": _gap,
     "QualityMeasured": _quality,
     "ArtifactStored": _artifact,
+    "ControlReceived": _control,
+    "SipSeen": _sip,
     "RouteFailed": _failed,
     "RouteSwitched": _switched,
     "RouteSkipped": _skipped,
@@ -320,15 +401,29 @@ def _warnings(document: Document) -> list[str]:
     return [text for text in load(document).get("warnings") or () if isinstance(text, str)]
 
 
-def _details(data: Mapping[str, Any]) -> JsonObject:
-    return {camel(name): _json(value) for name, value in data.items() if name not in _HIDDEN}
+# Nearly all that records hold; asked for ten thousand times by one request.
+_PLAIN = frozenset((str, int, bool, type(None)))
+# What an entry says outside of its details.
+_TOLD = _HIDDEN | {"reason", "text"}
+
+
+def _details(data: Mapping[str, Any], hidden: frozenset[str] = _HIDDEN) -> JsonObject:
+    names, plain = _CAMEL, _PLAIN
+    return {
+        names[name]: value if value.__class__ in plain else _json(value)
+        for name, value in data.items()
+        if name not in hidden
+    }
 
 
 def _json(value: Any) -> Any:
+    kind = value.__class__
+    if kind in _PLAIN:
+        return value
+    if kind is float:
+        return value if isfinite(value) else None
     if isinstance(value, bytes):
         return {"bytes": len(value)}
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return None
     if isinstance(value, Mapping):
         return {str(name): _json(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
@@ -336,15 +431,38 @@ def _json(value: Any) -> Any:
     return value
 
 
+def _text(found: list[JsonObject]) -> str:
+    try:
+        return orjson.dumps(found).decode()
+    except (TypeError, ValueError):
+        # A number of more than 64 bits, or half a character: the other one has both.
+        return json.dumps(found, allow_nan=False)
+
+
+@lru_cache(maxsize=1024)
 def kebab(name: str) -> str:
     """VoiceStarted -> voice-started."""
     return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
 
 
+@lru_cache(maxsize=1024)
 def camel(name: str) -> str:
     """leg_id -> legId."""
     head, *rest = name.split("_")
     return head + "".join(part.capitalize() for part in rest)
+
+
+class _Camel(dict[str, str]):
+    """Names as they are shown: those of records are few. Others come from outside, and are not kept."""
+
+    def __missing__(self, name: str) -> str:
+        found = camel(name)
+        if len(self) < 1024:
+            self[name] = found
+        return found
+
+
+_CAMEL = _Camel()
 
 
 def _gzip(records: Sequence[JournalRecord]) -> bytes:

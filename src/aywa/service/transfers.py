@@ -117,6 +117,9 @@ def line_of(org_id: str, call_id: str, call: Mapping[str, Any]) -> Line | None:
     """Of a call's document; None: it came by no phone number of ours."""
     number_id, customer = call.get("phoneNumberId"), call.get("customer")
     if not isinstance(number_id, str) or not number_id:
+        # One that came with the call is found by the call.
+        number_id = call_id if isinstance(call.get("phoneNumber"), Mapping) else ""
+    if not number_id:
         return None
     caller = customer.get("number") if isinstance(customer, Mapping) else None
     return Line(org_id, call_id, number_id, caller if isinstance(caller, str) else "")

@@ -5,8 +5,10 @@ What is not named here is kept and echoed. Where sources disagree the wider rang
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+from aywa.core.retention import DAYS_MOST
 from aywa.core.settings import (
     BOUNDARIES,
     EAGERNESS,
@@ -32,6 +34,8 @@ from aywa.service.rules import (
     Text,
     join,
 )
+from aywa.service.server_rules import SERVER
+from aywa.service.tool_rules import SQUAD_REF, TOOL_REF
 
 FIRST_MESSAGE_MODES = (
     "assistant-speaks-first",
@@ -50,13 +54,6 @@ TRANSCRIBER_PROVIDERS = (
     "assembly-ai", "azure", "cartesia", "custom-transcriber", "deepgram", "11labs", "gladia", "google", "openai",
     "soniox", "speechmatics", "talkscriber", "xai", "vapi",
 )  # fmt: skip
-TOOL_TYPES = (
-    "function", "apiRequest", "transferCall", "handoff", "endCall", "dtmf", "voicemail", "sms", "sipRequest", "mcp",
-    "query", "code", "bash", "computer", "textEditor", "google.calendar.event.create",
-    "google.calendar.availability.check", "google.sheets.row.append", "slack.message.send",
-    "gohighlevel.calendar.event.create", "gohighlevel.calendar.availability.check", "gohighlevel.contact.create",
-    "gohighlevel.contact.get", "ghl", "make", "output", "knowledgeBase",
-)  # fmt: skip
 CLIENT_MESSAGES = (
     "conversation-update", "function-call", "hang", "model-output", "speech-update", "status-update",
     "transfer-update", "transcript", "tool-calls", "user-interrupted", "voice-input", "workflow.node.started",
@@ -72,24 +69,10 @@ SERVER_MESSAGES = (
     "call.delete.failed", "call.artifact.upload",
 )  # fmt: skip
 
+TOOLS_MAX = 1_000
+"""Tools that one assistant may name; how many of them it uses is another limit (core.tools)."""
+
 TOGGLE = Obj({"enabled": Flag()})
-SERVER = Obj(
-    {
-        "url": Text(),
-        "timeoutSeconds": Number(1, 300, default=20),
-        "credentialId": Text(),
-        "headers": Obj(),
-        "encryptedPaths": ListOf(Text()),
-        "backoffPlan": Obj(
-            {
-                "type": Choice(("fixed", "exponential")),
-                "maxRetries": Number(0, 10),
-                "baseDelaySeconds": Number(0, 10),
-                "excludedStatusCodes": ListOf(Number()),
-            }
-        ),
-    }
-)
 MODEL_MESSAGES = ListOf(Obj({"role": Text(), "content": OneOf((Text(), ListOf(Anything())))}))
 MODEL = Obj(
     {
@@ -97,8 +80,8 @@ MODEL = Obj(
         "model": Text(),
         "messages": MODEL_MESSAGES,
         "systemPrompt": Text(),
-        "tools": ListOf(Obj({"type": Choice(TOOL_TYPES)}, ("type",))),
-        "toolIds": ListOf(Text()),
+        "tools": ListOf(TOOL_REF, TOOLS_MAX),
+        "toolIds": ListOf(Text(), TOOLS_MAX),
         "temperature": Number(0, 2, default=0.5),
         "maxTokens": Number(50, 10_000, default=250),
         "url": Text(),
@@ -125,7 +108,7 @@ def _check_replacement(value: Any, path: str, problems: Problems) -> None:
         problems.add(join(path, name), f"is required where type is {value['type']}", value.get(name))
 
 
-_REGEX = Also(Text(js_pattern.LENGTH_MAX), _check_regex)
+_REGEX = Also(Text(js_pattern.LENGTH_MAX), _check_regex, "^[a-z0-9 ]{0,100}$")
 _REGEX_OPTIONS = ListOf(Obj({"type": Choice(("ignore-case", "whole-word", "multi-line")), "enabled": Flag()}))
 CHUNK_PLAN = Obj(
     {
@@ -215,7 +198,11 @@ START_SPEAKING_PLAN = Obj(
         "smartEndpointingPlan": Obj(
             {
                 "provider": Choice(("vapi", "livekit", "custom-endpointing-model", "krisp")),
-                "waitFunction": Also(Text(wait_function.LENGTH_MAX), _check_wait_function),
+                "waitFunction": Also(
+                    Text(wait_function.LENGTH_MAX),
+                    _check_wait_function,
+                    "^[1-9][0-9]{0,3} [+] [1-9][0-9]{0,3} [*] x$",
+                ),
                 "server": SERVER,
             },
             ("provider",),
@@ -321,6 +308,8 @@ ARTIFACT_PLAN = Obj(
         "fullMessageHistoryEnabled": Flag(),
         "pcapEnabled": Flag(),
         "loggingEnabled": Flag(),
+        # Our own: after so many days nothing of the call is kept; 0: as soon as its report is delivered.
+        "retentionDays": Number(0, DAYS_MOST, whole=True),
         "transcriptPlan": Obj({"enabled": Flag(), "assistantName": Text(), "userName": Text()}),
     }
 )
@@ -413,7 +402,33 @@ ASSISTANT = Obj(
         "maxDurationSeconds": 600,
     },
 )
-OVERRIDES = Obj({**ASSISTANT.rules, "variableValues": Obj(), "tools:append": ListOf(Obj())})
+OVERRIDES = Obj({**ASSISTANT.rules, "variableValues": Obj(), "tools:append": ListOf(TOOL_REF, TOOLS_MAX)})
+
+
+@dataclass(frozen=True, slots=True)
+class _Loose:
+    """What is there is checked; the sub-objects need not be whole, because they are merged into another."""
+
+    rule: Obj
+
+    def check(self, value: Any, path: str, problems: Problems) -> None:
+        if isinstance(value, dict):
+            _check_loosely(self.rule, value, path, problems)
+        else:
+            problems.add(path, "must be an object", value)
+
+    def schema(self) -> dict[str, Any]:
+        return _loose_schema(self.rule.schema())
+
+
+def _loose_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    loose = {name: value for name, value in schema.items() if name not in ("required", "example")}
+    if "properties" in loose:
+        loose["properties"] = {name: _loose_schema(inner) for name, inner in loose["properties"].items()}
+    return loose
+
+
+LOOSE_OVERRIDES = _Loose(OVERRIDES)
 AUDIO_FORMAT = Obj(
     {
         "format": Choice(("pcm_s16le", "mulaw"), "pcm_s16le"),
@@ -427,7 +442,10 @@ CALL = Obj(
         "name": Text(40),
         "assistantId": Text(),
         "assistant": ASSISTANT,
-        "assistantOverrides": OVERRIDES,
+        "assistantOverrides": LOOSE_OVERRIDES,
+        "squadId": Text(),
+        "squad": SQUAD_REF,
+        "squadOverrides": LOOSE_OVERRIDES,
         "transport": TRANSPORT,
         "customer": Obj({"number": Text(40, 3), "name": Text(40), "email": Text(40), "externalId": Text(40)}),
         "metadata": Obj(),
@@ -452,16 +470,7 @@ def assistant_problems(body: Any) -> list[str]:
 
 def call_problems(body: Any) -> list[str]:
     """What is wrong with a request for a call, field by field."""
-    if not isinstance(body, dict):
-        return _problems(CALL, body)
-    problems = Problems()
-    CALL.check({name: value for name, value in body.items() if name != "assistantOverrides"}, "", problems)
-    overrides = body.get("assistantOverrides")
-    if overrides is not None and not isinstance(overrides, dict):
-        problems.add("assistantOverrides", "must be an object", overrides)
-    elif overrides is not None:
-        _check_loosely(OVERRIDES, overrides, "assistantOverrides", problems)
-    return problems.found
+    return _problems(CALL, body)
 
 
 def _check_loosely(rule: Obj, value: dict[str, Any], path: str, problems: Problems) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
 import socket
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from itertools import product
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -161,15 +163,28 @@ async def is_ready(url: str) -> bool:
     return False
 
 
-def free_port() -> int:
-    """A TCP port of the loopback that nobody uses, and nobody the next one: that is for the calls' audio."""
+_PORTS = 10_000
+_given: set[int] = set()
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """An even port that nobody uses, neither by TCP nor by UDP, and nobody the next one: that is for the calls' audio.
+
+    Below those that the system gives out by itself: nobody gets it by chance before it is used, and no process is given one
+    twice, as long as there are others.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     while True:
-        with socket.socket() as api, socket.socket() as media:
-            api.bind(("127.0.0.1", 0))
-            port: int = api.getsockname()[1]
-            with suppress(OSError, OverflowError):
-                media.bind(("127.0.0.1", port + 1))
-                return port
+        port = 2 * secrets.randbelow(_PORTS) + 10_000
+        if len(_given) == _PORTS:
+            _given.clear()
+        if port in _given:
+            continue
+        _given.add(port)
+        with ExitStack() as opened, suppress(OSError):
+            for kind, number in product((socket.SOCK_STREAM, socket.SOCK_DGRAM), (port, port + 1)):
+                opened.enter_context(socket.socket(family, kind)).bind((host, number))
+            return port
 
 
 def process_tree(pid: int) -> list[int]:

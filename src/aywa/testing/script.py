@@ -27,6 +27,8 @@ from aywa.testing.wire import (
 
 # How long a caller waits for a reply before going on with the script.
 PATIENCE_S = 20.0
+# A line that sends in real time may be late by so much, and the reply goes on all the same.
+LATE_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class Backchannel:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Press keys, silent meanwhile, and as long as a person takes for them. Whoever plays the script sends them."""
+    """Press keys, silent meanwhile, as long as a person takes for them. They ask, too. Whoever plays the script sends them."""
 
     keys: str
     seconds_each: float = 0.26
@@ -142,6 +144,7 @@ class Script:
                     yield from self._pause(step.seconds)
                 case Keys():
                     yield from self._pause(len(step.keys) * step.seconds_each)
+                    self._asked_s = self._now_s
                 case WaitReply():
                     yield from self._wait_reply(step)
                 case BargeIn():
@@ -180,7 +183,7 @@ class Script:
         begun_s = self._ear.began(self._asked_s)
         while begun_s is not None and self._now_s < begun_s + step.after_s:
             yield self._silent()
-        if begun_s is not None and self._ear.end_s > self._now_s:
+        if begun_s is not None and self._ear.end_s + LATE_S > self._now_s:
             yield from self._speak(kind, step)
         else:
             self.missed.append(step.label)

@@ -40,7 +40,7 @@ class Stretch:
 @dataclass(slots=True)
 class ScriptedLeg:
     """One leg. sent: the text messages to the far side. played: samples that left, by reply. heard: when they did. pressed: the
-    keys that were sent."""
+    keys that were sent. taken: a person speaks in the agent's place."""
 
     leg_id: str
     rate_hz: int
@@ -51,6 +51,7 @@ class ScriptedLeg:
     heard: list[Stretch] = field(default_factory=list)
     pressed: list[str] = field(default_factory=list)
     closed: bool = False
+    taken: bool = False
     armed: bool = False
     pause_after_s: float = 0.064
     playout: _Playout | None = None
@@ -127,10 +128,15 @@ class ScriptedMedia:
                 self.disconnect(leg.leg_id, "local")
             case m.SendDtmf():
                 leg.pressed.append(message.digits)
-            case m.Join() | m.Part() | m.Hold() | m.Retrieve() | m.HandOver():
+            case m.TakeOver() | m.GiveBack():
+                leg.taken = isinstance(message, m.TakeOver)
+            case m.Join() | m.Part() | m.Hold() | m.Retrieve() | m.HandOver() | m.Speak() | m.Underlay():
                 pass
 
     def listen(self, leg_id: str, sink: AudioSink | None, rate_hz: int) -> None:
+        """There is no audio to hear."""
+
+    def tap(self, leg_id: str, sink: AudioSink | None) -> None:
         """There is no audio to hear."""
 
     def recent_audio(self, leg_id: str, seconds: float) -> bytes:

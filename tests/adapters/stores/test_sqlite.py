@@ -6,20 +6,23 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect
 
+from aywa.adapters.stores.sql.tables import metadata
 from aywa.adapters.stores.sqlite import migrations, open_sqlite
-from aywa.adapters.stores.sqlite.tables import metadata
 from aywa.ports.journal import StoreUnavailable
 from aywa.ports.store import Document, ListQuery, Store, StoreTooNew
+from tests.adapters.stores.revisions import at_revision
 from tests.contracts import store as contract
-from tests.contracts.store import tenants
+from tests.contracts.keeping import KeepingContract
+from tests.contracts.leases import LeasesContract
+from tests.contracts.notches import NotchesContract
+from tests.contracts.sealed import SealedContract
+from tests.contracts.store import call, tenants
 
 __all__ = ["tenants"]
 
@@ -55,17 +58,33 @@ class TestProjection(contract.ProjectionContract):
     pass
 
 
-def _scripts() -> ScriptDirectory:
-    config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
-    config.set_main_option("path_separator", "os")
-    return ScriptDirectory.from_config(config)
+class TestSealed(SealedContract):
+    pass
 
 
-def test_head_and_known_name_the_migrations_that_there_are() -> None:
-    scripts = _scripts()
-    assert scripts.get_heads() == [migrations.HEAD]
-    assert {script.revision for script in scripts.walk_revisions()} == migrations.KNOWN
+class TestKeeping(KeepingContract):
+    pass
+
+
+@pytest.fixture
+async def other(store: Store, tmp_path: Path) -> AsyncIterator[Store]:
+    """Another process's, over the same file."""
+    opened = await open_sqlite(tmp_path / "aywa.db")
+    yield opened
+    await opened.close()
+
+
+class TestLeases(LeasesContract):
+    async def test_a_runtime_that_has_its_file_to_itself_takes_what_is_nobody_s(self, store: Store) -> None:
+        await store.calls.insert(call("older"), 0)
+        await store.leases.join("a")
+        _, taken = await store.leases.take("a")
+        assert [each.call_id for each in taken] == ["older"]
+        assert not store.leases.shared
+
+
+class TestNotches(NotchesContract):
+    pass
 
 
 def test_the_migrations_make_the_tables_that_the_code_uses(tmp_path: Path) -> None:
@@ -89,7 +108,7 @@ def test_nothing_to_migrate_is_quick_and_imports_no_alembic(
 
 async def test_what_the_first_release_stored_is_there_after_the_migration(tmp_path: Path) -> None:
     path = tmp_path / "aywa.db"
-    _at_revision(path, "0001")
+    at_revision(path, "0001")
     connection = sqlite3.connect(path)
     connection.execute("INSERT INTO orgs VALUES ('org-1', 'one', 1)")
     connection.execute("INSERT INTO assistants VALUES ('a', 'org-1', 5, 6, '{\"id\":\"a\"}')")
@@ -104,26 +123,15 @@ async def test_what_the_first_release_stored_is_there_after_the_migration(tmp_pa
 def test_a_migration_can_be_taken_back(tmp_path: Path) -> None:
     path = tmp_path / "aywa.db"
     migrations.migrate(path)
-    _at_revision(path, "0001")
-    assert migrations.stored_revision(path) == "0001"
+    at_revision(path, "0001")
+    assert migrations.stored(path).head == "0001"
     assert migrations.migrate(path)
-
-
-def _at_revision(path: Path, revision: str) -> None:
-    engine = create_engine(f"sqlite:///{path}")
-    config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
-    config.set_main_option("path_separator", "os")
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        (command.downgrade if path.stat().st_size else command.upgrade)(config, revision)
-    engine.dispose()
 
 
 async def test_two_that_start_at_once_migrate_once(tmp_path: Path) -> None:
     path = tmp_path / "aywa.db"
     await asyncio.gather(*(asyncio.to_thread(migrations.migrate, path) for _ in range(4)))
-    assert migrations.stored_revision(path) == migrations.HEAD
+    assert migrations.stored(path).head == migrations.CHAIN.head
 
 
 async def test_a_newer_release_s_file_is_left_alone(tmp_path: Path) -> None:
@@ -174,3 +182,12 @@ async def test_closing_leaves_one_file_behind(tmp_path: Path) -> None:
     await store.organisations.insert(contract.ORG)
     await store.close()
     assert os.listdir(tmp_path) == ["aywa.db"]
+
+
+async def test_what_every_start_asks_does_not_read_all_calls(tmp_path: Path) -> None:
+    await (await open_sqlite(tmp_path / "aywa.db")).close()
+    with closing(sqlite3.connect(tmp_path / "aywa.db")) as database:
+        plan = database.execute(
+            "EXPLAIN QUERY PLAN SELECT DISTINCT key_id FROM calls WHERE sealed IS NOT NULL"
+        ).fetchall()
+    assert "USING INDEX calls_sealed" in str(plan)

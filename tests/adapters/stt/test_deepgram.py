@@ -286,9 +286,13 @@ async def test_a_final_without_words_takes_a_partial_back() -> None:
         assert at.heard == [("uh", False, False), ("", True, False)]
 
 
-async def test_what_is_doubtful_is_not_told() -> None:
+async def test_of_what_is_doubtful_only_how_doubtful_is_told() -> None:
     async with deepgram(said=options(confidenceThreshold=0.7)) as at:
         await at.say(result("mumble", confidence=0.69), result("mumble", final=True, confidence=0.69))
+        assert at.heard == [("", True, False)]
+        assert at.results[-1].confidence == 0.69
+        at.results.clear()
+        await at.say(result("", final=True, confidence=0.0))
         assert at.heard == []
         await at.say(result("clear", 1.0, 2.0, confidence=0.7))
         await at.say(result("clear", 1.0, 2.0, final=True, confidence=0.3))

@@ -6,6 +6,7 @@ import pytest
 
 from aywa.call.router import board as module
 from aywa.call.router.board import HealthBoard, failure_of
+from aywa.core.metrics.requests import ProviderRequest
 from aywa.core.route_health import BREAK_AFTER, LEAST, Circuit, Failure
 from aywa.ports.errors import Fault, ProviderError
 from aywa.testing.scripted_providers import broken
@@ -114,3 +115,18 @@ async def test_an_organisation_is_shown_what_its_own_calls_asked() -> None:
     assert [s.name for s in board.statuses("two")] == ["model", "voice/another"]
     assert board.statuses("three") == []
     assert len(board.statuses()) == 3
+
+
+async def test_a_watch_is_told_of_each_request_of_its_call_and_the_board_itself_tells_nobody() -> None:
+    board = HealthBoard()
+    told: list[ProviderRequest] = []
+    watched = board.for_org("org", told.append)
+    watched.over("llm", "gpt")(1.0, 3.0, 0.5, "")
+    watched.over("tts", "voice")(1.0, 2.0, None, "deadline")
+    board.over("llm", "gpt")(1.0, 3.0, 0.5, "")
+    board.for_org("org").over("llm", "gpt")(1.0, 3.0, 0.5, "")
+    assert told == [
+        ProviderRequest("llm", "gpt", 1.0, 3.0, 0.5),
+        ProviderRequest("tts", "voice", 1.0, 2.0, None, "deadline"),
+    ]
+    assert [request.outcome for request in told] == ["answered", "failed"]

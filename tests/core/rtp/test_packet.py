@@ -106,3 +106,27 @@ def test_a_sender_counts_and_wraps_and_goes_on_elsewhere() -> None:
     sender = Sender.from_dict(json.loads(json.dumps(sender.to_dict())))
     assert parse(sender.packet(8, b"three", 320)) == (8, False, 0, 64, 7, b"three")
     assert (sender.packets, sender.octets, sender.timestamp) == (2, 8, 64)
+
+
+@given(
+    sequence=st.integers(0, 0xFFFF),
+    offset=st.integers(0, 0xFFFFFFFF),
+    ticks=st.integers(0, 1 << 34),
+    packets=st.integers(1, 40),
+    left=st.integers(0, 40),
+)
+def test_packets_made_ahead_are_those_made_one_by_one(
+    sequence: int, offset: int, ticks: int, packets: int, left: int
+) -> None:
+    left = min(left, packets)
+    payloads = [bytes([number]) * 160 for number in range(packets)]
+    ahead, one_by_one = Sender(7, sequence, offset), Sender(7, sequence, offset)
+    made = list(ahead.ahead(0, payloads, ticks, 160))
+    # Nothing has left yet.
+    assert ahead.to_dict() == Sender(7, sequence, offset).to_dict()
+    assert made[:left] == [
+        one_by_one.packet(0, payload, ticks + 160 * number) for number, payload in enumerate(payloads[:left])
+    ]
+    if left:
+        ahead.count(left, 160, ticks + 160 * (left - 1))
+    assert ahead.to_dict() == one_by_one.to_dict()

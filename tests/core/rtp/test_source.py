@@ -135,3 +135,50 @@ def test_it_goes_on_in_another_process() -> None:
     assert again.to_dict() == inbound.to_dict()
     assert again.source is not None
     assert again.source.jitter_ticks == pytest.approx(40 / 16)
+
+
+@given(
+    first=st.integers(0, 0xFFFF),
+    start=st.integers(0, 0xFFFFFFFF),
+    waits_ms=st.lists(st.integers(0, 60), min_size=1, max_size=40),
+    after=st.integers(0, 3),
+)
+def test_packets_in_order_are_counted_together_as_one_by_one(
+    first: int, start: int, waits_ms: list[int], after: int
+) -> None:
+    together, one_by_one = Inbound(8000), Inbound(8000)
+    now, came_s = 5.0, []
+    for number in range(2):
+        for inbound in (together, one_by_one):
+            inbound.take(9, (first + number) & 0xFFFF, (start + 160 * number) & 0xFFFFFFFF, now)
+        now += 0.02
+    for wait_ms in waits_ms:
+        now += wait_ms / 1000
+        came_s.append(now)
+    for number, at_s in enumerate(came_s, 2):
+        one_by_one.take(9, (first + number) & 0xFFFF, (start + 160 * number) & 0xFFFFFFFF, at_s)
+    last = 1 + len(came_s)
+    together.take_row((start + 160 * last) & 0xFFFFFFFF, 160, came_s)
+    assert together.to_dict() == one_by_one.to_dict()
+    # And on they go.
+    for number in range(last + 1, last + 1 + after):
+        for inbound in (together, one_by_one):
+            inbound.take(9, (first + number) & 0xFFFF, (start + 160 * number) & 0xFFFFFFFF, now)
+    assert together.to_dict() == one_by_one.to_dict()
+
+
+def test_no_row_changes_nothing() -> None:
+    inbound = Inbound(8000)
+    inbound.take_row(0, 160, [1.0])
+    assert inbound.source is None
+    inbound.take(9, 1, 0, 2.0)
+    before = inbound.to_dict()
+    inbound.take_row(160, 160, [])
+    assert inbound.to_dict() == before
+
+
+def test_a_row_behind_numbers_that_began_anew_has_no_time_before_it() -> None:
+    source = Source(9, 1, 8000)
+    source.take_row(160, 160, [1.0, 1.5])
+    assert source.received == 2
+    assert source.jitter_ticks == pytest.approx((0.5 * 8000 - 160) / 16)

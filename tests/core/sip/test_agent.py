@@ -29,6 +29,7 @@ from aywa.core.sip.events import (
     ReferReceived,
     Registered,
     RegistrationFailed,
+    RequestAnswered,
     TrunkDown,
     TrunkUp,
 )
@@ -713,6 +714,18 @@ def test_a_transfer_from_beginning_to_end() -> None:
     assert net.a.agent.calls == (call,)
     net.tell_a(net.a.agent.refuse_refer, call, 603, net.now)
     assert json.dumps(net.a.agent.snapshot(call, net.now))
+
+
+def test_a_request_within_a_call_and_within_none() -> None:
+    net = Pair()
+    mine, _ = net.up()
+    net.tell_a(net.a.agent.send, mine, "1", "MESSAGE", (("X-A", "b"),), b"", net.now)
+    net.tell_a(net.a.agent.send, mine, "2", "INFO", (("Content-Type", "text/plain"),), b"hello", net.now)
+    net.do(net.a, net.a.agent.send("nobody", "3", "INFO", (), b"", net.now))
+    net.run(1)
+    found = {each.key: (each.call, each.status) for each in net.a.of(RequestAnswered)}
+    assert found == {"1": (mine, 405), "2": (mine, 200), "3": ("nobody", 0)}
+    assert net.b.last(InfoReceived).body == b"hello"
 
 
 def test_other_words_arrive() -> None:

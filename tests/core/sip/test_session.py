@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aywa.core.sip.agent import Agent
-from aywa.core.sip.events import Answered, DigitReceived, Ended, InfoReceived, InfoSent, MediaChanged, Reason
+from aywa.core.sip.events import (
+    Answered,
+    DigitReceived,
+    Ended,
+    InfoReceived,
+    InfoSent,
+    MediaChanged,
+    Reason,
+    RequestAnswered,
+)
 from aywa.core.sip.line import GIVE_UP_S
 from aywa.core.sip.message import Request, Response
 from aywa.core.sip.offer import Srtp
@@ -51,6 +60,39 @@ def test_what_we_say_is_answered() -> None:
     net.tell(net.a.agent.hang_up, net.now)
     net.tell(net.a.agent.send_info, "text/plain", b"x", net.now)
     assert len(net.a.of(InfoSent)) == 2
+
+
+def test_a_request_of_a_customers_has_its_answer() -> None:
+    net = Called()
+    net.dial()
+    fields = (("X-Ward", "7"), ("Content-Type", "text/plain"))
+    net.tell(net.a.agent.send, "1", "MESSAGE", fields, b"hello", net.now)
+    (message,) = net.peer.requests("MESSAGE")
+    assert (message.body, message.headers.get("x-ward"), message.content_type) == (
+        b"hello",
+        "7",
+        "text/plain",
+    )
+    assert (message.call_id, message.to_address.tag) == (net.dialog.call_id, net.dialog.local_tag)
+    net.peer.replies = lambda request: [reply(request, 100), reply(request, 405)]
+    net.tell(net.a.agent.send, "2", "INFO", (), b"", net.now)
+    net.peer.replies = lambda request: []
+    net.tell(net.a.agent.send, "3", "NOTIFY", (("Event", "talk"),), b"", net.now)
+    assert net.peer.requests("NOTIFY")[0].contacts
+    net.run(40)
+    found = [(each.key, each.status, each.reason) for each in net.a.of(RequestAnswered)]
+    assert found == [("1", 200, "OK"), ("2", 405, "Method Not Allowed"), ("3", 0, "timeout")]
+
+
+def test_without_a_dialog_there_is_no_request() -> None:
+    net = Called(lambda request: [reply(request, 180)])
+    net.dial()
+    net.tell(net.a.agent.send, "1", "INFO", (), b"", net.now)
+    net.do(net.a, net.a.agent.send("nobody", "2", "INFO", (), b"", net.now))
+    net.run(0.1)
+    found = [(each.call, each.key, each.status, each.reason) for each in net.a.of(RequestAnswered)]
+    assert found == [(net.call, "1", 0, "no dialog"), ("nobody", "2", 0, "no dialog")]
+    assert net.peer.requests("INFO") == []
 
 
 def test_whether_we_are_there_and_what_we_do_not_do() -> None:

@@ -673,3 +673,18 @@ def test_the_customers_rules_are_not_asked_about_an_entry() -> None:
     turn.entered("Entry: 1")
     assert turn.wake(1.0, "Your number?") == []
     assert turn.over(1.0) == ep.Wait(0.0, KEYPAD)
+
+
+def test_other_settings_count_from_then_on_and_old_answers_are_of_no_use() -> None:
+    rule = EndpointingRule(1.0, Pattern("x"))
+    turn = CallerTurn(StartSpeaking(rules=(rule,)))
+    turn.voice_started(1.0)
+    turn.voice_stopped(2.0)
+    turn.heard(confirmed("hello there you"), 2.1)
+    assert Ask.RULES in turn.wake(2.1)
+    asked = turn.rules.number
+    turn.adopt(StartSpeaking(rules=(rule,), wait_s=4.0))
+    assert not turn.rules_matched(asked, 3.0)
+    assert Ask.RULES in turn.wake(2.2)
+    assert turn.rules.number == asked + 1
+    assert turn.wait().wait_s >= 4.0

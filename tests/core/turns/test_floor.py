@@ -1624,6 +1624,27 @@ def test_nothing_is_made_of_the_history_or_of_progress_for_a_client_that_wants_n
     assert talk.said[-1] == ("bot", ANSWER)
 
 
+def test_what_the_model_was_given_and_wrote_is_told_once_it_is_sure_to_be_heard() -> None:
+    talk = Talk()
+    early = talk.asks()
+    reply_id = of(do.StartReply, early)[0].reply_id
+    # Begun early: it may still be thrown away.
+    assert told("model-output", talk.feed(2.15, ev.ReplyTextReceived(reply_id, "We are "))) == []
+    released = talk.wait(4.0)
+    assert told("model-output", released) == [{"output": "We are ", "turnId": "1"}]
+    assert told("model-output", talk.feed(4.05, ev.ReplyTextReceived(reply_id, "open. "))) == []
+    more = talk.feed(4.1, *whole(reply_id, ANSWER))
+    assert told("model-output", more) == [{"output": f"open. {ANSWER}", "turnId": "1"}]
+    assert told("voice-input", talk.feed(4.2, playing(reply_id, 4.2))) == [{"input": QUESTION}]
+
+
+def test_what_the_model_writes_is_told_to_nobody_who_does_not_ask() -> None:
+    talk = Talk({"clientMessages": []})
+    reply_id = of(do.StartReply, talk.asks())[0].reply_id
+    talk.feed(2.15, ev.ReplyTextReceived(reply_id, "We are open."))
+    assert told("model-output", talk.wait(4.0)) == []
+
+
 # --- keys and tools --------------------------------------------------------------------------------------------
 
 CALLS: tuple[ev.ToolCall, ...] = (ev.ToolCall("c1", "endCall", "{}"),)
@@ -1853,3 +1874,172 @@ def test_the_silence_that_a_reply_begins_with_belongs_to_its_latency_at_the_wire
     cmds = talk.feed(4.0, *whole(reply_id, ANSWER), ev.PlayoutStarted(LEG, reply_id, 4.0, 0.12))
     (turn,) = of(do.RecordTurn, cmds)
     assert turn.wire_ms == pytest.approx(turn.latency_ms + 120)
+
+
+# --- from outside --------------------------------------------------------------------------------------------------
+
+
+def test_a_muted_agent_is_silent_keeps_what_is_said_and_answers_it_when_it_may() -> None:
+    talk = Talk()
+    assert talk.floor.mute(0.5) == []
+    assert talk.floor.mute(0.5) == []
+    assert talk.floor.announce("One moment.", 0.6) == []
+    assert decided(talk.floor.say(Message("Hello?"), 0.7)) == [("message_refused", "muted")]
+    cmds = talk.asks() + talk.wait(5.0)
+    assert not of(do.StartReply, cmds)
+    assert ("turn_noted", "muted") in decided(cmds)
+    assert [m["message"] for m in talk.history.messages] == [QUESTION]
+    assert talk.floor.awaiting_since_s is None
+    assert talk.floor.unmute(6.0) == []
+    assert talk.floor.awaiting_since_s == 6.0
+    assert of(do.StartReply, talk.asks(from_s=7.0, until_s=8.0))
+
+
+def test_a_muted_agent_forgets_a_voice_without_words() -> None:
+    talk = Talk()
+    talk.floor.mute(0.5)
+    talk.feed(1.0, voice(1.0))
+    cmds = talk.feed(2.0, silence(2.0)) + talk.feed(2.1, confirmed("")) + talk.wait(6.0)
+    assert [name for name, _ in decided(cmds)] == ["turn_dropped"]
+
+
+def test_what_a_muted_agent_was_saying_ends_and_what_it_was_making_is_thrown_away() -> None:
+    talk = Talk()
+    talk.asks()
+    assert ("reply_discarded", "muted") in decided(talk.floor.mute(2.2))
+    talk = Talk()
+    talk.floor.open_with("Hello there.", 0.0)
+    talk.feed(0.1, *whole(1, "Hello there."), playing(1, 0.1))
+    assert do.DropPlayout(LEG) in talk.floor.mute(0.2)
+    talk.feed(0.3, dropped(1, 1, 0.3))
+    assert [m["message"] for m in talk.history.messages] == ["Hello"]
+
+
+def test_nothing_is_heard_of_a_caller_who_is_muted_and_nothing_is_stopped_by_them() -> None:
+    talk = Talk({"firstMessageInterruptionsEnabled": True})
+    talk.floor.open_with("Hello there.", 0.0)
+    talk.feed(0.1, *whole(1, "Hello there."), playing(1, 0.1))
+    (armed,) = of(do.ArmPause, talk.floor.deafen(0.2))
+    assert armed.armed is False
+    assert talk.floor.deafen(0.2) == []
+    assert talk.feed(0.3, ev.PlayoutPaused(LEG, 1, 400, 0.3)) == [do.ResumePlayout(LEG, 400)]
+    talk.feed(1.0, finished(1, 2, 1.0))
+    assert talk.floor.awaiting_since_s is None
+    assert talk.floor.undeafen(3.0) == [do.CommitTranscript(LEG)]
+    assert talk.floor.undeafen(3.0) == []
+    assert talk.floor.awaiting_since_s == 3.0
+
+
+def test_a_caller_who_is_muted_has_said_what_they_said() -> None:
+    talk = Talk()
+    talk.feed(1.0, voice(1.0), partial(QUESTION))
+    assert of(do.StartReply, talk.floor.deafen(2.0) + talk.wait(6.0))
+
+
+def test_whoever_has_a_tool_run_from_outside_ends_what_is_being_said() -> None:
+    talk = Talk()
+    talk.floor.open_with("Hello there.", 0.0)
+    talk.feed(0.1, *whole(1, "Hello there."), playing(1, 0.1))
+    assert do.DropPlayout(LEG) in talk.floor.act_for("transfer")
+    assert talk.floor.acting
+
+
+# --- another assistant -----------------------------------------------------------------------------------------------
+
+
+def test_while_something_is_done_for_the_caller_a_silence_is_filled_with_patience() -> None:
+    talk = Talk({"fillerPlan": {"messages": ["Bear with me."]}})
+    talk.floor.acting = True
+    assert of(do.SayText, talk.floor.break_silence(5.0))[0].text == "Bear with me."
+    none = Talk()
+    none.floor.acting = True
+    assert of(do.SayText, none.floor.break_silence(5.0))[0].text == REPROMPT
+
+
+@pytest.mark.parametrize(
+    ("assistant", "said", "asked"),
+    [
+        ({"firstMessage": "Hello."}, ["Hello."], 0),
+        ({"firstMessage": ""}, [], 1),
+        ({"firstMessage": "Hello.", "firstMessageMode": "assistant-waits-for-user"}, [], 0),
+        (
+            {
+                "firstMessage": "Hello.",
+                "firstMessageMode": "assistant-speaks-first-with-model-generated-message",
+            },
+            [],
+            1,
+        ),
+    ],
+)
+def test_how_an_assistant_who_takes_over_begins(
+    assistant: dict[str, Any], said: list[str], asked: int
+) -> None:
+    talk = Talk()
+    settings = read_settings(assistant)
+    talk.floor.adopt(settings, Stock(()))
+    cmds = talk.floor.greet_again(2.0)
+    assert [each.text for each in of(do.SayText, cmds)] == said
+    assert len(of(do.StartReply, cmds)) == asked
+
+
+def test_a_greeting_is_left_out_when_the_callers_turn_is_answered_first() -> None:
+    talk = Talk()
+    talk.feed(1.0, voice(1.0))
+    talk.floor.adopt(read_settings({"firstMessage": "Hello."}), Stock(()))
+    assert talk.floor.greet_again(1.1) == []
+    talk.feed(1.5, silence(1.5), confirmed(QUESTION))
+    talk.wait(6.0)
+    assert talk.floor.reply is not None
+    reply_id = talk.floor.reply.reply_id
+    talk.hears(reply_id, ANSWER)
+    talk.feed(11.0, finished(reply_id, 5, 11.0))
+    assert [text for _, text in talk.said] == [QUESTION, ANSWER]
+    assert not talk.floor.queued
+
+
+# --- what tools go by ------------------------------------------------------------------------------------------------
+
+
+def wanting(talk: Talk, asked: tuple[ev.ToolCall, ...]) -> ev.ToolCall:
+    """The agent says something and wants a tool run; asked: those that were asked while it is said."""
+    called = ev.ToolCall("t1", "look", "{}")
+    talk.floor.open_with("One two.", 0.0)
+    talk.feed(0.1, clause(1, 0, "One two."))
+    talk.floor.calls_received(ev.ToolCallsReceived(1, (called,)))
+    assert not talk.floor.stands
+    talk.feed(0.2, ev.ReplyCompleted(1, "One two.", 1), playing(1, 0.2))
+    assert talk.floor.reply is not None
+    talk.floor.reply.asked = asked
+    return called
+
+
+def test_a_reply_stands_while_it_is_heard_whole_and_nobody_contests_it() -> None:
+    talk = Talk()
+    assert not talk.floor.stands
+    wanting(talk, ())
+    assert talk.floor.stands
+    talk.feed(0.3, ev.PlayoutPaused(LEG, 1, 400, 0.3))
+    assert talk.floor.reply is not None
+    talk.floor.reply.paused_at = 400
+    assert not talk.floor.stands
+
+
+def test_when_there_was_last_anything_to_be_heard_and_whether_the_caller_speaks() -> None:
+    talk = Talk()
+    talk.feed(1.0, voice(1.0))
+    assert talk.floor.spoken_to
+    talk.feed(2.0, silence(2.0))
+    assert (talk.floor.spoken_to, talk.floor.heard_until_s) == (False, 2.0)
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_who_is_interrupted_has_not_done_it_but_what_was_asked_is_waited_for(asked: bool) -> None:
+    talk = Talk()
+    called = ev.ToolCall("t1", "look", "{}")
+    wanting(talk, (called,) if asked else ())
+    talk.floor.act_for("test")
+    talk.floor.acting = False
+    cmds = talk.feed(0.5, dropped(1, 1, 0.5))
+    assert talk.floor.calls == ((called,) if asked else ())
+    assert (("tools_dropped", "interrupted") in decided(cmds)) is (not asked)

@@ -209,3 +209,15 @@ def test_an_end_that_the_runtime_wrote_after_its_process_died_is_nobodys_decisio
     recording = read_recording("call-1", [*left, end])
     assert not recording.damage
     assert compare(recording).identical
+
+
+def test_a_call_whose_words_were_not_kept_is_not_said_to_differ(records: list[JournalRecord]) -> None:
+    last = records[-1]
+    note = JournalRecord(last.call_id, last.org_id, last.seq + 1, last.at_s, "note", "WordsWithheld", {})
+    stripped = changed(records, lambda record: record.kind == "TellClient", data={})
+    recording = read_recording("call-1", [*stripped, note])
+    found = compare(recording)
+    assert (found.decisions, found.difference) == (0, None)
+    assert [damage.what for damage in recording.damage] == [
+        "the words of this call were not kept (compliancePlan): it cannot be decided again"
+    ]

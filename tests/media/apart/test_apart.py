@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from aywa.core.audio import g711
+from aywa.core.audio.frame import shorts
 from aywa.core.events import (
     DtmfReceived,
     LegConnected,
@@ -24,7 +26,19 @@ from aywa.core.rtp.packet import build
 from aywa.core.rtp.plan import Codec, StreamPlan
 from aywa.media.apart.process import MediaUnavailable
 from aywa.media.rtp.ports import NoPorts
-from aywa.ports.media import Arm, AudioFormat, CloseLeg, Drop, Finish, LegPlan, Play, SendDtmf
+from aywa.ports.media import (
+    Arm,
+    AudioFormat,
+    CloseLeg,
+    Drop,
+    Finish,
+    GiveBack,
+    LegPlan,
+    Play,
+    SendDtmf,
+    Speak,
+    TakeOver,
+)
 from tests.media.apart.rig import Signals, rig, until
 from tests.media.rig import FarSide, square
 from tests.media.rtp.test_edge import HOST, Phone
@@ -307,3 +321,57 @@ def _never(event: object) -> None:
 
 def _stream() -> StreamPlan:
     return StreamPlan(Codec.PCMU, 0, {0: Codec.PCMU})
+
+
+# --- listeners, and a person who takes over ------------------------------------------------------------------------
+
+
+def loudest(pcm: bytes, side: int) -> int:
+    return int(abs(shorts(pcm).reshape(-1, 2)[:, side].astype(int)).max(initial=0))
+
+
+async def test_both_sides_are_listened_to_over_the_process_boundary() -> None:
+    async with rig() as opened:
+        await opened.edge.ready()
+        call = opened.call()
+        heard = bytearray()
+        opened.plane.tap("leg", heard.extend)
+        opened.plane.send(Play("leg", 1, REPLY))
+        await call.speak(0.5)
+        await until(lambda: heard and loudest(bytes(heard), 0) > 3000 and loudest(bytes(heard), 1) > 3000)
+        opened.plane.tap("leg", None)
+        await call.speak(0.2)
+        count = len(heard)
+        await call.speak(0.3)
+        assert len(heard) == count
+
+
+async def test_a_listener_that_fails_is_told_nothing_more(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(_: bytes) -> None:
+        raise RuntimeError("deaf")
+
+    async with rig() as opened:
+        await opened.edge.ready()
+        call = opened.call()
+        opened.plane.tap("leg", fail)
+        await until(lambda: "leg leg failed" in caplog.text)
+        call.leg.take({"is": "tapped", "leg": "leg", "pcm": b"\0" * 4})
+        assert caplog.text.count("leg leg failed") == 1
+        await call.speak(0.1)
+        assert opened.plane.has_leg("leg")
+
+
+async def test_a_person_speaks_to_a_telephone_in_the_agents_place() -> None:
+    async with rig() as opened:
+        await opened.edge.ready()
+        call = opened.call()
+        opened.plane.send(TakeOver("leg"))
+        for _ in range(20):
+            opened.plane.send(Speak("leg", square(8000, 320)))
+            await call.speak(0.02, loud=False)
+
+        def told() -> bytes:
+            return b"".join(g711.mulaw_to_pcm(packet[-1]) for packet in call.phone.heard())
+
+        await until(lambda: loudest(told(), 0) > 3000)
+        opened.plane.send(GiveBack("leg"))

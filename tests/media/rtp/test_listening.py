@@ -84,7 +84,7 @@ def heard() -> Heard:
         wheel, loop.time, recvfrom, wire(AudioFormat.MULAW, 8000), 8000, RtpSettings(), latch
     )
     made = Heard(wheel, listening, waiting)
-    listening.ear = Ear(made.audio.append, made.keys.append, lambda data, now: made.reports.append(data))
+    listening.listen(Ear(made.audio.append, made.keys.append, lambda data, now: made.reports.append(data)))
     listening.code({0: None, 8: lambda coded: coded.replace(b"\x00", b"\x55")}, 8000)
     listening.keys(KEYS, 8000, None)
     listening.receiving(True, loop.time())
@@ -266,7 +266,7 @@ async def test_reports_on_the_audios_port_go_to_who_takes_them() -> None:
     at.datagram(report, STRANGER)
     assert at.reports == [report, report, report[:8]]
     assert at.listening.latch.refused == 1
-    at.listening.unprotect = lambda data: None
+    at.listening.secure(lambda data: None)
     at.datagram(report, STRANGER)
     assert len(at.reports) == 4
 
@@ -286,7 +286,7 @@ async def test_on_hold_nothing_is_heard_and_the_order_is_kept() -> None:
 
 async def test_what_is_not_proven_is_not_heard_and_cannot_take_the_place() -> None:
     at = heard()
-    at.listening.unprotect = lambda data: data[:-4] if data.endswith(b"good") else None
+    at.listening.secure(lambda data: data[:-4] if data.endswith(b"good") else None)
     at.datagram(packet(1) + b"good")
     at.datagram(packet(2) + b"evil")
     at.datagram(packet(2) + b"evil", STRANGER)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aywa.core.rtp.packet import Packet, Sender, parse
+from aywa.media.pacer import Pacer
 from aywa.media.rtp.settings import RtpSettings
 from aywa.media.rtp.talking import MOST_TONES_S, NOISE_S, Talking
 from aywa.media.wheel import Wheel
@@ -73,7 +74,10 @@ def stream(
         assert packet is not None
         made.sent.append((loop.time(), packet))
 
-    made = Stream(wheel, Talking(wheel, loop.time, sendto, Sender(7, 100, START), RtpSettings()))
+    made = Stream(
+        wheel,
+        Talking(wheel, loop.time, sendto, Sender(7, 100, START), RtpSettings(), Pacer(loop, wheel, 0.005)),
+    )
     made.talking.code(0, 8000, ptime_ms, frame, encode)
     return made
 

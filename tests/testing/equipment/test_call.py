@@ -241,6 +241,17 @@ async def test_the_position_told_is_held_against_the_ear() -> None:
         assert found["keys"].good is True
 
 
+async def test_what_the_equipment_itself_was_late_by_is_not_the_runtimes() -> None:
+    called, _ = await checked(Peer(greeting=300))
+    truth = called.equipment.ear.played_samples(called.record.closed_s)
+    timeline = [entry("playout-started"), entry("playout-finished", truth + 8 * 25)]
+    for late_ms, position, pace in ((2.0, False, False), (15.0, None, True)):
+        measures = replace(report.measure(called), late_ms=late_ms, gaps_ms=(30.0,))
+        found = {one.what: one for one in check.findings(called, measures, timeline)}
+        assert found["position"].good is position
+        assert found["pace"].good is pace
+
+
 async def test_a_runtime_that_does_not_stop_does_not_pass() -> None:
     _, found = await checked(Peer(greeting=300, stop=None))
     assert found["barge-in"].good is False

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
 
+from aywa.adapters.wire.guard import INTERNAL, INTERNAL_MEND
+from aywa.adapters.wire.outbound import is_internal
 from aywa.ports.endpointing import WAIT_MAX_S, EndpointingRequest
 from aywa.ports.errors import Fault, ProviderError
 
@@ -32,9 +34,10 @@ class Server:
 
 
 class EndpointingHttp:
-    """The connections to all of them, kept between requests."""
+    """The connections to all of them, kept between requests. connector: made once, with whatever guards it."""
 
-    def __init__(self) -> None:
+    def __init__(self, connector: Callable[[], aiohttp.TCPConnector] = aiohttp.TCPConnector) -> None:
+        self._connector = connector
         self._http: aiohttp.ClientSession | None = None
 
     def route(self, server: Server, envelope: Mapping[str, Any]) -> HttpEndpointingModel:
@@ -45,7 +48,9 @@ class EndpointingHttp:
         """Made on first use, and kept."""
         if self._http is None:
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
-            self._http = aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
+            self._http = aiohttp.ClientSession(
+                timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), connector=self._connector()
+            )
         return self._http
 
     async def close(self) -> None:
@@ -82,6 +87,15 @@ class HttpEndpointingModel:
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
             raise self._error("bad_url", "its address is not one of HTTP", Fault.CONFIG) from error
         except aiohttp.ClientError as error:
+            if is_internal(error):
+                raise ProviderError(
+                    NAME,
+                    "internal_address",
+                    INTERNAL,
+                    fault=Fault.CONFIG,
+                    retryable=False,
+                    mend=INTERNAL_MEND,
+                ) from None
             raise self._error("unreachable", type(error).__name__, Fault.NETWORK) from error
 
     def _message(self, request: EndpointingRequest) -> dict[str, Any]:

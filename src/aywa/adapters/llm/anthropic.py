@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any
 
 from aywa.adapters.llm.chat import filtered
+from aywa.adapters.wire.guard import Guard
 from aywa.adapters.wire.http import HttpAnswer, HttpRoute, Names, Refusal
 from aywa.ports.errors import Fault
 from aywa.ports.llm import ChatMessage, Finished, LlmDelta, LlmRequest, TextDelta, ToolCallDelta
@@ -58,6 +59,7 @@ class AnthropicLlm:
         names: Names = ANTHROPIC_NAMES,
         headers: Mapping[str, str] | None = None,
         tls: ssl.SSLContext | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self._model = model
         self._names = names
@@ -70,6 +72,7 @@ class AnthropicLlm:
             headers={"x-api-key": key, "anthropic-version": VERSION, **(headers or {})},
             refusals=_refusals(names),
             tls=tls,
+            guard=guard,
         )
 
     @property

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aywa.adapters.llm.openai import OpenAiLlm
+from aywa.adapters.wire.guard import Guard
 from aywa.adapters.wire.http import Names
 
 
@@ -78,6 +79,7 @@ def compatible_llm(
     names: Names | None = None,
     headers: Mapping[str, str] | None = None,
     tls: ssl.SSLContext | None = None,
+    guard: Guard | None = None,
 ) -> OpenAiLlm:
     """A route to one of COMPATIBLE. base_url: empty for the vendor's own. names: empty for those of the environment.
     Raises KeyError for a vendor that is none of them."""
@@ -94,4 +96,5 @@ def compatible_llm(
         compatible=True,
         extra=vendor.extra,
         tls=tls,
+        guard=guard,
     )

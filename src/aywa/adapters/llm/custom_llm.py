@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from aywa.adapters.llm.chat import PATH, chat, common_body
 from aywa.adapters.llm.flush import Flushes
 from aywa.adapters.llm.openai import openai_refusals
+from aywa.adapters.wire.guard import Guard
 from aywa.adapters.wire.http import HttpRoute, Names
 from aywa.ports.llm import LlmDelta, LlmRequest, TextDelta
 
@@ -38,6 +39,7 @@ class CustomLlm:
         name: str = "custom-llm",
         names: Names = CUSTOM_LLM_NAMES,
         tls: ssl.SSLContext | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self._path = "" if _is_whole(url) else PATH
         self._model = model
@@ -45,7 +47,9 @@ class CustomLlm:
         sent = dict(headers or {})
         if key and not any(header.lower() == "authorization" for header in sent):
             sent["Authorization"] = f"Bearer {key}"
-        self._http = HttpRoute(name, url, names, headers=sent, refusals=openai_refusals(names), tls=tls)
+        self._http = HttpRoute(
+            name, url, names, headers=sent, refusals=openai_refusals(names), tls=tls, guard=guard
+        )
 
     @property
     def name(self) -> str:

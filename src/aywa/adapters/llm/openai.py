@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from aywa.adapters.llm.chat import PATH, chat, common_body
+from aywa.adapters.wire.guard import Guard
 from aywa.adapters.wire.http import HttpRoute, Names, Refusal
 from aywa.ports.errors import Fault
 from aywa.ports.llm import LlmDelta, LlmRequest
@@ -48,6 +49,7 @@ class OpenAiLlm:
         compatible: bool = False,
         extra: Mapping[str, Any] | None = None,
         tls: ssl.SSLContext | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self._model = model
         self._limit_name = limit_name
@@ -63,6 +65,7 @@ class OpenAiLlm:
             headers=({"Authorization": f"Bearer {key}"} if key else {}) | dict(headers or {}),
             refusals=openai_refusals(names),
             tls=tls,
+            guard=guard,
         )
 
     @property

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from aywa.ports.secrets import CannotOpen, Sealed
+from aywa.ports.secrets import KEY_ID_CHARACTERS, CannotOpen, Sealed
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
@@ -50,7 +50,7 @@ _MEND = "it must be 32 random bytes; make one with: openssl rand -base64 32"
 
 def key_id(key: bytes) -> str:
     """Tells keys apart, and nothing about them."""
-    return hashlib.sha256(b"aywa key id\0" + key).hexdigest()[:12]
+    return hashlib.sha256(b"aywa key id\0" + key).hexdigest()[:KEY_ID_CHARACTERS]
 
 
 class AesGcmVault:
@@ -74,7 +74,7 @@ class AesGcmVault:
         key = self._keys.get(sealed.key_id)
         if key is None:
             raise CannotOpen(
-                f"it was sealed with key {sealed.key_id[:12]}, which is not set"
+                f"it was sealed with key {sealed.key_id[:KEY_ID_CHARACTERS]}, which is not set"
                 " (name it in RUNTIME_STORE_ENCRYPTION_KEY_PREVIOUS, or enter the secret again)"
             )
         start = len(_FORMAT) + NONCE_BYTES

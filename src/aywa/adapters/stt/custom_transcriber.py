@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from aywa.adapters.stt.socket_stream import MOST_MESSAGE_BYTES, SocketStream
+from aywa.adapters.wire.guard import Guard
 from aywa.adapters.wire.websocket import Address, WebSocket, WebSocketSettings, connect, websocket_url
 from aywa.ports.stt import SttCapabilities, SttOptions, SttResult
 
@@ -36,9 +37,12 @@ class CustomTranscriberStt:
         name: str = "custom-transcriber",
         *,
         tls: ssl.SSLContext | None = None,
+        guard: Guard | None = None,
     ) -> None:
         sent = {SECRET_HEADER: secret} if secret else {}
-        self._address = Address(name, websocket_url(url, ""), {**sent, **(headers or {})}, _MEND, _MEND, tls)
+        self._address = Address(
+            name, websocket_url(url, ""), {**sent, **(headers or {})}, _MEND, _MEND, tls, guard
+        )
         self.connections = 0
         """How many were ever made: a call waits for each."""
 

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from aywa.adapters.stt.socket_stream import MOST_MESSAGE_BYTES, SocketStream
+from aywa.adapters.wire.guard import Guard
 from aywa.adapters.wire.websocket import (
     Address,
     Ending,
@@ -87,12 +88,14 @@ class DeepgramStt:
         name: str = "deepgram",
         *,
         tls: ssl.SSLContext | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self._key = key
         self._model = model
         self._base_url = base_url
         self._name = name
         self._tls = tls
+        self._guard = guard
         self._warm: dict[tuple[str, float], deque[_DeepgramStream]] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self.connections = 0
@@ -168,6 +171,7 @@ class DeepgramStt:
             key_mend="check DEEPGRAM_API_KEY",
             url_mend="check DEEPGRAM_BASE_URL",
             tls=self._tls,
+            guard=self._guard,
         )
         if options.rate_hz not in _RATES_HZ:
             rates = ", ".join(map(str, _RATES_HZ))
@@ -249,18 +253,22 @@ class _DeepgramStream(SocketStream):
         answers: bool,
         turn_ended: bool | None = None,
     ) -> None:
-        """Leaves out what is settled or doubtful, and what says nothing."""
+        """Leaves out what is settled or doubtful, and what says nothing. That something was doubtful is told."""
+        if not text:
+            # Of nothing the vendor is sure of nothing.
+            confidence = None
         if text and not words:
             self._told_words = len(text.split())
             text = " ".join(text.split()[self._settled_words :])
         kept = tuple(word for word in words if word.start_s + word.end_s > 2 * self._settled_s)
         if len(kept) < len(words):
             words, text = kept, " ".join(word.text for word in kept)
-        if text and confidence is not None and confidence < self._threshold:
+        doubtful = bool(text) and confidence is not None and confidence < self._threshold
+        if doubtful:
             words, text = (), ""
         if words:
             self._told_s = words[-1].end_s
-        if text or answers or turn_ended or (is_final and self._partial):
+        if text or answers or turn_ended or (is_final and (self._partial or doubtful)):
             self.tell(SttResult(text, is_final, answers, words, confidence, until_s, turn_ended))
         self._partial = bool(text) and not is_final
         if is_final:

@@ -1,8 +1,8 @@
 """Calls over WebSocket: one binary message stream of raw audio each way, JSON text messages both ways.
 
 Boot decides by path, token and headers which leg a connection is (`open_call`); this translates between the socket and the
-media plane and sees to the handshake's answers and limits. Nothing is sent while nothing is played. Below `MEDIA` the port
-is that of telephony equipment (`equipment`). Refuses compression, and to know what a call is.
+media plane and sees to the handshake's answers and limits. Nothing is sent while nothing is played. Below some paths (`MEDIA`)
+the port is somebody else's. Refuses compression, and to know what a call is.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from aywa.adapters.transports.socket import BINARY, TEXT, Socket, WebSocketSetti
 from aywa.ports.media import Leg, LegPlan, MediaPlane
 
 __all__ = [
-    "Equipment",
+    "Paths",
     "Refusal",
     "Upgrade",
     "WebSocketSettings",
@@ -65,8 +65,8 @@ class Upgrade:
     word: str = ""
 
 
-class Equipment(Protocol):
-    """Answers handshakes below `MEDIA`."""
+class Paths(Protocol):
+    """Answers handshakes below a path of their own."""
 
     def answer(self, path: str, headers: Mapping[str, str], settings: WebSocketSettings) -> Upgrade | Refusal:
         """path: with its query, as it was written. Header names are in lower case."""
@@ -74,17 +74,17 @@ class Equipment(Protocol):
 
 class WebSocketTransport:
     """open_call(path, query, headers) answers what a connection is to be. It may be asked in vain: the leg exists when
-    LegConnected was posted. Header names are in lower case."""
+    LegConnected was posted. Header names are in lower case. paths: who answers below which path, in the place of open_call."""
 
     def __init__(
         self,
         plane: MediaPlane,
         open_call: OpenCall,
         settings: WebSocketSettings | None = None,
-        equipment: Equipment | None = None,
+        paths: Mapping[str, Paths] | None = None,
     ) -> None:
         self.settings = settings or WebSocketSettings()
-        self.equipment = equipment
+        self._paths = paths or {}
         self._plane = plane
         self._open_call = open_call
         self._legs: set[str] = set()
@@ -164,8 +164,9 @@ class WebSocketTransport:
         if len(self._sockets) >= self.settings.most_connections:
             return _refuse(503, "Service Unavailable", "too many connections")
         answer: LegPlan | Upgrade | Refusal
-        if self.equipment is not None and path.startswith(MEDIA):
-            answer = self.equipment.answer(target, headers, self.settings)
+        below = next((paths for start, paths in self._paths.items() if path.startswith(start)), None)
+        if below is not None:
+            answer = below.answer(target, headers, self.settings)
         else:
             answer = self._open_call(unquote(path), dict(parse_qsl(query)), headers)
         if isinstance(answer, LegPlan) and answer.leg_id in self._legs:

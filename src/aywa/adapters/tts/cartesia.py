@@ -19,6 +19,7 @@ from typing import Any
 from aywa.adapters.tts import fields
 from aywa.adapters.tts.contexts import Clause, Context, Contexts, JsonObject, Wire
 from aywa.adapters.tts.sound import Sound, speakable, telephone
+from aywa.adapters.wire.guard import Guard
 from aywa.adapters.wire.websocket import Address, Refused, WebSocketSettings, websocket_url
 from aywa.ports.errors import Fault, ProviderError
 from aywa.ports.stt import Word
@@ -57,6 +58,7 @@ class CartesiaTts:
         voice: str = "",
         name: str = "cartesia",
         settings: WebSocketSettings | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self._name = name
         self._model = model
@@ -67,6 +69,7 @@ class CartesiaTts:
             {"Authorization": f"Bearer {key}", "Cartesia-Version": VERSION},
             key_mend=_KEY_MEND,
             url_mend=_URL_MEND,
+            guard=guard,
         )
         wire = Wire(
             MOST_CONTEXTS,

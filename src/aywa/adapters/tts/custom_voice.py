@@ -13,6 +13,7 @@ from contextlib import aclosing
 from typing import Any
 
 from aywa.adapters.tts.sound import Sound, speakable
+from aywa.adapters.wire.guard import Guard
 from aywa.adapters.wire.http import HttpRoute, Names
 from aywa.ports.errors import Fault
 from aywa.ports.tts import TtsCapabilities, TtsChunk, TtsOptions
@@ -41,10 +42,11 @@ class CustomVoice:
         message: Mapping[str, Any] | None = None,
         name: str = "custom-voice",
         tls: ssl.SSLContext | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self._message = dict(message or {})
         names = Names("the credential of the voice's `server`", "the voice's `server.url`", kind="voice")
-        self._http = HttpRoute(name, url, names, headers=headers, tls=tls)
+        self._http = HttpRoute(name, url, names, headers=headers, tls=tls, guard=guard)
 
     @property
     def name(self) -> str:

@@ -25,6 +25,7 @@ from urllib.parse import quote, urlencode
 from aywa.adapters.tts import fields
 from aywa.adapters.tts.contexts import Contexts, JsonObject, Wire
 from aywa.adapters.tts.sound import Sound, speakable, telephone
+from aywa.adapters.wire.guard import Guard
 from aywa.adapters.wire.websocket import Address, Ending, Refused, WebSocketSettings, websocket_url
 from aywa.ports.errors import Fault, ProviderError
 from aywa.ports.stt import Word
@@ -61,8 +62,10 @@ class ElevenLabsTts:
         voice: str = "",
         name: str = "elevenlabs",
         settings: WebSocketSettings | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self._name = name
+        self._guard = guard
         self._model = model
         self._voice = voice
         self._base_url = base_url
@@ -176,6 +179,7 @@ class ElevenLabsTts:
             self._headers,
             key_mend=_KEY_MEND,
             url_mend=_URL_MEND,
+            guard=self._guard,
         )
 
     def _failure(self, message: JsonObject) -> ProviderError | None:

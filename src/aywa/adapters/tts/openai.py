@@ -13,6 +13,7 @@ from typing import Any
 
 from aywa.adapters.tts import fields
 from aywa.adapters.tts.sound import Sound, speakable
+from aywa.adapters.wire.guard import Guard
 from aywa.adapters.wire.http import HttpRoute, Names, Refusal
 from aywa.ports.errors import Fault
 from aywa.ports.tts import TtsCapabilities, TtsChunk, TtsOptions
@@ -51,6 +52,7 @@ class OpenAiTts:
         voice: str = VOICE,
         name: str = "openai-speech",
         tls: ssl.SSLContext | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self._model = model
         self._voice = voice
@@ -61,6 +63,7 @@ class OpenAiTts:
             headers={"Authorization": f"Bearer {key}"},
             refusals=_REFUSALS,
             tls=tls,
+            guard=guard,
         )
 
     @property

@@ -28,7 +28,9 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
 
+from aywa.adapters.wire.guard import INTERNAL, INTERNAL_MEND, Guard
 from aywa.adapters.wire.json_text import read_json
+from aywa.adapters.wire.outbound import is_internal
 from aywa.adapters.wire.reserve import Reserve
 from aywa.ports.errors import Fault, ProviderError
 
@@ -113,9 +115,11 @@ class HttpRoute:
         headers: Mapping[str, str] | None = None,
         refusals: Mapping[str, Refusal] | None = None,
         tls: ssl.SSLContext | None = None,
+        guard: Guard | None = None,
     ) -> None:
         """headers: sent with every request, the key among them. refusals: the vendor's own codes, where they say more
-        than the status. tls: in place of the system's certificate authorities."""
+        than the status. tls: in place of the system's certificate authorities. guard: where a customer says where it goes."""
+        self._guard = guard
         self.name = name
         self.names = names
         self._base_url = base_url
@@ -315,7 +319,11 @@ class HttpRoute:
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
                 # How many at once is the router's to say.
                 connector=_Connector(
-                    self, limit=0, keepalive_timeout=KEEP_S, ssl=self._tls or True, socket_factory=_socket
+                    self,
+                    limit=0,
+                    keepalive_timeout=KEEP_S,
+                    ssl=self._tls or True,
+                    socket_factory=partial(_socket, self._guard),
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers=self._headers,
@@ -399,6 +407,8 @@ class HttpRoute:
         if isinstance(error, aiohttp.ClientConnectorCertificateError):
             mend = f"{check_url}, or trust its authority with SSL_CERT_FILE"
             return self.error("unreachable", "its certificate is not trusted", Fault.CONFIG, mend=mend)
+        if is_internal(error):
+            return self.error("internal_address", INTERNAL, Fault.CONFIG, mend=INTERNAL_MEND)
         if isinstance(error, aiohttp.ClientError | OSError):
             mend = check_url if isinstance(error, aiohttp.ClientConnectorError) else ""
             return self.error(
@@ -562,9 +572,11 @@ class _Connector(aiohttp.TCPConnector):
         return made
 
 
-def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
-    """One that notices when the far side is gone."""
-    family, kind, protocol = address[:3]
+def _socket(guard: Guard | None, address: aiohttp.AddrInfoType) -> socket.socket:
+    """One that notices when the far side is gone. Raises InternalAddress."""
+    family, kind, protocol, _, target = address
+    if guard is not None:
+        guard(str(target[0]), int(target[1]))
     made = socket.socket(family, kind, protocol)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     wanted = {

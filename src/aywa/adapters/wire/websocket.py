@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from picows import WSCloseCode, WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 from picows.picows import WSCloseHandshake, WSCloseInfo
 
+from aywa.adapters.wire.guard import INTERNAL, INTERNAL_MEND, Guard, InternalAddress
 from aywa.adapters.wire.http import retry_after_s
 from aywa.ports.errors import Fault, ProviderError
 
@@ -62,7 +63,8 @@ class WebSocketSettings:
 @dataclass(frozen=True, slots=True)
 class Address:
     """Where to connect for a route (ws or wss), and with which headers; both may hold secrets. key_mend, url_mend: what to
-    change when the far side refuses the key, or is not there. tls: instead of the system's trust."""
+    change when the far side refuses the key, or is not there. tls: instead of the system's trust. guard: where a customer says
+    where it goes."""
 
     route: str
     url: str = field(repr=False)
@@ -70,6 +72,7 @@ class Address:
     key_mend: str = "check the key"
     url_mend: str = "check the address"
     tls: ssl.SSLContext | None = field(default=None, repr=False)
+    guard: Guard | None = field(default=None, repr=False, compare=False)
 
     def error(
         self,
@@ -155,7 +158,7 @@ async def connect(
     opened: list[socket.socket] = []
 
     async def dial(parsed: Any) -> socket.socket:
-        opened.append(await _connected_socket(parsed.host, parsed.port, settings))
+        opened.append(await _connected_socket(parsed.host, parsed.port, settings, address.guard))
         return opened[0]
 
     try:
@@ -192,6 +195,8 @@ async def connect(
             Fault.CONFIG,
             mend=address.url_mend,
         ) from None
+    except InternalAddress:
+        raise address.error("internal_address", INTERNAL, mend=INTERNAL_MEND) from None
     except (OSError, UnicodeError) as error:
         raise address.error(
             "unreachable", type(error).__name__, Fault.NETWORK, retryable=True, mend=address.url_mend
@@ -435,8 +440,10 @@ def _printable(reason: str | None) -> str:
     return "".join(character for character in reason or "" if character.isprintable())[:123]
 
 
-async def _connected_socket(host: str, port: int, settings: WebSocketSettings) -> socket.socket:
-    """To the first address of the name that answers. Raises OSError."""
+async def _connected_socket(
+    host: str, port: int, settings: WebSocketSettings, guard: Guard | None = None
+) -> socket.socket:
+    """To the first address of the name that answers, and may be reached. Raises OSError."""
     loop = asyncio.get_running_loop()
     try:
         # A number needs no thread to look it up.
@@ -448,6 +455,8 @@ async def _connected_socket(host: str, port: int, settings: WebSocketSettings) -
         made = socket.socket(family, kind, protocol)
         made.setblocking(False)
         try:
+            if guard is not None:
+                guard(str(where[0]), int(where[1]))
             made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.send_buffer_bytes)
             async with asyncio.timeout(None if at == len(found) - 1 else _ADDRESS_S):
                 await loop.sock_connect(made, where)

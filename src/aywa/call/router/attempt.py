@@ -9,7 +9,7 @@ from contextlib import suppress
 from math import inf
 from typing import Any, Generic, TypeVar
 
-from aywa.call.router.board import failure_of
+from aywa.call.router.board import Over, failure_of, nobody
 from aywa.core.route_health import RouteHealth
 from aywa.ports.errors import Fault, ProviderError
 
@@ -34,13 +34,16 @@ class Attempt(Generic[T]):
         stream: Callable[[], AsyncIterator[T]],
         counts: Callable[[T], bool],
         rings: Callable[[], None] = lambda: None,
+        tell: Over = nobody,
     ) -> None:
-        """counts: whether an item is of an answer. rings: called whenever something came, the end too."""
+        """counts: whether an item is of an answer. rings: called whenever something came, the end too. tell: is told of it once,
+        when it is over."""
         loop = asyncio.get_running_loop()
         self._loop = loop
         self._health = health
         self._counts = counts
         self._rings = rings
+        self._tell = tell
         self._came: deque[T] = deque()
         self._waiter: asyncio.Future[None] | None = None
         # Ends the wait, or looks too early: with every item the time moves on, and a timer costs more than a look.
@@ -177,11 +180,9 @@ class Attempt(Generic[T]):
         self._stop_timer()
         if not self._ended:
             self._ended = True
-            self._health.end(
-                None if error is None else failure_of(error),
-                self._loop.time(),
-                answered=self.first_s is not None,
-            )
+            failure, now = None if error is None else failure_of(error), self._loop.time()
+            self._health.end(failure, now, answered=self.first_s is not None)
+            self._tell(self.began_s, now, self.first_s, "" if failure is None else failure.code)
 
     def _ring(self) -> None:
         self._wake()

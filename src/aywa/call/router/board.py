@@ -8,11 +8,19 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
+from aywa.core.metrics.requests import ProviderRequest
 from aywa.core.route_health import Circuit, Failure, RouteHealth, RouteStatus
 from aywa.ports.errors import Fault, ProviderError
 
 Tell = Callable[[str, Mapping[str, Any]], None]
 """Puts something on the call's record: its kind and its fields."""
+
+Over = Callable[[float, float, float | None, str], None]
+"""Is told of a request that is over: when it began and ended by the loop's clock, how long the first of its answer took, why it
+failed."""
+
+Watch = Callable[[ProviderRequest], None]
+"""Is told of every request that a call made, when it is over. Never raises."""
 
 MAX_ROUTES = 1000
 """How many routes are remembered; the one that was asked the longest ago goes first."""
@@ -40,9 +48,13 @@ class HealthBoard:
         self._limits = dict(limits or {})
         self._routes: dict[tuple[str, int], _Known] = {}
 
-    def for_org(self, org_id: str) -> HealthBoard:
-        """The same board, as the calls of one organisation use it: what they ask is shown to it."""
-        return _OrgBoard(self, org_id)
+    def for_org(self, org_id: str, watch: Watch | None = None) -> HealthBoard:
+        """The same board, as a call of one organisation uses it: what it asks is shown to that one, and told to the watch."""
+        return _OrgBoard(self, org_id, watch)
+
+    def over(self, kind: str, route: str) -> Over:
+        """Who is told of a request to a route, once it is over."""
+        return nobody
 
     def of(self, name: str, adapter: object) -> RouteHealth:
         """The route's health; a new one is well."""
@@ -69,15 +81,26 @@ class HealthBoard:
 class _OrgBoard(HealthBoard):
     """Remembers whose calls ask what."""
 
-    def __init__(self, board: HealthBoard, org_id: str) -> None:
+    def __init__(self, board: HealthBoard, org_id: str, watch: Watch | None = None) -> None:
         super().__init__()
         self._board = board
         self._org_id = org_id
+        self._watch = watch
 
     def of(self, name: str, adapter: object) -> RouteHealth:
         known = self._board._known(name, adapter)
         known.orgs.add(self._org_id)
         return known.health
+
+    def over(self, kind: str, route: str) -> Over:
+        watch = self._watch
+        if watch is None:
+            return nobody
+
+        def told(began_s: float, ended_s: float, first_s: float | None, code: str) -> None:
+            watch(ProviderRequest(kind, route, began_s, ended_s, first_s, code))
+
+        return told
 
 
 def _joined(some: list[RouteStatus]) -> RouteStatus:
@@ -112,3 +135,7 @@ def as_provider_error(error: Exception, route: str) -> ProviderError:
 
 def silent(kind: str, fields: Mapping[str, Any]) -> None:
     """Tells nobody."""
+
+
+def nobody(began_s: float, ended_s: float, first_s: float | None, code: str) -> None:
+    """Is told, and does nothing."""

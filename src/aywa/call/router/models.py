@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aywa.call.router.attempt import Attempt, aside
-from aywa.call.router.board import HealthBoard, Tell, as_provider_error, failure_of, silent
+from aywa.call.router.board import HealthBoard, Over, Tell, as_provider_error, failure_of, silent
 from aywa.core.route_health import RouteHealth
 from aywa.ports.errors import Fault, ProviderError
 from aywa.ports.llm import Finished, Llm, LlmDelta, LlmRequest, TextDelta
@@ -72,6 +72,15 @@ class ModelRouter:
         route = self._order(frozenset(), silent)[0]
         await aside(route.llm.warm(self._request(route, request)))
 
+    def at_leisure(self, max_tokens: int, within_s: float) -> ModelRouter:
+        """The same models for what nobody waits for on the phone: longer answers, the likeliest words, nobody asked twice at
+        once."""
+        routes = [
+            replace(route, max_tokens=max_tokens, temperature=0.0, first_s=within_s, first_of_many_s=within_s, next_s=within_s)
+            for route in self._routes
+        ]  # fmt: skip
+        return ModelRouter(routes, self._board, self.tell, hedges=False)
+
     def has_other(self, without: frozenset[str]) -> bool:
         """There is a route that may still be asked."""
         return any(route.name not in without for route in self._routes)
@@ -79,6 +88,10 @@ class ModelRouter:
     def health(self, route: ModelRoute) -> RouteHealth:
         """How it fares."""
         return self._board.of(route.name, route.llm)
+
+    def over(self, route: ModelRoute) -> Over:
+        """Who is told of its requests."""
+        return self._board.over("llm", route.name)
 
     def _order(self, without: frozenset[str], tell: Tell) -> list[ModelRoute]:
         """Those that are well, then those that are not: a caller is worth a try at a route that was broken a moment ago."""
@@ -226,7 +239,10 @@ class Answering:
         route = self._left.pop(0)
         request = ModelRouter._request(route, self._ask)
         health = self._router.health(route)
-        self._open.append((route, Attempt(health, lambda: route.llm.stream(request), _says, self._bell.set)))
+        over = self._router.over(route)
+        self._open.append(
+            (route, Attempt(health, lambda: route.llm.stream(request), _says, self._bell.set, over))
+        )
 
     def _drop(self, route: ModelRoute, attempt: Attempt[LlmDelta]) -> None:
         """It is not waited for any more, not even until it has let go."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from math import isfinite
 
 from aywa.call.router.attempt import Attempt, aside
-from aywa.call.router.board import HealthBoard, Tell, as_provider_error, silent
+from aywa.call.router.board import HealthBoard, Over, Tell, as_provider_error, silent
 from aywa.call.sentences import Sentences, Spoken
 from aywa.core.audio.align import align_words
 from aywa.core.audio.frame import SAMPLE_BYTES
@@ -119,6 +119,10 @@ class VoiceRouter:
     def health(self, route: VoiceRoute) -> RouteHealth:
         """How it fares."""
         return self._board.of(route.name, route.tts)
+
+    def over(self, route: VoiceRoute) -> Over:
+        """Who is told of its requests."""
+        return self._board.over("tts", route.name)
 
     def _choose(self, tried: Collection[int]) -> int | None:
         """The present voice while it is well, else the next that is, else whichever was not tried yet."""
@@ -240,7 +244,10 @@ class Speaking:
         loop = asyncio.get_running_loop()
         options = replace(route.options, context=self.context, more=self.more)
         attempt = Attempt(
-            self.router.health(route), lambda: route.tts.synthesize(text.spoken, options), _sounds
+            self.router.health(route),
+            lambda: route.tts.synthesize(text.spoken, options),
+            _sounds,
+            tell=self.router.over(route),
         )
         self._attempt = attempt
         sound = _Sound(text, self.router.rate_hz, route.name)

@@ -5,7 +5,7 @@ What is not a packet is None, whatever it is. Refuses to know what a payload mea
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from struct import Struct
 from typing import Any
 
@@ -98,6 +98,24 @@ class Sender:
         self.octets += len(payload)
         second = payload_type | _MARKER if marker else payload_type
         return _pack(_VERSION_2, second, sequence, timestamp, self.ssrc) + payload
+
+    def ahead(
+        self, payload_type: int, payloads: Iterable[bytes], ticks: int, step_ticks: int
+    ) -> Iterator[bytes]:
+        """The next packets without a marker, step_ticks apart. They count when `count` says that they have left."""
+        sequence, ssrc = self.sequence, self.ssrc
+        timestamp = self.offset + ticks
+        for payload in payloads:
+            yield _pack(_VERSION_2, payload_type, sequence, timestamp & 0xFFFFFFFF, ssrc) + payload
+            sequence = (sequence + 1) & 0xFFFF
+            timestamp += step_ticks
+
+    def count(self, packets: int, payload_bytes: int, ticks: int) -> None:
+        """So many of those that were made ahead have left. ticks: the stream's clock at the last one's first sample."""
+        self.sequence = (self.sequence + packets) & 0xFFFF
+        self.timestamp = (self.offset + ticks) & 0xFFFFFFFF
+        self.packets += packets
+        self.octets += packets * payload_bytes
 
     def to_dict(self) -> dict[str, int]:
         """Plain values, to go on in another process."""

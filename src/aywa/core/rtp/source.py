@@ -6,7 +6,7 @@ it refuses to know.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 # RFC 3550 A.1: a step forward of less is loss, a step back of less is reordering; anything else is doubted once.
@@ -91,6 +91,20 @@ class Source:
             self._last_timestamp = timestamp
         return extended
 
+    def take_row(self, timestamp: int, step_ticks: int, came_s: Sequence[float]) -> None:
+        """Packets that came in order behind the last one, each step_ticks after the one before: as `take` for each of them.
+        timestamp: of the last. came_s: when they came."""
+        last_at_s, jitter_ticks, clock_hz = self._last_at_s, self.jitter_ticks, self.clock_hz
+        for now in came_s:
+            if last_at_s >= 0:
+                transit = (now - last_at_s) * clock_hz - step_ticks
+                jitter_ticks += (abs(transit) - jitter_ticks) * 0.0625
+            last_at_s = now
+        self._last_at_s, self.jitter_ticks = last_at_s, jitter_ticks
+        self._last_timestamp = timestamp
+        self.received += len(came_s)
+        self.highest += len(came_s)
+
     @property
     def expected(self) -> int:
         """Packets that were sent, as far as the numbers tell."""
@@ -165,6 +179,12 @@ class Inbound:
                 return REFUSED
         self._last_at_s = now
         return source.take(sequence, timestamp, now, timed)
+
+    def take_row(self, timestamp: int, step_ticks: int, came_s: Sequence[float]) -> None:
+        """As Source.take_row, of the present source."""
+        if self.source is not None and came_s:
+            self._last_at_s = came_s[-1]
+            self.source.take_row(timestamp, step_ticks, came_s)
 
     def _follow(self, old: Source | None, ssrc: int, sequence: int, now: float) -> Source | None:
         if old is None:

@@ -25,6 +25,7 @@ from aywa.core.sip.events import (
     Party,
     PingResult,
     Reason,
+    RequestAnswered,
 )
 from aywa.core.sip.fields import Address, parse_address, parse_seconds
 from aywa.core.sip.flow import (
@@ -43,7 +44,7 @@ from aywa.core.sip.guard import Fault
 from aywa.core.sip.line import Ask, Hop, Line, fields_of, has_sdp
 from aywa.core.sip.message import Request, Response, respond_to
 from aywa.core.sip.offer import LocalMedia, Negotiation
-from aywa.core.sip.session import UNDERSTOOD, Session
+from aywa.core.sip.session import NO_DIALOG, UNDERSTOOD, Session
 from aywa.core.sip.session_timer import SessionTimer
 from aywa.core.sip.trunk import Trunk, TrunkWatch, options
 from aywa.core.sip.uri import Unreadable
@@ -258,6 +259,12 @@ class Agent:
     def send_digit(self, call: str, digit: str, duration_ms: int, now: float) -> list[Action]:
         """A key by INFO."""
         return self.send_info(call, info.RELAY, info.write(digit, duration_ms), now)
+
+    def send(self, call: str, key: str, method: str, fields: Fields, body: bytes, now: float) -> list[Action]:
+        """A request within the dialog of a call that is up; RequestAnswered tells what became of it, in any case."""
+        if self._calls.get(call) is None:
+            self.tell(RequestAnswered(call, key, 0, NO_DIALOG))
+        return self._do(call, now, lambda session: session.send(key, method, fields, body))
 
     def refer(
         self, call: str, target: str, now: float, replaces_call: str = "", headers: Fields = ()

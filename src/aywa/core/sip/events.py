@@ -167,6 +167,16 @@ class InfoSent:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestAnswered:
+    """What became of a request within the dialog. key: as it was sent with. status: 0 without an answer, and reason says why."""
+
+    call: str
+    key: str
+    status: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The call is over; exactly once. by: "local", "remote", or "network" when somebody did not answer any more. status: of
     the refusal, 200 for a call that was hung up. answered: it had been up."""
@@ -244,6 +254,7 @@ Event = (
     | DigitReceived
     | InfoReceived
     | InfoSent
+    | RequestAnswered
     | ReferReceived
     | ReferProgress
     | Ended

@@ -15,7 +15,7 @@ from aywa.core.sip.callee import Callee
 from aywa.core.sip.caller import Caller
 from aywa.core.sip.change import Change
 from aywa.core.sip.dialog import Dialog
-from aywa.core.sip.events import DigitReceived, Fields, InfoReceived, InfoSent, Reason
+from aywa.core.sip.events import DigitReceived, Fields, InfoReceived, InfoSent, Reason, RequestAnswered
 from aywa.core.sip.flow import Flow
 from aywa.core.sip.line import ALLOW, GIVE_UP_S, SUPPORTED, Hop, Line, Wire, unconcerned
 from aywa.core.sip.message import Request, Response
@@ -24,6 +24,8 @@ from aywa.core.sip.refer import Referral, Replaces
 from aywa.core.sip.session_timer import SessionTimer
 
 NO_ANSWER = (408, "no answer")
+NO_DIALOG = "no dialog"
+"""A request within the dialog of a call that is not up."""
 
 
 class Session:
@@ -132,6 +134,21 @@ class Session:
             line.wire.tell(InfoSent(line.key, 408))
 
         line.ask(request, answered, failed)
+
+    def send(self, key: str, method: str, fields: Fields, body: bytes) -> None:
+        line = self.line
+        if line.dialog is None or not self._is_up:
+            line.wire.tell(RequestAnswered(line.key, key, 0, NO_DIALOG))
+            return
+
+        def answered(response: Response, flow: Flow) -> None:
+            if not response.provisional:
+                line.wire.tell(RequestAnswered(line.key, key, response.status, response.reason))
+
+        def failed(why: str) -> None:
+            line.wire.tell(RequestAnswered(line.key, key, 0, why))
+
+        line.ask(line.dialog.request(method, fields, body), answered, failed)
 
     def refer(self, target: str, other: Dialog | None, headers: Fields) -> None:
         if self._is_up:

@@ -104,6 +104,14 @@ class CallerTurn:
         self._entries: list[str] = []
         self._spoke = False
 
+    def adopt(self, settings: StartSpeaking) -> None:
+        """Other settings, from now on. An answer to what was asked under the last ones is of no use any more."""
+        self._settings = settings
+        self._wait = None
+        asked = self.rules.number, self.model.number
+        self.rules, self.model = Question(RULES_LIMIT_S), Question(settings.model_deadline_s + LATE_S)
+        self.rules.number, self.model.number = asked
+
     @property
     def text(self) -> str:
         """The turn's words so far, and what was entered on the keypad."""

@@ -15,7 +15,7 @@ from aywa.core.history import History
 from aywa.core.initiative import INTERRUPTED, SLOW_MODEL, TALKED_OVER, UNHEARD
 from aywa.core.latency import turn_parts
 from aywa.core.reply import Marks, Purpose, Reply
-from aywa.core.settings import AssistantSettings
+from aywa.core.settings import AssistantSettings, FirstMessageMode
 from aywa.core.stock import EXCUSE, FAREWELL, NOBODY_THERE, REPROMPT, Stock
 from aywa.core.turns.barge_in import BargeIn, Ruling, Verdict, gate_db
 from aywa.core.turns.caller import Ask, CallerState, CallerTurn
@@ -45,6 +45,7 @@ REPROMPT_AFTER_S = 2.6
 # So many turns in a row that the recogniser did not answer for, and there is no recogniser.
 MAX_UNREAD = 3
 DEAF = ended_reasons.of_failure(ended_reasons.STT)
+AFTER_MESSAGE = "assistant-ended-call-after-message-spoken"
 # A filler comes no sooner than this after the turn was taken: the reply may be on its way.
 FILLER_GRACE_S = 0.3
 
@@ -58,7 +59,7 @@ class Message:
     text: str = ""
     asks: tuple[Mapping[str, object], ...] | None = None
     ends_call: bool = False
-    end_reason: str = "assistant-ended-call-after-message-spoken"
+    end_reason: str = AFTER_MESSAGE
     interruptible: bool = True
     prompt: bool = False
     moot_from: int | None = None
@@ -114,6 +115,9 @@ class Floor:
         self.acting = False
         self.calls: tuple[ev.ToolCall, ...] = ()
         self.spoke = False
+        # The agent says nothing until it is told otherwise; and nothing of the caller is heard until then.
+        self.muted = False
+        self.deaf = False
 
     # --- what others go by ---------------------------------------------------------------------------------------
 
@@ -135,7 +139,44 @@ class Floor:
     def awaiting_since_s(self) -> float | None:
         """Since when the agent has said all it has to say and the caller says nothing; None while that is not so."""
         busy = self.reply is not None or self._taken is not None or bool(self.queued) or self.acting
+        busy = busy or self.muted or self.deaf
         return None if busy or self.caller.state is not _SILENT else self._quiet_since_s
+
+    @property
+    def stands(self) -> bool:
+        """The reply is whole, has begun to be heard, and nobody contests it: what it wants done may be begun."""
+        reply = self.reply
+        if reply is None or not (reply.completed and reply.playing) or reply.failed or self.leaving:
+            return False
+        return not reply.dropping and reply.paused_at is None and self._contest is None
+
+    @property
+    def heard_until_s(self) -> float:
+        """When there was last anything to be heard, of either side."""
+        return max(self._heard_until_s, self.caller.last_voice_s)
+
+    @property
+    def spoken_to(self) -> bool:
+        """The caller says something now."""
+        return self.caller.state is _SPEAKING or self.caller.keying
+
+    def adopt(self, settings: AssistantSettings, stock: Stock) -> None:
+        """Another assistant speaks from now on. The caller's turn, and what waits to be said, stay."""
+        self._settings, self._stock = settings, stock
+        self.caller.adopt(settings.start)
+
+    def greet_again(self, now: float) -> Commands:
+        """The greeting of an assistant who takes the call over, unless a turn of the caller's is answered first. Without one the
+        model goes on."""
+        settings = self._settings
+        if settings.first_message_mode is FirstMessageMode.ASSISTANT_WAITS:
+            return []
+        text = settings.first_message
+        if settings.first_message_mode is FirstMessageMode.MODEL_GENERATED or not words_of(text):
+            return self.answer_note(now)
+        open_to_caller = settings.first_message_interruptible
+        greeting = Message(text, interruptible=open_to_caller, moot_from=self._reply_ids + 1)
+        return self.say(greeting, now)
 
     def connected(self, now: float) -> None:
         """The caller can hear and be heard from now on."""
@@ -158,8 +199,8 @@ class Floor:
     def say(self, message: Message, now: float, *, interrupt: bool = False) -> Commands:
         """A message from outside or of the runtime's own: now, or when the floor is free. Too many are refused."""
         ending = self.leaving or self._closing
-        if ending or len(self.queued) >= MAX_QUEUED:
-            reason = "call_ending" if ending else "too_many"
+        if ending or self.muted or len(self.queued) >= MAX_QUEUED:
+            reason = "call_ending" if ending else "muted" if self.muted else "too_many"
             return [self._decided("message_refused", reason, {"queued": len(self.queued)})]
         if message.asks is None and not words_of(message.text) and (self._free or not message.ends_call):
             # It takes nobody's place: a reply in the making is still to be heard.
@@ -182,6 +223,8 @@ class Floor:
             return []
         self._leave(reason, now)
         self.queued.clear()
+        # The last words are heard whoever wanted silence.
+        self.muted = False
         cmds = self._give_up(reason)
         message = Message(text, ends_call=True, end_reason=reason, interruptible=False)
         if self.reply is not None:
@@ -191,7 +234,12 @@ class Floor:
 
     def announce(self, text: str, now: float) -> Commands:
         """Says what is said before a tool is run; nothing stops it."""
-        return self._say_now(Message(text, interruptible=False), now)
+        return [] if self.muted else self._say_now(Message(text, interruptible=False), now)
+
+    def act_for(self, reason: str) -> Commands:
+        """Somebody outside has a tool run: what the agent is saying ends, and nobody takes a turn meanwhile."""
+        self.acting = True
+        return self._give_up(reason)
 
     def acted(self, now: float, *, answer: bool = False) -> Commands:
         """The tools have been run. answer: the model is to say something to it."""
@@ -204,11 +252,53 @@ class Floor:
         self.leaving = True
         self.leave_reason, self.leave_by_s = reason, now + LEAVE_TIMEOUT_S
 
+    # --- from outside --------------------------------------------------------------------------------------------
+
+    def mute(self, now: float) -> Commands:
+        """The agent is silent until `unmute`: it says nothing, answers nothing, and keeps what the caller says in mind."""
+        if self.muted:
+            return []
+        self.muted = True
+        self.queued.clear()
+        self._reprompt_due_s = None
+        cmds = self._give_up("muted")
+        return cmds if self.reply is not None else cmds + self._go_on_without_reply(now)
+
+    def unmute(self, now: float) -> Commands:
+        """The agent may speak again: from now on an answer is awaited."""
+        self.muted = False
+        self._wait_anew(now)
+        return self.wake(now)
+
+    def deafen(self, now: float) -> Commands:
+        """Nothing of the caller is heard until `undeafen`; what was said before is answered."""
+        if self.deaf:
+            return []
+        cmds = self.voice_stopped(ev.VoiceStopped(self.leg_id, now), now)
+        self.deaf = True
+        return cmds + (self._arm(self.reply) if self.reply is not None and self.reply.ledger.samples else [])
+
+    def undeafen(self, now: float) -> Commands:
+        """The caller is heard again, from here on."""
+        if not self.deaf:
+            return []
+        self.deaf = False
+        self._wait_anew(now)
+        # What was recognised meanwhile is nobody's turn.
+        return [do.CommitTranscript(self.leg_id), *self.wake(now)]
+
+    def _wait_anew(self, now: float) -> None:
+        self._quiet_since_s = max(self._quiet_since_s, now)
+        self.last_sound_s = max(self.last_sound_s, now)
+
     def break_silence(self, now: float) -> Commands:
         """The time without a reason runs out: whatever went wrong, the caller hears something."""
         reply = self.reply
         if reply is None:
-            return self._say_now(Message(REPROMPT), now)
+            fillers = self._settings.fillers
+            # While something is done for the caller, there was nothing to catch.
+            waits = self.acting and fillers.enabled and bool(fillers.texts)
+            return self._say_now(Message(fillers.texts[0] if waits else REPROMPT), now)
         if reply.paused_at is not None and self._contest is None:
             return [do.ResumePlayout(self.leg_id, reply.paused_at)]
         on_its_way = bool(reply.ledger.samples) and not reply.playing
@@ -398,6 +488,7 @@ class Floor:
             step = "tts" if words_of(event.text) else "llm"
             return self.reply_failed(ev.ReplyFailed(event.reply_id, step, "empty_reply"), now)
         reply.completed = True
+        told = self._model_output(reply) if reply.released else []
         if reply.purpose is not _MESSAGE:
             # An excuse that could be spoken does not mean that the model works again.
             self.failures = 0
@@ -406,8 +497,8 @@ class Floor:
             reply.ends_call = True
             reply.end_reason = "assistant-said-end-call-phrase"
         if reply.acts:
-            return self._act(reply, now) if reply.released else []
-        return self._finish_if_all_given(reply, now)
+            return told + (self._act(reply, now) if reply.released else [])
+        return told + self._finish_if_all_given(reply, now)
 
     def reply_failed(self, event: ev.ReplyFailed, now: float) -> Commands:
         """The reply broke. What has been said stays said; a caller who heard nothing gets a word of excuse."""
@@ -460,7 +551,7 @@ class Floor:
         if reply.ends_call:
             self.leave_by_s = max(self.leave_by_s, now + LEAVE_TIMEOUT_S)
         reply.advanced_to = event.position
-        if self._settings.client_messages.isdisjoint(("assistant.speechStarted", "transcript")):
+        if not (self._settings.tells("assistant.speechStarted") or self._settings.tells("transcript")):
             return []
         heard = reply.ledger.heard(event.position)
         body = {"text": heard, "turn": self._turn, "source": "model", "timing": "word-progress"}
@@ -498,7 +589,7 @@ class Floor:
             reply.advanced_to = event.position
             if self._contest is not None:
                 self._contest.paused(event.at_s)
-            if not reply.interruptible:
+            if not reply.interruptible or self.deaf:
                 # It was paused before the media plane knew that nothing stops it any more.
                 return [do.ResumePlayout(self.leg_id, event.position)]
         return []
@@ -539,8 +630,13 @@ class Floor:
             if not cut:
                 self._due(reply.calls, spoke=bool(words_of(reply.text)))
                 return cmds
-            # Whoever is interrupted has not done it yet.
-            cmds.append(self._decided("tools_dropped", "interrupted", {"calls": len(reply.calls)}))
+            # Whoever is interrupted has not done it yet. What was asked already is waited for: it may have done something.
+            asked = reply.asked or ()
+            if dropped := len(reply.calls) - len(asked):
+                cmds.append(self._decided("tools_dropped", "interrupted", {"calls": dropped}))
+            if asked and not (self.leaving or self._closing):
+                self._due(asked, spoke=True)
+                return cmds
         return cmds + self._go_on_without_reply(now)
 
     # --- time ----------------------------------------------------------------------------------------------------
@@ -568,6 +664,8 @@ class Floor:
         engaged = reply is not None and (reply.playing or reply.purpose is not _ANSWER)
         if self.leaving or self.acting or engaged:
             return cmds
+        if self.muted:
+            return cmds + self._note_turn(now)
         return cmds + self._speculate(now) + self._take_turn(now)
 
     @property
@@ -640,6 +738,18 @@ class Floor:
         cmds += self._answer(now, speculative=False)
         return cmds + ([] if self.reply is None else self._release(self.reply, now))
 
+    def _note_turn(self, now: float) -> Commands:
+        """What the caller says to an agent that is muted is history, and nobody answers it."""
+        wait = self.caller.over(now)
+        if wait is None:
+            return []
+        if not self.caller.text:
+            cmds: Commands = [self._decided("turn_dropped", wait.reason, {})]
+        else:
+            final = self._transcript("user", "final", self.caller.text)
+            cmds = [self._decided("turn_noted", "muted", {}), *self._said(), final, self._conversation()]
+        return cmds + self._begin_next_turn(now) + self._hold("none")
+
     def _drop_turn(self, wait: Wait, now: float) -> Commands:
         cmds = self._discard("no_words") if self.reply is not None else []
         cmds.append(self._decided("turn_dropped", wait.reason, {}))
@@ -705,6 +815,7 @@ class Floor:
         cmds: Commands = [
             *said,
             self._transcript("user", "final", caller.text),
+            self._voice_input(),
             do.RecordTurn(caller.turn_id, reply.reply_id, round(latency_s * 1000, 1), parts, wire_ms),
             do.TellClient("turn-latency", body),
             self._conversation(),
@@ -725,7 +836,8 @@ class Floor:
         if self._taken is not None and reply.commits:
             self._loudness.took()
             final = self._transcript("user", "final", self.caller.text)
-            cmds = [*self._said(), final, self._conversation(), *self._answered(reply, now)]
+            update = self._conversation()
+            cmds = [*self._said(), final, self._voice_input(), update, *self._answered(reply, now)]
         self._due(reply.calls, spoke=False)
         return cmds
 
@@ -769,6 +881,7 @@ class Floor:
         if fillers.enabled and reply.filler_due_s is None:
             reply.filler_due_s = max(self.caller.last_voice_s + fillers.after_s, now + FILLER_GRACE_S)
         cmds: Commands = [do.ReleaseReply(reply.reply_id)] if reply.speculative else []
+        cmds += self._model_output(reply)
         return cmds + (self._act(reply, now) if reply.acts else self._play_waiting(reply, now))
 
     def _play_waiting(self, reply: Reply, now: float) -> Commands:
@@ -789,7 +902,7 @@ class Floor:
     def _arm(self, reply: Reply) -> Commands:
         stop = self._settings.stop
         # A voice that goes on without words would pause every reply at once.
-        armed = reply.interruptible and not stop.num_words and not self.caller.hums
+        armed = reply.interruptible and not stop.num_words and not (self.caller.hums or self.deaf)
         aside = self._contest is not None and self._contest.aside
         least_db = gate_db(stop, self._loudness.usual_db, aside=aside)
         return [do.ArmPause(self.leg_id, armed, stop.pause_after_voice_s, least_db)]
@@ -1039,6 +1152,17 @@ class Floor:
 
     def _transcript(self, role: str, kind: str, text: str) -> do.TellClient:
         return do.TellClient("transcript", {"role": role, "transcriptType": kind, "transcript": text})
+
+    def _voice_input(self) -> do.TellClient:
+        """What the model was given of the caller's."""
+        return do.TellClient("voice-input", {"input": self.caller.text})
+
+    def _model_output(self, reply: Reply) -> Commands:
+        """What the model has written of a reply that will be heard, and was not told yet."""
+        text, reply.told = reply.text[reply.told :], len(reply.text)
+        if not text or not self._settings.tells("model-output"):
+            return []
+        return [do.TellClient("model-output", {"output": text, "turnId": str(reply.turn_id)})]
 
     def _conversation(self) -> do.TellClient:
         if "conversation-update" not in self._settings.client_messages:

@@ -54,14 +54,14 @@ class VoiceMoment:
 
 
 # The share of a new measurement in the noise level, falling and rising.
-_FLOOR_FALL = 0.5
-_FLOOR_RISE = 0.2
+FLOOR_FALL = 0.5
+FLOOR_RISE = 0.2
 # How much audio is kept to date a boundary in.
-_KEPT_S = 1.0
+KEPT_S = 1.0
 # How much of a voice its level is taken from, how often it is news, and which share of its windows is quieter.
-_LEVEL_OF_S = 8.0
-_LEVEL_NOW_S = 1.0
-_LEVEL_EVERY_S = 0.256
+LEVEL_OF_S = 8.0
+LEVEL_NOW_S = 1.0
+LEVEL_EVERY_S = 0.256
 _LEVEL_SHARE = 0.8
 
 
@@ -74,12 +74,10 @@ class VoiceDetector:
     def __init__(self, window_s: float, settings: VoiceSettings | None = None) -> None:
         self._settings = settings or VoiceSettings()
         self._window_s = window_s
-        self._windows: deque[tuple[Sequence[float], Sequence[float]]] = deque(
-            maxlen=round(_KEPT_S / window_s)
-        )
-        self._voiced_db: deque[float] = deque(maxlen=round(_LEVEL_OF_S / window_s))
-        self._level_now = round(_LEVEL_NOW_S / window_s)
-        self._level_every = round(_LEVEL_EVERY_S / window_s)
+        self._windows: deque[tuple[Sequence[float], Sequence[float]]] = deque(maxlen=round(KEPT_S / window_s))
+        self._voiced_db: deque[float] = deque(maxlen=round(LEVEL_OF_S / window_s))
+        self._level_now = round(LEVEL_NOW_S / window_s)
+        self._level_every = round(LEVEL_EVERY_S / window_s)
         self._peak_db = self._settings.least_db
         self._floor_db: float | None = None
         self._stopped_s = float("-inf")
@@ -100,12 +98,12 @@ class VoiceDetector:
     @property
     def level_db(self) -> float | None:
         """How loud the present voice is, dBFS: of its windows, each as loud as its loudest block, a fifth is louder."""
-        return _usually_below(self._voiced_db)
+        return usually_below(self._voiced_db)
 
     @property
     def level_now_db(self) -> float | None:
         """The same of its last second."""
-        return _usually_below(list(self._voiced_db)[-self._level_now :])
+        return usually_below(list(self._voiced_db)[-self._level_now :])
 
     @property
     def loudest_db(self) -> float:
@@ -178,7 +176,7 @@ class VoiceDetector:
         level = _usual(levels_db)
         if self._floor_db is None:
             self._floor_db = level
-        share = _FLOOR_FALL if level < self._floor_db else _FLOOR_RISE
+        share = FLOOR_FALL if level < self._floor_db else FLOOR_RISE
         self._floor_db += (level - self._floor_db) * share
 
     def _threshold_db(self) -> float:
@@ -229,7 +227,7 @@ class VoiceDetector:
                 yield back, block
 
 
-def _usually_below(levels_db: Iterable[float]) -> float | None:
+def usually_below(levels_db: Iterable[float]) -> float | None:
     """Four fifths are below it."""
     ordered = sorted(levels_db)
     return ordered[int(_LEVEL_SHARE * (len(ordered) - 1))] if ordered else None

@@ -102,6 +102,26 @@ class Inquired:
 
 
 @dataclass(slots=True)
+class Sought:
+    """Somebody was to take the call over, and what came of it. key: who was meant."""
+
+    at_s: float
+    key: str
+    answer: ev.HandoffPrepared | ev.HandoffRefused | None = None
+    after_s: float = 0.0
+
+
+@dataclass(slots=True)
+class Ran:
+    """A run of a tool outside of the call, and what came of it. key: what was asked."""
+
+    at_s: float
+    key: str
+    answer: ev.ToolReturned | None = None
+    after_s: float = 0.0
+
+
+@dataclass(slots=True)
 class Prepared:
     """A stock phrase made ahead of need. answers: with seconds since it was asked for; there may be one for each voice."""
 
@@ -123,6 +143,8 @@ class Material:
     made: list[Made] = field(default_factory=list)
     phrases: list[Prepared] = field(default_factory=list)
     inquired: list[Inquired] = field(default_factory=list)
+    sought: list[Sought] = field(default_factory=list)
+    ran: list[Ran] = field(default_factory=list)
     voiced: list[tuple[float, bool]] = field(default_factory=list)
     pauses: list[float] = field(default_factory=list)
     lead_s: float = 0.0
@@ -179,6 +201,16 @@ def key_of_question(command: do.MatchRules | do.AskEndpointing) -> str:
     return json.dumps(["model", command.said])
 
 
+def key_of_handoff(command: do.StartHandoff) -> str:
+    """What makes two handoffs equal: who is meant, and what is known of the call."""
+    return json.dumps([plain(command.destination), plain(command.variables)], sort_keys=True, default=str)
+
+
+def key_of_tool(command: do.StartTool) -> str:
+    """What makes two runs equal."""
+    return json.dumps([command.tool, plain(command.arguments)], sort_keys=True, default=str)
+
+
 def gather(told: Sequence[Told], leg_id: str) -> Material:
     """Sorts a replayed call into what was fixed and what was answered."""
     gathered = _Gathering(Material(leg_id))
@@ -194,6 +226,8 @@ class _Gathering:
         self._replies: dict[int, Made] = {}
         self._phrases: dict[int, Prepared] = {}
         self._inquired: dict[tuple[type, int, int], Inquired] = {}
+        self._sought: dict[str, Sought] = {}
+        self._ran: dict[int, Ran] = {}
         self._playout: list[ev.Event] = []
         self._paused_by_command_s = float("-inf")
         self._hung_up_s: float | None = None
@@ -246,6 +280,12 @@ class _Gathering:
                 inquired = Inquired(at_s, key_of_question(command))
                 self._inquired[(answers, command.turn_id, command.question)] = inquired
                 material.inquired.append(inquired)
+            case do.StartHandoff():
+                sought = self._sought[command.call_id] = Sought(at_s, key_of_handoff(command))
+                material.sought.append(sought)
+            case do.StartTool():
+                ran = self._ran[command.run] = Ran(at_s, key_of_tool(command))
+                material.ran.append(ran)
             case _:
                 pass
 
@@ -277,6 +317,14 @@ class _Gathering:
                 inquired = self._inquired.get((type(event), event.turn_id, event.question))
                 if inquired is not None:
                     inquired.answer, inquired.after_s = event, at_s - inquired.at_s
+            case ev.HandoffPrepared() | ev.HandoffRefused():
+                sought = self._sought.get(event.call_id)
+                if sought is not None:
+                    sought.answer, sought.after_s = event, at_s - sought.at_s
+            case ev.ToolReturned():
+                ran = self._ran.get(event.run)
+                if ran is not None:
+                    ran.answer, ran.after_s = event, at_s - ran.at_s
             case ev.PhrasePrepared():
                 phrase = self._phrases.get(event.phrase_id)
                 if phrase is not None:

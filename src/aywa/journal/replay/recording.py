@@ -21,6 +21,10 @@ JOIN_TIMEOUT_S = 15.0
 DIED = "worker-died"
 
 
+WITHHELD = "WordsWithheld"
+"""The note of a call whose records were stripped of what was said."""
+
+
 @dataclass(frozen=True, slots=True)
 class Damage:
     """Something of the record that cannot be used. seq: the record's number, or the first that is missing. at_s: its
@@ -79,9 +83,17 @@ class Recording:
         return max(0.0, self.last_s - (self.steps[0].at_s if self.steps else 0.0))
 
 
+def _withheld(call_id: str, whole: list[JournalRecord]) -> Recording:
+    why = "the words of this call were not kept (compliancePlan): it cannot be decided again"
+    last = whole[-1]
+    return Recording(call_id, None, _leg_id(whole, call_id), [], [Damage(1, 0.0, why)], last.seq, last.at_s)
+
+
 def read_recording(call_id: str, records: Iterable[JournalRecord]) -> Recording:
     """Reads the records, in whatever order they come."""
     whole, damage = _sound(records)
+    if any(record.kind == WITHHELD for record in whole):
+        return _withheld(call_id, whole)
     damage += _gaps(whole)
     started: ev.CallStarted | None = None
     steps: list[Step] = []

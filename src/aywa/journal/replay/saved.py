@@ -15,6 +15,7 @@ from typing import Any
 
 from aywa.core import commands as do
 from aywa.core.codec import plain
+from aywa.core.server_messages import read_servers
 from aywa.core.turns.endings import STRUCTURE
 from aywa.journal.replay.identity import brief, compare, is_same
 from aywa.journal.replay.recording import Recording, read_recording
@@ -112,6 +113,13 @@ def _scrubbed(recording: Recording) -> list[JournalRecord]:
         data = {} if step.event is None else plain(step.event)
         if step.kind == "CallStarted":
             data["assistant"] = _without_secrets(data["assistant"])
+            # Who calls and whose servers are told is nobody's business; which messages they are sent decides what is told.
+            data["call"] = {}
+            data["webhooks"] = {"messages": sorted(read_servers(data.get("webhooks")).wanted)}
+        if step.kind == "HandoffPrepared":
+            data["assistant"] = _without_secrets(data["assistant"])
+            if data.get("webhooks"):
+                data["webhooks"] = {"messages": sorted(read_servers(data["webhooks"]).wanted)}
         rows = [("event", step.kind, step.at_s, data)]
         rows += [("command", each.kind, each.at_s, plain(each.data)) for each in step.commands]
         for role, kind, at_s, fields in rows:

@@ -18,8 +18,19 @@ from aywa.core import events as ev
 from aywa.core.clauses import ClauseCutter
 from aywa.core.conversation import Conversation
 from aywa.core.settings import ChunkPlan, read_settings
+from aywa.core.tool_asking import FAILURE
 from aywa.journal.replay.identity import Told
-from aywa.journal.replay.material import Asked, Input, Inquired, Made, Material, key_of, key_of_question
+from aywa.journal.replay.material import (
+    Asked,
+    Input,
+    Inquired,
+    Made,
+    Material,
+    key_of,
+    key_of_handoff,
+    key_of_question,
+    key_of_tool,
+)
 from aywa.journal.replay.playout import GRAIN_S, Playout
 from aywa.journal.replay.rules import first_match
 
@@ -236,6 +247,10 @@ class Simulation:
                 self._match_rules(command)
             case do.AskEndpointing():
                 self._ask_endpointing(command)
+            case do.StartHandoff():
+                self._hand_over(command)
+            case do.StartTool():
+                self._run_tool(command)
             case _:
                 # For the record or the client: nothing answers.
                 pass
@@ -272,6 +287,32 @@ class Simulation:
         key = key_of_question(command)
         equal = [each for each in self._material.inquired if each.key == key and each.answer is not None]
         return min(equal, key=lambda each: abs(each.at_s - self._now), default=None)
+
+    # --- handoffs ----------------------------------------------------------------------------------------------------
+
+    def _hand_over(self, command: do.StartHandoff) -> None:
+        """Who took the call over when it was recorded does so now; of anybody else nobody knows."""
+        key = key_of_handoff(command)
+        equal = [each for each in self._material.sought if each.key == key and each.answer is not None]
+        known = min(equal, key=lambda each: abs(each.at_s - self._now), default=None)
+        refused = ev.HandoffRefused(command.call_id, "nobody took it over when it was recorded")
+        answer = refused if known is None else _with(known.answer, call_id=command.call_id)
+        after_s = 0.0 if known is None else known.after_s
+        self._at(self._now + after_s, lambda: self._post(answer, estimated=known is None))
+
+    # --- tools -------------------------------------------------------------------------------------------------------
+
+    def _run_tool(self, command: do.StartTool) -> None:
+        """What was answered when it was recorded is answered now. Of anything else nobody knows, and nobody is asked."""
+        key = key_of_tool(command)
+        equal = [each for each in self._material.ran if each.key == key and each.answer is not None]
+        known = min(equal, key=lambda each: abs(each.at_s - self._now), default=None)
+        unknown = ev.ToolReturned(
+            command.run, FAILURE, "Nobody was asked: it was not asked when the call was recorded."
+        )
+        answer = unknown if known is None else _with(known.answer, run=command.run)
+        after_s = 0.0 if known is None else known.after_s
+        self._at(self._now + after_s, lambda: self._post(answer, estimated=known is None))
 
     # --- the recogniser and the turn model -------------------------------------------------------------------------
 

@@ -54,6 +54,7 @@ class ApartLeg:
         self._recent_bytes = 0
         self._recent_most = int(recent_s * rate_hz) * 2
         self._sink: AudioSink | None = None
+        self._tap: AudioSink | None = None
         self._resampler: Resampler | None = None
         self._report: StreamReport | None = None
 
@@ -88,6 +89,11 @@ class ApartLeg:
         same = sink is None or rate_hz == self._rate_hz
         self._resampler = None if same else Resampler(self._rate_hz, rate_hz)
 
+    def tap(self, sink: AudioSink | None) -> None:
+        """Both sides go to the sink: the media process has what left."""
+        self._tap = sink
+        self._tell("tap", on=sink is not None)
+
     def recent_audio(self, seconds: float) -> bytes:
         """The last inbound audio, PCM16 at 16 kHz."""
         wanted = int(seconds * self._rate_hz) * 2
@@ -112,6 +118,8 @@ class ApartLeg:
         match message["is"]:
             case "event":
                 self._post(event_in(message))
+            case "tapped":
+                self._tapped(message["pcm"])
             case "signal":
                 self._signal(message["what"], message["text"])
             case "report":
@@ -163,6 +171,16 @@ class ApartLeg:
             case _:
                 log.error("a signal that nobody knows: %s", what)
 
+    def _tapped(self, pcm: bytes) -> None:
+        tap = self._tap
+        if tap is None or self.ended:
+            return
+        try:
+            tap(pcm)
+        except Exception:
+            log.exception("who listens to leg %s failed", self.leg_id)
+            self.tap(None)
+
     def _feed(self, sink: AudioSink, pcm: bytes) -> None:
         resampler = self._resampler
         try:
@@ -177,7 +195,7 @@ class ApartLeg:
             return
         if isinstance(event, LegEnded):
             self.ended = event.cause != FORWARDED
-            self._sink = None
+            self._sink = self._tap = None
             self._recent.clear()
             self._recent_bytes = 0
         try:

@@ -44,6 +44,14 @@ class JoinedPlane:
         else:
             leg.listen(sink, rate_hz)
 
+    def tap(self, leg_id: str, sink: AudioSink | None) -> None:
+        """Gives both sides of the leg to the sink (None: stops)."""
+        leg = self._there.legs.get(leg_id)
+        if leg is None:
+            self._here.tap(leg_id, sink)
+        else:
+            leg.tap(sink)
+
     def recent_audio(self, leg_id: str, seconds: float) -> bytes:
         """The leg's last inbound audio at 16 kHz; nothing for a leg that is gone."""
         leg = self._there.legs.get(leg_id)

@@ -103,6 +103,9 @@ class Serving:
             case "change":
                 if (leg := self._legs.get(message["leg"])) is not None:
                     leg.change(StreamPlan.from_dict(message["plan"]))
+            case "tap":
+                leg_id = message["leg"]
+                self._plane.tap(leg_id, partial(self._tapped, leg_id) if message["on"] else None)
             case "digit":
                 if (leg := self._legs.get(message["leg"])) is not None:
                     leg.digit(message["digit"])
@@ -179,6 +182,9 @@ class Serving:
             self._pairs[int.from_bytes(number)] = sockets
         audio, reports = self._pairs.pop(port)
         return self._edge.ports.adopt(host, port, audio, reports, self._returned)
+
+    def _tapped(self, leg_id: str, pcm: bytes) -> None:
+        self._outbox.tell({"is": "tapped", "leg": leg_id, "pcm": pcm}, spare=True)
 
     def _returned(self, port: int) -> None:
         self._outbox.tell({"is": "returned", "port": port})

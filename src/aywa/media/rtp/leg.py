@@ -116,6 +116,7 @@ class _Link:
     def __init__(self, talking: Talking, signals: LegSignals) -> None:
         self.send_audio: SendAudio = talking.audio
         self.quiet = talking.quiet
+        self.begin, self.left, self.halt = talking.begin, talking.left, talking.halt
         self._talking = talking
         self._signals = signals
 
@@ -177,7 +178,9 @@ class RtpLeg:
         self.listening.moved = self._aim
         # SRTP counts a stream's wraps, and the far side must not miss the first (RFC 3711 3.3.1).
         sender = Sender(chance(1 << 32), chance(1 << 15), chance(1 << 32))
-        self.talking = Talking(around.plane.wheel, self._now, pair.audio.sendto, sender, settings)
+        self.talking = Talking(
+            around.plane.wheel, self._now, pair.audio.sendto, sender, settings, around.plane.pacer
+        )
         self._cname = f"{chance(1 << 48):012x}"
         self._reports = self._new_reports()
         self._chores_timer: Timer | None = None
@@ -335,7 +338,7 @@ class RtpLeg:
             self.plan.receive_keys,
         ):
             self._srtp = self._secure(plan)
-        self.talking.protect = None if self._srtp is None else self._srtp.protect
+        self.talking.protect_with(None if self._srtp is None else self._srtp.protect)
         self.plan = plan
         coded = (codec, plan.payload_type, plan.ptime_ms, dict(plan.receive_types))
         if coded != self._coded:
@@ -354,7 +357,7 @@ class RtpLeg:
         self.talking.sound_as(self._tone if tones else None)
         self.talking.rest_as(plan.comfort_noise_type, bytes([USUAL_DB]))
         self.listening.keys(plan.dtmf_receive_type, plan.dtmf_clock_hz, plan.comfort_noise_type)
-        self.listening.unprotect = None if self._srtp is None else self._srtp.unprotect
+        self.listening.secure(None if self._srtp is None else self._srtp.unprotect)
         self.listening.receiving(plan.receives, self._now())
         self._listen_for_tones()
         self._aim()
@@ -366,7 +369,7 @@ class RtpLeg:
             return
         codecs = set(plan.receive_types.values())
         wanted = plan.dtmf_receive_type is None and all(map(carries_tones, codecs))
-        self.listening.ear = Ear(self._tones.ear(wanted), leg.dtmf_received, self._reported)
+        self.listening.listen(Ear(self._tones.ear(wanted), leg.dtmf_received, self._reported))
 
     def _tone(self, key: str) -> bytes:
         """A key or a pause, as the leg's audio."""
@@ -411,7 +414,7 @@ class RtpLeg:
             self._tell_quality(now)
 
     def _ticks(self, now: float) -> int:
-        return max(0, self.talking.ticks + round((now - self.talking.next_s) * self.plan.clock_hz))
+        return self.talking.ticks_at(now, self.plan.clock_hz)
 
     def _look_for_media(self, now: float) -> None:
         listening, settings = self.listening, self._around.settings
@@ -434,7 +437,7 @@ class RtpLeg:
             self.listening.malformed += 1
             return False
         # Who reports is there, if silent: a far side may send nothing while nobody speaks.
-        self.listening.last_s = now
+        self.listening.alive(now)
         return True
 
     def _send_report(self, report: bytes) -> None:
@@ -457,6 +460,8 @@ class RtpLeg:
         if self.latch.refused:
             log.warning("%s: %d packets of strangers were not heard", self.leg_id, self.latch.refused)
         now = self._now()
+        # What came in order is counted now.
+        _ = self.listening.inbound
         self._send_report(self._reports.goodbye(now, self._ticks(now)))
         if self._chores_timer is not None:
             self._chores_timer.cancel()

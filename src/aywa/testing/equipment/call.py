@@ -89,6 +89,8 @@ class EquipmentCaller:
         self._outbox: asyncio.Queue[Message] = asyncio.Queue()
         self._alarm: asyncio.TimerHandle | None = None
         self._over = False
+        # When this equipment is to do something by itself again: what is seen later, it saw late.
+        self._due_s = float("inf")
 
     async def call(self, steps: Sequence[Step]) -> Called:
         """Connects, plays the steps, and hangs up. What cannot be is in the answer, not an exception."""
@@ -120,6 +122,7 @@ class EquipmentCaller:
         carrying = asyncio.create_task(self._carry(), name="equipment: speaks")
         try:
             await self._speak(listening)
+            self._due_s = float("inf")
             record.closed_s = loop.time()
             called.ended_by = "runtime" if listening.done() or self.equipment.hung_up else "caller"
             await self._end(listening)
@@ -155,8 +158,9 @@ class EquipmentCaller:
         loop = asyncio.get_running_loop()
         record, start_s, step = self._called.record, loop.time(), None
         for number in itertools.count():
-            await asyncio.sleep(max(0.0, start_s + number * FRAME_S - loop.time()))
-            self.equipment.late_s = max(self.equipment.late_s, loop.time() - start_s - number * FRAME_S)
+            self._due_s = start_s + number * FRAME_S
+            await asyncio.sleep(max(0.0, self._due_s - loop.time()))
+            self._note_lateness(loop.time())
             self._wake()
             gone = self._hanging_up or listening.done() or self.equipment.hung_up
             frame = None if gone else self._script.next_frame(loop.time())
@@ -167,6 +171,9 @@ class EquipmentCaller:
                 self._stepped(step)
             record.sent.append(frame)
             self._say(frame)
+
+    def _note_lateness(self, now_s: float) -> None:
+        self.equipment.late_s = max(self.equipment.late_s, now_s - self._due_s)
 
     def _stepped(self, step: Step | None) -> None:
         if isinstance(step, Keys):
@@ -201,6 +208,7 @@ class EquipmentCaller:
         loop = asyncio.get_running_loop()
         async for message in self._line.messages():
             now_s = loop.time()
+            self._note_lateness(now_s)
             before = self.equipment.ear.queued_s(now_s)
             self._post(self.equipment.receive(message, now_s))
             if self.equipment.ear.queued_s(now_s) > before:

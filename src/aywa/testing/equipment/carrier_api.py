@@ -12,7 +12,7 @@ import base64
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
@@ -51,6 +51,10 @@ class Behaviour:
     steps: Callable[[], Sequence[Step]] = tuple
 
 
+STAYS_S = 5.0
+"""How long whoever was called stays on the line when there is no sound any more."""
+
+
 @dataclass
 class CarrierApi:
     """One carrier for one account. secret: the auth token, or the API key. url: set while it serves."""
@@ -68,6 +72,8 @@ class CarrierApi:
     """What the runtime asked that the API reference does not allow, and what it answered wrongly."""
     _key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate, repr=False)
     _callers: dict[str, EquipmentCaller] = field(default_factory=dict, repr=False)
+    _staying: set[str] = field(default_factory=set, repr=False)
+    _ending: dict[str, asyncio.Event] = field(default_factory=dict, repr=False)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set, repr=False)
 
     @property
@@ -224,11 +230,17 @@ class CarrierApi:
             self.problems.append(f"{request.method} {request.path} is nothing of Telnyx's")
             return web.json_response({"errors": [{"code": "10005", "title": "not found"}]}, status=404)
         caller = self._callers.get(words[3])
+        ending = self._ending.setdefault(words[3], asyncio.Event())
+        if words[5] == "hangup" and caller is None and words[3] in self._staying:
+            self.hung_up += 1
+            ending.set()
+            return web.json_response({"data": {"result": "ok"}})
         if caller is None:
             gone = {"code": "90018", "title": "Call has already ended"}
             return web.json_response({"errors": [gone]}, status=422)
         self.hung_up += words[5] == "hangup"
         if words[5] in ("hangup", "transfer"):
+            ending.set()
             caller.hang_up()
         return web.json_response({"data": {"result": "ok"}})
 
@@ -261,7 +273,14 @@ class CarrierApi:
             if fields.get("stream_bidirectional_mode") != "rtp":
                 self.problems.append("without stream_bidirectional_mode rtp nothing but MP3 is played")
             found = Order(str(fields["stream_url"]), {}, coding, rate_hz)
-        await self._talk(found, facts)
+        called = await self._talk(found, facts)
+        if called is not None and called.ended_by == "runtime":
+            # A stream that is over does not end the call: whoever was called stays on the line, for a while.
+            self._staying.add(facts.call_id)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STAYS_S):
+                    await self._ending.setdefault(facts.call_id, asyncio.Event()).wait()
+            self._staying.remove(facts.call_id)
         ended = {"hangup_cause": "normal_clearing", "hangup_source": "callee", **state}
         await self._telnyx_tells(hook, facts, "call.hangup", ended)
 

@@ -28,7 +28,8 @@ class Stop:
 @dataclass(frozen=True, slots=True)
 class Measures:
     """Times in milliseconds. marks_open: asked for, and neither reached nor thrown away. gaps_ms: how late sound came inside
-    a reply. ahead_ms: the most that ever waited. played_ms, cleared_ms, dropped_ms: of the runtime's sound."""
+    a reply. ahead_ms: the most that ever waited. played_ms, cleared_ms, dropped_ms: of the runtime's sound. late_ms: how far
+    the equipment itself ever fell behind its own clock, which what it measured is worth no more than."""
 
     connected_ms: float
     greeting_ms: float | None
@@ -48,6 +49,7 @@ class Measures:
     violations: tuple[str, ...]
     missed: tuple[str, ...]
     closed_after_ms: float | None
+    late_ms: float = 0.0
 
 
 def measure(called: Called) -> Measures:
@@ -74,6 +76,7 @@ def measure(called: Called) -> Measures:
         violations=tuple(equipment.violations),
         missed=tuple(record.missed),
         closed_after_ms=None if called.closed_after_s is None else called.closed_after_s * 1000,
+        late_ms=equipment.late_s * 1000,
     )
 
 
@@ -137,6 +140,11 @@ def position_off_ms(called: Called, timeline: Sequence[Mapping[str, Any]], pause
     return off / ear.rate_hz * 1000
 
 
+def position_bound_ms(bound_ms: float, late_ms: float) -> float:
+    """How far word and ear may differ: late equipment begins to play what came in so much later, and stops so much later."""
+    return bound_ms + 2 * late_ms
+
+
 def as_json(called: Called, measures: Measures | None) -> dict[str, Any]:
     """For a program."""
     told: dict[str, Any] = {
@@ -168,6 +176,7 @@ def as_json(called: Called, measures: Measures | None) -> dict[str, Any]:
         "keys": list(measures.keys),
         "violations": list(measures.violations),
         "closed_after_ms": _rounded(measures.closed_after_ms),
+        "late_ms": _rounded(measures.late_ms),
     }
 
 

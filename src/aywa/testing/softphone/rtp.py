@@ -7,10 +7,15 @@ Refuses to hide loss: nothing is concealed, a figure says what was missing.
 from __future__ import annotations
 
 import asyncio
+import socket
 import struct
+import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import cast
+from functools import partial
+from typing import Self
 
 import numpy as np
 
@@ -27,6 +32,11 @@ KEY_FRAMES = 5
 
 _KEY_ENDS = 3
 _KEY_VOLUME = 10
+_DATAGRAM_BYTES = 2048
+_AT_ONCE = 64
+"""So many datagrams are read until the loop may do something else."""
+# socket(7): the kernel notes when a datagram came in, however late its reader is. The module socket does not name it.
+_SO_TIMESTAMPNS = 35 if sys.platform == "linux" else None
 
 
 @dataclass(slots=True)
@@ -96,25 +106,32 @@ class KeyHeard:
     at_s: float
 
 
-class Rtp(asyncio.DatagramProtocol):
-    """One audio socket. heard(pcm) is called with PCM16 at 8 kHz as it arrives; `draw(n)` gives chance bits. network: between it
-    and the far side."""
+class Rtp:
+    """One audio socket. heard(pcm) is called with PCM16 at 8 kHz, which arrived at `arrivals.last_s`; `draw(n)` gives chance
+    bits. network: between it and the far side.
+
+    What arrives has the kernel's time of arrival: a telephone on a busy machine does not take its own lateness for the far
+    side's.
+    """
 
     def __init__(
         self,
         heard: Callable[[bytes], None],
         draw: Callable[[int], int],
         network: Impairment | None = None,
+        *,
+        opened: socket.socket,
     ) -> None:
         self._out = Network(network, "audio out") if network is not None else None
         self._in = Network(network, "audio in") if network is not None else None
         self.arrivals = Arrivals()
         self.keys: list[KeyHeard] = []
         self.sent = 0
-        self.local: Place = ("", 0)
+        self.local: Place = opened.getsockname()[:2]
         self.far: Audio | None = None
         self._heard = heard
-        self._socket: asyncio.DatagramTransport
+        self._socket = opened
+        self._loop = asyncio.get_running_loop()
         self._source = draw(32)
         self._sequence, self._timestamp = draw(16), draw(32)
         self._their_source: int | None = None
@@ -129,22 +146,31 @@ class Rtp(asyncio.DatagramProtocol):
         heard: Callable[[bytes], None],
         draw: Callable[[int], int],
         network: Impairment | None = None,
-    ) -> Rtp:
-        """Binds a port of the host's."""
+    ) -> Self:
+        """Binds a port of the host's. Raises OSError."""
         loop = asyncio.get_running_loop()
-        _, rtp = await loop.create_datagram_endpoint(lambda: cls(heard, draw, network), local_addr=(host, 0))
+        family, kind, _, _, place = (await loop.getaddrinfo(host, 0, type=socket.SOCK_DGRAM))[0]
+        opened = socket.socket(family, kind)
+        try:
+            opened.setblocking(False)
+            opened.bind(place)
+            if _SO_TIMESTAMPNS is not None:
+                opened.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        except OSError:
+            opened.close()
+            raise
+        rtp = cls(heard, draw, network, opened=opened)
+        loop.add_reader(opened, rtp._read)
         return rtp
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._socket = cast(asyncio.DatagramTransport, transport)
-        self.local = self._socket.get_extra_info("sockname")[:2]
 
     def close(self) -> None:
         """Nothing is sent or heard any more."""
         for way in (self._out, self._in):
             if way is not None:
                 way.close()
-        self._socket.close()
+        if self._socket.fileno() >= 0:
+            self._loop.remove_reader(self._socket)
+            self._socket.close()
 
     def press(self, keys: str) -> None:
         """Queues keys: each takes the place of the audio for KEY_FRAMES frames, with as long a pause after it."""
@@ -197,17 +223,29 @@ class Rtp(asyncio.DatagramProtocol):
         packet, to = head + payload, (self.far.host, self.far.port)
         self.sent += 1
         if self._out is None:
+            self._post(packet, to)
+        else:
+            self._out.carry(lambda: self._post(packet, to))
+
+    def _post(self, packet: bytes, to: Place) -> None:
+        # A packet that the kernel does not take is lost, as on any line.
+        with suppress(OSError):
             self._socket.sendto(packet, to)
-        else:
-            self._out.carry(lambda: self._socket.sendto(packet, to))
 
-    def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:
-        if self._in is None:
-            self._came(data)
-        else:
-            self._in.carry(lambda: self._came(data))
+    def _read(self) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                data, stamps, _, _ = self._socket.recvmsg(_DATAGRAM_BYTES, socket.CMSG_SPACE(16))
+            except OSError:
+                # There is no more; or the far side's host said that nobody listens.
+                return
+            if self._in is None:
+                self._came(data, _age_s(stamps))
+            else:
+                # Between the two lies a network of our own, whose delays are the far side's.
+                self._in.carry(partial(self._came, data, 0.0))
 
-    def _came(self, data: bytes) -> None:
+    def _came(self, data: bytes, age_s: float) -> None:
         if len(data) < 12 or data[0] >> 6 != 2:
             self.arrivals.unknown += 1
             return
@@ -216,7 +254,7 @@ class Rtp(asyncio.DatagramProtocol):
         if first & 0x10 and len(data) >= start + 4:
             start += 4 + 4 * int.from_bytes(data[start + 2 : start + 4], "big")
         end = len(data) - (data[-1] if first & 0x20 else 0)
-        now_s = asyncio.get_running_loop().time()
+        now_s = self._loop.time() - age_s
         if source != self._their_source:
             self._their_source = source
             self.arrivals.began()
@@ -237,6 +275,16 @@ class Rtp(asyncio.DatagramProtocol):
                 self.keys.append(KeyHeard(KEY_NAMES[payload[0]], now_s))
         else:
             self.arrivals.unknown += 1
+
+
+def _age_s(stamps: list[tuple[int, int, bytes]]) -> float:
+    """How long ago the kernel took a datagram in."""
+    for level, kind, data in stamps:
+        if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(data) >= 16:
+            seconds, nanoseconds = struct.unpack("@qq", data[:16])
+            at_s: float = seconds + nanoseconds / 1e9
+            return max(0.0, time.time() - at_s)
+    return 0.0
 
 
 def decode_alaw(payload: bytes) -> bytes:

@@ -92,7 +92,7 @@ class Softphone:
         now_s = asyncio.get_running_loop().time()
         script = self._script
         self._record = Record(RATE_HZ, now_s, now_s, spoken=script.spoken, missed=script.missed)
-        async with Phone(self.setup, self._heard, self._on_quiet) as phone:
+        async with Phone(self.setup, lambda pcm: self._heard(phone, pcm), self._on_quiet) as phone:
             if self._on_ready is not None:
                 self._on_ready(phone.uri)
             talked = Talked(self._record, phone)
@@ -122,8 +122,9 @@ class Softphone:
             return False
         return await phone.accept()
 
-    def _heard(self, pcm: bytes) -> None:
-        now_s = asyncio.get_running_loop().time()
+    def _heard(self, phone: Phone, pcm: bytes) -> None:
+        now_s = phone.audio.arrivals.last_s
+        assert now_s is not None
         if is_audible(pcm):
             self._audible_s = now_s
         if now_s - self._audible_s <= QUIET_S / 2:

@@ -29,7 +29,7 @@ from aywa.adapters.transports.equipment.door import Turned
 from aywa.adapters.transports.equipment.settings import StreamSettings
 from aywa.adapters.transports.equipment.sockets import EquipmentSockets, refusal
 from aywa.adapters.transports.equipment.streams import Streams
-from aywa.adapters.transports.websocket import Refusal, WebSocketSettings, WebSocketTransport
+from aywa.adapters.transports.websocket import MEDIA, Refusal, WebSocketSettings, WebSocketTransport
 from aywa.core.events import LegConnected, LegEnded, MediaEvent
 from aywa.media.plane import Plane
 from aywa.ports.media import AudioFormat, CloseLeg, LegPlan, Play
@@ -118,7 +118,7 @@ async def site(settings: StreamSettings | None = None, **web: Any) -> AsyncItera
     here.streams = Streams(plane, here, settings)
     sockets = EquipmentSockets(here.streams, DIALECTS, here.look)
     transport = WebSocketTransport(
-        plane, lambda path, query, headers: refusal(404, "Not Found", path), None, sockets
+        plane, lambda path, query, headers: refusal(404, "Not Found", path), None, {MEDIA: sockets}
     )
     transport.settings = WebSocketSettings(**web)
     here.port = await transport.start("127.0.0.1", 0)

@@ -38,9 +38,11 @@ class Database:
     def __init__(self, path: Path) -> None:
         self._readers = _engine(path, READERS, "NORMAL")
         self._writer = _engine(path, 1, "NORMAL", immediate=True)
-        self._batches = _engine_of_threads(path)
+        self._batches = _engine_of_threads(path, "NORMAL")
         # A configuration that was acknowledged outlives a power cut; what calls write is in the journal anyway.
         self._durable = _engine(path, 1, "FULL", immediate=True)
+        self._durable_batches = _engine_of_threads(path, "FULL")
+        self._batch_readers = _engine_of_threads(path, "NORMAL", READERS)
         self._lock = asyncio.Lock()
 
     @asynccontextmanager
@@ -57,20 +59,23 @@ class Database:
             async with self._lock, (self._durable if durable else self._writer).begin() as connection:
                 yield connection
 
-    async def write_aside(self, work: Callable[[Connection], T]) -> T:
+    async def write_aside(self, work: Callable[[Connection], T], *, durable: bool = False) -> T:
         """A transaction as above, all of it in a thread: of many statements each would cost the loop several changes of
         thread. It is brought to its end even if nobody waits for it any more."""
+        engine = self._durable_batches if durable else self._batches
         with _Translated():
             async with self._lock:
-                return await asyncio.to_thread(self._transact, work)
+                return await asyncio.to_thread(_transact, engine, work)
 
-    def _transact(self, work: Callable[[Connection], T]) -> T:
-        with self._batches.begin() as connection:
-            return work(connection)
+    async def read_aside(self, work: Callable[[Connection], T]) -> T:
+        """Like write_aside, for what only reads: nobody waits for it."""
+        with _Translated():
+            return await asyncio.to_thread(_look, self._batch_readers, work)
 
     async def close(self) -> None:
         """Closes every connection; the last one folds the write-ahead log into the file."""
-        await asyncio.to_thread(self._batches.dispose)
+        for threads in (self._batches, self._durable_batches, self._batch_readers):
+            await asyncio.to_thread(threads.dispose)
         for engine in (self._readers, self._writer, self._durable):
             await engine.dispose()
 
@@ -103,11 +108,27 @@ def _engine(path: Path, size: int, synchronous: str, *, immediate: bool = False)
     return engine
 
 
-def _engine_of_threads(path: Path) -> Engine:
+def _transact(engine: Engine, work: Callable[[Connection], T]) -> T:
+    with engine.begin() as connection:
+        return work(connection)
+
+
+def _look(engine: Engine, work: Callable[[Connection], T]) -> T:
+    with engine.connect() as connection:
+        return work(connection)
+
+
+def _engine_of_threads(path: Path, synchronous: str, readers: int = 0) -> Engine:
+    """readers: how many connections that only read; without them one that writes."""
     engine = create_engine(
-        f"sqlite:///{path}", pool_size=1, max_overflow=0, hide_parameters=True, connect_args=_CONNECT
+        f"sqlite:///{path}",
+        pool_size=readers or 1,
+        max_overflow=0,
+        hide_parameters=True,
+        connect_args=_CONNECT,
+        **({"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None} if readers else {}),
     )
-    _prepare(engine, "NORMAL", immediate=True)
+    _prepare(engine, synchronous, immediate=not readers)
     return engine
 
 

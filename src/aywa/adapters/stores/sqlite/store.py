@@ -1,44 +1,47 @@
-"""Joins the tables into the store's port, and opens it: migrations first, off the event loop."""
+"""Opens the embedded store: migrations first, off the event loop."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import func, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from aywa.adapters.stores.sqlite.accounts import SqliteKeys, SqliteOrganisations
-from aywa.adapters.stores.sqlite.calls import SqliteCalls, SqliteProjection
-from aywa.adapters.stores.sqlite.documents import SqliteCredentials, SqliteDocuments, SqlitePhoneNumbers
+from aywa.adapters.stores.sql.store import SqlStore
+from aywa.adapters.stores.sql.tables import calls
+from aywa.adapters.stores.sqlite import outbox
 from aywa.adapters.stores.sqlite.engine import Database
 from aywa.adapters.stores.sqlite.migrations import migrate
-from aywa.adapters.stores.sqlite.tables import assistants
-from aywa.ports.journal import CallProjection, JournalRecord, StoreUnavailable
+from aywa.adapters.stores.sqlite.projection import SqliteProjection
+from aywa.core.webhooks import Delivery
+from aywa.ports.journal import StoreUnavailable
 
 
-class SqliteStore:
+class SqliteDatabase(Database):
+    """With what the shared queries need of the dialect."""
+
+    async def enqueue_along(
+        self, connection: AsyncConnection, deliveries: Sequence[Delivery], now_ms: int
+    ) -> None:
+        await outbox.enqueue_along(connection, deliveries, now_ms)
+
+    def call_figures(self, paths: Sequence[str]) -> Any:
+        # Two paths at least, so that the answer is always an array; the document is read once for all of them.
+        steps = ["$." + ".".join(json.dumps(step) for step in path.split(".")) for path in paths]
+        return func.json_extract(calls.c.document, *steps, "$.id", "$.id")
+
+
+class SqliteStore(SqlStore):
     """The embedded store."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: SqliteDatabase) -> None:
+        super().__init__(database, SqliteProjection(database), outbox.SqliteOutbox(database), shared=False)
         self._database = database
-        self._projection = SqliteProjection(database)
-        self.organisations = SqliteOrganisations(database)
-        self.keys = SqliteKeys(database)
-        self.assistants = SqliteDocuments(database, assistants)
-        self.credentials = SqliteCredentials(database)
-        self.phone_numbers = SqlitePhoneNumbers(database)
-        self.calls = SqliteCalls(database)
-
-    async def apply(self, records: Sequence[JournalRecord], projections: Sequence[CallProjection]) -> None:
-        await self._projection.apply(records, projections)
-
-    async def events(self, org_id: str | None, call_id: str) -> list[JournalRecord]:
-        return await self._projection.events(org_id, call_id)
-
-    async def unended(self) -> list[tuple[str, str]]:
-        return await self._projection.unended()
 
     async def check(self) -> None:
         async with self._database.write() as connection:
@@ -54,4 +57,4 @@ async def open_sqlite(path: Path) -> SqliteStore:
         await asyncio.to_thread(migrate, path)
     except (sqlite3.Error, OSError) as error:
         raise StoreUnavailable(f"{path}: {error}") from error
-    return SqliteStore(Database(path))
+    return SqliteStore(SqliteDatabase(path))

@@ -9,24 +9,20 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from aywa.adapters.transports.equipment.codec import (
     AHEAD_S,
     Dialect,
     Handshake,
-    MarkPlayed,
     Message,
-    Received,
     Traits,
 )
-from aywa.adapters.transports.equipment.l16 import FORMATS, L16
-from aywa.adapters.transports.equipment.reading import inner, text
+from aywa.adapters.transports.equipment.l16 import FILES, FORMATS, L16, STREAM, Forked
 
-STREAM, FILES, JSON = "stream", "files", "json"
-"""?back=: binary messages that the module plays; files that it writes and somebody else has to play; the same audio in JSON,
-for a module that plays that."""
+JSON = "json"
+"""?back=: besides binary messages that the module plays and files that somebody else has to play, the same audio in JSON, for a
+module that plays that."""
 FILE_S = 1.0
 """Audio of one file: fewer of them have fewer gaps between, and begin later."""
 
@@ -56,10 +52,8 @@ _STREAM_FILES = (
 )
 
 
-class AudioFork(L16):
+class AudioFork(Forked):
     """mod_audio_fork. The channel's end is its application's affair: `disconnect` and `transfer` are events there."""
-
-    backs = frozenset(("", STREAM, FILES))
 
     def __init__(self, handshake: Handshake) -> None:
         super().__init__(handshake, FORK_FILES if handshake.query.get("back") == FILES else FORK)
@@ -68,18 +62,6 @@ class AudioFork(L16):
         """As the base says."""
         return (_FORK_FILES if self.back == FILES else _FORK_STREAM,)
 
-    def audio(self, payload: bytes) -> Message:
-        """As the seam says."""
-        return self.play_audio(payload) if self.back == FILES else payload
-
-    def mark(self, name: str) -> Message | None:
-        """As the seam says."""
-        return json.dumps({"type": "mark", "data": {"name": name}}) if self.traits.marks else None
-
-    def clear(self) -> Message | None:
-        """As the seam says."""
-        return json.dumps({"type": "killAudio"})
-
     def transfer(self, to: str) -> Sequence[Message]:
         """As the seam says; who receives the module's events passes the caller on."""
         return (json.dumps({"type": "transfer", "data": {"to": to}}),)
@@ -87,11 +69,6 @@ class AudioFork(L16):
     def hang_up(self, reason: str) -> Sequence[Message]:
         """As the seam says."""
         return (json.dumps({"type": "disconnect", "data": {"reason": reason}}),)
-
-    def _told(self, found: Mapping[str, Any]) -> Sequence[Received]:
-        if found.get("type") == "mark":
-            return [MarkPlayed(text(inner(found, "data").get("name")))]
-        return super()._told(found)
 
 
 class AudioStream(L16):

@@ -13,18 +13,15 @@ from aywa.adapters.transports.equipment.codec import (
     AHEAD_S,
     Dialect,
     Handshake,
-    MarkPlayed,
     Message,
     Received,
     Said,
     Traits,
 )
-from aywa.adapters.transports.equipment.l16 import FORMATS, L16
-from aywa.adapters.transports.equipment.reading import inner, text
+from aywa.adapters.transports.equipment.l16 import FILES, FORMATS, Forked
 
-STREAM, FILES = "stream", "files"
-"""?back=: for a listen without bidirectionalAudio.streaming, which plays whole pieces one after another."""
 FILE_S = 0.5
+"""?back=files: a listen without bidirectionalAudio.streaming plays whole pieces one after another."""
 
 TRAITS = Traits("jambonz", FORMATS, chunks_most=5, marks=True, clears=True, lead_s=AHEAD_S)
 FILES_TRAITS = Traits("jambonz", FORMATS, chunk_s=FILE_S, chunks_most=1, clears=True, lead_s=2 * FILE_S)
@@ -40,10 +37,8 @@ _PIECES = (
 )
 
 
-class Listen(L16):
+class Listen(Forked):
     """One listen. Its end is the verb's end: what jambonz does then, its application says."""
-
-    backs = frozenset(("", STREAM, FILES))
 
     def __init__(self, handshake: Handshake) -> None:
         super().__init__(handshake, FILES_TRAITS if handshake.query.get("back") == FILES else TRAITS)
@@ -52,30 +47,12 @@ class Listen(L16):
         """As the base says."""
         return (_PIECES if self.back == FILES else _STREAM,)
 
-    def audio(self, payload: bytes) -> Message:
-        """As the seam says."""
-        return self.play_audio(payload) if self.back == FILES else payload
-
-    def mark(self, name: str) -> Message | None:
-        """As the seam says."""
-        return json.dumps({"type": "mark", "data": {"name": name}}) if self.traits.marks else None
-
-    def clear(self) -> Message | None:
-        """As the seam says; marks that are thrown away with the audio come back as cleared."""
-        return json.dumps({"type": "killAudio"})
-
     def hang_up(self, reason: str) -> Sequence[Message]:
         """As the seam says."""
         return (json.dumps({"type": "disconnect"}),)
 
     def _told(self, found: Mapping[str, Any]) -> Sequence[Received]:
-        match found.get("type"):
-            case "mark":
-                return [MarkPlayed(text(inner(found, "data").get("name")))]
-            case "playDone":
-                return [Said("playDone")]
-            case _:
-                return super()._told(found)
+        return [Said("playDone")] if found.get("type") == "playDone" else super()._told(found)
 
 
 DIALECTS = {"jambonz": Dialect(TRAITS, Listen, ("audio.jambonz.org",))}

@@ -18,6 +18,7 @@ from aywa.adapters.transports.equipment.codec import (
     Broken,
     Handshake,
     Key,
+    MarkPlayed,
     Message,
     Plain,
     Received,
@@ -169,3 +170,30 @@ class L16(Plain):
 
 def _first(found: Mapping[str, Any], names: Sequence[str]) -> str:
     return next((said for name in names if (said := party(found.get(name)))), "")
+
+
+STREAM, FILES = "stream", "files"
+"""?back=: binary messages that are played as they come; pieces that are written into files first."""
+
+
+class Forked(L16):
+    """The words that drachtio's fork module and jambonz, which is built on it, have in common."""
+
+    backs = frozenset(("", STREAM, FILES))
+
+    def audio(self, payload: bytes) -> Message:
+        """As the seam says."""
+        return self.play_audio(payload) if self.back == FILES else payload
+
+    def mark(self, name: str) -> Message | None:
+        """As the seam says."""
+        return json.dumps({"type": "mark", "data": {"name": name}}) if self.traits.marks else None
+
+    def clear(self) -> Message | None:
+        """As the seam says; marks that are thrown away with the audio come back as cleared."""
+        return json.dumps({"type": "killAudio"})
+
+    def _told(self, found: Mapping[str, Any]) -> Sequence[Received]:
+        if found.get("type") == "mark":
+            return [MarkPlayed(text(inner(found, "data").get("name")))]
+        return super()._told(found)

@@ -23,7 +23,7 @@ Look = Callable[[Handshake], Refusal | bool]
 
 
 class EquipmentSockets:
-    """adapters.transports.websocket.Equipment. dialects: by their name in the address. look: as the type says."""
+    """adapters.transports.websocket.Paths. dialects: by their name in the address. look: as the type says."""
 
     def __init__(self, streams: Streams, dialects: Mapping[str, Dialect], look: Look) -> None:
         self._streams = streams

@@ -1,4 +1,4 @@
-"""Brings a database file to this release's schema; refuses a file that a newer release has written.
+"""Brings a database file to this release's schema; refuses a file that a newer release has changed for good.
 
 Alembic is imported only when there is something to do: looking takes a millisecond, importing it takes many.
 """
@@ -6,61 +6,59 @@ Alembic is imported only when there is something to do: looking takes a millisec
 from __future__ import annotations
 
 import sqlite3
+import time
 from pathlib import Path
 
+from aywa.adapters.stores.sql.migrations import (
+    HEAD,
+    RECORDED,
+    SHARED,
+    Applied,
+    Chain,
+    Stage,
+    apply,
+    chain_of,
+    revision_of,
+)
 from aywa.ports.store import StoreTooNew
 
-HEAD = "0003"
-"""The newest revision in versions/ (a test compares them)."""
-
-KNOWN = frozenset({"0001", "0002", HEAD})
-"""Every revision in versions/."""
+CHAIN = chain_of(Path(__file__).parent / "versions", SHARED)
 
 _BUSY_S = 30.0
 
 
-def migrate(path: Path) -> bool:
+def migrate(path: Path, stage: Stage | None = None, chain: Chain = CHAIN) -> bool:
     """Migrates the file, making it if need be; False when there was nothing to do. Blocks: call it in a thread.
 
-    Raises StoreTooNew, sqlite3.Error.
+    Raises StoreTooNew, StoreUnavailable, sqlite3.Error.
     """
-    revision = stored_revision(path)
-    if revision == HEAD:
-        return False
-    if revision is not None and revision not in KNOWN:
-        raise StoreTooNew(
-            f"{path} has schema {revision}, which this release does not know (it knows up to {HEAD}):"
-            " start the newer release, or restore the backup from before the update"
-        )
-    _upgrade(path)
-    return True
+    try:
+        planned = chain.planned(stored(path), stage)
+    except StoreTooNew as error:
+        raise StoreTooNew(f"{path}: {error}") from None
+    if planned:
+        _upgrade(path, chain, planned[-1].id)
+    return bool(planned)
 
 
-def stored_revision(path: Path) -> str | None:
-    """The file's revision; None for a file that is missing or empty."""
+def stored(path: Path) -> Applied:
+    """What the file says of its schema. Raises sqlite3.Error."""
     if not path.exists():
-        return None
+        return Applied()
     connection = sqlite3.connect(path, timeout=_BUSY_S)
     try:
-        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    except sqlite3.OperationalError as error:
-        if "no such table" in str(error):
-            return None
-        raise
+        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        head = connection.execute(HEAD).fetchone() if "alembic_version" in tables else None
+        recorded = connection.execute(RECORDED).fetchall() if "schema_revisions" in tables else []
     finally:
         connection.close()
-    return None if row is None else str(row[0])
+    return Applied(None if head is None else str(head[0]), tuple(map(revision_of, recorded)))
 
 
-def _upgrade(path: Path) -> None:
-    from alembic import command
-    from alembic.config import Config
+def _upgrade(path: Path, chain: Chain, target: str) -> None:
     from sqlalchemy import create_engine
     from sqlalchemy.pool import NullPool
 
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
     engine = create_engine(
         f"sqlite:///{path}", poolclass=NullPool, connect_args={"timeout": _BUSY_S, "isolation_level": None}
     )
@@ -68,7 +66,6 @@ def _upgrade(path: Path) -> None:
         connection.exec_driver_sql("PRAGMA journal_mode=WAL")
         # Two processes may start at once: the second waits here and then finds nothing to do.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        apply(connection, chain, target, time.time_ns() // 1_000_000)
         connection.exec_driver_sql("COMMIT")
     engine.dispose()

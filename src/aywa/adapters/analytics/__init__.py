@@ -1,0 +1,1 @@
+"""Databases that are made for sums over many rows."""

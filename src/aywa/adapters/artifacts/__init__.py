@@ -1,0 +1,1 @@
+"""Where artifacts and uploaded files lie as objects."""

@@ -1,0 +1,1 @@
+"""Where leases are kept beside the database; refuses to know who owns what."""

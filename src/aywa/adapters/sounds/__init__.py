@@ -1,0 +1,1 @@
+"""Sounds that an assistant names by an address."""

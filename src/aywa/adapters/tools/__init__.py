@@ -1,0 +1,1 @@
+"""Whom a call's tools ask over the network, beside its customer's own servers."""

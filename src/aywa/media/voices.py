@@ -1,0 +1,139 @@
+"""The voices of all legs of one detector: their windows' scores, and which of them is worth a leg's attention.
+
+Most windows say nothing new; they are noted for all legs together, and only the others are told one by one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+import numpy as np
+
+from aywa.core.audio.frame import Floats
+from aywa.core.turns.voice import VoiceMoment, VoiceSettings
+from aywa.core.turns.voice_rows import Doubles, VoiceRow, VoiceRows
+from aywa.media.intake import Intake
+from aywa.media.vad_batch import BLOCKS_PER_SECOND, VadBatch
+from aywa.media.wheel import Wheel
+from aywa.ports.vad import Vad
+
+# Windows whose scores wait for `take_scores`: about 8 s.
+SCORES_MOST = 256
+
+
+class Judge(Protocol):
+    """Whose voice it is. Never raises."""
+
+    def judged(self, probability: float, moment: VoiceMoment | None) -> None:
+        """The last window that is scored is worth a look: a voice may begin, began, ended or fades, or all are wanted."""
+
+    def scores_full(self) -> None:
+        """`take_scores` must be called now."""
+
+    def score_failed(self) -> None:
+        """The detector failed; the probability that follows is a guess by loudness."""
+
+
+class Voices:
+    """All rows of one detector."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, wheel: Wheel, vad: Vad, intake: Intake, rows: int,
+        settings: VoiceSettings,
+    ) -> None:  # fmt: skip
+        """intake: says how long a window may wait for others. rows: of one run."""
+        self._batch = VadBatch(loop, wheel, vad, intake, rows, self)
+        self.rate_hz = vad.rate_hz
+        self.window_samples = vad.window_samples
+        self.window_s = self._batch.window_s
+        self.block_samples = vad.rate_hz // BLOCKS_PER_SECOND
+        self.blocks = vad.window_samples // self.block_samples
+        self._rows = VoiceRows(self.window_s, self.blocks, settings)
+        self._judges: dict[int, Judge] = {}
+        # When the blocks of each row's waiting windows arrived, oldest first.
+        self._arrived: dict[int, list[list[float]]] = {}
+        self._watched = np.zeros(0, np.bool_)
+        self._scores = np.zeros((0, SCORES_MOST), np.uint8)
+        self._scored = np.zeros(0, np.int64)
+        self._scores_from_s: Doubles = np.zeros(0)
+
+    def open(self, judge: Judge) -> tuple[int, VoiceRow]:
+        """A row for it, and what is known of the voice in it."""
+        row = self._batch.open()
+        while row >= len(self._watched):
+            self._grow()
+        self._judges[row] = judge
+        self._arrived[row] = []
+        self._watched[row] = False
+        self._scored[row] = 0
+        return row, VoiceRow(self._rows, row)
+
+    def close(self, row: int) -> None:
+        """Gives the row back; what waits for it is forgotten."""
+        del self._judges[row], self._arrived[row]
+        self._batch.close(row)
+
+    def add(self, row: int, window: bytes, arrived_s: list[float]) -> None:
+        """A due window of PCM16, and when each of its blocks arrived."""
+        self._arrived[row].append(arrived_s)
+        self._batch.add(row, window)
+
+    def watch(self, row: int, *, watched: bool) -> None:
+        """Whether every window is to be told."""
+        self._watched[row] = watched
+
+    def scores(self, row: int) -> int:
+        """How many windows' scores wait."""
+        return int(self._scored[row])
+
+    def take_scores(self, row: int) -> tuple[float, bytes]:
+        """When the first of the waiting scores' windows began, and the probabilities as bytes, 255 for certain."""
+        count = int(self._scored[row])
+        self._scored[row] = 0
+        return float(self._scores_from_s[row]), self._scores[row, :count].tobytes()
+
+    # --- from the batch ----------------------------------------------------------------------------------------
+
+    def failed(self, rows: list[int]) -> None:
+        """The detector raised."""
+        for row in rows:
+            if row in self._judges:
+                self._judges[row].score_failed()
+
+    def heard(self, numbers: list[int], probabilities: Floats, levels: Floats) -> None:
+        """The oldest window of each of these rows that was not yet answered."""
+        rows = np.array(numbers)
+        arrived = np.array([self._arrived[row].pop(0) for row in numbers])
+        likely = probabilities.astype(np.float64)
+        moments = self._rows.heard(rows, likely, levels.astype(np.float64), arrived)
+        self._note(rows, likely, arrived[:, -1] - self.window_s)
+        telling = self._rows.notable(rows)
+        telling |= self._watched[rows]
+        if moments:
+            telling |= np.isin(rows, list(moments))
+        for place in np.flatnonzero(telling).tolist():
+            row = numbers[place]
+            # An earlier one may have ended this one.
+            judge = self._judges.get(row)
+            if judge is not None:
+                judge.judged(float(likely[place]), moments.get(row))
+
+    def _note(
+        self, rows: np.ndarray[tuple[int], np.dtype[np.intp]], likely: Doubles, from_s: Doubles
+    ) -> None:
+        count = self._scored[rows]
+        first = count == 0
+        self._scores_from_s[rows[first]] = from_s[first]
+        self._scores[rows, count] = np.clip(np.rint(likely * 255), 0, 255)
+        self._scored[rows] = count + 1
+        for row in rows[count + 1 == SCORES_MOST].tolist():
+            self._judges[row].scores_full()
+
+    def _grow(self) -> None:
+        """Twice the rows."""
+        more = max(16, len(self._watched))
+        self._watched = np.concatenate((self._watched, np.zeros(more, np.bool_)))
+        self._scores = np.concatenate((self._scores, np.zeros((more, SCORES_MOST), np.uint8)))
+        self._scored = np.concatenate((self._scored, np.zeros(more, np.int64)))
+        self._scores_from_s = np.concatenate((self._scores_from_s, np.zeros(more)))
