@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,13 @@ case "$*" in
     [ -z "${FAIL_PIP:-}" ] || { echo "ERROR: no network"; exit 1; }
     echo "Collecting numpy==2.4.6 (from -r requirements.lock)" ;;
 *ensurepip*) [ -z "${NO_VENV:-}" ] ;;
+*--collect-only*) [ -n "${ON_A_VIRTUAL_CLOCK:-}" ] || exit 5 ;;
+*--last-failed*) [ -z "${FAIL_AGAIN:-}" ] || exit 1 ;;
+*"cache_dir=.pytest_cache/${FAIL_STAGE:-none} "*)
+    folder=".pytest_cache/$FAIL_STAGE/v/cache"
+    mkdir -p "$folder"
+    for test in ${FAIL_TESTS:-one}; do echo "  \"$test\": true,"; done >"$folder/lastfailed"
+    exit 1 ;;
 esac
 """
 
@@ -37,6 +46,10 @@ ELSEWHERE = " ".join(
     f"--ignore tests/{each}" for each in ("core", "e2e", "peers", "equipment", "page/test_page.py")
 )
 APART = "--ignore tests/e2e/test_demo.py --ignore tests/e2e/test_talk.py"
+
+
+def pytest_in(stage: str) -> str:
+    return f"-m pytest -o cache_dir=.pytest_cache/{stage}"
 
 
 class Clone:
@@ -236,11 +249,11 @@ def test_ci_runs_every_check_and_sums_up(clone: Clone) -> None:
         "ruff format --check",
         "mypy ",
         "python -m coverage run -m pytest tests/core",
-        f"python -m pytest tests/e2e tests/peers {APART}",
-        "python -m pytest tests/equipment",
-        "python -m pytest tests/page/test_page.py",
-        "python -m pytest tests/e2e/test_demo.py tests/e2e/test_talk.py",
-        f"python -m pytest {ELSEWHERE}",
+        f"python {pytest_in('calls')} tests/e2e tests/peers {APART}",
+        f"python {pytest_in('equipment')} tests/equipment",
+        f"python {pytest_in('pages')} tests/page/test_page.py",
+        f"python {pytest_in('talks')} tests/e2e/test_demo.py tests/e2e/test_talk.py",
+        f"python {pytest_in('tests')} {ELSEWHERE}",
     ]:
         assert call in calls
     assert "== summary" in ended.stderr
@@ -251,9 +264,32 @@ def test_all_pulls_every_model_and_runs_the_long_tests(clone: Clone) -> None:
     calls = clone.calls()
     assert "aywa models pull" in calls
     assert "python -m coverage run -m pytest --all tests/core" in calls
-    assert f"python -m pytest --all tests/e2e tests/peers {APART}" in calls
-    assert "python -m pytest --all tests/equipment" in calls
-    assert f"python -m pytest --all {ELSEWHERE}" in calls
+    assert f"python {pytest_in('calls')} --all tests/e2e tests/peers {APART}" in calls
+    assert f"python {pytest_in('equipment')} --all tests/equipment" in calls
+    assert f"python {pytest_in('tests')} --all {ELSEWHERE}" in calls
+
+
+def test_what_failed_beside_others_is_measured_once_more_and_alone(clone: Clone) -> None:
+    ended = clone.run("script/test", FAIL_STAGE="calls", FAIL_TESTS="one two three")
+    assert ended.returncode == 0, ended.stderr
+    again = f"python {pytest_in('calls')} --last-failed --last-failed-no-failures none tests/e2e tests/peers {APART}"
+    assert clone.calls()[-2:] == [f"{again} --collect-only -q -m virtual_time", again]
+    assert re.search(r"^  calls +FAILED", ended.stderr, re.MULTILINE)
+    assert re.search(r"^  calls, alone +ok", ended.stderr, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        pytest.param({"FAIL_AGAIN": "1"}, id="fails again"),
+        pytest.param({"FAIL_TESTS": "one two three four"}, id="too many"),
+        pytest.param({"ON_A_VIRTUAL_CLOCK": "1"}, id="on a virtual clock"),
+    ],
+)
+def test_what_fails_for_no_lack_of_processor_fails_the_run(clone: Clone, why: Mapping[str, str]) -> None:
+    ended = clone.run("script/test", FAIL_STAGE="tests", **why)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1] == "failed: tests"
 
 
 def test_a_failing_check_fails_the_run_and_is_named(clone: Clone) -> None:

@@ -262,6 +262,27 @@ async def test_what_is_written_again_while_it_is_under_way_is_stored_again(world
     assert world.files.calls["one"] == {}
 
 
+async def test_what_is_written_again_just_as_it_goes_from_here_is_stored_again(world: World) -> None:
+    loop = asyncio.get_running_loop()
+    drop = world.files.drop
+    async with world.shipper() as shipper:
+
+        async def again() -> None:
+            world.files.calls["one"]["transcript.json"] = b"longer"
+            await shipper.add("org", "one", ["transcript.json"])
+
+        def dropped(call_id: str, names: Collection[str], stamp: Mapping[str, object]) -> None:
+            drop(call_id, names, stamp)
+            world.files.drop = drop  # type: ignore[method-assign]  # once
+            asyncio.run_coroutine_threadsafe(again(), loop).result()
+
+        world.files.drop = dropped  # type: ignore[method-assign]
+        await world.call(shipper, "one")
+        await until_empty(shipper)
+    assert (world.folder / "bucket/calls/org/one/transcript.json").read_bytes() == b"longer"
+    assert world.files.calls["one"] == {}
+
+
 async def test_one_object_that_is_refused_holds_up_no_other(world: World) -> None:
     world.bucket.refuses = {"calls/org/bad/mono.wav"}
     async with world.shipper() as shipper:

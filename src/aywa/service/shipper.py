@@ -232,8 +232,10 @@ class Shipper:
             self._put(removal(self._waiting[call_id], self._clock()))
             await self._record(call_id)
             return
-        done = set(shipment.names) - self._anew.pop(call_id, set())
+        done = set(shipment.names) - self._anew.get(call_id, set())
         await asyncio.to_thread(self._local.drop, call_id, done, stamp)
+        # What was written again while the older one went from here is to be stored once more too.
+        done -= self._anew.pop(call_id, set())
         left = self._waiting[call_id]
         for name in done:
             left = stored(left, name)
