@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
 
 import structlog
 
@@ -20,14 +20,18 @@ _log = structlog.get_logger("aywa.boot.orphans")
 WORKER_DIED: Final = "call.in-progress.error-vapifault-worker-died"
 RETRY_S: Final = 1.0
 
+Begun = Callable[[str, str], Awaitable[Mapping[str, Any] | None]]
+"""What an organisation's call began with, as CallStarted says it; None: there is no such call. May raise StoreUnavailable."""
+
 
 class Orphans:
     """`end` for calls that an earlier process of this node left; `end_patiently` for another node's."""
 
-    def __init__(self, store: Store, projector: Projector, journal: Journal) -> None:
+    def __init__(self, store: Store, projector: Projector, journal: Journal, begun: Begun) -> None:
         self._store = store
         self._projector = projector
         self._journal = journal
+        self._begun = begun
 
     async def end(self, calls: Sequence[OwnedCall]) -> None:
         """Raises StoreUnavailable."""
@@ -62,8 +66,15 @@ class Orphans:
         self._journal.append(call_id, org_id, seq + 1, at_s, "note", "CallClosed", {})
 
     async def _begin(self, call_id: str, org_id: str) -> None:
-        """None of it was on record yet: without a beginning its end would have no time."""
-        document = await self._store.calls.get(org_id, call_id)
-        created_ms = 0 if document is None else document.created_ms
-        began = CallStarted(call_id, org_id, created_ms, {}, {}, engine_version())
+        """None of it was on record yet: without a beginning its end would have no time, and nobody whom it is told."""
+        begun = await self._begun(org_id, call_id) or {}
+        began = CallStarted(
+            call_id,
+            org_id,
+            begun.get("epoch_ms", 0),
+            begun.get("assistant", {}),
+            engine_version=engine_version(),
+            call=begun.get("call", {}),
+            webhooks=begun.get("webhooks", {}),
+        )
         self._journal.append(call_id, org_id, 1, 0.0, "event", "CallStarted", began)

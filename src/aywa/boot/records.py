@@ -13,7 +13,7 @@ from aywa.boot.artifacts import Artifacts
 from aywa.boot.deliveries import WakingStore
 from aywa.boot.host import Host
 from aywa.boot.node import Node, name_in, open_leases
-from aywa.boot.orphans import WORKER_DIED, Orphans
+from aywa.boot.orphans import WORKER_DIED, Begun, Orphans
 from aywa.boot.settings import RuntimeSettings
 from aywa.boot.shipping import Shipping
 from aywa.boot.tasks import stopped
@@ -29,7 +29,8 @@ _log = structlog.get_logger("aywa.boot.records")
 
 
 class Records:
-    """`open` once; then `journal` takes what calls put on record. host: who runs the calls, set when there is one.
+    """`open` once; then `journal` takes what calls put on record. `take_up` before the first call. host: who runs the calls, set
+    when there is one.
 
     wake: is told that there may be something to deliver. tap: what is put before the journal, to count what goes by.
     """
@@ -55,6 +56,7 @@ class Records:
         self._shipping = shipping
         self._wake = wake
         self._tap = tap
+        self._orphans: asyncio.Future[Orphans] = asyncio.get_running_loop().create_future()
 
     async def open(self, parts: AsyncExitStack) -> list[str]:
         """What earlier processes left is in the store when it returns. Answers what was damaged of it, for a person."""
@@ -66,15 +68,19 @@ class Records:
         problems = await self.projector.recover()
         self.writer = JournalWriter(folder, self.projector.take)
         self.journal = self._tap(self.writer)
-        self._orphans = Orphans(self._store, self.projector, self.journal)
         loop = asyncio.get_running_loop()
         tasks = [
             loop.create_task(self.writer.run(), name="journal"),
             loop.create_task(self.projector.run(), name="projector"),
         ]
         parts.push_async_callback(self._close, tasks)
-        await self.node.take_own()
         return list(problems)
+
+    async def take_up(self, begun: Begun) -> None:
+        """Ends what calls an earlier process of this node left. begun: what is known of one that has no record. Raises
+        StoreUnavailable."""
+        self._orphans.set_result(Orphans(self._store, self.projector, self.journal, begun))
+        await self.node.take_own()
 
     async def store_ready(self) -> str | None:
         """For /readyz."""
@@ -128,10 +134,12 @@ class Records:
         return () if self.host is None else self.host.active()
 
     async def _end_taken(self, calls: Sequence[OwnedCall], owner: str) -> None:
+        # Another's may be taken while this runtime still starts.
+        orphans = await asyncio.shield(self._orphans)
         if owner == self.node.name:
-            await self._orphans.end(calls)
+            await orphans.end(calls)
         else:
-            await self._orphans.end_patiently(calls, owner)
+            await orphans.end_patiently(calls, owner)
 
     def _end_lost(self, calls: Collection[str]) -> None:
         """They are another node's by now, which has ended them on record: nothing that they still say counts."""

@@ -120,6 +120,7 @@ class Runtime:
         await self._open_records()
         await self._open_calls()
         self._join_services(vault.vault)
+        await self._records.take_up(self.services.calls.as_begun)
         self.post.start()
         if self.shipping is not None:
             self.shipping.start()

@@ -155,7 +155,24 @@ def read_request(body: Any, *, web: bool) -> CallRequest:
     audio_format, rate_hz = _audio(audio if isinstance(audio, dict) else {}, problems)
     if problems:
         raise Rejected(problems)
-    kept = {name: value for name, value in without_own(body).items() if name not in RUNTIME_FIELDS}
+    other = WEB_CALL if web else WEBSOCKET_CALL
+    kept = without_own(body)
+    return replace(
+        _read(OUTBOUND_CALL if is_phone else other, kept, audio_format, rate_hz),
+        phone=_phone_target(kept) if is_phone else None,
+        schedule=schedule,
+    )
+
+
+def accepted_request(body: JsonObject) -> CallRequest:
+    """Who thinks in a call, by its document: that was accepted before, and is not checked again."""
+    return _read(
+        str(body.get("type", "")), without_own(body), AudioFormat.MULAW, DEFAULT_RATE_HZ[AudioFormat.MULAW]
+    )
+
+
+def _read(kind: str, body: JsonObject, audio_format: AudioFormat, rate_hz: int) -> CallRequest:
+    kept = {name: value for name, value in body.items() if name not in RUNTIME_FIELDS}
     inline: Sequence[JsonObject] | None = None
     brain = dict(kept)
     customer = kept.get("customer") or {}
@@ -169,10 +186,9 @@ def read_request(body: Any, *, web: bool) -> CallRequest:
             if INLINE in given:
                 inline = inline_of(given)
             brain[name] = split_inline(given)[0]
-    other = WEB_CALL if web else WEBSOCKET_CALL
     public, secrets = _split(kept)
     return CallRequest(
-        OUTBOUND_CALL if is_phone else other,
+        kind,
         public,
         kept.get("assistantId"),
         brain.get("assistant"),
@@ -180,8 +196,6 @@ def read_request(body: Any, *, web: bool) -> CallRequest:
         audio_format,
         rate_hz,
         inline,
-        _phone_target(kept) if is_phone else None,
-        schedule,
         squad_id=kept.get("squadId"),
         squad=kept.get("squad"),
         squad_overrides=brain.get("squadOverrides") or {},

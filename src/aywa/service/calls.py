@@ -19,7 +19,7 @@ import structlog
 
 from aywa.core.server_messages import deliveries_of_deleted
 from aywa.core.webhooks import Delivery
-from aywa.ports.calls import CallHost, CallPlan, CallRefused
+from aywa.ports.calls import CallHost, CallPlan, CallRefused, ProviderKey
 from aywa.ports.journal import ProjectionStore, StoreUnavailable
 from aywa.ports.secrets import CannotOpen, Vault
 from aywa.ports.store import CallDocuments, CallFiles, Document, JsonObject, NewCall
@@ -40,6 +40,7 @@ from aywa.service.call_request import (
     WEB_CALL,
     CallRequest,
     Schedule,
+    accepted_request,
     read_request,
     with_ring,
 )
@@ -382,19 +383,22 @@ class Calls:
 
     def _read_again(self, document: Document) -> tuple[CallRequest, JsonObject]:
         """The request that a call was made with which waited, and where its party finds its artifacts. Raises Rejected."""
-        body = load(document)
-        if document.sealed is None or self._phone is None:
-            return read_request(body, web=False), {}
-        try:
-            held = Seal(self._phone.vault, KIND).open(document.org_id, document.id, document.sealed)
-        except CannotOpen as reason:
-            raise Rejected([f"the call's own credentials cannot be opened: {reason}"]) from None
+        body, held = load(document), self._held(document)
         if held and held[0][0] == [INLINE]:  # as an earlier release kept them
             inline: Sequence[JsonObject] = held[0][1]
             return replace(read_request(body, web=False), inline=inline), {}
         artifacts: JsonObject = joined({}, [each for each in held if each[0] == [ARTIFACTS]])
         own = [each for each in held if each[0] != [ARTIFACTS]]
         return read_request(joined(body, own), web=False), artifacts
+
+    def _held(self, document: Document) -> Secrets:
+        """The secrets of its own, of a call that waited. Raises Rejected."""
+        if document.sealed is None or self._phone is None:
+            return []
+        try:
+            return Seal(self._phone.vault, KIND).open(document.org_id, document.id, document.sealed)
+        except CannotOpen as reason:
+            raise Rejected([f"the call's own credentials cannot be opened: {reason}"]) from None
 
     async def abandon(self, document: Document) -> None:
         """A scheduled call that cannot be begun, for a reason that nobody foresaw. Raises StoreUnavailable."""
@@ -550,7 +554,7 @@ class Calls:
 
     async def _delete(self, org_id: str, call_id: str) -> str | None:
         now = self._clock()
-        begun = await self._as_begun(org_id, call_id)
+        begun = await self.as_begun(org_id, call_id)
 
         def tell(gone: Document) -> Sequence[Delivery]:
             return () if begun is None else deliveries_of_deleted(call_id, org_id, begun, load(gone), now)
@@ -563,8 +567,9 @@ class Calls:
             await self._files.remove(org_id, call_id)
         return document.text
 
-    async def _as_begun(self, org_id: str, call_id: str) -> Mapping[str, Any] | None:
-        """What the record says of a call's beginning; what it would say, of one that has not begun."""
+    async def as_begun(self, org_id: str, call_id: str) -> Mapping[str, Any] | None:
+        """What the record says of a call's beginning; what it would say, of one that is not on record, or whose machine was gone
+        too soon; None: there is no such call, or nobody is told of any. Raises StoreUnavailable."""
         document = None if self._records is None else await self._documents.get(org_id, call_id)
         if document is None or self._records is None:
             return None
@@ -572,15 +577,28 @@ class Calls:
             if record.kind == "CallStarted":
                 return record.data
         assistant: JsonObject = {}
+        keys: Mapping[str, ProviderKey] = {}
+        number = await self._number_of(document)
         try:
-            request, _ = self._read_again(document)
+            request = accepted_request(joined(load(document), self._held(document)))
             settled, _ = await self._plans.settled(org_id, await self._plans.brain(org_id, request), request)
-        except Rejected:
-            _, webhooks = await self._plans.chain(org_id, {}, {}, None)
+        except Rejected as rejection:
+            # What it began with is there no more: who hears of all calls, or of all of the number's, hears of this one too.
+            _log.warning("call_brain_is_gone", call_id=call_id, problems=len(rejection.problems))
         else:
-            assistant = settled.assistant
-            _, webhooks = await self._plans.chain(org_id, assistant, settled.keys, None)
-        return as_begun(document, assistant, webhooks, load(document))
+            assistant, keys = settled.assistant, settled.keys
+        _, webhooks = await self._plans.chain(org_id, assistant, keys, number)
+        body = load(document) | ({} if number is None else {"phoneNumber": shown_number(number.body)})
+        return as_begun(document, assistant, webhooks, body)
+
+    async def _number_of(self, document: Document) -> NumberInUse | None:
+        number_id = load(document).get("phoneNumberId")
+        if self._phone is None or number_id is None:
+            return None
+        try:
+            return await self._phone.outbound.number(document.org_id, number_id)
+        except NotFound:
+            return None
 
     def _more_ids(self, more: Any) -> Sequence[str]:
         if more is None:

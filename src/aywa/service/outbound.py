@@ -93,6 +93,10 @@ class Outbound:
                 [f"phoneNumberId must be the id of an existing phone number, got {value}"]
             ) from None
 
+    async def number(self, org_id: str, number_id: str) -> NumberInUse:
+        """From which a call goes, or by which it came. Raises NotFound, StoreUnavailable."""
+        return await self._numbers.use(org_id, number_id)
+
     def judge(self, org_id: str, destination: str, place: str = "customer") -> None:
         """Counts the call. Raises Rejected when nobody may call there, CallRefused when not so soon."""
         now_s = self._clock() / 1000
