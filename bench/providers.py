@@ -142,7 +142,10 @@ async def serve(data: Path, url: str) -> None:
         await runtime.ready()
         sip_port = 0 if runtime.phone_address is None else runtime.phone_address.port
         api, media = runtime.addresses.api, runtime.addresses.media
-        answer({"url": api, "media": media, "key": runtime.first.key, "sip_port": sip_port})
+        figures = runtime.addresses.metrics
+        answer(
+            {"url": api, "media": media, "key": runtime.first.key, "sip_port": sip_port, "figures": figures}
+        )
         while await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline):
             made, waited = runtime.connections
             answer({"made": made, "waited": waited})

@@ -36,7 +36,7 @@ async def values(metrics: Metrics) -> dict[str, float]:
 
 @pytest.fixture
 async def metrics() -> AsyncIterator[Metrics]:
-    made = Metrics()
+    made = Metrics(asyncio.get_running_loop().time)
     made.start()
     yield made
     await made.close()
@@ -145,7 +145,7 @@ async def test_the_collectors_pauses_are_timed_in_whatever_thread(
 
 
 async def test_after_its_end_nothing_is_watched() -> None:
-    metrics, before = Metrics(), list(gc.callbacks)
+    metrics, before = Metrics(asyncio.get_running_loop().time), list(gc.callbacks)
     metrics.start()
     assert len(gc.callbacks) == len(before) + 1
     await metrics.close()

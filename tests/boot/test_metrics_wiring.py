@@ -75,7 +75,7 @@ async def shown(metrics: Metrics) -> Mapping[str, float]:
 
 
 async def test_the_parts_of_a_runtime_are_asked(tmp_path: Path) -> None:
-    board, metrics = HealthBoard(), Metrics()
+    board, metrics = HealthBoard(), Metrics(asyncio.get_running_loop().time)
     for name, adapter in (("openai/own-model", 1), ("groq/llama", 2)):
         board.of(name, adapter).begin(0.0)
     for _ in range(BREAK_AFTER):
@@ -131,7 +131,7 @@ def dependencies(metrics: Metrics, node: NodeState, *, all_there: bool) -> None:
 
 
 async def test_what_calls_do_not_need_is_shown_with_its_backlog() -> None:
-    metrics = Metrics()
+    metrics = Metrics(asyncio.get_running_loop().time)
     state = NodeState("a", 3, Standing.LAPSED, {"b": 4.0, "c": 9.5}, "no answer", 7.0, 2)
     dependencies(metrics, state, all_there=True)
     told = await shown(metrics)
@@ -151,7 +151,7 @@ async def test_what_calls_do_not_need_is_shown_with_its_backlog() -> None:
 
 
 async def test_what_is_not_configured_is_not_shown() -> None:
-    metrics = Metrics()
+    metrics = Metrics(asyncio.get_running_loop().time)
     dependencies(metrics, NodeState("a", 1, Standing.HELD), all_there=False)
     told = await shown(metrics)
     assert (told["aywa_lease_standing held"], told["aywa_dependency_away leases"]) == (1, 0)

@@ -66,7 +66,7 @@ async def test_calls_requests_and_lines_are_sent_and_secrets_are_not(
     loop = asyncio.get_running_loop()
     configure_logs()
     before = structlog.get_config()["processors"]
-    metrics = Metrics()
+    metrics = Metrics(asyncio.get_running_loop().time)
     with receiving() as receiver:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)
         telemetry = open_telemetry(metrics)
@@ -90,7 +90,7 @@ async def test_calls_requests_and_lines_are_sent_and_secrets_are_not(
 
 
 async def test_what_is_dropped_is_a_metric(monkeypatch: pytest.MonkeyPatch) -> None:
-    metrics = Metrics()
+    metrics = Metrics(asyncio.get_running_loop().time)
     with receiving() as receiver:
         receiver.status = 400
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url)

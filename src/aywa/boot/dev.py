@@ -119,6 +119,8 @@ def _tell(runtime: Runtime, say: Say) -> None:
     if runtime.first.key_is_new:
         say(f"  API key    {runtime.first.key}   (shown once; kept in {settings.data / 'dev-key'})")
     say(f"  API        {addresses.api}   docs at {addresses.api}/docs")
+    if addresses.metrics:
+        say(f"  figures    {addresses.metrics}")
     if runtime.analytics is not None:
         say(f"  analytics  {runtime.analytics.where}")
     _tell_phone(runtime, say)

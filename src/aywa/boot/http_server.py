@@ -18,7 +18,7 @@ from aywa.boot.errors import CannotStart
 LISTEN_BACKLOG = 2048
 
 
-class _HttpServer(uvicorn.Server):
+class Unsignalled(uvicorn.Server):
     """Leaves the signals alone: uvicorn would end the process by them before the calls have ended."""
 
     @contextlib.contextmanager
@@ -42,7 +42,7 @@ class Http:
             timeout_graceful_shutdown=3,
             **files,
         )
-        self._server = _HttpServer(config)
+        self._server = Unsignalled(config)
         self._answering = asyncio.create_task(self._server.serve(sockets=[listening]), name="http")
 
     async def ended(self) -> None:
@@ -55,8 +55,8 @@ class Http:
         await self._answering
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Raises CannotStart: the address is taken or not ours."""
+def listen(host: str, port: int, setting: str = "--port") -> socket.socket:
+    """setting: by which another port is chosen. Raises CannotStart: the address is taken or not ours."""
     listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -66,7 +66,7 @@ def listen(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         listening.close()
         raise CannotStart(
-            f"cannot listen on {host} port {port}: {why(error)}; choose another with --port"
+            f"cannot listen on {host} port {port}: {why(error)}; choose another with {setting}"
         ) from error
     return listening
 

@@ -2,7 +2,8 @@
 loop and the garbage collector, and asks the other parts when somebody looks.
 
 Entering a measurement costs a call a microsecond or two, a few times a turn; a page is made in a thread, at most once in FRESH_S
-whoever asks. Refuses to hold up a call: what goes wrong here is counted as missing and forgotten.
+whoever asks, and another thread may ask, too (boot/metrics_port). Refuses to hold up a call: what goes wrong here is counted as
+missing and forgotten.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import shutil
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -72,9 +74,10 @@ class TappedJournal:
 
 
 class Metrics:
-    """ports.metrics.MetricPages. `start` in the loop that is watched; `close` in any case."""
+    """ports.metrics.MetricPages. `start` in the loop that is watched; `close` in any case. clock: in seconds, for any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self.register = PrometheusRegister()
         self._told: dict[str, list[RecordTold]] = {}
         self._asked: list[RequestTold] = []
@@ -84,7 +87,12 @@ class Metrics:
         self._looks: dict[str, Callable[[], Awaitable[None]]] = {}
         self._pages: Pages | None = None
         self._taken_s = float("-inf")
-        self._taking = asyncio.Lock()
+        self._making = threading.Lock()
+        # What the parts said last, and when; when the loop last came by.
+        self._kept: list[Reading] = []
+        self._read_s = float("-inf")
+        self._keeps = False
+        self._turned_s = clock()
         self._tasks: list[asyncio.Task[None]] = []
         # Its own: the loop's may all be at work, and then is when somebody looks.
         self._thread = ThreadPoolExecutor(1, "metrics")
@@ -168,15 +176,35 @@ class Metrics:
         return await self._shown(lambda pages: pages.json)
 
     async def _shown(self, form: Callable[[Pages], bytes]) -> bytes:
+        if self._clock() - self._read_s >= FRESH_S:
+            self._read()
         loop = asyncio.get_running_loop()
-        async with self._taking:
-            if self._pages is None or loop.time() - self._taken_s >= FRESH_S:
+        return await loop.run_in_executor(self._thread, lambda: form(self.taken()))
+
+    # --- in other threads --------------------------------------------------------------------------------------------
+
+    def keep(self) -> None:
+        """From now on the parts are asked each FRESH_S, whoever looks, for those who cannot ask them."""
+        self._keeps = True
+        self._read()
+
+    def taken(self) -> Pages:
+        """The figures: what the parts said last, all others as they are. In any thread."""
+        with self._making:
+            now_s = self._clock()
+            if self._pages is None or now_s - self._taken_s >= FRESH_S:
                 at_s = time.time()
-                readings = [self._reading(metric, read) for metric, read in self._reads.values()]
-                readings.append(Reading(the.SNAPSHOT_SECONDS, {(): at_s}))
-                self._pages = await loop.run_in_executor(self._thread, self.register.pages, readings, at_s)
-                self._taken_s = loop.time()
-            return await loop.run_in_executor(self._thread, form, self._pages)
+                own = [
+                    Reading(the.LOOP_SILENT_SECONDS, {(): max(0.0, now_s - self._turned_s)}),
+                    Reading(the.SNAPSHOT_SECONDS, {(): at_s}),
+                ]
+                self._pages = self.register.pages([*self._kept, *own], at_s)
+                self._taken_s = now_s
+            return self._pages
+
+    def _read(self) -> None:
+        self._kept = [self._reading(metric, read) for metric, read in self._reads.values()]
+        self._read_s = self._clock()
 
     def _reading(self, metric: Metric, read: Read) -> Reading:
         try:
@@ -209,7 +237,10 @@ class Metrics:
         while True:
             due_s = loop.time() + LAG_EVERY_S
             await asyncio.sleep(LAG_EVERY_S)
+            self._turned_s = self._clock()
             self.register.observe(the.LOOP_LAG_SECONDS, max(0.0, loop.time() - due_s))
+            if self._keeps and self._clock() - self._read_s >= FRESH_S:
+                self._read()
             while self._pauses:
                 generation, pause_s = self._pauses.popleft()
                 self.register.observe(the.GC_PAUSE_SECONDS, pause_s, generation)

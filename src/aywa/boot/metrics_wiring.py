@@ -14,7 +14,9 @@ from aywa.api.settings import ApiSettings
 from aywa.boot.analytics import Analytics
 from aywa.boot.draining import Draining
 from aywa.boot.host import Host
+from aywa.boot.http_server import listen
 from aywa.boot.metrics import Metrics
+from aywa.boot.metrics_port import PORT, TOKEN, MetricsPort, metrics_port_from_environment
 from aywa.boot.node import Node
 from aywa.boot.shipping import Shipping
 from aywa.call.router.board import HealthBoard
@@ -31,7 +33,6 @@ from aywa.service.clock import now_ms
 from aywa.service.courier import Courier
 from aywa.service.shipper import Backlog as Shipments
 
-TOKEN = "RUNTIME_METRICS_TOKEN"  # noqa: S105 - a setting's name
 PRODUCTION = "production"
 
 
@@ -54,8 +55,31 @@ def metrics_settings(
     """RUNTIME_METRICS_TOKEN: opens /metrics. A runtime that only this machine reaches shows it to anybody, but not in production:
     there a proxy may stand before it."""
     read = os.environ if environment is None else environment
-    is_open = loopback and read.get("RUNTIME_ENV", "").strip() != PRODUCTION
-    return replace(settings, metrics_token=read.get(TOKEN, "").strip(), metrics_open=is_open)
+    return replace(
+        settings, metrics_token=read.get(TOKEN, "").strip(), metrics_open=_is_open(read, loopback=loopback)
+    )
+
+
+def open_metrics_port(
+    metrics: Metrics,
+    host: str,
+    *,
+    loopback: bool,
+    tls: tuple[Path, Path] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> MetricsPort | None:
+    """RUNTIME_METRICS_PORT: where readers have a thread of their own; None: nowhere. Raises CannotStart."""
+    read = os.environ if environment is None else environment
+    settings = metrics_port_from_environment(read, is_open=_is_open(read, loopback=loopback))
+    if settings.port is None:
+        return None
+    listening = listen(host, settings.port, setting=PORT)
+    metrics.keep()
+    return MetricsPort(metrics.taken, listening, settings.token, tls)
+
+
+def _is_open(environment: Mapping[str, str], *, loopback: bool) -> bool:
+    return loopback and environment.get("RUNTIME_ENV", "").strip() != PRODUCTION
 
 
 def wire_metrics(metrics: Metrics, parts: Parts) -> None:

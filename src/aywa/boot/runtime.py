@@ -44,7 +44,15 @@ from aywa.boot.http_server import Http, listen, shown_host
 from aywa.boot.layout import open_layout
 from aywa.boot.lock import FolderLock
 from aywa.boot.metrics import Metrics
-from aywa.boot.metrics_wiring import Parts, metrics_settings, wire_dependencies, wire_metrics, wire_readiness
+from aywa.boot.metrics_port import MetricsPort
+from aywa.boot.metrics_wiring import (
+    Parts,
+    metrics_settings,
+    open_metrics_port,
+    wire_dependencies,
+    wire_metrics,
+    wire_readiness,
+)
 from aywa.boot.phone_port import PhoneAddress
 from aywa.boot.prices import load_prices
 from aywa.boot.provider_check import ProviderCheck
@@ -76,10 +84,11 @@ SWITCH_S = 0.0005
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where the runtime is reached."""
+    """Where the runtime is reached. metrics: the figures' own port; empty: there is none."""
 
     api: str
     media: str
+    metrics: str = ""
 
 
 class Runtime:
@@ -91,6 +100,7 @@ class Runtime:
 
     first: FirstDocuments
     warning: str | None = None
+    metrics_port: MetricsPort | None = None
 
     def __init__(self, settings: RuntimeSettings, engine: LocalEngine | None = None) -> None:
         self.settings = settings
@@ -184,7 +194,9 @@ class Runtime:
     def addresses(self) -> Addresses:
         """As a client on this machine, or by the host that was asked for, writes them."""
         s = "s" if self.settings.own_tls else ""
-        return Addresses(f"http{s}://{shown_host(self.settings.host)}:{self.port}", self._ways_in.media_url)
+        here = f"http{s}://{shown_host(self.settings.host)}"
+        figures = "" if self.metrics_port is None else f"{here}:{self.metrics_port.port}/metrics"
+        return Addresses(f"{here}:{self.port}", self._ways_in.media_url, figures)
 
     @property
     def phone_address(self) -> PhoneAddress | None:
@@ -356,6 +368,12 @@ class Runtime:
         wire_dependencies(self.metrics, records.node, self.draining, self.shipping, self.analytics)
         self.metrics.start()
         self._parts.push_async_callback(self.metrics.close)
+        settings = self.settings
+        self.metrics_port = open_metrics_port(
+            self.metrics, settings.host, loopback=settings.private, tls=self._ways_in.tls
+        )
+        if self.metrics_port is not None:
+            self._parts.push_async_callback(self.metrics_port.close)
 
     def _talk_config(self) -> dict[str, Any]:
         settings = self.settings

@@ -240,6 +240,13 @@ _OBSERVED = Group(
             secret=True,
         ),
         Setting(
+            "RUNTIME_METRICS_PORT",
+            "A port of its own for `/metrics` and `/metrics.json`, answered by a thread of its own, also when the calls take all"
+            " there is. Needs the token, except in development on this machine.",
+            "they are at the API's port alone",
+            "9100",
+        ),
+        Setting(
             "OTEL_EXPORTER_OTLP_ENDPOINT",
             "Where traces and logs go by OTLP.",
             example="http://collector.internal:4318",

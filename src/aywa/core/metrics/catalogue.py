@@ -258,6 +258,11 @@ LOOP_LAG_SECONDS: Final = Metric(
     (),
     _LAG_S,
 )
+LOOP_SILENT_SECONDS: Final = Metric(
+    "aywa_loop_silent_seconds",
+    GAUGE,
+    "How long ago the event loop last came to a timer that is due ten times a second: a loop that stands still is seen at once.",
+)
 GC_PAUSE_SECONDS: Final = Metric(
     "aywa_gc_pause_seconds",
     HISTOGRAM,
