@@ -15,7 +15,7 @@ from aywa.media.wheel import Wheel
 
 # How many legs make it worth waiting a little, and how many worth waiting longer: a run of the voice detector costs as much as a
 # dozen of its rows.
-LEGS = (16, 64)
+LEGS = (16, 32)
 # Legs that are taken in one after the other before anybody else may run: half a millisecond.
 AT_ONCE = 64
 
