@@ -29,6 +29,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median_low
 from typing import Any
 
 from bench.compressed import CompressedLoop
@@ -130,10 +131,10 @@ def slope(samples: Sequence[Sample], after: int) -> float:
 
 
 def grown(samples: Sequence[Sample], after: int, name: str) -> int:
-    """Between the least of the first half past the warm-up and the least of the second."""
+    """Between the middle of the first half past the warm-up and of the second: at a look one may just come or go."""
     values = [getattr(each, name) for each in samples if each.calls >= after]
     half = len(values) // 2
-    return int(min(values[half:]) - min(values[:half]))
+    return median_low(values[half:]) - median_low(values[:half])
 
 
 async def run(options: argparse.Namespace, loop: CompressedLoop) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -79,7 +78,6 @@ TALK_PAGE = Path(__file__).parent.parent / "api" / "talk"
 GC_THRESHOLDS = (10_000, 10, 50)
 """New containers until the young ones are looked through, and how much more seldom the older ones are. Most garbage of a
 call goes without the collector."""
-SWITCH_S = 0.0005
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +165,6 @@ class Runtime:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
-        # The journal's, the store's and the recordings' threads must not hold up the loop for the usual 5 ms.
-        self._parts.callback(sys.setswitchinterval, sys.getswitchinterval())
-        sys.setswitchinterval(SWITCH_S)
         self.is_ready = True
 
     async def serve(self) -> None:
