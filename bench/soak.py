@@ -134,7 +134,7 @@ def grown(samples: Sequence[Sample], after: int, name: str) -> int:
     """Between the middle of the first half past the warm-up and of the second: at a look one may just come or go."""
     values = [getattr(each, name) for each in samples if each.calls >= after]
     half = len(values) // 2
-    return median_low(values[half:]) - median_low(values[:half])
+    return int(median_low(values[half:]) - median_low(values[:half]))
 
 
 async def run(options: argparse.Namespace, loop: CompressedLoop) -> dict[str, Any]:
