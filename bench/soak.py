@@ -25,7 +25,7 @@ import sys
 import tempfile
 import time
 import tracemalloc
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -148,7 +148,7 @@ async def run(options: argparse.Namespace, loop: CompressedLoop) -> dict[str, An
         async with open_house(Path(folder), options.at_once) as house:
             done = 0
             before: tracemalloc.Snapshot | None = None
-            held: Counter[str] | None = None
+            held: Held | None = None
             while done < options.calls:
                 many = min(options.sample, options.calls - done)
                 await house.calls(done, many)
@@ -156,7 +156,7 @@ async def run(options: argparse.Namespace, loop: CompressedLoop) -> dict[str, An
                 await house.quiet(QUIET_S)
                 samples.append(sample(done))
                 tell(samples[-1], _perf() - began_s, loop.passed_s)
-                if options.trace:
+                if options.trace and done >= options.trace_from:
                     before = compare(before)
                 elif options.types:
                     held = compare_types(held)
@@ -185,14 +185,44 @@ def tell(one: Sample, wall_s: float, clock_s: float) -> None:
     sys.stderr.flush()
 
 
-def compare_types(before: Counter[str] | None) -> Counter[str]:
-    """Says of which types there are more than at the last look; answers how many there are of each."""
+Held = tuple[Counter[str], dict[int, tuple[int, str]]]
+"""How many there are of each type, and by its identity how much each container holds, and what it is."""
+
+
+def compare_types(before: Held | None) -> Held:
+    """Says of which types there are more than at the last look, and which containers hold more; answers what there is.
+
+    A dict of plain strings and numbers is not among what the collector keeps track of: it is found at whoever has it."""
     gc.unfreeze()
-    now = Counter(f"{type(each).__module__}.{type(each).__qualname__}" for each in gc.get_objects())
+    tracked = gc.get_objects()
     gc.freeze()
-    more = now - (before or now)
-    sys.stderr.write("".join(f"    {count:+} {name}\n" for name, count in more.most_common(15)))
-    return now
+    types = Counter(f"{type(each).__module__}.{type(each).__qualname__}" for each in tracked)
+    sizes: dict[int, tuple[int, str]] = {}
+    for owner in tracked:
+        for each in (owner, *gc.get_referents(owner)):
+            if isinstance(each, dict | set | list | deque) and id(each) not in sizes and len(each) > 50:
+                first = next(iter(each), None)
+                sizes[id(each)] = (
+                    len(each),
+                    f"{type(each).__qualname__} of {type(first).__qualname__} in {_named(owner)}",
+                )
+    if before is not None:
+        more = types - before[0]
+        sys.stderr.write("".join(f"    {count:+} {name}\n" for name, count in more.most_common(15)))
+        longer = (
+            (length - before[1].get(one, (0, ""))[0], length, name) for one, (length, name) in sizes.items()
+        )
+        for by, length, name in sorted(longer, reverse=True)[:12]:
+            if by > 0:
+                sys.stderr.write(f"    {by:+} to {length} in a {name}\n")
+    return types, sizes
+
+
+def _named(owner: object) -> str:
+    """Of which object: the attributes of one are in a dict of its own."""
+    if isinstance(owner, dict):
+        return f"a dict with {sorted(str(each)[:20] for each in list(owner)[:6])}"
+    return f"{type(owner).__module__}.{type(owner).__qualname__}"
 
 
 def compare(before: tracemalloc.Snapshot | None) -> tracemalloc.Snapshot | None:
@@ -218,6 +248,7 @@ def main() -> None:
     parser.add_argument("--warm-up", type=int, default=WARM_UP, help="calls that count for nothing")
     parser.add_argument("--types", action="store_true", help="say of what there are more after each look")
     parser.add_argument("--trace", action="store_true", help="say where memory grew (slow)")
+    parser.add_argument("--trace-from", type=int, default=0, help="from so many calls on")
     options = parser.parse_args()
     if options.calls < 4 * options.sample:
         parser.error("a slope needs four looks: --calls must be at least four times --sample")

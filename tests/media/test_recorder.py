@@ -8,6 +8,7 @@ import wave
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ import pytest
 from aywa.core.audio.g711 import mulaw_to_pcm
 from aywa.media import recorder
 from aywa.media.recorder import Recorder, Recording
+from aywa.media.scribe import Scribe
+from aywa.media.wheel import Wheel
 from tests.media.rig import numbers, ramp
 
 pytestmark = pytest.mark.virtual_time
@@ -42,7 +45,9 @@ async def make(tmp_path: Path) -> AsyncIterator[Make]:
             lost: Callable[[str], None] = lambda detail: None,
             paced: bool = False,
         ) -> Recorder:
-            return Recorder(asyncio.get_running_loop(), executor, path, RATE, width, decode, lost, paced)
+            loop = asyncio.get_running_loop()
+            scribe = Scribe(loop, Wheel(loop, 0.005), 0.0, lambda: executor)
+            return Recorder(loop, scribe, path, RATE, width, decode, lost, paced)
 
         yield build
 
@@ -127,7 +132,7 @@ async def test_frames_whose_clock_is_off_by_a_sample_are_still_in_a_row(make: Ma
     assert right == numbers(ramp(10 * FRAME))
 
 
-async def test_mulaw_is_decoded_by_the_worker(make: Make) -> None:
+async def test_mulaw_is_decoded(make: Make) -> None:
     tape = make(width=1, decode=mulaw_to_pcm)
     tape.heard(b"\x80" * FRAME, now(), 0.06)
     _, left, _ = await finish(tape)
@@ -161,11 +166,11 @@ async def test_a_disk_that_fills_up_keeps_what_was_written(
     await asyncio.sleep(0.02)
     write = recorder._write_all
 
-    def full(file: object, data: bytes) -> None:
-        if len(data) > 44:
-            write(file, data[:99])  # type: ignore[arg-type]
+    def full(file: BinaryIO, data: bytes, at: int) -> None:
+        if at:
+            write(file, data[:99], at)
             raise OSError(28, "No space left on device")
-        write(file, data)  # type: ignore[arg-type]
+        write(file, data, at)
 
     monkeypatch.setattr(recorder, "_write_all", full)
     tape.heard(ramp(FRAME), now(), 0.06)

@@ -11,7 +11,6 @@ import json
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from aywa.core.audio.frame import to_float, to_pcm
@@ -38,6 +37,7 @@ from aywa.media.intake import Intake
 from aywa.media.playout import Pace, Playout
 from aywa.media.pressure import AudioClock, Backlog, Sparingly, TextQuota, Verdict
 from aywa.media.recorder import Recorder, Recording
+from aywa.media.scribe import Scribe
 from aywa.media.settings import MediaSettings
 from aywa.media.takeover import Takeover
 from aywa.media.tap import Tap
@@ -82,13 +82,13 @@ _TAKE = Verdict.TAKE
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What all legs of a plane share. executor: where recordings are written."""
+    """What all legs of a plane share."""
 
     loop: asyncio.AbstractEventLoop
     wheel: Wheel
     intake: Intake
     settings: MediaSettings
-    executor: Callable[[], Executor]
+    scribe: Scribe
 
 
 class _Stretches:
@@ -748,8 +748,7 @@ class MediaLeg:
         self._forget_old()
         if self._recorder is not None and now >= self._flush_due_s:
             self._flush_due_s = now + self._settings.recording_flush_s - self._settings.chores_s / 2
-            self._playout.settle()
-            self._recorder.flush(now, self._settings.recording_queue_s)
+            self._around.scribe.in_turn(self._flush)
         verdict = self._backlog.stands(self._buffered_bytes(), now)
         if verdict is Verdict.REFUSE:
             self._warn("unread", f"the far side has not taken {self._settings.unread_s:g} s of audio")
@@ -757,6 +756,12 @@ class MediaLeg:
             self._expel(
                 "unread", f"the far side takes no audio for {self._settings.unread_for_s:g} s", POLICY
             )
+
+    def _flush(self) -> None:
+        if self._recorder is not None and not self._ended:
+            self._catch_up()
+            self._playout.settle()
+            self._recorder.flush(self._now(), self._settings.recording_queue_s)
 
     def _buffered_bytes(self) -> int:
         try:
@@ -774,7 +779,7 @@ class MediaLeg:
         if self._plan.recording is None:
             return None
         return Recorder(
-            self._around.loop, self._around.executor(), self._plan.recording, self._plan.rate_hz,
+            self._around.loop, self._around.scribe, self._plan.recording, self._plan.rate_hz,
             self._wire.width, self._wire.to_pcm, lambda detail: self._warn("recording_lost", detail),
             self._plan.paced, self._wire.silence,
         )  # fmt: skip

@@ -13,6 +13,7 @@ from aywa.media.intake import Intake
 from aywa.media.leg import MediaLeg, Surroundings
 from aywa.media.pacer import Pacer
 from aywa.media.recorder import Recording
+from aywa.media.scribe import Scribe
 from aywa.media.settings import MediaSettings
 from aywa.media.voices import Voices
 from aywa.media.wheel import Wheel
@@ -55,7 +56,8 @@ class Plane:
         self._legs: dict[str, MediaLeg] = {}
         self._recordings: dict[str, asyncio.Future[Recording]] = {}
         self._writer: ThreadPoolExecutor | None = None
-        self._around = Surroundings(loop, self.wheel, self._intake, self.settings, self._executor)
+        scribe = Scribe(loop, self.wheel, self.settings.recording_slot_s, self._executor)
+        self._around = Surroundings(loop, self.wheel, self._intake, self.settings, scribe)
         self._closed = False
 
     def add_leg(self, plan: LegPlan, connection: Connection) -> MediaLeg:

@@ -1,24 +1,27 @@
 """A leg's stereo recording: left what came from it, right what was sent to it, on one clock that starts with the leg.
 
-The loop only collects frames; a worker thread lays them out, decodes and writes them every few seconds, and sets the
-sizes in the header each time, so the file is valid after a crash. What cannot be written is lost and said once; the
-call goes on. Right frames lie where the far side begins to play them; left ones end when they arrived, gaps are
-silence, and jitter up to `recording_jitter_s` moves nothing.
+The loop collects frames, and every few seconds decodes them and lays them out: a tenth of a millisecond for two seconds of
+telephone audio. A worker thread does no more than write, which gives up the interpreter: one that worked took it away from
+frames that were due. The sizes in the header are set each time, so the file is valid after a crash. What cannot be written
+is lost and said once; the call goes on. Right frames lie where the far side begins to play them; left ones end when they
+arrived, gaps are silence, and jitter up to `recording_jitter_s` moves nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import struct
 from collections.abc import Callable
-from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 from aywa.core.audio.frame import FRAME_S, Shorts, shorts
+from aywa.media.scribe import Scribe
 
 _LEFT, _RIGHT = 0, 1
 # How long the past stays open: a frame's samples lie before its arrival, and jitter moves it further back.
@@ -29,9 +32,6 @@ _MOST_BYTES = 0xFFFFFFFF - _HEADER_BYTES
 # Frames among which the quickest is looked for: 2 s, in which no clock runs off by anything to speak of.
 _SLACK_OF = 100
 _NO_SLACK = float("inf")
-
-# Channel, place of the first sample, the frame in the wire's format.
-_Piece = tuple[int, int, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Recorder:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        executor: Executor,
+        scribe: Scribe,
         path: Path,
         rate_hz: int,
         width: int,
@@ -63,15 +63,15 @@ class Recorder:
     ) -> None:
         self._silence = silence
         self._loop = loop
-        self._executor = executor
+        self._scribe = scribe
         self._rate_hz = rate_hz
         self._width = width
         self._frame_samples = round(FRAME_S * rate_hz)
         self._lost = lost
         self._why_lost = ""
-        self._file = _StereoFile(path, rate_hz, width, decode)
+        self._file = _StereoFile(path, rate_hz)
+        self._tape = _Tape(width, decode)
         self._began_s = loop.time()
-        self._pieces: list[_Piece] = []
         self._left_end = 0
         # By how much the quickest of so many frames came later than its place.
         self._paced = paced
@@ -95,7 +95,7 @@ class Recorder:
             start += self._drifted(arrived - start)
         start = start if start > self._handed else self._handed
         self._left_end = start + samples
-        self._pieces.append((_LEFT, start, frame))
+        self._tape.put(_LEFT, start, frame)
 
     def _drifted(self, slack: float) -> int:
         """The quickest frame tells the far side's clock from the network's jitter: when that clock has run off by half a
@@ -117,13 +117,13 @@ class Recorder:
         if abs(start - self._right_end) <= 1:
             start = self._right_end
         self._right_end = start + len(frame) // self._width
-        self._pieces.append((_RIGHT, start, frame))
+        self._tape.put(_RIGHT, start, frame)
 
     def unheard(self, from_s: float) -> None:
         """What was to be played from then on was thrown away by the far side."""
         start = max(self._place(from_s), self._handed)
         if start < self._right_end and not self._why_lost:
-            self._pieces.append((_RIGHT, start, self._silence * (self._right_end - start)))
+            self._tape.put(_RIGHT, start, self._silence * (self._right_end - start))
             self._right_end = start
 
     def flush(self, now: float, queue_s: float) -> None:
@@ -140,29 +140,29 @@ class Recorder:
         if not self._why_lost:
             self._hand_over(max(self._place(now), self._left_end, self._right_end))
         done: asyncio.Future[Recording] = self._loop.create_future()
-        closing = self._loop.run_in_executor(self._executor, self._file.close)
-        closing.add_done_callback(lambda closed: self._closed(closed, done, epoch_s))
+        self._scribe.add(self._file.close, lambda error: self._closed(error, done, epoch_s))
         return done
 
     def _place(self, at_s: float) -> int:
         return max(0, round((at_s - self._began_s) * self._rate_hz))
 
     def _hand_over(self, until: int) -> None:
-        pieces, self._pieces = self._pieces, []
         samples = until - self._handed
         self._handed = until
+        try:
+            data = self._tape.take(until)
+        except Exception as error:  # noqa: BLE001 - they are the far side's frames: the recording ends, not the call
+            self._give_up(_reason(error))
+            return
         self._waiting += samples
-        writing = self._loop.run_in_executor(self._executor, self._file.write, until, pieces)
-        writing.add_done_callback(lambda written: self._written(written, samples))
+        self._scribe.add(partial(self._file.write, data), lambda error: self._written(error, samples))
 
-    def _written(self, written: asyncio.Future[None], samples: int) -> None:
+    def _written(self, error: Exception | None, samples: int) -> None:
         self._waiting -= samples
-        error = written.exception()
         if error is not None:
             self._give_up(_reason(error))
 
-    def _closed(self, closed: asyncio.Future[None], done: asyncio.Future[Recording], epoch_s: float) -> None:
-        error = closed.exception()
+    def _closed(self, error: Exception | None, done: asyncio.Future[Recording], epoch_s: float) -> None:
         if error is not None:
             self._give_up(_reason(error))
         if not done.done():
@@ -171,71 +171,14 @@ class Recorder:
             done.set_result(Recording(self._file.path, self._rate_hz, started_s, seconds, self._why_lost))
 
     def _give_up(self, detail: str) -> None:
-        self._pieces = []
+        self._tape.clear()
         if not self._why_lost:
             self._why_lost = detail
             self._lost(detail)
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
-
-
-class _StereoFile:
-    """The worker's side: a WAV file that grows. `frames`: stereo samples that are safely in it."""
-
-    def __init__(self, path: Path, rate_hz: int, width: int, decode: Callable[[bytes], bytes]) -> None:
-        self.path = path
-        self.frames = 0
-        self._rate_hz = rate_hz
-        self._width = width
-        self._decode = decode
-        self._file: BinaryIO | None = None
-        # What was laid out but lies after the last hand-over.
-        self._rest: Shorts = np.zeros((0, 2), np.int16)
-
-    def write(self, until: int, pieces: list[_Piece]) -> None:
-        """Writes everything before `until`."""
-        file = self._file or self._open()
-        laid_out = self._lay_out(until, pieces)
-        ready = until - self.frames
-        self._rest = laid_out[ready:].copy()
-        data = laid_out[:ready].astype("<i2").tobytes()
-        if (self.frames + ready) * 4 > _MOST_BYTES:
-            raise OSError("a WAV file holds no more than 4 GB")
-        file.seek(_HEADER_BYTES + self.frames * 4)
-        _write_all(file, data)
-        self.frames += ready
-        file.seek(0)
-        _write_all(file, _header(self._rate_hz, self.frames))
-
-    def close(self) -> None:
-        """Cuts off what an error left behind the last whole write."""
-        if self._file is None:
-            return
-        with self._file as file:
-            self._file = None
-            file.truncate(_HEADER_BYTES + self.frames * 4)
-
-    def _open(self) -> BinaryIO:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self.path.open("wb", buffering=0)
-        _write_all(self._file, _header(self._rate_hz, 0))
-        return self._file
-
-    def _lay_out(self, until: int, pieces: list[_Piece]) -> Shorts:
-        decoded = [
-            (run.channel, run.start - self.frames, self._pcm(run)) for run in _runs(pieces, self._width)
-        ]
-        ends = (start + len(pcm) for _, start, pcm in decoded)
-        laid_out: Shorts = np.zeros((max(until - self.frames, len(self._rest), *ends), 2), np.int16)
-        laid_out[: len(self._rest)] = self._rest
-        for channel, start, pcm in decoded:
-            laid_out[start : start + len(pcm), channel] = pcm
-        return laid_out
-
-    def _pcm(self, run: _Run) -> Shorts:
-        return shorts(self._decode(b"".join(run.frames)))
 
 
 @dataclass(slots=True)
@@ -248,25 +191,90 @@ class _Run:
     frames: list[bytes]
 
 
-def _runs(pieces: list[_Piece], width: int) -> list[_Run]:
-    runs: list[_Run] = []
-    latest: dict[int, _Run] = {}
-    for channel, start, frame in pieces:
-        run = latest.get(channel)
+class _Tape:
+    """Both channels, from what was taken last on. Frames are put in the wire's format; the later one holds."""
+
+    def __init__(self, width: int, decode: Callable[[bytes], bytes]) -> None:
+        self._width = width
+        self._decode = decode
+        self._runs: list[_Run] = []
+        self._latest: list[_Run | None] = [None, None]
+        self._taken = 0
+        # What was laid out but lies after what was taken.
+        self._rest: Shorts = np.zeros((0, 2), np.int16)
+
+    def put(self, channel: int, start: int, frame: bytes) -> None:
+        """A frame whose first sample lies at start."""
+        run = self._latest[channel]
         if run is None or run.end != start:
-            run = latest[channel] = _Run(channel, start, start, [])
-            runs.append(run)
+            run = self._latest[channel] = _Run(channel, start, start, [])
+            self._runs.append(run)
         run.frames.append(frame)
-        run.end += len(frame) // width
-    return runs
+        run.end += len(frame) // self._width
+
+    def take(self, until: int) -> bytes:
+        """Everything before `until` that was not taken yet, PCM16 of both channels by turns."""
+        decoded = [
+            (run.channel, run.start - self._taken, shorts(self._decode(b"".join(run.frames))))
+            for run in self._runs
+        ]
+        self.clear()
+        ready = until - self._taken
+        ends = (start + len(pcm) for _, start, pcm in decoded)
+        laid_out: Shorts = np.zeros((max(ready, len(self._rest), *ends), 2), np.int16)
+        laid_out[: len(self._rest)] = self._rest
+        for channel, start, pcm in decoded:
+            laid_out[start : start + len(pcm), channel] = pcm
+        self._rest = laid_out[ready:].copy()
+        self._taken = until
+        return laid_out[:ready].astype("<i2", copy=False).tobytes()
+
+    def clear(self) -> None:
+        """Forgets what was put and not taken."""
+        self._runs = []
+        self._latest = [None, None]
 
 
-def _write_all(file: BinaryIO, data: bytes) -> None:
-    """An unbuffered file may take a part only."""
+class _StereoFile:
+    """The worker's side: a WAV file that grows. `frames`: stereo samples that are safely in it."""
+
+    def __init__(self, path: Path, rate_hz: int) -> None:
+        self.path = path
+        self.frames = 0
+        self._rate_hz = rate_hz
+        self._file: BinaryIO | None = None
+
+    def write(self, data: bytes) -> None:
+        """Writes what comes next."""
+        file = self._file or self._open()
+        frames = self.frames + len(data) // 4
+        if frames * 4 > _MOST_BYTES:
+            raise OSError("a WAV file holds no more than 4 GB")
+        _write_all(file, data, _HEADER_BYTES + self.frames * 4)
+        self.frames = frames
+        _write_all(file, _header(self._rate_hz, frames), 0)
+
+    def close(self) -> None:
+        """Cuts off what an error left behind the last whole write."""
+        if self._file is None:
+            return
+        with self._file as file:
+            self._file = None
+            file.truncate(_HEADER_BYTES + self.frames * 4)
+
+    def _open(self) -> BinaryIO:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self.path.open("wb", buffering=0)
+        _write_all(self._file, _header(self._rate_hz, 0), 0)
+        return self._file
+
+
+def _write_all(file: BinaryIO, data: bytes, at: int) -> None:
+    """A file may take a part only."""
     left = memoryview(data)
     while left:
-        taken = file.write(left)
-        left = left[taken:]
+        taken = os.pwrite(file.fileno(), left, at)
+        left, at = left[taken:], at + taken
 
 
 def _header(rate_hz: int, frames: int) -> bytes:

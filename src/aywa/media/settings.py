@@ -18,7 +18,7 @@ class MediaSettings:
     advance_s: how often playout's position is told.
     queue_s: a reply's audio that has not left. rewind_s: audio that has left and can be played again.
     chores_s: how often a leg looks at its backlog. scores_s: how often it tells its voice probabilities.
-    recording_flush_s: how often it writes its recording.
+    recording_flush_s: how often it writes its recording; recording_slot_s: how long that waits for other legs'.
     quiet_s: voice ends when no audio at all comes for so long.
     recent_s: inbound audio kept for the turn model.
     ahead_s: a client further ahead of its clock loses the excess; ahead_end_s: its leg ends. late_s: how much audio a
@@ -52,6 +52,7 @@ class MediaSettings:
     texts_end: int = 1000
     close_s: float = 5.0
     recording_flush_s: float = 2.0
+    recording_slot_s: float = 0.1
     recording_jitter_s: float = 0.06
     recording_queue_s: float = 30.0
     silent_most_s: float = 1.0

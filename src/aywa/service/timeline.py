@@ -206,9 +206,9 @@ def _made(
     return entry
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=32)
 def _iso_second(seconds: int) -> str:
-    """Up to the milliseconds: many entries share it."""
+    """Up to the milliseconds: entries that follow one another share it. Few are kept: each that is holds a page of memory."""
     return iso(seconds * 1000)[:-4]
 
 
