@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from os.path import isfile
+from os.path import dirname, isfile, join, realpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,11 @@ class Artifacts:
         self._folder = folder
         self.shipper: Shipper | None = None
 
+    def _of(self, call_id: str) -> str:
+        """The call's folder. Text, not a path: pathlib interns every part of each, and the interpreter's table of what was
+        interned never shrinks."""
+        return join(self._folder, call_id)
+
     def recording(self, call_id: str) -> Path:
         """Where the call's recording is to be written. Never raises: whoever writes will find out."""
         folder = self._folder / call_id
@@ -68,10 +74,10 @@ class Artifacts:
 
     def find(self, call_id: str, name: str) -> Path | None:
         """As the port says."""
-        folder = self._folder / call_id
-        path = folder / name
+        folder = self._of(call_id)
+        path = join(folder, name)
         # An id is a UUID of ours; a name with a way out of the call's folder is nobody's file.
-        return path if self._is_calls(folder) and _is_in(path, folder) and isfile(path) else None
+        return Path(path) if self._is_calls(folder) and _is_in(path, folder) and isfile(path) else None
 
     async def remove(self, org_id: str, call_id: str) -> None:
         """As the port says."""
@@ -82,7 +88,7 @@ class Artifacts:
 
     def forget(self, call_id: str) -> None:
         """As the port says."""
-        folder = self._folder / call_id
+        folder = self._of(call_id)
         if self._is_calls(folder):
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -121,18 +127,18 @@ class Artifacts:
             path = self.find(call_id, file)
             if path is not None and behind <= set(names) and _stamp(path) == stamp.get(file):
                 path.unlink(missing_ok=True)
-        folder = self._folder / call_id
+        folder = self._of(call_id)
         if self._is_calls(folder):
             with suppress(OSError):
-                folder.rmdir()
+                os.rmdir(folder)
 
     def _size(self, call_id: str, name: str) -> int:
         try:
-            return (self._folder / call_id / name).stat().st_size
+            return os.stat(join(self._of(call_id), name)).st_size
         except OSError:
             return 0
 
-    def _is_calls(self, folder: Path) -> bool:
+    def _is_calls(self, folder: str) -> bool:
         return _is_in(folder, self._folder)
 
     def stored(self, plan: CallPlan, recording: Recording) -> dict[str, Any]:
@@ -154,15 +160,14 @@ class Artifacts:
     def write_texts(self, records: Sequence[JournalRecord], record: CallRecord) -> None:
         """The transcript with its words' times, and the event log, as far as the assistant has them kept. Blocks; raises
         OSError."""
-        folder = self._folder / record.call_id
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = self._of(record.call_id)
+        os.makedirs(folder, mode=0o700, exist_ok=True)
         if record.transcript_plan.enabled:
-            (folder / TRANSCRIPT).write_text(
-                json.dumps(_transcript(records, record), ensure_ascii=False, indent=1)
-            )
+            with open(join(folder, TRANSCRIPT), "w", encoding="utf-8") as file:
+                file.write(json.dumps(_transcript(records, record), ensure_ascii=False, indent=1))
         if not record.retention.log:
             return
-        with gzip.open(folder / EVENTS, "wt", encoding="utf-8") as log:
+        with gzip.open(join(folder, EVENTS), "wt", encoding="utf-8") as log:
             for one in records:
                 log.write(json.dumps(_line(one), ensure_ascii=False, default=_plain) + "\n")
 
@@ -175,11 +180,11 @@ def _stamp(path: Path) -> object:
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 
-def _is_in(path: Path, folder: Path) -> bool:
+def _is_in(path: str, folder: str | Path) -> bool:
     """Directly in it, links followed."""
     try:
-        return path.resolve().parent == folder.resolve()
-    except (OSError, ValueError, RuntimeError):
+        return dirname(realpath(path)) == realpath(folder)
+    except (OSError, ValueError):
         return False
 
 
