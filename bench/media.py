@@ -135,7 +135,7 @@ async def measure(
 
     legs = []
     for number, ear in enumerate(ears):
-        recording = None if folder is None else folder / f"{number}.wav"
+        recording = None if folder is None else str(folder / f"{number}.wav")
         legs.append(plane.add_leg(LegPlan(f"leg{number}", audio, rate_hz, loop.time(), post, recording), ear))
     callers = _Callers([leg.audio_received for leg in legs], frames)
     reply = pcm * (int(seconds / 10) + 2)

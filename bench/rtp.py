@@ -265,7 +265,7 @@ async def measure(
             Codec.PCMU, 0, {0: Codec.PCMU},
             remote=Address(HOST, port), dtmf_type=events, dtmf_receive_type=events,
         )  # fmt: skip
-        recording = None if folder is None else folder / f"{number}.wav"
+        recording = None if folder is None else str(folder / f"{number}.wav")
         leg_plan = LegPlan(agent.leg_id, AudioFormat.MULAW, RATE_HZ, loop.time(), agent.post, recording)
         pair = edge.reserve(HOST)
         targets.append(pair.port)

@@ -125,9 +125,9 @@ class Telephone(asyncio.DatagramProtocol):
         self._transport.close()
 
 
-def _recorded(file: Path, started_s: float, sent: list[float]) -> list[float]:
+def _recorded(file: str, started_s: float, sent: list[float]) -> list[float]:
     """How much later than it was sent each click lies in the recording's left channel."""
-    with wave.open(str(file)) as opened:
+    with wave.open(file) as opened:
         left = np.frombuffer(opened.readframes(opened.getnframes()), "<i2").reshape(-1, 2)[:, 0]
     found = []
     for at_s in sent:
@@ -182,7 +182,7 @@ async def measure(seconds: float, folder: Path) -> dict[str, dict[str, float]]:
         edge.open(
             pair,
             plan,
-            LegPlan(name, AudioFormat.MULAW, RATE_HZ, 0.0, events.append, folder / f"{name}.wav"),
+            LegPlan(name, AudioFormat.MULAW, RATE_HZ, 0.0, events.append, str(folder / f"{name}.wav")),
             Signals(),
         )
         phones[name] = phone

@@ -73,13 +73,13 @@ async def test_removing_takes_the_calls_files_and_nothing_else(folder: Path) -> 
 
 
 def test_a_recordings_folder_is_the_users_alone(folder: Path) -> None:
-    path = Artifacts(folder).recording("four")
+    path = Path(Artifacts(folder).recording("four"))
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_folder_that_cannot_be_made_is_the_recorders_to_find_out(tmp_path: Path) -> None:
     (tmp_path / "artifacts").write_text("a file is in the way")
-    assert Artifacts(tmp_path / "artifacts").recording("one").name == "recording.wav"
+    assert Artifacts(tmp_path / "artifacts").recording("one").endswith("one/recording.wav")
 
 
 # --- on their way into a bucket ------------------------------------------------------------------------------------------

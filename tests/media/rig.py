@@ -179,7 +179,8 @@ class Rig:
             events.append(event)
             times.append(self.loop.time())
 
-        plan = LegPlan(leg_id, audio, rate_hz, self.loop.time(), post, recording, lead_s, lead_s is not None)
+        path = None if recording is None else str(recording)
+        plan = LegPlan(leg_id, audio, rate_hz, self.loop.time(), post, path, lead_s, lead_s is not None)
         far = FarSide(self.loop.time, frame_bytes=rate_hz // 50 * (1 if audio is AudioFormat.MULAW else 2))
         leg = self.plane.add_leg(plan, far)
         far.leg = leg

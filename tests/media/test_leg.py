@@ -45,6 +45,11 @@ from tests.media.rig import Call, FarSide, Rig, numbers, ramp, rig, square
 pytestmark = pytest.mark.virtual_time
 
 
+def recorded_frames(path: str) -> int:
+    """As many as the file's size allows."""
+    return (Path(path).stat().st_size - 44) // 4
+
+
 def warned(call: Call) -> list[str]:
     return [warning.code for warning in call.of(MediaWarned)]
 
@@ -641,7 +646,7 @@ async def test_the_recording_is_complete_when_it_is_waited_for(tmp_path: Path) -
         assert recording.lost == ""
         assert recording.seconds == pytest.approx(1.5)
         assert await at.plane.recorded("leg") is None
-        assert recording.path.stat().st_size == 44 + 24000 * 4
+        assert recorded_frames(recording.path) == 24000
 
 
 async def test_a_recording_that_is_lost_is_told_and_the_call_goes_on(tmp_path: Path) -> None:

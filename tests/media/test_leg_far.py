@@ -44,7 +44,7 @@ class Call:
             RATE_HZ,
             here.loop.time(),
             self.events.append,
-            recording,
+            None if recording is None else str(recording),
             0.2,
             paced=True,
             far=self.ear,

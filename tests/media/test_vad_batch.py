@@ -5,9 +5,11 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 
-from aywa.core.audio.frame import Floats
+from aywa.core.audio.frame import Floats, to_float
+from aywa.core.turns.voice_rows import Doubles
 from aywa.media.intake import Intake
 from aywa.media.vad_batch import VadBatch
 from aywa.media.wheel import Wheel
@@ -44,7 +46,9 @@ class Scoring:
         intake = Intake(loop, wheel, (0.005, 0.01, 0.02))
         self.batch = VadBatch(loop, wheel, vad, intake, rows, self)
         self.listeners: dict[int, Listener] = {}
-        self.add = self.batch.add
+
+    def add(self, row: int, window: bytes) -> None:
+        self.batch.add([row], to_float(window)[None], np.zeros((1, self.batch.blocks)))
 
     def open(self, listener: Listener) -> int:
         row = self.batch.open()
@@ -55,7 +59,8 @@ class Scoring:
         del self.listeners[row]
         self.batch.close(row)
 
-    def heard(self, rows: list[int], probabilities: Floats, levels_db: Floats) -> None:
+    def heard(self, rows: list[int], probabilities: Floats, levels_db: Floats, arrived_s: Doubles) -> None:
+        assert arrived_s.shape == levels_db.shape
         for row, probability, levels in zip(rows, probabilities.tolist(), levels_db.tolist(), strict=True):
             if row in self.listeners:
                 self.listeners[row].scored(probability, levels)
@@ -149,3 +154,27 @@ async def test_loudness_stands_in_for_a_detector_that_fails(caplog: pytest.LogCa
             await asyncio.sleep(0.01)
     assert [probability for _, probability in ear.scores] == [1, 0]
     assert ear.failures == 2
+
+
+async def test_windows_that_come_together_are_split_where_a_row_or_the_runs_length_asks_for_it() -> None:
+    scoring, vad = batch(rows=3)
+    ears = [Listener() for _ in range(4)]
+    rows = [scoring.open(ear) for ear in ears]
+    loud, quiet = to_float(LOUD), to_float(QUIET)
+    arrived = np.zeros((4, 8))
+    scoring.batch.add(rows, np.stack([loud, quiet, loud, quiet]), arrived)
+    scoring.batch.add(rows[2:], np.stack([quiet, loud]), arrived[:2])
+    await asyncio.sleep(0.02)
+    assert vad.runs == [rows[:3], [rows[3], rows[2]], [rows[3]]]
+    assert [[probability for _, probability in ear.scores] for ear in ears] == [[1], [0], [1, 0], [0, 1]]
+
+
+async def test_a_closed_row_takes_nothing_of_those_that_came_with_it() -> None:
+    scoring, vad = batch()
+    ears = [Listener() for _ in range(3)]
+    rows = [scoring.open(ear) for ear in ears]
+    scoring.batch.add(rows, np.stack([to_float(LOUD)] * 3), np.zeros((3, 8)))
+    scoring.close(rows[1])
+    await asyncio.sleep(0.02)
+    assert vad.runs == [[rows[0], rows[2]]]
+    assert [len(ear.scores) for ear in ears] == [1, 0, 1]

@@ -65,12 +65,12 @@ class Artifacts:
         interned never shrinks."""
         return join(self._folder, call_id)
 
-    def recording(self, call_id: str) -> Path:
+    def recording(self, call_id: str) -> str:
         """Where the call's recording is to be written. Never raises: whoever writes will find out."""
-        folder = self._folder / call_id
+        folder = self._of(call_id)
         with suppress(OSError):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return folder / RECORDING
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+        return join(folder, RECORDING)
 
     def find(self, call_id: str, name: str) -> Path | None:
         """As the port says."""

@@ -1,21 +1,23 @@
 """One leg's voice detection: cuts inbound audio into windows and has them scored.
 
-It counts the samples it was given, so every block of a window keeps the arrival time of the frame it came in.
+It counts the samples it was given, so every block of a window keeps the arrival time of the frame it came in. Frames of 20 ms
+at the detector's rate need not be cut one by one: `Voices` does that for many legs.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
-from aywa.core.audio.frame import to_float, to_pcm
+from aywa.core.audio.frame import Floats, to_float, to_pcm
 from aywa.core.audio.resample import Resampler
 from aywa.media.voices import Judge, Voices
 
 
 class Ear:
-    """voice: what is known of it."""
+    """voice: what is known of it. decode: makes numbers of frames as they come."""
 
-    def __init__(self, voices: Voices, rate_hz: int, judge: Judge) -> None:
+    def __init__(self, voices: Voices, rate_hz: int, judge: Judge, decode: Callable[[bytes], Floats]) -> None:
         self.window_s = voices.window_s
         self._voices = voices
         self._window_bytes = voices.window_samples * 2
@@ -28,6 +30,8 @@ class Ear:
         self._given = 0
         self._cut = 0
         self._row, self.voice = voices.open(judge)
+        self._frames = voices.frames(decode)
+        self._together = False
 
     @property
     def voiced(self) -> bool:
@@ -53,6 +57,8 @@ class Ear:
 
     def hear(self, pcm: bytes, at_s: float) -> None:
         """A frame at the leg's rate, and when it arrived."""
+        if self._together:
+            self._part()
         if self._resampler is not None:
             pcm = to_pcm(self._resampler.push(to_float(pcm)))
         self._given += len(pcm) // 2
@@ -60,21 +66,52 @@ class Ear:
         pending = self._pending
         pending += pcm
         while len(pending) >= self._window_bytes:
-            self._voices.add(self._row, bytes(pending[: self._window_bytes]), self._arrived())
+            window = to_float(bytes(pending[: self._window_bytes]))
             del pending[: self._window_bytes]
+            self._voices.add(self._row, window, self._arrived(self._blocks))
 
-    def _arrived(self) -> list[float]:
-        """When each block of the next window arrived: with the frame that completed it."""
+    def hear_among(self, frame: bytes, at_s: float) -> bool:
+        """A frame of 20 ms as it came, among those of many legs. False: please decode it, and `hear` it."""
+        if not self._together and not self._join():
+            return False
+        frames = self._frames
+        frames.append((self._row, frame, at_s))
+        if len(frames) == 1:
+            self._voices.cut_soon()
+        return True
+
+    def _join(self) -> bool:
+        """What waits for the rest of its window goes where the next frames do, if it is whole blocks."""
+        pending = bytes(self._pending)
+        blocks, rest = divmod(len(pending) // 2, self._block_samples)
+        if self._resampler is not None or rest:
+            return False
+        self._voices.join(self._row, to_float(pending), self._arrived(blocks))
+        self._pending.clear()
+        self._arrivals.clear()
+        self._given = self._cut = 0
+        self._together = True
+        return True
+
+    def _part(self) -> None:
+        self._together = False
+        samples, arrived_s = self._voices.part(self._row)
+        self._pending += to_pcm(samples)
+        size = self._block_samples
+        self._arrivals.extend(((place + 1) * size, at_s) for place, at_s in enumerate(arrived_s))
+        self._given = len(arrived_s) * size
+
+    def _arrived(self, blocks: int) -> list[float]:
+        """When each of the next blocks arrived: with the frame that completed it."""
         arrivals = self._arrivals
-        cut, block, blocks = self._cut, self._block_samples, self._blocks
+        cut, block = self._cut, self._block_samples
         times: list[float] = []
-        while True:
+        while len(times) < blocks:
             until, at_s = arrivals[0]
             ended = min((until - cut) // block, blocks - len(times))
             times += [at_s] * ended
             cut += ended * block
-            if len(times) == blocks:
-                break
-            arrivals.popleft()
+            if len(times) < blocks:
+                arrivals.popleft()
         self._cut = cut
         return times

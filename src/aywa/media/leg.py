@@ -163,7 +163,7 @@ class MediaLeg:
         self._frame_timer: Timer | None = None
         self._frame_timer_s = 0.0
         self._close_timer: Timer | None = None
-        self._ear = Ear(voices, plan.rate_hz, self)
+        self._ear = Ear(voices, plan.rate_hz, self, self._wire.to_float)
         pace = Pace(
             plan.rate_hz, self._wire.width, self._wire.silence,
             settings.lead_s if plan.lead_s is None else plan.lead_s, settings.advance_s, settings.queue_s,
@@ -211,14 +211,13 @@ class MediaLeg:
 
     def _take_usual(self, payload: bytes, now: float) -> None:
         """What cannot wait, of a frame among those of many legs."""
-        self.last_audio_s = now - self._plan.epoch_s
-        pcm = self._wire.to_pcm(payload)
+        self.last_audio_s = at_s = now - self._plan.epoch_s
         if self._sink is not None:
-            self._feed(self._sink, pcm)
-        if not self._forwarded:
-            self._ear.hear(pcm, self.last_audio_s)
+            self._feed(self._sink, self._wire.to_pcm(payload))
+        if not self._forwarded and not self._ear.hear_among(payload, at_s):
+            self._ear.hear(self._wire.to_pcm(payload), at_s)
         if self._tap is not None:
-            self._tap.heard(pcm, now)
+            self._tap.heard(self._wire.to_pcm(payload), now)
         self._held.append((payload, now))
         if len(self._held) >= _MOST_HELD:
             self._keep_up()

@@ -15,7 +15,6 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -36,9 +35,10 @@ _NO_SLACK = float("inf")
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A finished file. started_s: the call's at_s of its first sample. lost: why it is not whole, or empty."""
+    """A finished file. path: text, since pathlib interns every part of one. started_s: the call's at_s of its first sample.
+    lost: why it is not whole, or empty."""
 
-    path: Path
+    path: str
     rate_hz: int
     started_s: float
     seconds: float
@@ -53,7 +53,7 @@ class Recorder:
         self,
         loop: asyncio.AbstractEventLoop,
         scribe: Scribe,
-        path: Path,
+        path: str,
         rate_hz: int,
         width: int,
         decode: Callable[[bytes], bytes],
@@ -238,7 +238,7 @@ class _Tape:
 class _StereoFile:
     """The worker's side: a WAV file that grows. `frames`: stereo samples that are safely in it."""
 
-    def __init__(self, path: Path, rate_hz: int) -> None:
+    def __init__(self, path: str, rate_hz: int) -> None:
         self.path = path
         self.frames = 0
         self._rate_hz = rate_hz
@@ -263,8 +263,8 @@ class _StereoFile:
             file.truncate(_HEADER_BYTES + self.frames * 4)
 
     def _open(self) -> BinaryIO:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self.path.open("wb", buffering=0)
+        os.makedirs(os.path.dirname(self.path), exist_ok=True)
+        self._file = open(self.path, "wb", buffering=0)  # noqa: SIM115 - it is open for as long as the leg
         _write_all(self._file, _header(self._rate_hz, 0), 0)
         return self._file
 

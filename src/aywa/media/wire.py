@@ -1,4 +1,4 @@
-"""A leg's audio format: bytes of a sample, silence, and both ways between the wire and PCM16."""
+"""A leg's audio format: bytes of a sample, silence, both ways between the wire and PCM16, and the way to numbers."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from aywa.core.audio import g711
+from aywa.core.audio.frame import Floats, to_float
 from aywa.ports.media import AudioFormat
 
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """decode and encode are None where the wire carries PCM16 as it is."""
+    """decode and encode are None where the wire carries PCM16 as it is. to_float: samples in -1..1."""
 
     width: int
     silence: bytes
+    to_float: Callable[[bytes], Floats]
     decode: Callable[[bytes], bytes] | None
     encode: Callable[[bytes], bytes] | None
 
@@ -28,9 +30,9 @@ class Wire:
 
 
 _WIRES = {
-    AudioFormat.PCM16: Wire(2, b"\0\0", None, None),
-    AudioFormat.MULAW: Wire(1, g711.MULAW_SILENCE, g711.mulaw_to_pcm, g711.pcm_to_mulaw),
-    AudioFormat.ALAW: Wire(1, g711.ALAW_SILENCE, g711.alaw_to_pcm, g711.pcm_to_alaw),
+    AudioFormat.PCM16: Wire(2, b"\0\0", to_float, None, None),
+    AudioFormat.MULAW: Wire(1, g711.MULAW_SILENCE, g711.mulaw_to_float, g711.mulaw_to_pcm, g711.pcm_to_mulaw),
+    AudioFormat.ALAW: Wire(1, g711.ALAW_SILENCE, g711.alaw_to_float, g711.alaw_to_pcm, g711.pcm_to_alaw),
 }
 
 

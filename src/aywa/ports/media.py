@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from aywa.core.events import MediaEvent
@@ -221,8 +220,8 @@ class FarSide(Protocol):
 @dataclass(frozen=True, slots=True)
 class LegPlan:
     """What a leg is to be. epoch_s: the loop time of the call's at_s = 0. post: takes the leg's events, never blocks.
-    recording: stereo WAV to write (left: this leg, right: what was sent to it), or None. lead_s: how far ahead of the far
-    side's ear frames leave, where that is not the plane's own. paced: the far side sends by a clock, which may drift from
+    recording: path of a stereo WAV to write (left: this leg, right: what was sent to it), or None. lead_s: how far ahead of
+    the far side's ear frames leave, where that is not the plane's own. paced: the far side sends by a clock, which may drift from
     ours. beside: another leg, with which this one will be joined: both must be in one process. far: the far side's ear, where
     what was sent can be taken back; positions count what it has played. batch: how many frames leave together, where that is
     not the plane's own."""
@@ -232,7 +231,7 @@ class LegPlan:
     rate_hz: int
     epoch_s: float
     post: Callable[[MediaEvent], None]
-    recording: Path | None = None
+    recording: str | None = None
     lead_s: float | None = None
     paced: bool = False
     beside: str = ""

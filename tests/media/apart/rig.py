@@ -121,7 +121,8 @@ class Rig:
         types = PCMU if codec is Codec.PCMU else {100: codec}
         stream = StreamPlan(codec, next(iter(types)), types, remote=phone.address)
         epoch_s = self.loop.time()
-        plan = LegPlan(leg_id, AudioFormat.PCM16, 16000, epoch_s, events.append, recording)
+        path = None if recording is None else str(recording)
+        plan = LegPlan(leg_id, AudioFormat.PCM16, 16000, epoch_s, events.append, path)
         leg = self.edge.open(pair, stream, plan, signals, HOST)
         signals.leg = leg
         call = Call(leg, phone, signals, events, epoch_s, port)

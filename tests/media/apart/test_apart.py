@@ -121,7 +121,7 @@ async def test_the_brain_closes_the_leg(tmp_path: Path) -> None:
         assert call.of(LegEnded)[0].cause == "local"
         recording = await opened.plane.recorded("leg")
         assert recording is not None
-        assert recording.path == file
+        assert recording.path == str(file)
         with wave.open(str(file)) as found:
             assert found.getnframes() == round(recording.seconds * 8000)
         assert await opened.plane.recorded("leg") is None
@@ -299,7 +299,7 @@ async def test_a_second_leg_of_the_same_name_is_refused() -> None:
 async def test_legs_of_this_process_go_on_beside(tmp_path: Path) -> None:
     async with rig() as opened:
         events: list[object] = []
-        plan = LegPlan("web", AudioFormat.PCM16, 8000, 0.0, events.append, tmp_path / "web.wav")
+        plan = LegPlan("web", AudioFormat.PCM16, 8000, 0.0, events.append, str(tmp_path / "web.wav"))
         far = FarSide(opened.loop.time)
         far.leg = opened.plane.add_leg(plan, far)
         heard: list[bytes] = []

@@ -179,7 +179,8 @@ class Edge(Rig):
         phone = phone or self.phone(host)
         events: list[MediaEvent] = []
         signals = Signals()
-        leg_plan = LegPlan(leg_id, AudioFormat.PCM16, 1, self.loop.time(), events.append, recording)
+        path = None if recording is None else str(recording)
+        leg_plan = LegPlan(leg_id, AudioFormat.PCM16, 1, self.loop.time(), events.append, path)
         if open_leg is None:
             stream = replace(StreamPlan(Codec.PCMU, 0, PCMU, remote=phone.address), **plan)
             leg = self.edge.open(self.edge.reserve(host), stream, leg_plan, signals, signalling_host)

@@ -12,6 +12,8 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 
+from aywa.core.audio.frame import Floats, to_float
+
 with warnings.catch_warnings():
     # The library's own module is going away; the package that takes its place has the same name.
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -53,6 +55,21 @@ def _alaw_codes() -> _Codes:
 _SHORT_BYTES = 800
 _MULAW_CODES = _mulaw_codes()
 _ALAW_CODES = _alaw_codes()
+
+
+_EVERY = bytes(range(256))
+_MULAW_FLOATS = to_float(audioop.ulaw2lin(_EVERY, 2))
+_ALAW_FLOATS = to_float(audioop.alaw2lin(_EVERY, 2))
+
+
+def mulaw_to_float(codes: bytes) -> Floats:
+    """Samples in -1..1 for mu-law."""
+    return _MULAW_FLOATS.take(np.frombuffer(codes, np.uint8))
+
+
+def alaw_to_float(codes: bytes) -> Floats:
+    """Samples in -1..1 for A-law."""
+    return _ALAW_FLOATS.take(np.frombuffer(codes, np.uint8))
 
 
 def mulaw_to_pcm(codes: bytes) -> bytes:

@@ -124,7 +124,7 @@ class ApartEdge:
         process.send({
             "do": "open", "leg": leg.leg_id, "host": pair.host, "port": pair.port, "plan": plan.to_dict(),
             "epoch_s": leg_plan.epoch_s, "signalling_host": signalling_host,
-            "recording": None if leg_plan.recording is None else str(leg_plan.recording),
+            "recording": leg_plan.recording,
         })  # fmt: skip
         return leg
 

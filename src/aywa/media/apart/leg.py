@@ -146,12 +146,12 @@ class ApartLeg:
     def _left_behind(self, detail: str) -> Recording | None:
         """What the process had written of the recording: whole seconds, whose header is right."""
         path = self._plan.recording
+        assert path is not None
         try:
-            with wave.open(str(path)) as file:
+            with wave.open(path) as file:
                 rate_hz, frames = file.getframerate(), file.getnframes()
         except (OSError, EOFError, wave.Error):
             return None
-        assert path is not None
         return Recording(path, rate_hz, self._began_s - self._plan.epoch_s, frames / rate_hz, detail)
 
     def _settle(self, recording: Recording | None) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import ormsgpack
@@ -83,12 +82,12 @@ def event_in(frame: Message) -> MediaEvent:
 
 def of_recording(recording: Recording) -> Message:
     """Where it lies and how long it is."""
-    return {**_fields(recording), "path": str(recording.path)}
+    return _fields(recording)
 
 
 def recording_in(values: Mapping[str, Any]) -> Recording:
     """What of_recording made."""
-    return Recording(**{**values, "path": Path(values["path"])})
+    return Recording(**values)
 
 
 def _fields(value: Any) -> Message:

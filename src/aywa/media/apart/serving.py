@@ -14,7 +14,6 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from aywa.core.events import (
@@ -145,7 +144,7 @@ class Serving:
             self._outbox.tell({"is": "refused", "leg": leg_id, "detail": "its sockets did not come"})
             self._outbox.tell({"is": "returned", "port": port})
             return
-        recording = None if message["recording"] is None else Path(message["recording"])
+        recording: str | None = message["recording"]
         plan = LegPlan(
             leg_id, _ANY_FORMAT, _ANY_RATE_HZ, message["epoch_s"], partial(self._posted, recording), recording
         )
@@ -189,7 +188,7 @@ class Serving:
     def _returned(self, port: int) -> None:
         self._outbox.tell({"is": "returned", "port": port})
 
-    def _posted(self, recording: Path | None, event: MediaEvent) -> None:
+    def _posted(self, recording: str | None, event: MediaEvent) -> None:
         """What a leg tells."""
         if self._held is not None:
             self._held.append(event)

@@ -406,9 +406,12 @@ class RtpLeg:
         now = self._now()
         self._chores_timer = self._around.plane.wheel.at(now + _CHORES_S, self._chores)
         self.listening.chores(now)
-        report = self._reports.wake(now, self._ticks(now))
-        if report is not None:
-            self._send_report(report)
+        if now >= self._reports.deadline:
+            # What came in order is counted for a report, and not before: whoever counts looks at the next packet anew.
+            _ = self.listening.inbound
+            report = self._reports.wake(now, self._ticks(now))
+            if report is not None:
+                self._send_report(report)
         self._look_for_media(now)
         if now >= self._quality_due_s:
             self._tell_quality(now)
@@ -420,7 +423,7 @@ class RtpLeg:
         listening, settings = self.listening, self._around.settings
         if not self.plan.receives or self._told_lost:
             return
-        limit_s = settings.first_packet_s if listening.inbound.source is None else settings.next_packet_s
+        limit_s = settings.next_packet_s if listening.began else settings.first_packet_s
         if now - listening.last_s >= limit_s:
             self._told_lost = True
             self._signals.media_lost(f"no packet came for {limit_s:g} s")

@@ -139,6 +139,11 @@ class Listening:
         """When the last packet that counts came (loop time)."""
         return self._in_row[-1] if self._in_row else self._last_s
 
+    @property
+    def began(self) -> bool:
+        """Whether any packet came that counts."""
+        return self._inbound.source is not None
+
     def alive(self, now: float) -> None:
         """The far side is there, if silent."""
         self._settle()
@@ -412,8 +417,7 @@ class Listening:
     # --- now and then ------------------------------------------------------------------------------------------
 
     def chores(self, now: float) -> None:
-        """A key whose end got lost; a network that has become calm."""
-        self._settle()
+        """A key whose end got lost; a network that has become calm. Packets in order need not be counted for that."""
         if self._keys is not None:
             self._keys.wake(now)
         if self._reorder.late != self._late:

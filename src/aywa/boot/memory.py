@@ -1,0 +1,17 @@
+"""How this process keeps its memory, where that is glibc's: few heaps. Refuses to do anything elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+
+# malloc.h.
+_ARENA_MAX = -8
+HEAPS = 2
+
+
+def use_few_heaps() -> None:
+    """For the process, before its threads begin. glibc gives each thread a heap, and each of them keeps the holes of its own
+    busiest moment: ten threads of 20,000 calls crept by 4 MB. Threads that wait for the interpreter do not need as many."""
+    with contextlib.suppress(OSError, AttributeError):
+        _ = ctypes.CDLL(None).mallopt(_ARENA_MAX, HEAPS)
