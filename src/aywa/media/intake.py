@@ -16,8 +16,9 @@ from aywa.media.wheel import Wheel
 # How many legs make it worth waiting a little, and how many worth waiting longer: a run of the voice detector costs as much as a
 # dozen of its rows.
 LEGS = (16, 32)
-# Legs that are taken in one after the other before anybody else may run: half a millisecond.
-AT_ONCE = 64
+# Legs that are taken in one after the other before anybody else may run: a third of a millisecond. Their windows, five for eight
+# frames, are about what one run of the detector takes.
+AT_ONCE = 100
 
 
 class Taker(Protocol):
