@@ -128,14 +128,22 @@ class _Host:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self.over: Callable[[str], None] = lambda call_id: None
+
+    def on_over(self, tell: Callable[[str, bool], None]) -> None:
+        """None of its calls is over before its caller hangs up."""
+
+    def note(self, call_id: str, kind: str, data: dict[str, Any]) -> None:
+        """Keeps no journal."""
+
+    def rang(self, call_id: str) -> None:
+        """Nobody waits for that."""
 
     def leg_plan(self, call_id: str) -> Any:
         from aywa.ports.media import AudioFormat, LegPlan
 
         return LegPlan(call_id, AudioFormat.MULAW, 8000, self._loop.time(), lambda event: None)
 
-    def end(self, call_id: str, reason: str) -> bool:
+    def end(self, call_id: str, reason: str, detail: str = "") -> bool:
         return True
 
 
