@@ -11,8 +11,9 @@ VOICE_DBFS of providers.py) to the arrival of the last packet of that reply: the
 nothing else. missed: barge-ins after which the reply went on for MISSED_S.
 
 N_capture: besides, dumpcap (tshark's own) keeps every RTP packet of the loopback with the kernel's times. off_ms: the turn's
-latency as the journal has it (RecordTurn) minus that in the capture, from the last voiced frame to the first packet that is no
-silence; off_ms_p50 and _p95 of its size, off_mean_ms with its sign. unmatched: turns that only one of them has.
+latency as the journal has it (RecordTurn) minus that in the capture, from the last audible frame (within AUDIBLE_DB of the
+sentence's loudest one, as tests/media/test_voice_dating.py dates human speech) to the first packet that is no silence; off_ms_p50
+and _p95 of its size, off_mean_ms with its sign. unmatched: turns that only one of them has.
 
 N_two: N calls shared by two runtimes on the same core; two_workers_by_one: what the calls cost there, by what they cost in one.
 
@@ -47,7 +48,9 @@ import numpy as np
 import uvloop
 from picows import WSMsgType
 
+from aywa.core.audio.frame import to_float
 from aywa.core.audio.g711 import mulaw_to_pcm
+from aywa.core.audio.level import rms
 from aywa.testing.softphone.message import PCMU
 from aywa.testing.softphone.phone import Phone, Setup
 from aywa.testing.softphone.rtp import Rtp
@@ -64,6 +67,7 @@ MEDIA_PORTS = (10_000, 10_999)
 AFTER_S = (0.5, 0.62, 0.75, 0.88, 1.01, 1.14, 1.27)
 QUIET_S = 0.3
 MISSED_S = 1.0
+AUDIBLE_DB = 40.0
 DUMPCAP = "dumpcap"
 SNAP_BYTES = 256
 PATIENCE_S = 2.0
@@ -265,8 +269,17 @@ class Telephones:
 
 
 def last_frames(callers: Sequence[Caller]) -> list[list[bytes]]:
-    """The last voiced frame of every sentence."""
-    return [[sentence.frames[sentence.last] for sentence in caller.sentences] for caller in callers[:1]]
+    """The last audible frame of every sentence."""
+    return [[last_audible(sentence.frames) for sentence in caller.sentences] for caller in callers[:1]]
+
+
+def last_audible(frames: Sequence[bytes]) -> bytes:
+    """The last one within AUDIBLE_DB of the loudest."""
+    levels = [rms(to_float(mulaw_to_pcm(frame))) for frame in frames]
+    least = max(levels) * 10 ** (-AUDIBLE_DB / 20)
+    return next(
+        frame for frame, level in zip(reversed(frames), reversed(levels), strict=True) if level >= least
+    )
 
 
 def captured(file: Path, lasts: set[bytes]) -> dict[tuple[int, int], list[tuple[float, float]]]:

@@ -23,7 +23,9 @@ class VoiceSettings:
     fading_windows: so many without a loud block, and the voice may be over although the detector still hears one.
     below_peak_db: quieter than the utterance's own
     level by this much is not voice. above_floor_db: nor is what rises above the noise by less. least_db: nor is what
-    is quieter than this (dBFS), however silent the line. fade_db_per_s: how fast the utterance's level is forgotten.
+    is quieter than this (dBFS), however silent the line. sure_probability: of a window in which what is quieter by only
+    below_peak_sure_db dates the end of a voice, too: its last consonant may be its softest. fade_db_per_s: how fast the
+    utterance's level is forgotten.
     back_s: how far before the deciding windows a beginning is looked for. pause_s: how long a quiet moment inside the
     beginning of a word may be.
     """
@@ -36,6 +38,8 @@ class VoiceSettings:
     faint_probability: float = 0.65
     fading_windows: int = 3
     below_peak_db: float = 30.0
+    sure_probability: float = 0.99
+    below_peak_sure_db: float = 32.0
     above_floor_db: float = 6.0
     least_db: float = -62.0
     fade_db_per_s: float = 9.0
@@ -75,6 +79,7 @@ class VoiceDetector:
         self._settings = settings or VoiceSettings()
         self._window_s = window_s
         self._windows: deque[tuple[Sequence[float], Sequence[float]]] = deque(maxlen=round(KEPT_S / window_s))
+        self._likely: deque[float] = deque(maxlen=round(KEPT_S / window_s))
         self._voiced_db: deque[float] = deque(maxlen=round(LEVEL_OF_S / window_s))
         self._level_now = round(LEVEL_NOW_S / window_s)
         self._level_every = round(LEVEL_EVERY_S / window_s)
@@ -91,6 +96,7 @@ class VoiceDetector:
     ) -> VoiceMoment | None:
         """The next window: its probability, and the level and time of arrival of each of its equal blocks."""
         self._windows.append((levels_db, arrived_s))
+        self._likely.append(probability)
         if self.active:
             return self._while_active(probability, levels_db)
         return self._while_silent(probability, levels_db)
@@ -179,10 +185,11 @@ class VoiceDetector:
         share = FLOOR_FALL if level < self._floor_db else FLOOR_RISE
         self._floor_db += (level - self._floor_db) * share
 
-    def _threshold_db(self) -> float:
-        """Louder is voice."""
+    def _threshold_db(self, *, sure: bool = False) -> float:
+        """Louder is voice. sure: where the detector is, as to when it ended."""
         settings = self._settings
-        threshold = max(self._peak_db - settings.below_peak_db, settings.least_db)
+        below_db = settings.below_peak_sure_db if sure else settings.below_peak_db
+        threshold = max(self._peak_db - below_db, settings.least_db)
         return (
             threshold if self._floor_db is None else max(threshold, self._floor_db + settings.above_floor_db)
         )
@@ -208,9 +215,15 @@ class VoiceDetector:
         """The last loud block. What follows the voice is noise by the detector's word: the nearest measure of it."""
         if self.quiet_windows:
             self._hear_noise(self._windows[-1][0])
-        threshold = self._threshold_db()
+        threshold, sure_db = self._threshold_db(), self._threshold_db(sure=True)
+        sure = self._settings.sure_probability
         last_voiced = self._windows[-1 - min(self.quiet_windows, len(self._windows) - 1)]
-        loud = (arrived for _, (level, arrived) in self._backwards(len(self._windows)) if level >= threshold)
+        likely = list(self._likely)
+        loud = (
+            arrived
+            for back, (level, arrived) in self._backwards(len(self._windows))
+            if level >= (sure_db if likely[-back] >= sure else threshold)
+        )
         self._stopped_s = next(loud, last_voiced[1][-1])
         level_db = self.level_db
         self._voiced_db.clear()
