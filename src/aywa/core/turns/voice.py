@@ -1,7 +1,8 @@
 """When a caller's voice began and ended, from voice probabilities and the loudness of the same audio.
 
 A detector's probabilities say whether there is voice, 32 ms at a time and with a tail of their own; the short blocks'
-levels say when exactly it began and ended. So the decision comes from the first and the date from the second.
+levels say when exactly it began, and its frames' when it ended. So the decision comes from the first and the date from the
+second.
 It dates an end late rather than early: a word's soft ending is voice as long as it stands out of the noise.
 Refuses to decide whose turn it is.
 """
@@ -11,7 +12,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import groupby, islice
+from math import log10
+from operator import itemgetter
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +26,8 @@ class VoiceSettings:
     fading_windows: so many without a loud block, and the voice may be over although the detector still hears one.
     below_peak_db: quieter than the utterance's own
     level by this much is not voice. above_floor_db: nor is what rises above the noise by less. least_db: nor is what
-    is quieter than this (dBFS), however silent the line. sure_probability: of a window in which what is quieter by only
-    below_peak_sure_db dates the end of a voice, too: its last consonant may be its softest. fade_db_per_s: how fast the
+    is quieter than this (dBFS), however silent the line. audible_below_db: a voice's end is dated by the last frame that is
+    quieter than its loudest moment by no more: its last consonant may be its softest. fade_db_per_s: how fast the
     utterance's level is forgotten.
     back_s: how far before the deciding windows a beginning is looked for. pause_s: how long a quiet moment inside the
     beginning of a word may be.
@@ -38,8 +41,7 @@ class VoiceSettings:
     faint_probability: float = 0.65
     fading_windows: int = 3
     below_peak_db: float = 30.0
-    sure_probability: float = 0.99
-    below_peak_sure_db: float = 32.0
+    audible_below_db: float = 41.0
     above_floor_db: float = 6.0
     least_db: float = -62.0
     fade_db_per_s: float = 9.0
@@ -67,6 +69,7 @@ LEVEL_OF_S = 8.0
 LEVEL_NOW_S = 1.0
 LEVEL_EVERY_S = 0.256
 _LEVEL_SHARE = 0.8
+_LEAST_POWER = 1e-12
 
 
 class VoiceDetector:
@@ -79,7 +82,6 @@ class VoiceDetector:
         self._settings = settings or VoiceSettings()
         self._window_s = window_s
         self._windows: deque[tuple[Sequence[float], Sequence[float]]] = deque(maxlen=round(KEPT_S / window_s))
-        self._likely: deque[float] = deque(maxlen=round(KEPT_S / window_s))
         self._voiced_db: deque[float] = deque(maxlen=round(LEVEL_OF_S / window_s))
         self._level_now = round(LEVEL_NOW_S / window_s)
         self._level_every = round(LEVEL_EVERY_S / window_s)
@@ -96,7 +98,6 @@ class VoiceDetector:
     ) -> VoiceMoment | None:
         """The next window: its probability, and the level and time of arrival of each of its equal blocks."""
         self._windows.append((levels_db, arrived_s))
-        self._likely.append(probability)
         if self.active:
             return self._while_active(probability, levels_db)
         return self._while_silent(probability, levels_db)
@@ -185,11 +186,10 @@ class VoiceDetector:
         share = FLOOR_FALL if level < self._floor_db else FLOOR_RISE
         self._floor_db += (level - self._floor_db) * share
 
-    def _threshold_db(self, *, sure: bool = False) -> float:
-        """Louder is voice. sure: where the detector is, as to when it ended."""
+    def _threshold_db(self) -> float:
+        """Louder is voice."""
         settings = self._settings
-        below_db = settings.below_peak_sure_db if sure else settings.below_peak_db
-        threshold = max(self._peak_db - below_db, settings.least_db)
+        threshold = max(self._peak_db - settings.below_peak_db, settings.least_db)
         return (
             threshold if self._floor_db is None else max(threshold, self._floor_db + settings.above_floor_db)
         )
@@ -212,19 +212,14 @@ class VoiceDetector:
         return began
 
     def _ended(self) -> VoiceMoment:
-        """The last loud block. What follows the voice is noise by the detector's word: the nearest measure of it."""
+        """The last audible frame. What follows the voice is noise by the detector's word: the nearest measure of it."""
         if self.quiet_windows:
             self._hear_noise(self._windows[-1][0])
-        threshold, sure_db = self._threshold_db(), self._threshold_db(sure=True)
-        sure = self._settings.sure_probability
         last_voiced = self._windows[-1 - min(self.quiet_windows, len(self._windows) - 1)]
-        likely = list(self._likely)
-        loud = (
-            arrived
-            for back, (level, arrived) in self._backwards(len(self._windows))
-            if level >= (sure_db if likely[-back] >= sure else threshold)
-        )
-        self._stopped_s = next(loud, last_voiced[1][-1])
+        blocks = (block for _, block in self._backwards(len(self._windows)))
+        least_db = audible_db(self._settings, self._voiced_db, self._floor_db)
+        audible_s = last_audible_s(blocks, least_db)
+        self._stopped_s = last_voiced[1][-1] if audible_s is None else audible_s
         level_db = self.level_db
         self._voiced_db.clear()
         self.active = False
@@ -238,6 +233,22 @@ class VoiceDetector:
         for back, (levels, arrivals) in enumerate(islice(reversed(self._windows), windows), 1):
             for block in zip(reversed(levels), reversed(arrivals), strict=True):
                 yield back, block
+
+
+def audible_db(settings: VoiceSettings, voiced_db: Iterable[float], floor_db: float | None) -> float:
+    """How loud a frame must be to belong to the voice. voiced_db: its windows' loudest blocks; floor_db: the noise, if known."""
+    least = max(max(voiced_db, default=settings.least_db) - settings.audible_below_db, settings.least_db)
+    return least if floor_db is None else max(least, floor_db + settings.above_floor_db)
+
+
+def last_audible_s(blocks: Iterable[tuple[float, float]], least_db: float) -> float | None:
+    """When the last frame arrived whose mean power is at least so much. blocks: levels and arrivals, the newest first; a frame is
+    those that arrived together."""
+    for arrived_s, frame in groupby(blocks, key=itemgetter(1)):
+        powers = [10 ** (level / 10) for level, _ in frame]
+        if 10 * log10(max(sum(powers) / len(powers), _LEAST_POWER)) >= least_db:
+            return float(arrived_s)
+    return None
 
 
 def usually_below(levels_db: Iterable[float]) -> float | None:

@@ -17,6 +17,8 @@ from aywa.core.turns.voice import (
     LEVEL_OF_S,
     VoiceMoment,
     VoiceSettings,
+    audible_db,
+    last_audible_s,
     usually_below,
 )
 
@@ -48,11 +50,9 @@ class VoiceRows:
         # Not a number: nothing is known of the noise.
         self._floor_db: Doubles = np.zeros(0)
         self._stopped_s: Doubles = np.zeros(0)
-        # The last windows' levels, arrivals and probabilities, and the last voiced ones' loudest blocks: rings, with how many
-        # were ever put in.
+        # The last windows' levels and arrivals, and the last voiced ones' loudest blocks: rings, with how many were ever put in.
         self._levels: Doubles = np.zeros((0, self._kept, blocks))
         self._arrived: Doubles = np.zeros((0, self._kept, blocks))
-        self._likely: Doubles = np.zeros((0, self._kept))
         self._heard = np.zeros(0, np.int64)
         self._voiced_db: Doubles = np.zeros((0, self._level_of))
         self._voiced = np.zeros(0, np.int64)
@@ -82,7 +82,6 @@ class VoiceRows:
         place = self._heard[rows] % self._kept
         self._levels[rows, place] = levels_db
         self._arrived[rows, place] = arrived_s
-        self._likely[rows, place] = probabilities
         self._heard[rows] += 1
         loudest = levels_db.max(axis=1)
         active = self.active[rows]
@@ -216,12 +215,6 @@ class VoiceRows:
     def _threshold_db(self, row: int) -> float:
         return float(self._thresholds_db(np.array([row]))[0])
 
-    def _sure_db(self, row: int) -> float:
-        """As VoiceDetector's threshold where the detector is sure."""
-        settings = self._settings
-        threshold = max(float(self._peak_db[row]) - settings.below_peak_sure_db, settings.least_db)
-        return float(np.fmax(threshold, self._floor_db[row] + settings.above_floor_db))
-
     def _voices(self, row: int, most: int) -> list[float]:
         """The last of the present voice's windows, as loud as their loudest blocks, oldest first."""
         count = int(self._voiced[row])
@@ -236,13 +229,6 @@ class VoiceRows:
         kept = min(count, self._kept, windows)
         places = np.arange(count - 1, count - 1 - kept, -1) % self._kept
         return self._levels[row, places].tolist(), self._arrived[row, places].tolist()
-
-    def _latest_likely(self, row: int) -> list[float]:
-        """The probabilities of all windows that are kept, the newest first."""
-        count = int(self._heard[row])
-        places = np.arange(count - 1, count - 1 - min(count, self._kept), -1) % self._kept
-        likely: list[float] = self._likely[row, places].tolist()
-        return likely
 
     def _faint(self, row: int) -> bool:
         """Nothing in the last windows stands out as the voice's words did."""
@@ -273,23 +259,22 @@ class VoiceRows:
         return began
 
     def _ended(self, row: int) -> VoiceMoment:
-        """The last loud block. What follows the voice is noise by the detector's word."""
+        """The last audible frame. What follows the voice is noise by the detector's word."""
         levels, arrivals = self._latest(row, self._kept)
         quiet = int(self.quiet_windows[row])
         if quiet:
             self._hear_noise(np.array([row]), np.array(levels[:1]))
-        stopped_s = arrivals[min(quiet, len(arrivals) - 1)][-1]
-        threshold, sure_db, sure = (
-            self._threshold_db(row),
-            self._sure_db(row),
-            self._settings.sure_probability,
-        )
+        floor_db = float(self._floor_db[row])
         blocks = (
-            (level - (sure_db if likely >= sure else threshold), arrived)
-            for each, times, likely in zip(levels, arrivals, self._latest_likely(row), strict=True)
-            for level, arrived in zip(reversed(each), reversed(times), strict=True)
+            block
+            for each, times in zip(levels, arrivals, strict=True)
+            for block in zip(reversed(each), reversed(times), strict=True)
         )
-        stopped_s = next((arrived for above_db, arrived in blocks if above_db >= 0), stopped_s)
+        voiced_db = self._voices(row, self._level_of)
+        audible_s = last_audible_s(
+            blocks, audible_db(self._settings, voiced_db, None if np.isnan(floor_db) else floor_db)
+        )
+        stopped_s = arrivals[min(quiet, len(arrivals) - 1)][-1] if audible_s is None else audible_s
         self._stopped_s[row] = stopped_s
         level_db = self.level_db(row)
         self._voiced[row] = 0

@@ -12,6 +12,9 @@ import select
 import socket
 import sys
 from collections.abc import Callable
+from math import floor
+
+from aywa.media.wheel import EARLY_S
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +28,8 @@ Readable = Callable[[float], None]
 
 
 class Poller:
-    """poll_s: between two questions once more than eager_most sockets are open; until then readiness is told at once."""
+    """poll_s: between two questions once more than eager_most sockets are open; until then readiness is told at once. Questions
+    are asked at whole multiples of it on the loop's clock, as the wheel's slots are due: the process wakes once for both."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, poll_s: float, eager_most: int) -> None:
         self._loop = loop
@@ -76,13 +80,17 @@ class Poller:
                 self._loop.remove_reader(self._epoll.fileno())
         if len(self._owners) > self._eager_most:
             if self._timer is None:
-                self._timer = self._loop.call_later(self._poll_s, self._tick)
+                self._arm()
         elif self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
+    def _arm(self) -> None:
+        next_one = floor((self._loop.time() + EARLY_S) / self._poll_s) + 1
+        self._timer = self._loop.call_at(next_one * self._poll_s, self._tick)
+
     def _tick(self) -> None:
-        self._timer = self._loop.call_later(self._poll_s, self._tick)
+        self._arm()
         self._read()
 
     def _read(self) -> None:

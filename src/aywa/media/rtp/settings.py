@@ -30,7 +30,7 @@ class RtpSettings:
     public_host: str = ""
     tos: int = 0xB8
     lead_s: float = 0.005
-    poll_s: float = 0.002
+    poll_s: float = 0.0025
     eager_most: int = 32
     drain_s: float = 1.0
     rest_s: float = 5.0
