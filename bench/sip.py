@@ -224,14 +224,12 @@ async def _watch(runtime: Program, sipp: asyncio.subprocess.Process, lasts_s: fl
         resident.append(1024 * rss_mb(runtime.pid))
     used = (cpu_s(runtime.pid) - before_s) / (time.monotonic() - since_s)
     await sipp.wait()
-    fifth = max(1, len(resident) // 5)
+    seen = {"cpu_percent": round(100 * used, 2), "rss_mb": round(rss_mb(runtime.pid), 1)}
+    fifth = len(resident) // 5
+    if not fifth:  # Of a few seconds nobody can say whether anything grows.
+        return seen
     grown = statistics.median(resident[-fifth:]) - statistics.median(resident[fifth : 2 * fifth])
-    return {
-        "cpu_percent": round(100 * used, 2),
-        "rss_mb": round(resident[-1] / 1024, 1),
-        "grown_kb": round(grown),
-        "grown_share": round(grown / resident[-1], 5),
-    }
+    return {**seen, "grown_kb": round(grown), "grown_share": round(grown / resident[-1], 5)}
 
 
 def _counted(file: Path) -> dict[str, float]:
