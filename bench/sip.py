@@ -41,7 +41,7 @@ from typing import Any
 
 import uvloop
 
-from aywa.boot.memory import use_few_heaps
+from aywa.boot.memory import use_one_heap
 from bench.processes import Program, answer, cpu_s, program, rss_mb
 
 HOST = "127.0.0.1"
@@ -58,7 +58,7 @@ MEDIA_PORTS = (20_000, 39_999)
 
 async def serve(kind: str) -> None:
     """Prints its port as one JSON line, and what lies about for every line that it is given, until its standard input closes."""
-    use_few_heaps()
+    use_one_heap()
     place, close, left = await (_signalling() if kind == "signalling" else _legs())
     from aywa.boot.runtime import GC_THRESHOLDS
 

@@ -32,7 +32,7 @@ from pathlib import Path
 from statistics import median_low
 from typing import Any
 
-from aywa.boot.memory import use_few_heaps
+from aywa.boot.memory import use_one_heap
 from bench.compressed import CompressedLoop
 
 CALLS = 20_000
@@ -253,7 +253,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.calls < 4 * options.sample:
         parser.error("a slope needs four looks: --calls must be at least four times --sample")
-    use_few_heaps()
+    use_one_heap()
     made: list[CompressedLoop] = []
 
     def factory() -> CompressedLoop:

@@ -14,7 +14,7 @@ import uvloop
 
 from aywa.boot.engine import open_engine
 from aywa.boot.logs import configure_logs
-from aywa.boot.memory import use_few_heaps
+from aywa.boot.memory import use_one_heap
 from aywa.boot.open_files import raise_limit
 from aywa.boot.settings import RuntimeSettings
 
@@ -26,7 +26,7 @@ Say = Callable[[str], None]
 
 def run_dev(settings: RuntimeSettings, say: Say) -> None:
     """Blocks until SIGINT or SIGTERM, and until the calls have ended. Raises what Runtime.start raises."""
-    use_few_heaps()
+    use_one_heap()
     configure_logs(settings.data)
     # Before any process is begun: each inherits it.
     raise_limit(settings.calls_max)

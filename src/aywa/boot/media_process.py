@@ -22,7 +22,7 @@ from aywa.adapters.codecs import make_coding
 from aywa.adapters.local.silero import SileroVad
 from aywa.adapters.srtp.libsrtp import LibSrtp
 from aywa.boot.logs import configure_logs
-from aywa.boot.memory import use_few_heaps
+from aywa.boot.memory import use_one_heap
 from aywa.boot.phone_settings import NORMAL, REALTIME
 from aywa.media.apart.pipe import open_pipe
 from aywa.media.apart.serving import Serving
@@ -89,7 +89,7 @@ async def serve(plan: dict[str, Any], stream: socket.socket, handles: socket.soc
 def main() -> None:
     """As the module says."""
     configure_logs()
-    use_few_heaps()
+    use_one_heap()
     plan, stream, handles = json.loads(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(plan, socket.socket(fileno=stream), socket.socket(fileno=handles)))

@@ -200,6 +200,7 @@ class ReplyMaker:
     _calls: ToolCalls = field(default_factory=ToolCalls)
     _heard: asyncio.Event | None = None
     _context: str = field(default_factory=lambda: secrets.token_hex(8))
+    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
     def put_off(self) -> None:
         """The reply is only a guess: no more than its first clause is synthesised until `release`."""
@@ -334,7 +335,7 @@ class ReplyMaker:
         first = not self._text
         self._text += text
         self._untold.append(text)
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         if first or now >= self._told_s + TELL_EVERY_S:
             self._told_s = now
             self._tell()
@@ -365,10 +366,10 @@ class ReplyMaker:
 
     def _ahead_s(self) -> float:
         """How long what was made so far will still sound, if it sounds since it was made."""
-        return self._sounds_until_s - asyncio.get_running_loop().time()
+        return self._sounds_until_s - self._loop.time()
 
     def _made(self, text: str, pcm: bytes, words: tuple[ev.HeardWord, ...], route: str) -> None:
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         sounds_s = len(pcm) / SAMPLE_BYTES / self.routes.voices.rate_hz
         self._sounds_until_s = max(self._sounds_until_s, now) + sounds_s
         number = self._clauses

@@ -66,3 +66,14 @@ def test_short_and_long_pieces_have_the_same_codes(encode: Callable[[bytes], byt
     pcm = EVERY_SAMPLE.tobytes()
     frames = [pcm[at : at + 320] for at in range(0, len(pcm), 320)]
     assert b"".join(map(encode, frames)) == encode(pcm)
+
+
+@pytest.mark.parametrize(
+    ("to_float", "to_pcm"), [(g711.mulaw_to_float, g711.mulaw_to_pcm), (g711.alaw_to_float, g711.alaw_to_pcm)]
+)
+def test_as_floats_every_code_is_its_sample(
+    to_float: Callable[[bytes], np.ndarray], to_pcm: Callable[[bytes], bytes]
+) -> None:
+    expected = np.frombuffer(to_pcm(EVERY_CODE), "<i2") / 32768
+    assert np.array_equal(to_float(EVERY_CODE), expected.astype(np.float32))
+    assert to_float(b"").size == 0

@@ -5,12 +5,12 @@ A vendor's stream says how audio is written and what a message means. Refuses to
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from aywa.adapters.wire.bell import Bell
 from aywa.adapters.wire.json_text import read_json
 from aywa.adapters.wire.websocket import Ending, Message, WebSocket
 from aywa.ports.errors import Fault, ProviderError
@@ -35,7 +35,7 @@ class SocketStream(ABC):
         self._pcm = bytearray()
         self._sent_bytes = 0
         self._waiting: deque[SttResult] = deque()
-        self._news = asyncio.Event()
+        self._news = Bell()
         self._error: ProviderError | None = None
         self._closed = False
 
@@ -67,14 +67,13 @@ class SocketStream(ABC):
                 raise self._error
             if self._closed:
                 return
-            self._news.clear()
             await self._news.wait()
 
     async def close(self) -> None:
         """As the port says."""
         if not self._closed:
             self._closed = True
-            self._news.set()
+            self._news.ring()
             self.leave()
         await self._socket.close()
 
@@ -94,7 +93,7 @@ class SocketStream(ABC):
         if (error := self.translated(ending)) is not None:
             self.fail(error)
         self._closed = True
-        self._news.set()
+        self._news.ring()
 
     # --- for the vendor's stream ---------------------------------------------------------------------------------
 
@@ -129,13 +128,13 @@ class SocketStream(ABC):
         elif len(self._waiting) >= MOST_RESULTS:
             raise self.failed("overlong", "more results than are taken")
         self._waiting.append(result)
-        self._news.set()
+        self._news.ring()
 
     def fail(self, error: ProviderError) -> None:
         """The stream is over with this; the first reason counts."""
         if self._error is None and not self._closed:
             self._error = error
-            self._news.set()
+            self._news.ring()
             self._socket.abort()
 
     def failed(self, code: str, message: str, *, retryable: bool = True, mend: str = "") -> ProviderError:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+from aywa.adapters.wire.bell import Bell
 from aywa.adapters.wire.json_text import read_json
 from aywa.adapters.wire.reserve import Reserve
 from aywa.adapters.wire.websocket import (
@@ -73,7 +74,7 @@ class Clause:
         self._messages: deque[JsonObject] = deque()
         self._unread_bytes = 0
         self._error: ProviderError | None = None
-        self._news = asyncio.Event()
+        self._news = Bell()
 
     async def next(self) -> JsonObject | None:
         """Raises ProviderError, after what had come before it."""
@@ -82,7 +83,6 @@ class Clause:
                 raise self._error
             if self.finished:
                 return None
-            self._news.clear()
             await self._news.wait()
         message = self._messages.popleft()
         if not self._messages:
@@ -107,12 +107,12 @@ class Clause:
             )
             return
         self._messages.append(message)
-        self._news.set()
+        self._news.ring()
 
     def finish(self) -> None:
         """Nothing follows."""
         self.finished = True
-        self._news.set()
+        self._news.ring()
 
     def fail(self, error: ProviderError) -> None:
         """Nothing follows but this."""
