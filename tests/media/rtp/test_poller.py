@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from aywa.media.rtp.poller import Poller
+from aywa.media.rtp.poller import Beat, Poller
 
 pytestmark = pytest.mark.virtual_time
 
@@ -49,7 +49,7 @@ class Box:
 
 @contextmanager
 def boxes(count: int, eager_most: int = 2) -> Iterator[list[Box]]:
-    poller = Poller(asyncio.get_running_loop(), 0.002, eager_most)
+    poller = Poller(asyncio.get_running_loop(), Beat(eager_most, 0.002, 4, 0.001))
     made = [Box(poller) for _ in range(count)]
     try:
         yield made
@@ -90,6 +90,20 @@ async def test_many_are_read_by_the_clock() -> None:
         assert len(first.read) == 2
 
 
+async def test_a_crowd_is_read_more_often_from_the_next_reading_on() -> None:
+    with boxes(5) as (first, *_, last):
+        await asyncio.sleep(0.0001)
+        first.get(b"a")
+        await asyncio.sleep(0.0022)
+        first.get(b"b")
+        await asyncio.sleep(0.001)
+        last.close()
+        await asyncio.sleep(0.001)
+        first.get(b"c")
+        await asyncio.sleep(0.002)
+        assert first.read == [(0.002, b"a"), (0.003, b"b"), (0.006, b"c")]
+
+
 async def test_it_goes_back_to_reading_at_once() -> None:
     with boxes(3) as (first, *_, last):
         last.close()
@@ -121,7 +135,7 @@ async def test_one_that_fails_does_not_stop_the_others(caplog: pytest.LogCapture
 
 
 async def test_one_may_close_another() -> None:
-    poller = Poller(asyncio.get_running_loop(), 0.002, 8)
+    poller = Poller(asyncio.get_running_loop(), Beat(8, 0.002, 16, 0.001))
     first, second = Box(poller), Box(poller)
 
     def closing(now: float) -> None:

@@ -12,8 +12,10 @@ import select
 import socket
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import floor
 
+from aywa.media.rtp.settings import RtpSettings
 from aywa.media.wheel import EARLY_S
 
 log = logging.getLogger(__name__)
@@ -27,14 +29,29 @@ _MOST_ROUNDS = 2
 Readable = Callable[[float], None]
 
 
-class Poller:
-    """poll_s: between two questions once more than eager_most sockets are open; until then readiness is told at once. Questions
-    are asked at whole multiples of it on the loop's clock, as the wheel's slots are due: the process wakes once for both."""
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """Up to eager_most sockets readiness is told at once; up to few_most they are asked every few_s, and every many_s beyond."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, poll_s: float, eager_most: int) -> None:
+    eager_most: int
+    few_s: float
+    few_most: int
+    many_s: float
+
+
+def beat_of(settings: RtpSettings) -> Beat:
+    """Theirs."""
+    return Beat(settings.eager_most, settings.poll_few_s, settings.few_most, settings.poll_s)
+
+
+class Poller:
+    """Questions are asked at whole multiples of the beat on the loop's clock, as the wheel's slots are due: the process wakes
+    once for both."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, beat: Beat) -> None:
         self._loop = loop
-        self._poll_s = poll_s
-        self._eager_most = eager_most
+        self._beat = beat
+        self._poll_s = beat.few_s
         self._owners: dict[int, Readable] = {}
         self._epoll = select.epoll() if sys.platform == "linux" else None
         self._watched = False
@@ -71,14 +88,15 @@ class Poller:
     def _settle(self) -> None:
         """Chooses how to learn of packets by the number of sockets."""
         assert self._epoll is not None
-        eager = 0 < len(self._owners) <= self._eager_most
+        self._poll_s = self._beat.few_s if len(self._owners) <= self._beat.few_most else self._beat.many_s
+        eager = 0 < len(self._owners) <= self._beat.eager_most
         if eager != self._watched:
             self._watched = eager
             if eager:
                 self._loop.add_reader(self._epoll.fileno(), self._read)
             else:
                 self._loop.remove_reader(self._epoll.fileno())
-        if len(self._owners) > self._eager_most:
+        if len(self._owners) > self._beat.eager_most:
             if self._timer is None:
                 self._arm()
         elif self._timer is not None:

@@ -13,7 +13,9 @@ class RtpSettings:
     public_host: what the far side is told to send to, where that is not the address that is bound.
     tos: the differentiated services byte of what is sent: expedited forwarding (RFC 3246).
     lead_s: how far ahead of its beat a frame may leave: a slot of the wheel, so that it is never after it.
-    poll_s: how often the sockets are read once there are more than eager_most of them; until then, at once.
+    poll_s: how often the sockets are read. Up to few_most of them every poll_few_s: waking up is the most of it, and what came
+    meanwhile is quickly taken; many are read more often, so that frames that are due need not wait behind them. Up to
+    eager_most, at once.
     drain_s: how long a leg's ports stay open after it, to swallow what is still under way. rest_s: how long they are not
     used again after that.
     first_packet_s, next_packet_s: no packet for so long is a lost leg.
@@ -31,6 +33,8 @@ class RtpSettings:
     tos: int = 0xB8
     lead_s: float = 0.005
     poll_s: float = 0.0025
+    poll_few_s: float = 0.005
+    few_most: int = 80
     eager_most: int = 32
     drain_s: float = 1.0
     rest_s: float = 5.0
