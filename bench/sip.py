@@ -12,9 +12,9 @@ the last begins; cpu_ms: the same by call. failed: calls that did not go as sipp
 
 left: calls that are not over in the end. garbage_per_call: objects that only the collector would have freed, by the end.
 
-Memory: resident set, looked at every second; grown_kb: median of the last fifth of the run minus that of its second fifth,
-grown_bytes: the same by call in between. What has ended is kept for 32 s (RFC 3261 17.1.1.2), and is all there in the second
-fifth when it begins later than that.
+Memory: resident set, looked at every second; grown_kb: median of the last fifth of the run minus that of its second fifth, and
+grown_share: by what it is in the end; neither where the run had fewer than five looks. What has ended is kept for 32 s (RFC 3261
+17.1.1.2), and is all there in the second fifth when it begins later than that.
 
 Without arguments: 1,500 calls of `signalling` and 20,000 of `legs`, about eight minutes in all. Needs a machine with nothing else
 to do: a runtime that is not let run for half a second is sent everything again.

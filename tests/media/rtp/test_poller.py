@@ -11,7 +11,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from aywa.media.rtp.poller import Beat, Poller
+from aywa.media.rtp.poller import Poller
+from aywa.media.rtp.settings import RtpSettings
 
 pytestmark = pytest.mark.virtual_time
 
@@ -49,7 +50,8 @@ class Box:
 
 @contextmanager
 def boxes(count: int, eager_most: int = 2) -> Iterator[list[Box]]:
-    poller = Poller(asyncio.get_running_loop(), Beat(eager_most, 0.002, 4, 0.001))
+    settings = RtpSettings(poll_s=0.001, poll_few_s=0.002, few_most=4, eager_most=eager_most)
+    poller = Poller(asyncio.get_running_loop(), settings)
     made = [Box(poller) for _ in range(count)]
     try:
         yield made
@@ -135,7 +137,7 @@ async def test_one_that_fails_does_not_stop_the_others(caplog: pytest.LogCapture
 
 
 async def test_one_may_close_another() -> None:
-    poller = Poller(asyncio.get_running_loop(), Beat(8, 0.002, 16, 0.001))
+    poller = Poller(asyncio.get_running_loop(), RtpSettings(eager_most=8))
     first, second = Box(poller), Box(poller)
 
     def closing(now: float) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from aywa.media.rtp.poller import Beat, Poller, beat_of
+from aywa.media.rtp.poller import Poller
 from aywa.media.rtp.ports import NoPorts, PortPair, RtpPorts
 from aywa.media.rtp.settings import RtpSettings
 
@@ -41,7 +41,7 @@ def ports(pairs: int, turn: int = 0) -> Iterator[tuple[RtpPorts, int]]:
     loop = asyncio.get_running_loop()
     first = free_range(pairs)
     settings = RtpSettings(first_port=first, last_port=first + 2 * pairs - 1, drain_s=1.0, rest_s=5.0)
-    poller = Poller(loop, beat_of(settings))
+    poller = Poller(loop, settings)
     pool = RtpPorts(loop, poller, settings, lambda many: turn % many)
     try:
         yield pool, first
@@ -128,7 +128,7 @@ async def test_six_is_as_good_as_four() -> None:
 @pytest.mark.parametrize(("first", "last"), [(5001, 5002), (5000, 5000), (0, 100), (65_534, 70_000)])
 async def test_a_range_without_a_pair_is_refused(first: int, last: int) -> None:
     loop = asyncio.get_running_loop()
-    poller = Poller(loop, Beat(8, 0.002, 16, 0.002))
+    poller = Poller(loop, RtpSettings())
     with pytest.raises(ValueError, match="no pair of ports"):
         RtpPorts(loop, poller, RtpSettings(first_port=first, last_port=last), lambda many: 0)
     poller.close()

@@ -20,7 +20,7 @@ from aywa.media.recorder import Recording
 from aywa.media.rtp.coding import leg_format
 from aywa.media.rtp.edge import told_address
 from aywa.media.rtp.leg import LegSignals
-from aywa.media.rtp.poller import Poller, beat_of
+from aywa.media.rtp.poller import Poller
 from aywa.media.rtp.ports import PortPair, RtpPorts
 from aywa.media.rtp.settings import RtpSettings
 from aywa.ports.media import FORWARDED, HandOver, LegPlan
@@ -58,7 +58,7 @@ class ApartEdge:
         """What comes of those that are recorded, until somebody asks."""
         self._loop = loop
         self._apart = settings or ApartSettings()
-        self._poller = Poller(loop, beat_of(self.settings))
+        self._poller = Poller(loop, self.settings)
         draw = chance or random.SystemRandom().randrange
         self.ports = RtpPorts(loop, self._poller, self.settings, draw)
         self._loads = {

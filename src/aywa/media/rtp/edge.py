@@ -16,7 +16,7 @@ from aywa.core.rtp.srtp_keys import SrtpKeys
 from aywa.media.plane import Plane
 from aywa.media.rtp.coding import leg_format
 from aywa.media.rtp.leg import LegSignals, RtpLeg, Surroundings
-from aywa.media.rtp.poller import Poller, beat_of
+from aywa.media.rtp.poller import Poller
 from aywa.media.rtp.ports import PortPair, RtpPorts
 from aywa.media.rtp.settings import RtpSettings
 from aywa.ports.codec import CodecUnavailable, Coding, CodingMaker
@@ -51,7 +51,7 @@ class RtpEdge:
         self.detected_host = ""
         """What somebody outside sees us at; empty while nobody said."""
         draw = chance or random.SystemRandom().randrange
-        self._poller = Poller(loop, beat_of(self.settings))
+        self._poller = Poller(loop, self.settings)
         self.ports = RtpPorts(loop, self._poller, self.settings, draw)
         self._around = Surroundings(loop, plane, self._poller, self.settings, coding, srtp, draw, wall_s)
 

@@ -12,7 +12,6 @@ import select
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import floor
 
 from aywa.media.rtp.settings import RtpSettings
@@ -29,29 +28,14 @@ _MOST_ROUNDS = 2
 Readable = Callable[[float], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Beat:
-    """Up to eager_most sockets readiness is told at once; up to few_most they are asked every few_s, and every many_s beyond."""
-
-    eager_most: int
-    few_s: float
-    few_most: int
-    many_s: float
-
-
-def beat_of(settings: RtpSettings) -> Beat:
-    """Theirs."""
-    return Beat(settings.eager_most, settings.poll_few_s, settings.few_most, settings.poll_s)
-
-
 class Poller:
-    """Questions are asked at whole multiples of the beat on the loop's clock, as the wheel's slots are due: the process wakes
+    """Asks as often as the settings say, at whole multiples on the loop's clock, as the wheel's slots are due: the process wakes
     once for both."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, beat: Beat) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, settings: RtpSettings) -> None:
         self._loop = loop
-        self._beat = beat
-        self._poll_s = beat.few_s
+        self._settings = settings
+        self._poll_s = settings.poll_few_s
         self._owners: dict[int, Readable] = {}
         self._epoll = select.epoll() if sys.platform == "linux" else None
         self._watched = False
@@ -88,15 +72,16 @@ class Poller:
     def _settle(self) -> None:
         """Chooses how to learn of packets by the number of sockets."""
         assert self._epoll is not None
-        self._poll_s = self._beat.few_s if len(self._owners) <= self._beat.few_most else self._beat.many_s
-        eager = 0 < len(self._owners) <= self._beat.eager_most
+        settings, count = self._settings, len(self._owners)
+        self._poll_s = settings.poll_few_s if count <= settings.few_most else settings.poll_s
+        eager = 0 < count <= settings.eager_most
         if eager != self._watched:
             self._watched = eager
             if eager:
                 self._loop.add_reader(self._epoll.fileno(), self._read)
             else:
                 self._loop.remove_reader(self._epoll.fileno())
-        if len(self._owners) > self._beat.eager_most:
+        if count > settings.eager_most:
             if self._timer is None:
                 self._arm()
         elif self._timer is not None:
